@@ -1,0 +1,516 @@
+//! An in-memory file tree: the one structure the bytes of an image flow through.
+//!
+//! A package is a tree, the system is a tree, the initrd is a tree cut out of
+//! the system, the ESP is a tree; file systems and archives are functions from
+//! a tree to bytes. Paths are bytes, because packages carry names that are not
+//! UTF-8, and are kept sorted, so equal trees give equal bytes.
+//!
+//! Invariant: every node but the root has a parent in the tree, and the parent
+//! is a directory. Symbolic links are never followed here.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A path inside a tree: bytes, relative, without leading or trailing slash.
+///
+/// The root is the empty path. `.` and empty components are dropped when one
+/// is made; `..` is kept as a component of no meaning and never resolved, so
+/// readers of foreign data refuse it before they get here.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TreePath(Vec<Vec<u8>>);
+
+impl TreePath {
+    /// The root of a tree.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// Takes `/etc/hostname`, `etc/hostname` and `./etc/hostname` alike.
+    pub fn new(path: impl AsRef<[u8]>) -> Self {
+        let parts = path.as_ref().split(|&b| b == b'/');
+        Self(parts.filter(|p| !p.is_empty() && *p != b".").map(<[u8]>::to_vec).collect())
+    }
+
+    /// The path with one more component.
+    #[must_use]
+    pub fn join(&self, name: impl AsRef<[u8]>) -> Self {
+        let mut path = self.clone();
+        path.0.extend(Self::new(name).0);
+        path
+    }
+
+    /// The directory it stands in; `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        let (_, parent) = self.0.split_last()?;
+        Some(Self(parent.to_vec()))
+    }
+
+    /// The last component; `None` for the root.
+    pub fn name(&self) -> Option<&[u8]> {
+        self.0.last().map(Vec::as_slice)
+    }
+
+    /// Its components, outermost first.
+    pub fn components(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.0.iter().map(Vec::as_slice)
+    }
+
+    /// Whether it is `ancestor` or stands below it.
+    pub fn starts_with(&self, ancestor: &Self) -> bool {
+        self.0.starts_with(&ancestor.0)
+    }
+
+    /// `etc/hostname`: without a leading slash, empty for the root.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.join(&b'/')
+    }
+
+    /// Where it lies below a directory of the host.
+    pub fn below(&self, directory: &Path) -> PathBuf {
+        let mut path = directory.to_path_buf();
+        path.extend(self.0.iter().map(|c| OsStr::from_bytes(c)));
+        path
+    }
+}
+
+impl std::fmt::Display for TreePath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "/{}", String::from_utf8_lossy(&self.to_bytes()))
+    }
+}
+
+impl std::fmt::Debug for TreePath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl<T: AsRef<[u8]> + ?Sized> From<&T> for TreePath {
+    fn from(path: &T) -> Self {
+        Self::new(path)
+    }
+}
+
+/// What a regular file holds: bytes in memory, or a file of the host.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Bytes in memory, shared between clones.
+    Bytes(Arc<[u8]>),
+    /// A file of the host that does not change while the tree lives.
+    File {
+        /// Where it lies.
+        path: Arc<Path>,
+        /// Its length in bytes.
+        len: u64,
+    },
+}
+
+impl Content {
+    /// The length in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "a length in bytes, not a collection")]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File { len, .. } => *len,
+        }
+    }
+
+    /// Opens it for reading.
+    ///
+    /// # Errors
+    /// Fails as opening the host's file does.
+    pub fn open(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        Ok(match self {
+            Self::Bytes(bytes) => Box::new(&bytes[..]),
+            Self::File { path, .. } => Box::new(File::open(path)?),
+        })
+    }
+
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// Fails as opening and reading the host's file does.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.to_vec()),
+            Self::File { path, .. } => std::fs::read(path),
+        }
+    }
+}
+
+impl<T: Into<Vec<u8>>> From<T> for Content {
+    fn from(bytes: T) -> Self {
+        Self::Bytes(bytes.into().into())
+    }
+}
+
+/// What a node is.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File(Content),
+    /// A symbolic link with its target as written.
+    Symlink(Vec<u8>),
+    /// One more name of the regular file at this path, which sorts before it.
+    Hardlink(TreePath),
+    /// A character device: major, minor.
+    CharDevice(u32, u32),
+    /// A block device: major, minor.
+    BlockDevice(u32, u32),
+    /// A named pipe.
+    Fifo,
+}
+
+/// One entry of a tree.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits with set-id and sticky: `0o7777` at most.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Modification time, in seconds since 1970.
+    pub mtime: i64,
+    /// Extended attributes by full name (`security.capability`).
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Node {
+    fn of(kind: Kind, mode: u32) -> Self {
+        Self { kind, mode, uid: 0, gid: 0, mtime: 0, xattrs: BTreeMap::new() }
+    }
+
+    /// A directory of root's.
+    pub fn directory(mode: u32) -> Self {
+        Self::of(Kind::Directory, mode)
+    }
+
+    /// A regular file of root's.
+    pub fn file(content: impl Into<Content>, mode: u32) -> Self {
+        Self::of(Kind::File(content.into()), mode)
+    }
+
+    /// A symbolic link.
+    pub fn symlink(target: impl Into<Vec<u8>>) -> Self {
+        Self::of(Kind::Symlink(target.into()), 0o777)
+    }
+
+    /// Whether it is a directory.
+    pub fn is_directory(&self) -> bool {
+        matches!(self.kind, Kind::Directory)
+    }
+}
+
+/// A file tree. See the module for its invariant.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    nodes: BTreeMap<TreePath, Node>,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self { nodes: BTreeMap::from([(TreePath::root(), Node::directory(0o755))]) }
+    }
+}
+
+impl Tree {
+    /// A tree of only a root directory, root's, mode 0755.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The node at a path.
+    pub fn get(&self, path: &TreePath) -> Option<&Node> {
+        self.nodes.get(path)
+    }
+
+    /// The node at a path, to change its metadata or content.
+    pub fn get_mut(&mut self, path: &TreePath) -> Option<&mut Node> {
+        self.nodes.get_mut(path)
+    }
+
+    /// Whether something stands at a path.
+    pub fn contains(&self, path: &TreePath) -> bool {
+        self.nodes.contains_key(path)
+    }
+
+    /// Puts a node at a path, in place of what is there, and makes the
+    /// directories above it (root's, 0755) where they are missing. A directory
+    /// put over a directory keeps what is below it; anything else takes the
+    /// place of everything below.
+    pub fn insert(&mut self, path: TreePath, node: Node) {
+        if !node.is_directory() {
+            self.remove(&path);
+        }
+        let mut above = path.parent();
+        while let Some(directory) = above {
+            if self.nodes.get(&directory).is_some_and(Node::is_directory) {
+                break;
+            }
+            above = directory.parent();
+            self.nodes.insert(directory, Node::directory(0o755));
+        }
+        self.nodes.insert(path, node);
+    }
+
+    /// Takes a node and everything below it out. A hard link whose first name
+    /// goes takes over the content.
+    pub fn remove(&mut self, path: &TreePath) -> Option<Node> {
+        let below: Vec<TreePath> = self.below(path).map(|(p, _)| p.clone()).collect();
+        let mut removed = None;
+        for path in below.into_iter().rev() {
+            removed = self.nodes.remove(&path);
+            if let Some(Node { kind: Kind::File(content), .. }) = &removed {
+                self.rename_hardlinks(&path, content.clone());
+            }
+        }
+        removed
+    }
+
+    /// Gives the content to the first of the remaining names, and points the
+    /// others at it.
+    fn rename_hardlinks(&mut self, gone: &TreePath, content: Content) {
+        let mut first: Option<TreePath> = None;
+        for (path, node) in &mut self.nodes {
+            if !matches!(&node.kind, Kind::Hardlink(target) if target == gone) {
+                continue;
+            }
+            node.kind = match &first {
+                Some(first) => Kind::Hardlink(first.clone()),
+                None => Kind::File(content.clone()),
+            };
+            first.get_or_insert_with(|| path.clone());
+        }
+    }
+
+    /// Every node, sorted by path: a directory before what it holds.
+    pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Node)> {
+        self.nodes.iter()
+    }
+
+    /// Every node, to change metadata or content.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&TreePath, &mut Node)> {
+        self.nodes.iter_mut()
+    }
+
+    /// A node and everything below it, sorted by path.
+    pub fn below<'a>(&'a self, path: &'a TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Node)> {
+        self.nodes.range(path..).take_while(move |(p, _)| p.starts_with(path))
+    }
+
+    /// The names directly in a directory.
+    pub fn children<'a>(&'a self, path: &'a TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Node)> {
+        let depth = path.0.len() + 1;
+        self.below(path).filter(move |(p, _)| p.0.len() == depth)
+    }
+
+    /// How many nodes there are, the root among them.
+    #[expect(clippy::len_without_is_empty, reason = "a tree always holds its root")]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Follows symbolic links, absolute ones from the tree's root, until a node
+    /// that is none. `None` where nothing stands there, or after 40 links.
+    pub fn resolve(&self, path: &TreePath) -> Option<(TreePath, &Node)> {
+        let mut pending: Vec<Vec<u8>> = path.0.iter().rev().cloned().collect();
+        let mut at = TreePath::root();
+        let mut links = 0;
+        while let Some(name) = pending.pop() {
+            if name == b".." {
+                at = at.parent().unwrap_or_default();
+                continue;
+            }
+            let next = at.join(&name);
+            match &self.nodes.get(&next)?.kind {
+                Kind::Symlink(target) => {
+                    links += 1;
+                    if links > 40 {
+                        return None;
+                    }
+                    if target.first() == Some(&b'/') {
+                        at = TreePath::root();
+                    }
+                    pending.extend(TreePath::new(target).0.into_iter().rev());
+                }
+                _ => at = next,
+            }
+        }
+        let node = self.nodes.get(&at)?;
+        Some((at, node))
+    }
+
+    /// The content of a regular file, through symbolic and hard links.
+    pub fn content(&self, path: &TreePath) -> Option<&Content> {
+        let (_, node) = self.resolve(path)?;
+        match &node.kind {
+            Kind::File(content) => Some(content),
+            Kind::Hardlink(first) => self.content(first),
+            _ => None,
+        }
+    }
+
+    /// Reads a directory of the host with everything below it. Regular files
+    /// stay where they are and are opened when they are needed; sockets are
+    /// left out. Where one file has several names, the first in order holds it.
+    ///
+    /// # Errors
+    /// Fails as walking the directory does, naming the path.
+    pub fn scan(directory: &Path) -> io::Result<Self> {
+        let mut tree = Self::new();
+        let mut inodes = BTreeMap::new();
+        tree.scan_into(directory, &TreePath::root(), &mut inodes)?;
+        Ok(tree)
+    }
+
+    fn scan_into(
+        &mut self,
+        host: &Path,
+        path: &TreePath,
+        inodes: &mut BTreeMap<(u64, u64), TreePath>,
+    ) -> io::Result<()> {
+        let place = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", host.display()));
+        let meta = std::fs::symlink_metadata(host).map_err(place)?;
+        let kind = match meta.mode() & 0o170_000 {
+            0o040_000 => Kind::Directory,
+            0o100_000 => {
+                let content = Content::File { path: host.into(), len: meta.len() };
+                match inodes.get(&(meta.dev(), meta.ino())) {
+                    Some(first) if meta.nlink() > 1 => Kind::Hardlink(first.clone()),
+                    _ => {
+                        inodes.insert((meta.dev(), meta.ino()), path.clone());
+                        Kind::File(content)
+                    }
+                }
+            }
+            0o120_000 => {
+                Kind::Symlink(std::fs::read_link(host).map_err(place)?.as_os_str().as_bytes().to_vec())
+            }
+            0o020_000 => Kind::CharDevice(rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev())),
+            0o060_000 => Kind::BlockDevice(rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev())),
+            0o010_000 => Kind::Fifo,
+            _ => return Ok(()),
+        };
+        let directory = matches!(kind, Kind::Directory);
+        let node = Node {
+            kind,
+            mode: meta.mode() & 0o7777,
+            uid: meta.uid(),
+            gid: meta.gid(),
+            mtime: meta.mtime(),
+            xattrs: xattrs(host).map_err(place)?,
+        };
+        self.nodes.insert(path.clone(), node);
+        if directory {
+            let mut names = std::fs::read_dir(host)
+                .and_then(|entries| entries.map(|e| Ok(e?.file_name())).collect::<io::Result<Vec<_>>>())
+                .map_err(place)?;
+            // Sorted as paths are, so that the first name met is the first in order.
+            names.sort();
+            for name in names {
+                self.scan_into(&host.join(&name), &path.join(name.as_bytes()), inodes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The extended attributes of a file that belong in an image.
+fn xattrs(host: &Path) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+    let mut list = [0u8; 4096];
+    let length = match rustix::fs::llistxattr(host, &mut list[..]) {
+        Ok(length) => length,
+        Err(rustix::io::Errno::NOTSUP) => 0,
+        Err(e) => return Err(e.into()),
+    };
+    let mut found = BTreeMap::new();
+    for name in list[..length].split(|&b| b == 0).filter(|n| !n.is_empty()) {
+        // What the host's own security modules put on a file is not the image's.
+        if name == b"security.selinux" || name.starts_with(b"trusted.") {
+            continue;
+        }
+        let mut value = vec![0u8; 65536];
+        let length = rustix::fs::lgetxattr(host, name, &mut value[..])?;
+        value.truncate(length);
+        found.insert(name.to_vec(), value);
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree() -> Tree {
+        let mut tree = Tree::new();
+        tree.insert("/usr/lib/a".into(), Node::file("a", 0o644));
+        tree.insert("/lib".into(), Node::symlink("usr/lib"));
+        tree.insert(
+            "/usr/lib/z".into(),
+            Node { kind: Kind::Hardlink("/usr/lib/a".into()), ..Node::file("", 0o644) },
+        );
+        tree
+    }
+
+    #[test]
+    fn a_path_has_one_spelling() {
+        assert_eq!(TreePath::new("/a//b/"), TreePath::new("./a/./b"));
+        assert_eq!(TreePath::new("/a/b").to_string(), "/a/b");
+    }
+
+    #[test]
+    fn what_is_below_sorts_directly_after_its_directory() {
+        let mut tree = Tree::new();
+        tree.insert("/a/x".into(), Node::file("", 0o644));
+        tree.insert("/a-b".into(), Node::file("", 0o644));
+        let paths: Vec<String> = tree.iter().map(|(p, _)| p.to_string()).collect();
+        assert_eq!(paths, ["/", "/a", "/a/x", "/a-b"]);
+    }
+
+    #[test]
+    fn links_are_followed_inside_the_tree() {
+        let mut tree = tree();
+        tree.insert("/etc/abs".into(), Node::symlink("/../lib/z"));
+        assert_eq!(tree.content(&"/etc/abs".into()).unwrap().read().unwrap(), b"a");
+        tree.insert("/loop".into(), Node::symlink("loop"));
+        assert!(tree.resolve(&"/loop".into()).is_none());
+    }
+
+    #[test]
+    fn a_second_name_outlives_the_first() {
+        let mut tree = tree();
+        tree.remove(&"/usr/lib/a".into());
+        assert_eq!(tree.content(&"/usr/lib/z".into()).unwrap().read().unwrap(), b"a");
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_a_directory() {
+        let mut tree = tree();
+        tree.insert("/usr".into(), Node::file("", 0o644));
+        assert_eq!(tree.len(), 3);
+    }
+
+    #[test]
+    fn a_scan_keeps_names_that_are_not_utf8_and_hard_links() {
+        let directory = tempfile::tempdir().unwrap();
+        let odd = directory.path().join(OsStr::from_bytes(b"b\xff"));
+        std::fs::write(&odd, "x").unwrap();
+        std::fs::hard_link(&odd, directory.path().join("a")).unwrap();
+        let tree = Tree::scan(directory.path()).unwrap();
+        assert!(matches!(tree.get(&"a".into()).unwrap().kind, Kind::File(_)));
+        assert!(
+            matches!(&tree.get(&TreePath::new(b"b\xff")).unwrap().kind, Kind::Hardlink(p) if *p == "a".into())
+        );
+    }
+}
