@@ -10,7 +10,7 @@
 //! Deliberately absent: writing, and comments inside a field's value.
 
 /// One paragraph of control data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stanza<'a> {
     text: &'a str,
 }

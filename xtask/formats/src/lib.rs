@@ -2,4 +2,5 @@
 //! `Write` and `Seek`. Nothing here knows what an image description is.
 
 pub mod control;
+pub mod deb;
 pub mod tree;
