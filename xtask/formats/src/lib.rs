@@ -3,4 +3,5 @@
 
 pub mod control;
 pub mod deb;
+pub mod tar;
 pub mod tree;
