@@ -1,3 +1,4 @@
 //! Placeholder.
 
+pub mod host;
 pub mod sandbox;
