@@ -1,1 +1,4 @@
 //! Placeholder.
+
+pub mod host;
+pub mod sandbox;
