@@ -194,7 +194,10 @@ impl Fetcher {
         let Ok(room) = rustix::fs::statvfs(self.store.root()) else { return Ok(()) };
         let available = room.f_bavail.saturating_mul(room.f_frsize);
         if available < bytes {
-            return Err(FetchError::Full { directory: self.store.root().to_owned(), wanted: Some((bytes, available)) });
+            return Err(FetchError::Full {
+                directory: self.store.root().to_owned(),
+                wanted: Some((bytes, available)),
+            });
         }
         Ok(())
     }

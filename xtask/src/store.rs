@@ -83,7 +83,8 @@ impl Store {
             fs::create_dir_all(root.join(directory)).context("cannot make the store")?;
         }
         let root = fs::canonicalize(root)?;
-        let (scratch, lock) = open_scratch(&root.join("temporary")).context("cannot make the store's scratch directory")?;
+        let (scratch, lock) =
+            open_scratch(&root.join("temporary")).context("cannot make the store's scratch directory")?;
         Ok(Self { opened: Arc::new(Opened { root, scratch, next: AtomicU32::new(0), _lock: lock }) })
     }
 
@@ -150,7 +151,12 @@ impl Store {
                 return Ok(Claim::Stored(stored));
             }
             if ours {
-                return Ok(Claim::Partial(Partial { store: self.clone(), sha256: sha256.to_owned(), path, file }));
+                return Ok(Claim::Partial(Partial {
+                    store: self.clone(),
+                    sha256: sha256.to_owned(),
+                    path,
+                    file,
+                }));
             }
         }
     }
@@ -162,7 +168,8 @@ impl Store {
             let written = partial.restart().and_then(|()| partial.file.write_all(bytes));
             if let Err(error) = written {
                 partial.discard();
-                return Err(error).with_context(|| format!("cannot write to the store at `{}`", self.root().display()));
+                return Err(error)
+                    .with_context(|| format!("cannot write to the store at `{}`", self.root().display()));
             }
             partial.finish()?;
         }
@@ -190,7 +197,12 @@ impl Store {
 
     /// The layer of this kind with this key, made by `make` in an empty directory when the store does not have
     /// it. Two processes that want the same one make it once.
-    pub fn layer_or_make(&self, kind: &str, key: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    pub fn layer_or_make(
+        &self,
+        kind: &str,
+        key: &str,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
         let layer = self.layer(kind, key);
         if layer.is_dir() {
             return Ok(layer);
@@ -331,7 +343,8 @@ fn lock(path: &Path) -> Result<File> {
         .truncate(false)
         .open(path)
         .with_context(|| format!("cannot open `{}`", path.display()))?;
-    flock(&file, FlockOperation::LockExclusive).with_context(|| format!("cannot lock `{}`", path.display()))?;
+    flock(&file, FlockOperation::LockExclusive)
+        .with_context(|| format!("cannot lock `{}`", path.display()))?;
     Ok(file)
 }
 

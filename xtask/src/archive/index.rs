@@ -81,7 +81,9 @@ impl Index {
         let mut provided: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for at in memmem::find_iter(self.text.as_bytes(), b"\nProvides: ") {
             let Some(stanza) = self.around(at) else { continue };
-            let (Some(provider), Some(names)) = (stanza.field("Package"), stanza.field("Provides")) else { continue };
+            let (Some(provider), Some(names)) = (stanza.field("Package"), stanza.field("Provides")) else {
+                continue;
+            };
             for name in relation_names(names) {
                 provided.entry(name).or_default().insert(provider);
             }
@@ -128,7 +130,9 @@ impl Package {
 pub fn relation_names(field: &str) -> impl Iterator<Item = &str> {
     field.split(',').filter_map(|relation| {
         let first = relation.split('|').next()?.trim();
-        let end = first.find(|c: char| c.is_whitespace() || matches!(c, '(' | ':' | '[' | '<')).unwrap_or(first.len());
+        let end = first
+            .find(|c: char| c.is_whitespace() || matches!(c, '(' | ':' | '[' | '<'))
+            .unwrap_or(first.len());
         (end > 0).then(|| &first[..end])
     })
 }
@@ -196,7 +200,8 @@ Provides: sh
 
     #[test]
     fn an_index_cannot_name_a_file_outside_of_the_archive() {
-        let text = "Package: a\nVersion: 1\nArchitecture: all\nFilename: pool/../../x.deb\nSize: 1\nSHA256: 0\n";
+        let text =
+            "Package: a\nVersion: 1\nArchitecture: all\nFilename: pool/../../x.deb\nSize: 1\nSHA256: 0\n";
         let stanza = control::stanzas(text).next().unwrap();
         let error = Package::from_stanza(stanza).unwrap_err().to_string();
         assert_eq!(error, "the index names the file `pool/../../x.deb`, which is outside of the archive");

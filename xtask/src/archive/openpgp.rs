@@ -105,8 +105,9 @@ impl Keyring {
     /// The text of a cleartext-signed message, if a key of this ring that was good at `now` (seconds after
     /// 1970) signed it.
     pub fn verify(&self, message: &[u8], now: i64) -> Result<Verified, SignatureError> {
-        let text = std::str::from_utf8(message).map_err(|error| SignatureError::Malformed(error.to_string()))?;
-        let message = CleartextSignedMessage::from_string(text)
+        let text =
+            std::str::from_utf8(message).map_err(|error| SignatureError::Malformed(error.to_string()))?;
+        let (message, _) = CleartextSignedMessage::from_string(text)
             .map_err(|error| SignatureError::Malformed(error.to_string()))?;
         let text = message.signed_text();
         let mut reasons = Vec::new();
@@ -120,7 +121,9 @@ impl Keyring {
                             created,
                         });
                     }
-                    Outcome::Refused(reason) => reasons.push(format!("key `{}` {reason}", fingerprint_of(key))),
+                    Outcome::Refused(reason) => {
+                        reasons.push(format!("key `{}` {reason}", fingerprint_of(key)))
+                    }
                     Outcome::NotBy => {}
                 }
             }
@@ -188,7 +191,10 @@ fn primary_is_good(key: &SignedPublicKey, now: i64) -> Result<bool, String> {
         signature.typ() == Some(SignatureType::KeyRevocation) && signature.verify_key(primary).is_ok()
     });
     if let Some(revocation) = revoked {
-        return Err(format!("was revoked on {}", created(revocation).map_or_else(|| "an unknown day".to_owned(), day)));
+        return Err(format!(
+            "was revoked on {}",
+            created(revocation).map_or_else(|| "an unknown day".to_owned(), day)
+        ));
     }
     let certifications = key.details.users.iter().flat_map(|user| {
         // A withdrawn name no longer speaks for the key.
@@ -203,11 +209,9 @@ fn primary_is_good(key: &SignedPublicKey, now: i64) -> Result<bool, String> {
                 && signature.verify_certification(primary, Tag::UserId, &user.id).is_ok()
         })
     });
-    let direct = key
-        .details
-        .direct_signatures
-        .iter()
-        .filter(|signature| signature.typ() == Some(SignatureType::Key) && signature.verify_key(primary).is_ok());
+    let direct = key.details.direct_signatures.iter().filter(|signature| {
+        signature.typ() == Some(SignatureType::Key) && signature.verify_key(primary).is_ok()
+    });
     let newest = newest(certifications.chain(direct), now)?;
     alive(primary, newest, now)?;
     // A key of before the flags were invented may do everything.
@@ -301,13 +305,17 @@ fn is_issuer(signature: &Signature, key: &(impl VerifyingKey + Serialize)) -> bo
 
 fn issuer(signature: &Signature) -> String {
     let fingerprint = signature.issuer_fingerprint().first().map(|fingerprint| format!("{fingerprint:X}"));
-    let id = || signature.issuer_key_id().first().map(|id| format!("{id:X}"));
+    let id = || signature.issuer_key_id().first().map(|id| id.to_string().to_ascii_uppercase());
     fingerprint.or_else(id).unwrap_or_else(|| "an unnamed key".to_owned())
 }
 
 fn has_flags(signature: &Signature) -> bool {
     let flags = signature.key_flags();
-    flags.certify() || flags.sign() || flags.encrypt_comms() || flags.encrypt_storage() || flags.authentication()
+    flags.certify()
+        || flags.sign()
+        || flags.encrypt_comms()
+        || flags.encrypt_storage()
+        || flags.authentication()
 }
 
 fn created(signature: &Signature) -> Option<i64> {

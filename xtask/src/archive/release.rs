@@ -154,7 +154,8 @@ impl Release {
         if fits {
             return Ok(());
         }
-        let found = self.suite.iter().chain(&self.codename).cloned().collect::<Vec<_>>().join("`, codename `");
+        let found =
+            self.suite.iter().chain(&self.codename).cloned().collect::<Vec<_>>().join("`, codename `");
         Err(ReleaseError::Suite { asked: asked.to_owned(), found })
     }
 }
@@ -226,8 +227,14 @@ mod tests {
     #[test]
     fn a_malformed_sum_is_refused_and_not_passed_over() {
         for line in ["abc 1 main/x", "ABCD 1 x", ""] {
-            let text = format!("Date: Sat, 21 Nov 2026 00:53:03 UTC\nSHA256:\n {} x main/x\n {line}\n", "ab".repeat(32));
-            assert!(matches!(Release::parse(&text, String::new()), Err(ReleaseError::Field { field: "SHA256", .. })));
+            let text = format!(
+                "Date: Sat, 21 Nov 2026 00:53:03 UTC\nSHA256:\n {} x main/x\n {line}\n",
+                "ab".repeat(32)
+            );
+            assert!(matches!(
+                Release::parse(&text, String::new()),
+                Err(ReleaseError::Field { field: "SHA256", .. })
+            ));
         }
     }
 }

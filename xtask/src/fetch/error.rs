@@ -126,8 +126,12 @@ impl FetchError {
                 "the archive has a newer version: run `cargo xtask lock --update`, or name a snapshot in the \
                  description to keep this one"
             }
-            Self::Gone { .. } => "check the release and the mirror: `--mirror FROM=TO` takes the archive from elsewhere",
-            Self::Status { .. } => "try again later, or take the archive from elsewhere with `--mirror FROM=TO`",
+            Self::Gone { .. } => {
+                "check the release and the mirror: `--mirror FROM=TO` takes the archive from elsewhere"
+            }
+            Self::Status { .. } => {
+                "try again later, or take the archive from elsewhere with `--mirror FROM=TO`"
+            }
             Self::Transport { .. } | Self::Timeout { .. } | Self::Truncated { .. } => {
                 "check the network; what has arrived is kept and the next run resumes it; `--mirror FROM=TO` takes \
                  the archive from elsewhere"
@@ -136,7 +140,9 @@ impl FetchError {
                 "the mirror is out of step or something on the way changes files: try another with `--mirror FROM=TO`"
             }
             Self::Offline { .. } => "run once without `--offline`",
-            Self::Full { .. } => "free some space, run `cargo xtask clean`, or name another place in `BEDPLATE_CACHE`",
+            Self::Full { .. } => {
+                "free some space, run `cargo xtask clean`, or name another place in `BEDPLATE_CACHE`"
+            }
             Self::Store(_) | Self::Stopped => return None,
         };
         Some(advice.to_owned())
@@ -145,7 +151,9 @@ impl FetchError {
 
 fn gone(subject: &Subject, url: &str, status: u16) -> String {
     match subject {
-        Subject::Package { .. } => format!("the archive no longer carries {subject}: `{url}` answers {status}"),
+        Subject::Package { .. } => {
+            format!("the archive no longer carries {subject}: `{url}` answers {status}")
+        }
         Subject::Index(_) => format!("the archive has no {subject}: `{url}` answers {status}"),
     }
 }
@@ -159,7 +167,8 @@ fn others(missing: usize) -> String {
 }
 
 fn room(wanted: Option<(u64, u64)>) -> String {
-    wanted.map_or_else(String::new, |(wanted, free)| format!(": {wanted} bytes are needed and {free} are free"))
+    wanted
+        .map_or_else(String::new, |(wanted, free)| format!(": {wanted} bytes are needed and {free} are free"))
 }
 
 fn seconds(duration: Duration) -> String {

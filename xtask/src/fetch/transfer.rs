@@ -78,7 +78,10 @@ fn document_once(fetcher: &Fetcher, url: &str, limit: u64) -> Result<Vec<u8>, Fa
     }
     let announced = response.body().content_length();
     if announced.is_some_and(|length| length > limit) {
-        return Err(Failure::TooLong { expected: limit, found: announced.map_or_else(String::new, |n| n.to_string()) });
+        return Err(Failure::TooLong {
+            expected: limit,
+            found: announced.map_or_else(String::new, |n| n.to_string()),
+        });
     }
     let mut bytes = Vec::new();
     response.into_body().into_reader().take(limit + 1).read_to_end(&mut bytes).map_err(Failure::reading)?;
@@ -145,7 +148,8 @@ impl Transfer<'_> {
             }
             // Bytes kept over a broken connection may be of another file than those that follow.
             resumed = self.received > 0;
-            let (again, error) = failure.into_error(self.item.subject.clone(), &self.url, attempt, self.fetcher);
+            let (again, error) =
+                failure.into_error(self.item.subject.clone(), &self.url, attempt, self.fetcher);
             if !again || attempt >= self.fetcher.patience.attempts {
                 return Err(error);
             }
@@ -306,10 +310,14 @@ impl Failure {
 impl From<ureq::Error> for Failure {
     fn from(error: ureq::Error) -> Self {
         match error {
-            ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => Self::Timeout(Waiting::Connection),
+            ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => {
+                Self::Timeout(Waiting::Connection)
+            }
             ureq::Error::Timeout(_) => Self::Timeout(Waiting::Bytes),
             ureq::Error::HostNotFound => Self::Transport("the name of the host is not known".to_owned()),
-            ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => Self::Timeout(Waiting::Bytes),
+            ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Self::Timeout(Waiting::Bytes)
+            }
             ureq::Error::Io(error) => Self::Transport(described(&error)),
             other => Self::Transport(other.to_string()),
         }
@@ -321,7 +329,9 @@ fn described(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::ConnectionReset => "connection reset".to_owned(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionAborted => "the connection was closed early".to_owned(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionAborted => {
+            "the connection was closed early".to_owned()
+        }
         _ => error.to_string(),
     }
 }
