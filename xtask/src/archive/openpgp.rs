@@ -11,9 +11,12 @@
 //!
 //! Deliberately absent: the web of trust, designated revokers, certificates from anywhere but the keyring.
 
+use std::io::Read;
+
+use pgp::armor::Dearmor;
 use pgp::composed::{CleartextSignedMessage, Deserializable, SignedPublicKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{Signature, SignatureType};
+use pgp::packet::{PacketParser, PacketTrait, Signature, SignatureType};
 use pgp::ser::Serialize;
 use pgp::types::{KeyDetails, Tag, VerifyingKey};
 use thiserror::Error;
@@ -71,14 +74,22 @@ pub enum SignatureError {
 impl Keyring {
     /// Reads keys, binary or armoured, one or several.
     pub fn parse(bytes: &[u8]) -> Result<Self, SignatureError> {
-        let malformed = |error: pgp::errors::Error| SignatureError::Keyring(error.to_string());
-        let armoured = bytes.trim_ascii_start().starts_with(b"-----BEGIN");
-        let keys: Vec<SignedPublicKey> = if armoured {
-            SignedPublicKey::from_armor_many(bytes).map_err(malformed)?.0.collect::<Result<_, _>>()
+        let mut binary = Vec::new();
+        let packets = if bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
+            Dearmor::new(bytes.trim_ascii_start())
+                .read_to_end(&mut binary)
+                .map_err(|error| SignatureError::Keyring(error.to_string()))?;
+            &binary
         } else {
-            SignedPublicKey::from_bytes_many(bytes).map_err(malformed)?.collect::<Result<_, _>>()
-        }
-        .map_err(malformed)?;
+            bytes
+        };
+        // Trust packets are notes of one machine's keyring, and Ubuntu's package has them between key and name.
+        let packets = PacketParser::new(packets)
+            .filter(|packet| !packet.as_ref().is_ok_and(|packet| packet.tag() == Tag::Trust))
+            .peekable();
+        let keys: Vec<_> = SignedPublicKey::from_packets(packets)
+            .collect::<Result<_, _>>()
+            .map_err(|error| SignatureError::Keyring(error.to_string()))?;
         if keys.is_empty() {
             return Err(SignatureError::Keyring("no key in it".to_owned()));
         }
