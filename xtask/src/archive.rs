@@ -39,7 +39,7 @@ pub struct Archive {
     pub components: Vec<String>,
     /// Whose signature counts.
     pub keys: Keys,
-    /// The moment of a snapshot, `20260901T000000Z`; the base is one of a snapshot archive then.
+    /// The base of a snapshot, taken in place of the canonical one and of every mirror.
     pub snapshot: Option<String>,
 }
 
@@ -50,12 +50,12 @@ pub enum Keys {
     Debian,
     /// Those of the package `ubuntu-keyring`.
     Ubuntu,
-    /// The one with this fingerprint in this file's content, binary or armoured.
+    /// Those in a file's content, binary or armoured.
     Pinned {
         /// The file.
         content: Vec<u8>,
-        /// 40 or 64 hexadecimal digits.
-        fingerprint: String,
+        /// The only one of them that counts: 40 or 64 hexadecimal digits.
+        fingerprint: Option<String>,
     },
 }
 
@@ -147,7 +147,10 @@ impl Keys {
         match self {
             Self::Debian => Keyring::parse(include_bytes!("../keys/debian.pgp")),
             Self::Ubuntu => Keyring::parse(include_bytes!("../keys/ubuntu.pgp")),
-            Self::Pinned { content, fingerprint } => Keyring::parse(content)?.only(fingerprint),
+            Self::Pinned { content, fingerprint: None } => Keyring::parse(content),
+            Self::Pinned { content, fingerprint: Some(fingerprint) } => {
+                Keyring::parse(content)?.only(fingerprint)
+            }
         }
     }
 }

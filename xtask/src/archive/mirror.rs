@@ -1,6 +1,6 @@
 //! Where files are really taken from: a canonical base replaced by a mirror's.
 //!
-//! In this order: what `--mirror FROM=TO` says, what the description says, the host's own apt sources when the
+//! In this order: a snapshot's base, what `--mirror FROM=TO` says, what the description says, the host's own apt sources when the
 //! host runs the same distribution, the canonical base. The lock knows nothing of it: a mirror is trusted with
 //! nothing, everything is verified by digest.
 //!
@@ -28,15 +28,16 @@ impl Mirrors {
         described: Option<&str>,
         host: &HostSources,
     ) -> Self {
-        let mut mirrors = Self { pairs: explicit.to_vec() };
+        let snapshots =
+            archives.iter().filter_map(|archive| Some((archive.base.clone(), archive.snapshot.clone()?)));
+        let mut mirrors = Self { pairs: snapshots.chain(explicit.iter().cloned()).collect() };
         for archive in archives {
             let distribution = match archive.keys {
                 Keys::Debian => "debian",
                 Keys::Ubuntu => "ubuntu",
                 Keys::Pinned { .. } => continue,
             };
-            // A snapshot is of one service only.
-            if archive.snapshot.is_some() || mirrors.replaces(&archive.base) {
+            if mirrors.replaces(&archive.base) {
                 continue;
             }
             let role = Role::of(&archive.base, &archive.suite);
