@@ -2,16 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/user.rs"]
+mod user;
+
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bedplate::sandbox::Sandbox;
 use tempfile::TempDir;
+use user::User;
+
+/// A program whose `main` dispatches.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbox-exec");
 
 /// A root with the host's programs in it and nothing else.
 struct Root(TempDir);
@@ -32,9 +39,7 @@ impl Root {
     }
 
     fn sandbox(&self) -> Sandbox {
-        Sandbox::new(self.path())
-            .program(Path::new(env!("CARGO_BIN_EXE_sandbox-exec")))
-            .bind_read_only(Path::new("/usr"), "/usr")
+        Sandbox::new(self.path()).program(Path::new(PROGRAM)).bind_read_only(Path::new("/usr"), "/usr")
     }
 
     fn shell(&self, script: &str) -> String {
@@ -91,8 +96,7 @@ fn the_network_is_gone_unless_it_is_asked_for() {
 
 #[test]
 fn lo_is_up() {
-    let script = "import socket; s = socket.create_server(('127.0.0.1', 0)); socket.create_connection(s.getsockname())";
-    Root::new().sandbox().run(["python3", "-c", script]).unwrap();
+    assert_eq!(Root::new().shell("cat /sys/class/net/lo/flags"), "0x9\n");
 }
 
 #[test]
@@ -176,10 +180,10 @@ fn a_sandbox_that_cannot_be_made_is_told_apart_from_a_command_that_fails() {
 #[test]
 fn sync_does_nothing_when_asked() {
     let root = Root::new();
-    // A read-only descriptor of procfs cannot be synced: EINVAL, unless the call never arrives.
-    let script = "import os; os.fsync(os.open('/proc/self/stat', os.O_RDONLY)); os.sync()";
-    let argv = ["python3", "-c", script];
-    assert!(root.sandbox().run(argv).unwrap_err().to_string().contains("Invalid argument"));
+    // A file of procfs cannot be synced: EINVAL, unless the call never arrives.
+    let argv = ["sync", "/proc/self/stat"];
+    let error = root.sandbox().run(argv).unwrap_err().to_string();
+    assert!(error.contains("Invalid argument"), "{error}");
     root.sandbox().without_sync().run(argv).unwrap();
     let privileges = root.sandbox().without_sync().run(["grep", "NoNewPrivs", "/proc/self/status"]).unwrap();
     assert_eq!(privileges, "NoNewPrivs:\t0\n");
@@ -233,4 +237,67 @@ fn wait_until(condition: impl Fn() -> bool) {
         assert!(start.elapsed() < Duration::from_secs(10), "waited for 10 s in vain");
         sleep(Duration::from_millis(20));
     }
+}
+
+#[test]
+fn ending_the_program_ends_all_inside() {
+    let root = Root::new();
+    let marker = format!("86402.{}", std::process::id());
+    let mut program =
+        Command::new(PROGRAM).arg(root.path()).args(["setsid", "-w", "sleep", &marker]).spawn().unwrap();
+    wait_until(|| processes(&marker) > 1);
+    program.kill().unwrap();
+    program.wait().unwrap();
+    wait_until(|| processes(&marker) == 0);
+}
+
+#[test]
+fn an_ordinary_user_is_root_of_all_ids_inside() {
+    let user = User::new();
+    let root = Root::new();
+    chown(root.path(), Some(user::UID), Some(user::UID)).unwrap();
+    let program = user.install(Path::new(PROGRAM));
+    let script = "id -u; cat /proc/self/uid_map /proc/self/gid_map | tr -s ' '; echo x >/dev/null; hostname
+                  touch /a /b /c; chown 1:65535 /b; chown 65534:33 /c; chmod 4755 /c; stat -c '%n %u:%g %a' /a /b /c
+                  mknod -m 600 /d c 1 3 2>&1 || true; exit 7";
+    let output = user.command(&program).arg(root.path()).args(["sh", "-ec", script]).output().unwrap();
+    let map = format!(" 0 {} 1\n 1 {} 65535\n", user::UID, user::SUBORDINATE);
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        format!(
+            "0\n{map}{map}bedplate\n/a 0:0 644\n/b 1:65535 644\n/c 65534:33 4755\n\
+                 mknod: /d: Operation not permitted\n"
+        ),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(output.status.code(), Some(7));
+    let owner =
+        |name: &str| fs::metadata(root.path().join(name)).map(|file| (file.uid(), file.gid())).unwrap();
+    assert_eq!(owner("a"), (user::UID, user::UID));
+    assert_eq!(owner("b"), (user::SUBORDINATE, user::SUBORDINATE + 65534));
+}
+
+#[test]
+fn a_user_without_ids_is_told_what_to_run() {
+    let user = User::with_subordinate(0);
+    let program = user.install(Path::new(PROGRAM));
+    let output = user.command(&program).args(["/", "true"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "this host is not ready for building as the user `tester`:\n  \
+         `/etc/subuid` grants no ids to the user: run `sudo usermod --add-subuids 100000-165535 tester`\n  \
+         `/etc/subgid` grants no ids to the user: run `sudo usermod --add-subgids 100000-165535 tester`\n"
+    );
+}
+
+#[test]
+fn root_without_sys_admin_is_told_so() {
+    let output = Command::new("setpriv")
+        .args(["--bounding-set=-sys_admin", "--inh-caps=-sys_admin", PROGRAM])
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.starts_with("root here has no CAP_SYS_ADMIN"), "{error}");
 }

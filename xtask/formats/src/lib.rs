@@ -5,3 +5,4 @@ pub mod control;
 pub mod deb;
 pub mod tar;
 pub mod tree;
+pub mod unpack;

@@ -44,6 +44,9 @@ pub(super) fn set_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// `IFF_UP`, in the width in which `ifreq` has it.
+const UP: libc::c_short = 1;
+
 /// Brings up `lo`, which a new network namespace has but down.
 pub(super) fn loopback_up() -> io::Result<()> {
     // SAFETY: `ifreq` is plain data for which zero is a value; the socket is closed again; the structure
@@ -53,7 +56,7 @@ pub(super) fn loopback_up() -> io::Result<()> {
         for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
             *to = from.cast_signed() as libc::c_char;
         }
-        request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+        request.ifr_ifru.ifru_flags = UP;
         let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
         if socket < 0 {
             return Err(io::Error::last_os_error());

@@ -11,8 +11,14 @@ pub(crate) struct Forge {
 impl Forge {
     /// A package of a name, version 1, with more fields of its control file.
     pub fn new(name: &str, more: &str) -> Self {
-        let text = format!("Package: {name}\nVersion: 1\nArchitecture: amd64\n{more}");
-        let forge = Self { control: tar::Builder::new(Vec::new()), data: tar::Builder::new(Vec::new()) };
+        Self::of(name, "amd64", more)
+    }
+
+    /// The same of an architecture.
+    pub fn of(name: &str, architecture: &str, more: &str) -> Self {
+        let text = format!("Package: {name}\nVersion: 1\nArchitecture: {architecture}\n{more}");
+        let empty = || tar::Builder::new(Vec::new());
+        let forge = Self { control: empty(), data: empty() };
         forge.control_file("control", 0o644, &text)
     }
 
@@ -108,8 +114,9 @@ fn header(kind: tar::EntryType, path: &str, mode: u32) -> tar::Header {
     // Past the crate's own checks, which refuse what the tests are about.
     header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
     header.set_mode(mode);
-    header.set_uid(0);
-    header.set_gid(0);
+    // Unpacked by whoever runs the test, who may not be root.
+    header.set_uid(rustix::process::getuid().as_raw().into());
+    header.set_gid(rustix::process::getgid().as_raw().into());
     header.set_mtime(1_700_000_000);
     header
 }
