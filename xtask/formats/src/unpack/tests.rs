@@ -1,0 +1,264 @@
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use super::*;
+use crate::deb::forge::Forge;
+use crate::tree::{Kind, Tree, TreePath};
+
+/// A directory with packages in it and a root to unpack them into.
+struct Bench {
+    directory: tempfile::TempDir,
+    debs: Vec<PathBuf>,
+}
+
+impl Bench {
+    fn new(packages: impl IntoIterator<Item = Forge>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut debs = Vec::new();
+        for (index, package) in packages.into_iter().enumerate() {
+            let path = directory.path().join(format!("{index}.deb"));
+            std::fs::write(&path, package.deb(".gz", ".zst")).unwrap();
+            debs.push(path);
+        }
+        std::fs::create_dir(directory.path().join("root")).unwrap();
+        std::fs::write(directory.path().join("outside"), "untouched").unwrap();
+        Self { directory, debs }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.directory.path().join("root")
+    }
+
+    fn staging(&self) -> PathBuf {
+        self.directory.path().join("staging")
+    }
+
+    fn unpack(&self) -> Result<Tree, UnpackError> {
+        unpack(&self.debs, &self.root(), &self.staging())?;
+        Ok(Tree::scan(&self.root()).unwrap())
+    }
+
+    fn refusal(&self) -> String {
+        let error = self.unpack().unwrap_err();
+        assert_eq!(std::fs::read_to_string(self.directory.path().join("outside")).unwrap(), "untouched");
+        error.to_string()
+    }
+}
+
+fn paths(tree: &Tree) -> Vec<String> {
+    tree.iter().map(|(path, _)| path.to_string()).collect()
+}
+
+#[test]
+fn what_leads_out_of_the_root_is_refused() {
+    let one = |package| Bench::new([package]).refusal();
+    let refusals = [
+        one(Forge::new("evil", "").file("./../outside", "x")),
+        one(Forge::new("evil", "").file("usr/../../outside", "x")),
+        one(Forge::new("evil", "").symlink("./up", "../../..").file("./up/outside", "x")),
+        one(Forge::new("evil", "").symlink("./up", "/../..").file("./up/outside", "x")),
+        one(Forge::new("evil", "").hardlink("./mine", "../outside")),
+        one(Forge::new("evil", "").hardlink("./mine", "/etc/shadow")),
+        one(Forge::new("evil", "").symlink("./a", "b").symlink("./b", "a").file("./a/x", "x")),
+        one(Forge::new("evil", "").file("./a", "").file("./a/b", "")),
+        one(Forge::new("evil", "").file("./a\nb", "")),
+    ];
+    expect_test::expect![[r#"
+        package `evil` holds `../outside`, which leads out of the root directory
+        package `evil` holds `usr/../../outside`, which leads out of the root directory
+        package `evil` holds `/up/outside`, which leads out of the root directory
+        package `evil` holds `/up/outside`, which leads out of the root directory
+        package `evil` holds `../outside`, which leads out of the root directory
+        package `evil` holds `/mine`, a hard link to `etc/shadow`, which is no file before it
+        package `evil` holds `/a/x`, but `/a` is no directory
+        package `evil` holds `/a/b`, but `/a` is no directory
+        package `evil` holds a path with a line feed: `a\nb`"#]]
+    .assert_eq(&refusals.join("\n"));
+}
+
+#[test]
+fn an_absolute_link_leads_to_the_same_path_inside_the_root() {
+    let bench = Bench::new([Forge::new("a", "").symlink("./tmp-link", "/tmp").file("./tmp-link/new", "x")]);
+    let tree = bench.unwrap_tree();
+    assert_eq!(paths(&tree), ["/", "/tmp", "/tmp/new", "/tmp-link"]);
+    assert!(!Path::new("/tmp/new").exists());
+}
+
+#[test]
+fn a_link_that_stands_on_the_disk_does_not_lead_out_either() {
+    let bench = Bench::new([Forge::new("a", "").directory("./d/").file("./d/outside", "x")]);
+    std::os::unix::fs::symlink("..", bench.root().join("d")).unwrap();
+    let _ = bench.unpack();
+    assert_eq!(std::fs::read_to_string(bench.directory.path().join("outside")).unwrap(), "untouched");
+}
+
+#[test]
+fn what_has_no_place_in_a_package_is_refused() {
+    let one = |package| Bench::new([package]).refusal();
+    let refusals = [
+        one(Forge::new("evil", "").entry(tar::EntryType::Block, "./dev/sda", 0o666, "", b"")),
+        one(Forge::new("evil", "").entry(tar::EntryType::Char, "./dev/mem", 0o666, "", b"")),
+        one(Forge::new("evil", "").entry(tar::EntryType::Fifo, "./run/initctl", 0o666, "", b"")),
+        one(Forge::new("evil", "").entry(tar::EntryType::GNUSparse, "./sparse", 0o666, "", b"")),
+        one(Forge::new("evil", "").entry(tar::EntryType::Regular, "./sh", 0o4777, "", b"")),
+    ];
+    expect_test::expect![[r#"
+        package `evil` holds `/dev/sda`, a block device, which has no place in a package
+        package `evil` holds `/dev/mem`, a character device, which has no place in a package
+        package `evil` holds `/run/initctl`, a named pipe, which has no place in a package
+        package `evil` holds `/sparse`, a sparse file, which has no place in a package
+        package `evil` holds `/sh`, a set-id file that everyone may write"#]]
+    .assert_eq(&refusals.join("\n"));
+}
+
+#[test]
+fn a_truncated_package_is_named() {
+    let bench = Bench::new([Forge::new("a", "").file("./a", "x")]);
+    let bytes = std::fs::read(&bench.debs[0]).unwrap();
+    std::fs::write(&bench.debs[0], &bytes[..bytes.len() - 20]).unwrap();
+    let error = bench.unpack().unwrap_err();
+    assert!(matches!(&error, UnpackError::Deb { path, .. } if *path == bench.debs[0]), "{error}");
+}
+
+#[test]
+fn modes_times_and_links_are_as_the_package_says() {
+    let bench = Bench::new([Forge::new("a", "")
+        .entry(tar::EntryType::Directory, "./closed/", 0o1500, "", b"")
+        .entry(tar::EntryType::Regular, "./closed/su", 0o4755, "", b"program")
+        .hardlink("./closed/again", "closed/su")
+        .raw(b'0', b"./odd\xff", b"1")]);
+    let tree = bench.unwrap_tree();
+    let closed = tree.get(&"closed".into()).unwrap();
+    assert_eq!((closed.mode, closed.mtime), (0o1500, 1_700_000_000));
+    // The scan gives the content to the first name in order.
+    let first = tree.get(&"closed/again".into()).unwrap();
+    assert_eq!((first.mode, first.mtime), (0o4755, 1_700_000_000));
+    assert!(matches!(&tree.get(&"closed/su".into()).unwrap().kind, Kind::Hardlink(_)));
+    assert!(tree.contains(&TreePath::new(b"odd\xff")));
+}
+
+#[test]
+fn packages_go_through_the_links_of_another_whatever_their_order() {
+    let old = || Forge::new("aaa", "").directory("./lib/").file("./lib/old", "x");
+    let base =
+        || Forge::new("base-files", "Essential: yes\n").directory("./usr/lib/").symlink("./lib", "usr/lib");
+    let expected = ["/", "/lib", "/usr", "/usr/lib", "/usr/lib/old"];
+    assert_eq!(paths(&Bench::new([old(), base()]).unwrap_tree()), expected);
+    assert_eq!(paths(&Bench::new([base(), old()]).unwrap_tree()), expected);
+}
+
+#[test]
+fn the_first_package_decides_on_a_directory() {
+    let essential =
+        Forge::new("z", "Essential: yes\n").entry(tar::EntryType::Directory, "./d/", 0o2750, "", b"");
+    let other = Forge::new("a", "").directory("./d/");
+    let tree = Bench::new([other, essential]).unwrap_tree();
+    assert_eq!(tree.get(&"d".into()).unwrap().mode, 0o2750);
+}
+
+#[test]
+fn two_packages_with_one_path_are_refused_unless_one_replaces_the_other() {
+    let holds = |name: &str, more: &str| Forge::new(name, more).file("./etc/x", name);
+    expect_test::expect!["packages `a` and `b` both hold `/etc/x`"]
+        .assert_eq(&Bench::new([holds("b", "Replaces: a (<< 1)\n"), holds("a", "")]).refusal());
+    for (first, second) in [("", "Replaces: a (<= 1)\n"), ("Replaces: b\n", "")] {
+        let bench = Bench::new([holds("b", second), holds("a", first)]);
+        let tree = bench.unwrap_tree();
+        let winner = if second.is_empty() { "a" } else { "b" };
+        assert_eq!(tree.content(&"etc/x".into()).unwrap().read().unwrap(), winner.as_bytes());
+    }
+}
+
+#[test]
+fn architectures_of_one_package_share_what_is_equal() {
+    let of = |architecture: &str, content: &str| {
+        Forge::of("lib", architecture, "Multi-Arch: same\n").file("./doc", content)
+    };
+    let bench = Bench::new([of("amd64", "x"), of("arm64", "x")]);
+    assert_eq!(paths(&bench.unwrap_tree()), ["/", "/doc"]);
+    assert!(matches!(
+        Bench::new([of("amd64", "x"), of("arm64", "y")]).unpack(),
+        Err(UnpackError::Conflict { .. })
+    ));
+    assert!(matches!(
+        Bench::new([of("amd64", "x"), of("amd64", "x")]).unpack(),
+        Err(UnpackError::Twice { .. })
+    ));
+}
+
+#[test]
+fn a_diverted_file_goes_where_the_diversion_says() {
+    let bench = Bench::new([
+        Forge::new("dash", "").file("./bin/sh", "dash"),
+        Forge::new("bash", "").file("./bin/sh", "bash"),
+    ]);
+    let diversions = Diversions::parse(b"/bin/sh\n/bin/sh.distrib\ndash\n");
+    let mut root = Root::new(&bench.root());
+    root.add(stage_all(&bench.debs, &bench.staging()).unwrap(), &diversions, Conffiles::InPlace).unwrap();
+    assert_eq!(std::fs::read_to_string(bench.root().join("bin/sh")).unwrap(), "dash");
+    assert_eq!(std::fs::read_to_string(bench.root().join("bin/sh.distrib")).unwrap(), "bash");
+    root.database().record(0, "amd64").unwrap();
+    let list = bench.root().join("var/lib/dpkg/info/bash.list");
+    assert_eq!(std::fs::read_to_string(list).unwrap(), "/bin/sh\n");
+}
+
+#[test]
+fn the_database_tells_dpkg_what_is_left_to_do() {
+    let bench = Bench::new([
+        Forge::new("waits", "").control_file(
+            "triggers",
+            0o644,
+            "# all of them\ninterest-noawait /usr/share/x\ninterest ldconfig\nactivate other\n",
+        ),
+        Forge::of("lib", "amd64", "Multi-Arch: same\nDescription: a\n b\n")
+            .control_file("conffiles", 0o644, "/etc/lib.conf\nremove-on-upgrade /etc/old\n")
+            .control_file("postinst", 0o755, "#!/bin/sh\n")
+            .directory("./")
+            .directory("./etc/")
+            .file("./etc/lib.conf", "conf")
+            .file("./usr/share/x/y", ""),
+    ]);
+    let mut root = Root::new(&bench.root());
+    let mut staged = stage_all(&bench.debs, &bench.staging()).unwrap();
+    let lib = staged.pop().unwrap();
+    root.add(staged, &Diversions::default(), Conffiles::Both).unwrap();
+    let first = root.database().record(0, "amd64").unwrap();
+    root.add(vec![lib], &Diversions::default(), Conffiles::New).unwrap();
+    root.database().record(first, "amd64").unwrap();
+
+    let read = |name: &str| std::fs::read_to_string(bench.root().join("var/lib/dpkg").join(name)).unwrap();
+    expect_test::expect![[r#"
+        Package: waits
+        Status: install ok unpacked
+        Version: 1
+        Architecture: amd64
+
+        Package: lib
+        Status: install ok unpacked
+        Version: 1
+        Architecture: amd64
+        Multi-Arch: same
+        Description: a
+         b
+        Conffiles:
+         /etc/lib.conf newconffile
+         /etc/old newconffile remove-on-upgrade
+
+    "#]]
+    .assert_eq(&read("status"));
+    assert_eq!(read("info/lib:amd64.list"), "/.\n/etc\n/etc/lib.conf\n/usr/share/x/y\n");
+    assert_eq!(read("triggers/File"), "/usr/share/x waits/noawait\n");
+    assert_eq!(read("triggers/ldconfig"), "waits\n");
+    assert_eq!(read("triggers/Unincorp"), "/usr/share/x -\n");
+    let postinst = bench.root().join("var/lib/dpkg/info/lib:amd64.postinst").metadata().unwrap();
+    assert_eq!((postinst.permissions().mode() & 0o777, postinst.mtime()), (0o755, 1_700_000_000));
+    assert!(!bench.root().join("var/lib/dpkg/arch").exists());
+    assert!(
+        bench.root().join("etc/lib.conf.dpkg-new").exists() && !bench.root().join("etc/lib.conf").exists()
+    );
+}
+
+impl Bench {
+    fn unwrap_tree(&self) -> Tree {
+        self.unpack().unwrap_or_else(|e| panic!("{e}"))
+    }
+}

@@ -1,0 +1,97 @@
+//! `sandbox-init`: process 1 of the sandbox.
+//!
+//! It mounts, changes the root, starts the command, reaps whatever is left to it, and tells the process outside
+//! how the command ended. When it exits, the kernel ends everything else inside.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, umask, wait};
+
+use super::spec::{Ending, Spec};
+use super::{mounts, sync, syscall};
+
+pub(super) fn main(arguments: Vec<OsString>) -> ExitCode {
+    let [number, argument, argv @ ..] = arguments.as_slice() else {
+        return ExitCode::FAILURE;
+    };
+    let Some(telling) = telling(number) else {
+        return ExitCode::FAILURE;
+    };
+    let ending = match run(&telling, argument, argv) {
+        Ok(ending) => ending,
+        Err(error) => Ending::NotStarted(format!("{error:#}")),
+    };
+    let told = serde_json::to_vec(&ending)
+        .map_err(std::io::Error::from)
+        .and_then(|text| File::from(telling).write_all(&text));
+    if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The pipe to the process outside, closed in whatever is started from here.
+fn telling(number: &OsStr) -> Option<OwnedFd> {
+    let telling = syscall::inherited(number.to_str()?.parse().ok()?)?;
+    rustix::io::fcntl_setfd(&telling, rustix::io::FdFlags::CLOEXEC).ok()?;
+    Some(telling)
+}
+
+fn run(telling: &OwnedFd, argument: &OsStr, argv: &[OsString]) -> Result<Ending> {
+    end_with_parent(telling)?;
+    let spec = Spec::from_argument(argument.to_str().context("what was asked for is not UTF-8")?)?;
+    let (program, arguments) = argv.split_first().context("no command was given")?;
+
+    mounts::enter(&spec)?;
+    rustix::system::sethostname(b"bedplate").context("could not set the host name")?;
+    if !spec.network {
+        syscall::loopback_up().context("could not bring up `lo`")?;
+    }
+    if spec.without_sync {
+        sync::ignore().context("could not install the filter for `fsync`")?;
+    }
+    umask(Mode::WGRP | Mode::WOTH);
+
+    std::env::set_current_dir(&spec.directory)
+        .with_context(|| format!("could not change to the directory `{}`", spec.directory))?;
+    let command = Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(&spec.environment)
+        .spawn()
+        .with_context(|| format!("could not start `{}`", program.display()))?;
+    reap(i32::try_from(command.id())?)
+}
+
+/// Asks the kernel to end this process with its parent, which may have happened already.
+fn end_with_parent(telling: &OwnedFd) -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).context("could not tie process 1 to its parent")?;
+    let mut pipe = [PollFd::new(telling, PollFlags::OUT)];
+    poll(&mut pipe, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    ensure!(!pipe[0].revents().intersects(PollFlags::ERR | PollFlags::HUP), "the parent has ended");
+    Ok(())
+}
+
+/// Reaps orphans until the command itself has ended.
+fn reap(command: i32) -> Result<Ending> {
+    loop {
+        match wait(WaitOptions::empty()) {
+            Err(Errno::INTR) | Ok(None) => {}
+            Err(error) => return Err(error).context("could not wait for the command"),
+            Ok(Some((process, status))) if Pid::as_raw(Some(process)) == command => {
+                if let Some(code) = status.exit_status() {
+                    return Ok(Ending::Exited(u8::try_from(code)?));
+                }
+                if let Some(signal) = status.terminating_signal() {
+                    return Ok(Ending::Signalled(signal));
+                }
+            }
+            Ok(Some(_)) => {}
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! What a program in the sandbox sees, and what becomes of it. Needs root.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/user.rs"]
+mod user;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use bedplate::sandbox::Sandbox;
+use tempfile::TempDir;
+use user::User;
+
+/// A program whose `main` dispatches.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbox-exec");
+
+/// A root with the host's programs in it and nothing else.
+struct Root(TempDir);
+
+impl Root {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("usr")).unwrap();
+        fs::create_dir(root.path().join("root")).unwrap();
+        for link in ["bin", "sbin", "lib", "lib64"] {
+            symlink(format!("usr/{link}"), root.path().join(link)).unwrap();
+        }
+        Self(root)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn sandbox(&self) -> Sandbox {
+        Sandbox::new(self.path()).program(Path::new(PROGRAM)).bind_read_only(Path::new("/usr"), "/usr")
+    }
+
+    fn shell(&self, script: &str) -> String {
+        self.sandbox().run(["sh", "-ec", script]).unwrap()
+    }
+}
+
+fn output(sandbox: &Sandbox, script: &str) -> Output {
+    let argv = ["sh", "-c", script];
+    sandbox.command(argv).stdout_capture().stderr_capture().unchecked().run().unwrap()
+}
+
+#[test]
+fn a_command_sees_its_own_root_and_a_clean_environment() {
+    let root = Root::new();
+    assert_eq!(root.shell("ls /"), "bin\ndev\nlib\nlib64\nproc\nroot\nrun\nsbin\nsys\ntmp\nusr\n");
+    assert_eq!(root.shell("hostname; umask; pwd; id -u"), "bedplate\n0022\n/\n0\n");
+    let environment = root.sandbox().env("A", "b c").run(["env"]).unwrap();
+    let mut names: Vec<&str> = environment.lines().filter_map(|line| line.split('=').next()).collect();
+    names.retain(|&name| name != "SOURCE_DATE_EPOCH");
+    names.sort_unstable();
+    assert_eq!(names, ["A", "DEBIAN_FRONTEND", "HOME", "LANG", "PATH"]);
+}
+
+#[test]
+fn a_command_has_a_proc_of_its_own() {
+    let root = Root::new();
+    assert_eq!(root.shell("cat /proc/1/comm; ls -d /proc/[0-9]* | wc -l"), "exe\n4\n");
+}
+
+#[test]
+fn devices_work_and_leave_no_trace_in_the_tree() {
+    let root = Root::new();
+    root.shell(
+        "echo x >/dev/null; head -c4 /dev/urandom >/dev/shm/a; test -c /dev/ptmx; echo y >/dev/stderr
+         ! echo x 2>/dev/null >/dev/full
+         echo a >/run/a; echo b >/tmp/b; ! echo c 2>/dev/null >/sys/c",
+    );
+    for directory in ["dev", "run", "tmp", "proc", "sys"] {
+        assert_eq!(fs::read_dir(root.path().join(directory)).unwrap().count(), 0, "{directory}");
+    }
+}
+
+#[test]
+fn the_network_is_gone_unless_it_is_asked_for() {
+    let root = Root::new();
+    let interfaces = "sed -n 's/:.*//p' /proc/net/dev | tr -d ' \\n'";
+    assert_eq!(root.shell(interfaces), "lo");
+    let names = root.sandbox().network().run(["sh", "-c", interfaces]).unwrap();
+    let host = fs::read_to_string("/proc/net/dev").unwrap();
+    assert_eq!(names.matches("lo").count() == 1, host.contains("lo:"));
+    assert_eq!(host.matches(':').count(), fs::read_dir("/sys/class/net").unwrap().count());
+}
+
+#[test]
+fn lo_is_up() {
+    assert_eq!(Root::new().shell("cat /sys/class/net/lo/flags"), "0x9\n");
+}
+
+#[test]
+fn binds_are_seen_and_keep_their_mode() {
+    let root = Root::new();
+    let host = tempfile::tempdir().unwrap();
+    fs::write(host.path().join("file"), "text").unwrap();
+    let sandbox = root
+        .sandbox()
+        .bind(host.path(), "/run/work")
+        .bind_read_only(&host.path().join("file"), "/tmp/deep/file")
+        .bind_read_only(host.path(), "/run/fixed");
+    sandbox.run(["sh", "-ec", "echo new >/run/work/new; cat /tmp/deep/file"]).unwrap();
+    assert_eq!(fs::read_to_string(host.path().join("new")).unwrap(), "new\n");
+    for path in ["/tmp/deep/file", "/run/fixed/new", "/usr/new"] {
+        let error = sandbox.run(["sh", "-c", &format!("echo x >{path}")]).unwrap_err().to_string();
+        assert!(error.contains("Read-only file system"), "{error}");
+    }
+}
+
+#[test]
+fn a_read_only_root_cannot_be_written_but_its_binds_can() {
+    let root = Root::new();
+    let sandbox = root.sandbox().read_only().bind(root.path(), "/run/root");
+    let error = sandbox.run(["touch", "/root/x"]).unwrap_err().to_string();
+    assert!(error.contains("Read-only file system"), "{error}");
+    sandbox.run(["touch", "/run/root/root/x", "/tmp/y"]).unwrap();
+    assert!(root.path().join("root/x").exists());
+}
+
+#[test]
+fn a_link_in_the_tree_cannot_lead_a_bind_out_of_it() {
+    let root = Root::new();
+    let host = tempfile::tempdir().unwrap();
+    symlink("/etc", root.path().join("escape")).unwrap();
+    let sandbox = root.sandbox().bind(host.path(), "/escape");
+    let error = format!("{:#}", sandbox.run(["true"]).unwrap_err());
+    assert!(error.contains("could not mount at `/escape`: No such file or directory"), "{error}");
+}
+
+#[test]
+fn exit_codes_and_signals_pass_through() {
+    let sandbox = Root::new();
+    let sandbox = sandbox.sandbox();
+    for code in [0, 1, 77, 125, 255] {
+        assert_eq!(output(&sandbox, &format!("exit {code}")).status.code(), Some(code));
+    }
+    for signal in [1, 2, 6, 9, 11, 13, 15] {
+        assert_eq!(output(&sandbox, &format!("kill -{signal} $$")).status.signal(), Some(signal));
+    }
+}
+
+#[test]
+fn output_and_input_pass_through() {
+    let root = Root::new();
+    let output = root.sandbox().command(["sh", "-c", "cat; echo err >&2"]).stdin_bytes("in");
+    let output = output.stdout_capture().stderr_capture().run().unwrap();
+    assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"in"[..], &b"err\n"[..]));
+}
+
+#[test]
+fn a_failure_says_what_the_command_said() {
+    let root = Root::new();
+    let error = root.sandbox().run(["sh", "-c", "echo oh no >&2; exit 3"]).unwrap_err();
+    assert_eq!(error.to_string(), "`sh -c echo oh no >&2; exit 3` failed with exit code 3: oh no");
+}
+
+#[test]
+fn a_sandbox_that_cannot_be_made_is_told_apart_from_a_command_that_fails() {
+    let root = Root::new();
+    let error = root.sandbox().run(["no-such-program"]).unwrap_err();
+    assert_eq!(
+        format!("{error:#}"),
+        "`no-such-program` was not run: could not set up the sandbox: could not start `no-such-program`: \
+         No such file or directory (os error 2)"
+    );
+    let error = root.sandbox().bind(Path::new("/no/such"), "/run/x").run(["true"]).unwrap_err();
+    assert!(format!("{error:#}").contains("could not bind `/no/such`: No such file"), "{error:#}");
+}
+
+#[test]
+fn sync_does_nothing_when_asked() {
+    let root = Root::new();
+    // A file of procfs cannot be synced: EINVAL, unless the call never arrives.
+    let argv = ["sync", "/proc/self/stat"];
+    let error = root.sandbox().run(argv).unwrap_err().to_string();
+    assert!(error.contains("Invalid argument"), "{error}");
+    root.sandbox().without_sync().run(argv).unwrap();
+    let privileges = root.sandbox().without_sync().run(["grep", "NoNewPrivs", "/proc/self/status"]).unwrap();
+    assert_eq!(privileges, "NoNewPrivs:\t0\n");
+}
+
+#[test]
+fn what_the_command_leaves_behind_ends_with_it() {
+    let root = Root::new();
+    let marker = format!("86400.{}", std::process::id());
+    root.shell(&format!("sleep {marker} & setsid sleep {marker} & true"));
+    assert_eq!(processes(&marker), 0);
+}
+
+#[test]
+fn orphans_are_reaped() {
+    let script = "(sleep 0.1 & sleep 0.1 &); sleep 0.5; cat /proc/[0-9]*/stat | grep -c ' Z ' || true";
+    assert_eq!(Root::new().shell(script), "0\n");
+}
+
+#[test]
+fn ending_the_sandbox_from_outside_ends_all_inside() {
+    let root = Root::new();
+    let marker = format!("86401.{}", std::process::id());
+    let handle =
+        root.sandbox().command(["sh", "-c", &format!("setsid sleep {marker}")]).unchecked().start().unwrap();
+    wait_until(|| processes(&marker) > 0);
+    handle.kill().unwrap();
+    wait_until(|| processes(&marker) == 0);
+}
+
+#[test]
+fn the_sandbox_outlives_the_thread_that_started_it() {
+    let root = Root::new();
+    let expression = root.sandbox().command(["sh", "-c", "sleep 0.5; echo done"]).stdout_capture();
+    let handle = std::thread::spawn(move || expression.start().unwrap()).join().unwrap();
+    assert_eq!(handle.wait().unwrap().stdout, b"done\n");
+}
+
+/// How many processes of the whole machine have `marker` as an argument.
+fn processes(marker: &str) -> usize {
+    let has = |path: std::path::PathBuf| {
+        fs::read(path.join("cmdline"))
+            .is_ok_and(|line| line.split(|&byte| byte == 0).any(|argument| argument == marker.as_bytes()))
+    };
+    fs::read_dir("/proc").unwrap().filter(|entry| has(entry.as_ref().unwrap().path())).count()
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(10), "waited for 10 s in vain");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn ending_the_program_ends_all_inside() {
+    let root = Root::new();
+    let marker = format!("86402.{}", std::process::id());
+    let mut program =
+        Command::new(PROGRAM).arg(root.path()).args(["setsid", "-w", "sleep", &marker]).spawn().unwrap();
+    wait_until(|| processes(&marker) > 1);
+    program.kill().unwrap();
+    program.wait().unwrap();
+    wait_until(|| processes(&marker) == 0);
+}
+
+#[test]
+fn an_ordinary_user_is_root_of_all_ids_inside() {
+    let user = User::new();
+    let root = Root::new();
+    chown(root.path(), Some(user::UID), Some(user::UID)).unwrap();
+    let program = user.install(Path::new(PROGRAM));
+    let script = "id -u; cat /proc/self/uid_map /proc/self/gid_map | tr -s ' '; echo x >/dev/null; hostname
+                  touch /a /b /c; chown 1:65535 /b; chown 65534:33 /c; chmod 4755 /c; stat -c '%n %u:%g %a' /a /b /c
+                  mknod -m 600 /d c 1 3 2>&1 || true; exit 7";
+    let output = user.command(&program).arg(root.path()).args(["sh", "-ec", script]).output().unwrap();
+    let map = format!(" 0 {} 1\n 1 {} 65535\n", user::UID, user::SUBORDINATE);
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        format!(
+            "0\n{map}{map}bedplate\n/a 0:0 644\n/b 1:65535 644\n/c 65534:33 4755\n\
+                 mknod: /d: Operation not permitted\n"
+        ),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(output.status.code(), Some(7));
+    let owner =
+        |name: &str| fs::metadata(root.path().join(name)).map(|file| (file.uid(), file.gid())).unwrap();
+    assert_eq!(owner("a"), (user::UID, user::UID));
+    assert_eq!(owner("b"), (user::SUBORDINATE, user::SUBORDINATE + 65534));
+}
+
+#[test]
+fn a_user_without_ids_is_told_what_to_run() {
+    let user = User::with_subordinate(0);
+    let program = user.install(Path::new(PROGRAM));
+    let output = user.command(&program).args(["/", "true"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "this host is not ready for building as the user `tester`:\n  \
+         `/etc/subuid` grants no ids to the user: run `sudo usermod --add-subuids 100000-165535 tester`\n  \
+         `/etc/subgid` grants no ids to the user: run `sudo usermod --add-subgids 100000-165535 tester`\n"
+    );
+}
+
+#[test]
+fn root_without_sys_admin_is_told_so() {
+    let output = Command::new("setpriv")
+        .args(["--bounding-set=-sys_admin", "--inh-caps=-sys_admin", PROGRAM])
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.starts_with("root here has no CAP_SYS_ADMIN"), "{error}");
+}
