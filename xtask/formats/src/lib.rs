@@ -1,4 +1,8 @@
 //! File trees and the byte formats of a bootable Linux disk, over `Read`,
 //! `Write` and `Seek`. Nothing here knows what an image description is.
 
+pub mod digest;
+pub mod gpt;
+pub mod sparse;
 pub mod tree;
+pub mod verity;
