@@ -68,12 +68,12 @@ pub struct Partition {
 impl Partition {
     /// Where it begins on the disk, in bytes.
     pub fn offset(&self) -> u64 {
-        self.first_lba * SECTOR
+        self.first_lba.saturating_mul(SECTOR)
     }
 
     /// How long it is, in bytes.
     pub fn size(&self) -> u64 {
-        (self.last_lba - self.first_lba + 1) * SECTOR
+        self.last_lba.saturating_sub(self.first_lba).saturating_add(1).saturating_mul(SECTOR)
     }
 }
 

@@ -3,6 +3,8 @@
 
 pub mod digest;
 pub mod gpt;
+pub mod pe;
 pub mod sparse;
 pub mod tree;
+pub mod uki;
 pub mod verity;
