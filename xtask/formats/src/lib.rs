@@ -8,3 +8,4 @@ pub mod sparse;
 pub mod tree;
 pub mod uki;
 pub mod verity;
+pub mod vfat;

@@ -132,7 +132,7 @@ pub fn write(source: &mut impl Read, to: &File, at: u64) -> io::Result<u64> {
 }
 
 /// Writes bytes at an offset in as few calls as runs of blocks that are not zero.
-/// The range of the file must read as zeros before.
+/// Where a whole block is zero, the file must read as zeros before.
 ///
 /// # Errors
 /// Fails as writing does.
@@ -140,7 +140,7 @@ pub(crate) fn write_nonzero(to: &File, bytes: &[u8], at: u64) -> io::Result<()> 
     let mut run = 0..0;
     for start in (0..bytes.len()).step_by(BLOCK) {
         let end = bytes.len().min(start + BLOCK);
-        if is_zero(&bytes[start..end]) {
+        if end - start == BLOCK && is_zero(&bytes[start..end]) {
             to.write_all_at(&bytes[run.clone()], at + run.start as u64)?;
             run = end..end;
         } else {
