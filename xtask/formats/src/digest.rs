@@ -74,7 +74,7 @@ pub fn hex(digest: &[u8]) -> String {
 }
 
 fn update_zeros(hasher: &mut Sha256, mut count: u64) {
-    const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     while count > 0 {
         let rest = usize::try_from(count).unwrap_or(ZEROS.len()).min(ZEROS.len());
         hasher.update(&ZEROS[..rest]);

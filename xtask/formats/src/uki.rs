@@ -8,6 +8,7 @@
 //! A finished image is read with [`Image`]. Kernel and stub pass through memory,
 //! everything else is streamed.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read, Write};
 
@@ -236,9 +237,8 @@ impl Uki {
         let mut kernel_image = None;
         if let Some(kernel) = &kernel {
             kernel_image = Some(Image::read(&mut Cursor::new(kernel)).map_err(UkiError::Kernel)?);
-            if !sections.contains_key(&Place::Uname) {
-                let version = uname(kernel).ok_or(UkiError::Uname)?;
-                sections.insert(Place::Uname, vec![version.into()]);
+            if let Entry::Vacant(place) = sections.entry(Place::Uname) {
+                place.insert(vec![uname(kernel).ok_or(UkiError::Uname)?.into()]);
             }
         }
         let mut sources = vec![("stub", &stub[..], &image)];
@@ -295,7 +295,9 @@ impl<'a> Layout<'a> {
         if !file.is_power_of_two() || !memory.is_power_of_two() || file > 0x10000 || memory > 0x100_0000 {
             return refuse(format!("alignments of `{file}` and `{memory}` bytes are none"));
         }
-        let unaligned = |section: &&Section| section.offset % file != 0 || section.raw_size % file != 0;
+        let unaligned = |section: &&Section| {
+            !section.offset.is_multiple_of(file) || !section.raw_size.is_multiple_of(file)
+        };
         if let Some(section) = image.sections.iter().find(unaligned) {
             return refuse(format!("section `{}` is not aligned in the file", section.name));
         }

@@ -139,7 +139,7 @@ fn a_superblock_that_lies_is_refused() {
         the superblock's algorithm at offset 32 is `xha256`, not `sha256`
         the superblock's data block size at offset 64 is `69632`, not `4096`
         the superblock's salt size at offset 80 is `8`, not `32`
-        `18374686479671623682` bytes are not a whole number of 4096 byte blocks above zero"#]]
+        the superblock's count of data blocks at offset 72 is `18374686479671623682`, not `2 at most`"#]]
     .assert_eq(&messages.join("\n"));
 }
 

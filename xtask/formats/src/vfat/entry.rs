@@ -166,7 +166,7 @@ fn date_and_time(epoch: i64) -> (u16, u16) {
     let year = era * 400 + year_of_era + i64::from(month <= 2);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     let bits = |value: i64| u16::try_from(value).unwrap_or_default();
-    (bits((year - 1980) << 9 | month << 5 | day), bits(hour << 11 | minute << 5 | second / 2))
+    (bits((year - 1980) << 9 | month << 5 | day), bits(hour << 11 | minute << 5 | (second / 2)))
 }
 
 /// Seconds since 1970 of a date and time; a date that is none becomes 1980.
@@ -203,7 +203,7 @@ mod tests {
         ] {
             let (year, month, day) = date;
             let (hour, minute, second) = time;
-            let expected = ((year - 1980) << 9 | month << 5 | day, hour << 11 | minute << 5 | second / 2);
+            let expected = ((year - 1980) << 9 | month << 5 | day, hour << 11 | minute << 5 | (second / 2));
             assert_eq!(date_and_time(epoch), expected, "{epoch}");
             let (date, time) = date_and_time(epoch);
             assert_eq!(seconds(date, time), epoch.clamp(FIRST, LAST) & !1, "{epoch}");

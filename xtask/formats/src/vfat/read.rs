@@ -139,9 +139,12 @@ impl<R: Read + Seek> Volume<R> {
         if !per_cluster.is_power_of_two() {
             return refuse("sectors of a cluster", 13, 1);
         }
-        // FAT12 and FAT16 have them in other fields.
-        if number(17, 2) != 0 || number(22, 2) != 0 {
+        // What FAT12 and FAT16 have, and FAT32 has elsewhere.
+        if number(17, 2) != 0 {
             return refuse("number of root entries", 17, 2);
+        }
+        if number(22, 2) != 0 {
+            return refuse("short field for sectors of a table", 22, 2);
         }
         let (reserved, fats, per_fat) = (number(14, 2), number(16, 1), number(36, 4));
         if reserved == 0 {
@@ -253,7 +256,7 @@ impl<R: Read + Seek> Volume<R> {
     fn chain(&mut self, path: &TreePath, first: u32, most: u64) -> Result<Vec<u32>, ReadError> {
         let mut chain = Vec::new();
         let mut cluster = first;
-        while chain.len() as u64 * self.cluster_size <= most {
+        while (chain.len() as u64) * self.cluster_size < most + self.cluster_size {
             if !(2..self.end).contains(&cluster) {
                 return Err(ReadError::Cluster { path: path.clone(), cluster });
             }
