@@ -4,6 +4,9 @@
 pub mod control;
 pub mod deb;
 pub mod tar;
+pub mod cpio;
+pub mod elf;
+pub mod modules;
 pub mod tree;
 pub mod unpack;
 pub mod digest;
