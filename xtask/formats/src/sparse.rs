@@ -84,9 +84,9 @@ fn copy_data(from: &File, range: Range<u64>, to: &File, at: u64) -> io::Result<(
     while source < range.end {
         let rest = usize::try_from(range.end - source).unwrap_or(usize::MAX).min(1 << 30);
         match copy_file_range(from, Some(&mut source), to, Some(&mut target), rest) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => {
+            Ok(1..) | Err(Errno::INTR) => {}
+            // Some file systems answer 0 for what they cannot do.
+            Ok(0) | Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => {
                 return copy_by_hand(from, source..range.end, to, target);
             }
             Err(e) => return Err(e.into()),

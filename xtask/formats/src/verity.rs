@@ -10,7 +10,8 @@
 //! salt and the UUID alone.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use rayon::prelude::*;
@@ -102,13 +103,15 @@ pub fn device_size(data_size: u64) -> u64 {
     (1 + levels) * BLOCK_U64
 }
 
-/// Makes the hash device of the first `size` bytes of a file. Holes and what lies
-/// beyond the file's end count as zeros and are not read; the rest is read once,
-/// on all cores.
+/// Makes the hash device of a range of a file: an image, or a partition of a disk.
+/// Holes and what lies beyond the file's end count as zeros and are not read; the
+/// rest is read once, on all cores.
 ///
 /// # Errors
-/// Fails when `size` is no multiple of 4096 or zero, or the file cannot be read.
-pub fn format(data: &File, size: u64, parameters: &Parameters) -> Result<Verity, VerityError> {
+/// Fails when the range is no multiple of 4096 bytes or empty, or the file cannot
+/// be read.
+pub fn format(data: &File, range: Range<u64>, parameters: &Parameters) -> Result<Verity, VerityError> {
+    let size = range.end.saturating_sub(range.start);
     if size == 0 || !size.is_multiple_of(BLOCK_U64) {
         return Err(VerityError::Size(size));
     }
@@ -116,7 +119,7 @@ pub fn format(data: &File, size: u64, parameters: &Parameters) -> Result<Verity,
     // Every hash begins with the salt: 32 bytes, whose state is kept.
     let salted = Sha256::new_with_prefix(parameters.salt);
 
-    let mut below = data_hashes(data, size, &salted)?;
+    let mut below = data_hashes(data, range, &salted)?;
     let mut upwards = Vec::new();
     while below.len() > HASH {
         below.resize(below.len().next_multiple_of(BLOCK), 0);
@@ -134,19 +137,24 @@ pub fn format(data: &File, size: u64, parameters: &Parameters) -> Result<Verity,
     Ok(Verity { root_hash, device })
 }
 
-/// Holds data against a hash device and a root hash, down to the last bit of
-/// both.
+/// Holds a range of a file against the hash device at an offset of another, or of
+/// the same, and against a root hash, down to the last bit of each. What of the
+/// range lies behind the blocks the superblock counts is not looked at.
 ///
 /// # Errors
 /// Fails with the first thing that does not fit, or when reading does.
 pub fn verify(
     data: &File,
-    hashes: &mut (impl Read + Seek),
+    range: Range<u64>,
+    hashes: &File,
+    hashes_at: u64,
     root_hash: &[u8; 32],
 ) -> Result<Superblock, VerityError> {
-    hashes.seek(SeekFrom::Start(0))?;
-    let superblock = read_superblock(hashes)?;
-    let most = data.metadata()?.len() / BLOCK_U64;
+    let mut block = vec![0; BLOCK];
+    hashes.read_exact_at(&mut block, hashes_at)?;
+    let superblock = read_superblock(&mut &block[..])?;
+    let end = range.end.min(data.metadata()?.len());
+    let most = end.saturating_sub(range.start) / BLOCK_U64;
     if superblock.data_blocks > most {
         return Err(VerityError::Field {
             field: "count of data blocks",
@@ -155,20 +163,19 @@ pub fn verify(
             expected: format!("{most} at most"),
         });
     }
-    let size = superblock.data_blocks * BLOCK_U64;
-    let verity = format(data, size, &superblock.parameters)?;
+    let covered = range.start..range.start + superblock.data_blocks * BLOCK_U64;
+    let verity = format(data, covered, &superblock.parameters)?;
     if verity.root_hash != *root_hash {
         return Err(VerityError::RootHash {
             found: crate::digest::hex(&verity.root_hash),
             expected: crate::digest::hex(root_hash),
         });
     }
-    let mut block = vec![0; BLOCK];
-    hashes.seek(SeekFrom::Start(0))?;
     for (number, expected) in (0..).zip(verity.device.chunks(BLOCK)) {
-        hashes.read_exact(&mut block)?;
+        let offset = number * BLOCK_U64;
+        hashes.read_exact_at(&mut block, hashes_at + offset)?;
         if block != expected {
-            return Err(VerityError::Tree { offset: number * BLOCK_U64 });
+            return Err(VerityError::Tree { offset });
         }
     }
     Ok(superblock)
@@ -272,17 +279,17 @@ fn hash(salted: &Sha256, block: &[u8]) -> [u8; HASH] {
 }
 
 /// The hashes of all data blocks, one after another.
-fn data_hashes(data: &File, size: u64, salted: &Sha256) -> io::Result<Vec<u8>> {
+fn data_hashes(data: &File, range: Range<u64>, salted: &Sha256) -> io::Result<Vec<u8>> {
     /// Blocks one core reads and hashes at a time: 1 MiB.
     const RUN: usize = 256;
-    let blocks = usize::try_from(size / BLOCK_U64)
+    let blocks = usize::try_from((range.end - range.start) / BLOCK_U64)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "more data than memory can index"))?;
     let zero = hash(salted, &[0; BLOCK]);
     let end = data.metadata()?.len();
-    let data_at = extents(data, 0..size)?;
+    let data_at = extents(data, range.clone())?;
     let mut hashes = vec![0; blocks * HASH];
     hashes.par_chunks_mut(RUN * HASH).enumerate().try_for_each(|(run, hashes)| {
-        let start = (run * RUN * BLOCK) as u64;
+        let start = range.start + (run * RUN * BLOCK) as u64;
         let length = hashes.len() / HASH * BLOCK;
         let mut buffer = Vec::new();
         let first = data_at.partition_point(|extent| extent.end <= start);

@@ -84,7 +84,7 @@ fn a_table_that_breaks_a_rule_is_not_written() {
         change(&mut table);
         let mut disk = Cursor::new(vec![0; 64 << 20]);
         messages.push(write(&table, &mut disk).unwrap_err().to_string());
-        assert!(disk.get_ref().iter().all(|&byte| byte == 0));
+        assert!(crate::sparse::is_zero(disk.get_ref()));
     };
     refused(|table| table.partitions[0].number = 0);
     refused(|table| table.partitions[0].number = 129);
@@ -120,6 +120,17 @@ fn a_disk_without_room_for_a_table_is_refused() {
     let mut smallest = Cursor::new(vec![0; 68 * 512]);
     write(&table, &mut smallest).unwrap();
     assert_eq!(read(&mut smallest).unwrap(), table);
+}
+
+#[test]
+fn a_disk_of_more_than_2_tib_has_a_table() {
+    let mut file = tempfile::tempfile().unwrap();
+    file.set_len(3 << 40).unwrap();
+    let mut table = table();
+    table.partitions.sort_by_key(|partition| partition.number);
+    table.partitions[2].last_lba = (3 << 40) / 512 - 34;
+    write(&table, &mut file).unwrap();
+    assert_eq!(read(&mut file).unwrap(), table);
 }
 
 #[test]

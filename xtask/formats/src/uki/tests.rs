@@ -3,8 +3,10 @@ use std::fmt::Write as _;
 use expect_test::expect;
 use sha2::{Digest, Sha256};
 
+use super::layout::{DATA, NX_COMPAT};
 use super::*;
 use crate::digest::hex;
+use crate::pe::Section;
 
 /// A small PE32+ with the layout of systemd's stub: sections of text, at 0x1000
 /// each in memory and 0x200 in the file, and room for `room` more headers.
@@ -158,6 +160,7 @@ fn what_cannot_become_an_image_is_refused_before_a_byte_is_written() {
     refused(with(|stub| stub[0x58 + 36] = 3));
     refused(with(|stub| stub[0x58 + 240 + 16] = 1));
     refused(Uki { stub: executable(&[(".text", b"stub"), (".sbat", SBAT)], 0, 1), ..uki() });
+    refused(Uki::new(stub()));
     refused(uki().linux("text"));
     refused(uki().linux(executable(&[(".text", b"kernel")], 0, 0)));
     refused(uki().section("too-long-", "x"));
@@ -172,6 +175,7 @@ fn what_cannot_become_an_image_is_refused_before_a_byte_is_written() {
         the EFI stub cannot be used: alignments of `515` and `4096` bytes are none
         the EFI stub cannot be used: section `.text` is not aligned in the file
         no room in the header of the EFI stub for section `.uname`: `512` bytes are too few
+        a unified kernel image takes a kernel
         the kernel cannot be started by firmware: no 64-bit PE executable: the DOS header at offset `0`
         the kernel does not say its version; name it
         a section of a unified kernel image cannot be named `too-long-`
@@ -253,7 +257,7 @@ fn no_change_to_an_executable_makes_reading_or_writing_panic() {
                     let _ = Image::content(&mut Cursor::new(&changed), section);
                 }
             }
-            let _ = Uki::new(changed).osrel("x").write(&mut io::sink());
+            let _ = Uki::new(changed).linux(kernel.clone()).write(&mut io::sink());
             let mut changed = kernel.clone();
             changed[at] = byte;
             let _ = Uki::new(stub.clone()).linux(changed).write(&mut io::sink());

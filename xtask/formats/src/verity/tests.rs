@@ -1,5 +1,3 @@
-use std::io::Cursor;
-
 use expect_test::expect;
 
 use super::*;
@@ -25,7 +23,7 @@ fn data(blocks: usize) -> File {
 }
 
 fn of(blocks: usize) -> Verity {
-    format(&data(blocks), (blocks * BLOCK) as u64, &parameters()).unwrap()
+    format(&data(blocks), 0..(blocks * BLOCK) as u64, &parameters()).unwrap()
 }
 
 /// What `veritysetup format --uuid … --salt …` 2.6.1 gave for the same data: the
@@ -82,7 +80,7 @@ fn holes_and_written_zeros_hash_the_same() {
     let file = data(600);
     let written = tempfile::tempfile().unwrap();
     std::io::copy(&mut &file, &mut &written).unwrap();
-    assert_eq!(format(&written, 600 * BLOCK_U64, &parameters()).unwrap(), of(600));
+    assert_eq!(format(&written, 0..600 * BLOCK_U64, &parameters()).unwrap(), of(600));
 }
 
 #[test]
@@ -93,7 +91,10 @@ fn what_lies_beyond_the_files_end_is_zeros() {
     longer.set_len(5000).unwrap();
     longer.set_len(300 * BLOCK_U64).unwrap();
     let size = 300 * BLOCK_U64;
-    assert_eq!(format(&file, size, &parameters()).unwrap(), format(&longer, size, &parameters()).unwrap());
+    assert_eq!(
+        format(&file, 0..size, &parameters()).unwrap(),
+        format(&longer, 0..size, &parameters()).unwrap()
+    );
 }
 
 #[test]
@@ -102,35 +103,50 @@ fn a_superblock_is_read_back() {
     assert_eq!(superblock, Superblock { parameters: parameters(), data_blocks: 129 });
 }
 
+/// A hash device as a file.
+fn file(device: &[u8]) -> File {
+    let file = tempfile::tempfile().unwrap();
+    file.write_all_at(device, 0).unwrap();
+    file
+}
+
+#[test]
+fn a_partition_hashes_as_its_image_does() {
+    let disk = tempfile::tempfile().unwrap();
+    crate::sparse::copy(&data(300), 0..300 * BLOCK_U64, &disk, 512 * 77).unwrap();
+    disk.write_all_at(&[1; 9], 512 * 77 + 300 * BLOCK_U64).unwrap();
+    let range = 512 * 77..512 * 77 + 300 * BLOCK_U64;
+    assert_eq!(format(&disk, range, &parameters()).unwrap(), of(300));
+}
+
 #[test]
 fn a_flipped_bit_is_found_wherever_it_is() {
-    let (file, verity) = (data(300), of(300));
-    let mut device = Cursor::new(verity.device.clone());
-    assert_eq!(verify(&file, &mut device, &verity.root_hash).unwrap().data_blocks, 300);
+    let (data, verity) = (data(300), of(300));
+    let check = |hashes: &File| verify(&data, 0..400 * BLOCK_U64, hashes, 0, &verity.root_hash);
+    assert_eq!(check(&file(&verity.device)).unwrap().data_blocks, 300);
 
-    for at in [5000, 9000, device.get_ref().len() - 1] {
-        let mut broken = Cursor::new(verity.device.clone());
-        broken.get_mut()[at] ^= 1;
-        let error = verify(&file, &mut broken, &verity.root_hash).unwrap_err();
-        assert!(
-            matches!(error, VerityError::Tree { offset } if offset == (at / BLOCK * BLOCK) as u64),
-            "{at}"
-        );
+    for at in [500, 5000, 9000, verity.device.len() - 1] {
+        let mut broken = verity.device.clone();
+        broken[at] ^= 1;
+        let error = check(&file(&broken)).unwrap_err();
+        let block = (at / BLOCK * BLOCK) as u64;
+        assert!(matches!(error, VerityError::Tree { offset } if offset == block), "{at}");
     }
-    file.write_all_at(&[1], 299 * BLOCK_U64).unwrap();
-    let error = verify(&file, &mut device, &verity.root_hash).unwrap_err();
+    data.write_all_at(&[1], 299 * BLOCK_U64).unwrap();
+    let error = check(&file(&verity.device)).unwrap_err();
     assert!(matches!(error, VerityError::RootHash { .. }), "{error}");
+}
+
+/// What is said about a hash device with one byte changed.
+fn changed(at: usize, byte: u8) -> Result<Superblock, VerityError> {
+    let mut verity = of(2);
+    verity.device[at] = byte;
+    verify(&data(2), 0..2 * BLOCK_U64, &file(&verity.device), 0, &verity.root_hash)
 }
 
 #[test]
 fn a_superblock_that_lies_is_refused() {
-    let verity = of(2);
-    let broken = |at: usize, byte: u8| {
-        let mut device = verity.device.clone();
-        device[at] = byte;
-        let mut device = Cursor::new(device);
-        verify(&data(2), &mut device, &verity.root_hash).unwrap_err().to_string()
-    };
+    let broken = |at, byte| changed(at, byte).unwrap_err().to_string();
     let messages =
         [broken(0, b'V'), broken(8, 2), broken(32, b'x'), broken(66, 1), broken(80, 8), broken(79, 255)];
     expect![[r#"
@@ -145,21 +161,18 @@ fn a_superblock_that_lies_is_refused() {
 
 #[test]
 fn no_change_to_a_superblock_makes_the_reader_panic() {
-    let verity = of(2);
     for at in 0..128 {
         for byte in [0, 1, 0x7f, 0xff] {
-            let mut device = verity.device.clone();
-            device[at] = byte;
-            let _ = verify(&data(2), &mut Cursor::new(device), &verity.root_hash);
+            let _ = changed(at, byte);
         }
     }
     for length in [0, 7, 119, 511] {
-        assert!(read_superblock(&mut &verity.device[..length]).is_err());
+        assert!(read_superblock(&mut &of(2).device[..length]).is_err());
     }
 }
 
 #[test]
 fn half_a_block_has_no_tree() {
-    assert!(matches!(format(&data(1), 4095, &parameters()), Err(VerityError::Size(4095))));
-    assert!(matches!(format(&data(1), 0, &parameters()), Err(VerityError::Size(0))));
+    assert!(matches!(format(&data(1), 0..4095, &parameters()), Err(VerityError::Size(4095))));
+    assert!(matches!(format(&data(1), 0..0, &parameters()), Err(VerityError::Size(0))));
 }
