@@ -27,7 +27,7 @@ pub enum Verb {
     Check,
     /// Explain a mistake's code
     Explain {
-        /// The code, as `B0007`; without one, the list of all
+        /// The code, as `bound-twice`; without one, the list of all
         code: Option<String>,
     },
     /// Hold a built image against its plan, byte for byte
@@ -40,6 +40,14 @@ pub enum Verb {
         #[arg(long)]
         all: bool,
     },
+}
+
+impl Verb {
+    /// Whether it makes or removes trees, and so needs the rights of root over
+    /// the files of many owners.
+    pub fn works_on_trees(&self) -> bool {
+        matches!(self, Self::Image(_) | Self::Lock(_) | Self::Boot(_) | Self::Tools(_) | Self::Clean { .. })
+    }
 }
 
 /// Which image.

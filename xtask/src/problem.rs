@@ -1,6 +1,6 @@
 //! A failed effect that one line of the description is answerable for.
 
-use bedplate_core::Place;
+use bedplate_core::{Diagnostic, Place};
 
 /// What could not be done, where the description asked for it, and what helps.
 ///
@@ -14,6 +14,17 @@ pub struct Problem {
     pub at: Option<Place>,
     /// What to do about it.
     pub help: String,
+}
+
+impl Problem {
+    /// As the mistakes of a description are shown.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let diagnostic = Diagnostic::new("", &self.message).help(&self.help);
+        match &self.at {
+            Some(place) => diagnostic.at(place),
+            None => diagnostic,
+        }
+    }
 }
 
 /// The name that was probably meant: the nearest by edits, when near enough.

@@ -32,7 +32,7 @@ impl Project<'_> {
         let Some(name) = name else {
             return self.images.first().ok_or_else(|| anyhow!("`bedplate::main` was given no image"));
         };
-        let names = || self.images.iter().map(|entry| entry.name);
+        let names = || self.images.iter().map(|entry| entry.name.as_str());
         self.images.iter().find(|entry| entry.name == name.replace('_', "-")).ok_or_else(|| {
             let list = names().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
             match nearest(name, names()) {
@@ -47,10 +47,20 @@ impl Project<'_> {
     /// # Errors
     /// The exit code of a wrong description, once its mistakes are printed.
     pub fn plan(&self, entry: &Entry, architecture: Architecture, report: &Report) -> Result<Plan, ExitCode> {
-        entry.plan(&Target { architecture, ..Target::default() }).map_err(|mistakes| {
-            report.text(mistakes.render(&|file| self.source(file), report.color()));
+        entry.plan(&Target { architecture }).map_err(|mistakes| {
+            report.mistakes(&mistakes, &|file| self.source(file));
             ExitCode::from(1)
         })
+    }
+
+    /// The image that the command line names, with its plan.
+    ///
+    /// # Errors
+    /// A name that no image or architecture has; inside, the exit code of a
+    /// wrong description, once its mistakes are printed.
+    pub fn planned(&self, args: &NameArgs, report: &Report) -> Result<Result<(&Entry, Plan), ExitCode>> {
+        let entry = self.entry(args.name.as_deref())?;
+        Ok(self.plan(entry, args.architecture()?, report).map(|plan| (entry, plan)))
     }
 
     /// The text of a source file that a place names.
@@ -62,7 +72,7 @@ impl Project<'_> {
     pub fn lock(&self, entry: &Entry, given: Option<&Utf8PathBuf>) -> PathBuf {
         match given {
             Some(path) => path.into(),
-            None => self.root().join("image").join(format!("{}.lock", entry.name)),
+            None => self.root().join("image").join(&entry.name).with_extension("lock"),
         }
     }
 
@@ -70,7 +80,7 @@ impl Project<'_> {
     pub fn out(&self, entry: &Entry, given: Option<&Utf8PathBuf>) -> PathBuf {
         match given {
             Some(path) => path.into(),
-            None => self.root().join("build").join(entry.name),
+            None => self.root().join("build").join(&entry.name),
         }
     }
 }

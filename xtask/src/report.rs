@@ -11,13 +11,17 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use bedplate_core::{Diagnostics, Renderer};
+
+use crate::fetch::Progress;
+use crate::problem::Problem;
+
 /// Where a run tells what it does.
 pub struct Report {
     color: bool,
     bar: ProgressBar,
     terminal: bool,
     started: Instant,
-    plain: Mutex<Instant>,
 }
 
 /// How often a run without a terminal says how far a download is.
@@ -31,7 +35,6 @@ impl Default for Report {
             bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
             terminal,
             started: Instant::now(),
-            plain: Mutex::new(Instant::now()),
         }
     }
 }
@@ -62,8 +65,29 @@ impl Report {
         self.line("1;33", "warning", what);
     }
 
-    /// What ended the run: the error, the chain of its causes, and the advice.
-    pub fn failure(&self, error: &anyhow::Error) {
+    /// How many columns there are to write in.
+    pub fn width(&self) -> usize {
+        if self.terminal { usize::from(console::Term::stderr().size().1).min(100) } else { 100 }
+    }
+
+    /// The mistakes of a description.
+    pub fn mistakes(&self, mistakes: &Diagnostics, source: &dyn Fn(&str) -> Option<String>) {
+        self.text(self.renderer().render_all(mistakes, source));
+    }
+
+    fn renderer(&self) -> Renderer {
+        Renderer::plain().color(self.color).width(self.width())
+    }
+
+    /// What ended the run: the error and the chain of its causes, or the line
+    /// of the description that is answerable for it, `source` being the text
+    /// of a file.
+    pub fn failure(&self, error: &anyhow::Error, source: &dyn Fn(&str) -> Option<String>) {
+        self.bar.finish_and_clear();
+        if let Some(problem) = error.chain().find_map(|cause| cause.downcast_ref::<Problem>()) {
+            self.text(self.renderer().render(&problem.diagnostic(), source));
+            return;
+        }
         let mut lines = format!("{}: {error}\n", self.paint("1;31", "error"));
         for cause in error.chain().skip(1) {
             let mut text = String::new();
@@ -97,6 +121,20 @@ impl Report {
     }
 }
 
+/// Ends the program with 2 when it is interrupted or told to end. What was
+/// being written has another name than what is kept, so nothing is lost.
+///
+/// # Errors
+/// The signals cannot be watched.
+pub fn watch_for_interrupts() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        let said = b"\n interrupted: the last artifacts, the lock and the cache are as they were\n";
+        let _ = io::stderr().write_all(said);
+        std::process::exit(2);
+    })?;
+    Ok(())
+}
+
 /// `0.4 s`, `12.3 s`.
 pub fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
@@ -114,4 +152,67 @@ pub fn bytes(count: u64) -> String {
         value /= 1000.0;
     }
     format!("{value:.1} TB")
+}
+
+/// Shows how far downloads are.
+pub struct Downloads<'a> {
+    report: &'a Report,
+    started: Mutex<Option<Started>>,
+}
+
+struct Started {
+    files: usize,
+    total: u64,
+    done: u64,
+    since: Instant,
+    told: Instant,
+}
+
+impl<'a> Downloads<'a> {
+    /// Downloads of one run.
+    pub fn new(report: &'a Report) -> Self {
+        Self { report, started: Mutex::new(None) }
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Option<Started>)) {
+        // A poisoned lock only means that another download's thread is gone.
+        change(&mut self.started.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+}
+
+impl Progress for Downloads<'_> {
+    fn start(&self, files: usize, total: u64) {
+        let now = Instant::now();
+        self.with(|started| *started = Some(Started { files, total, done: 0, since: now, told: now }));
+        if self.report.terminal {
+            self.report.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+            self.report.bar.set_length(total);
+            self.report.bar.set_position(0);
+            let style = ProgressStyle::with_template("{msg:>12} [{bar:24}] {bytes}/{total_bytes} {eta}");
+            self.report.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+            self.report.bar.set_message("Fetching");
+        }
+    }
+
+    fn advance(&self, count: u64) {
+        self.report.bar.inc(count);
+        self.with(|started| {
+            let Some(started) = started else { return };
+            started.done += count;
+            if !self.report.terminal && started.told.elapsed() >= PLAIN_INTERVAL {
+                started.told = Instant::now();
+                self.report.did("Fetching", format_args!("{} of {}", bytes(started.done), bytes(started.total)));
+            }
+        });
+    }
+
+    fn done(&self) {
+        self.report.bar.finish_and_clear();
+        self.with(|started| {
+            if let Some(Started { files, total, since, .. }) = started.take() {
+                let plural = if files == 1 { "" } else { "s" };
+                self.report.timed("Fetched", format_args!("{files} file{plural}, {}", bytes(total)), since);
+            }
+        });
+    }
 }

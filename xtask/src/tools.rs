@@ -7,8 +7,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use bedplate_core::LockedPackage;
-use rayon::prelude::*;
+use bedplate_core::lock::LockedPackage;
+use bedplate_formats::unpack;
+use fs_err as fs;
 
 use crate::key::Key;
 use crate::sandbox::Sandbox;
@@ -23,7 +24,26 @@ pub fn tree(store: &Store, packages: &[LockedPackage]) -> Result<PathBuf> {
     for package in packages {
         key.add(&package.sha256);
     }
-    store.layer("tools", &key.finish(), |directory| unpack(store, packages, directory))
+    store.layer_or_make("tools", &key.finish(), |directory| {
+        let debs = debs(store, packages)?;
+        let staging = store.temporary()?;
+        unpack::unpack(&debs, directory, &staging).context("unpacking the tools")?;
+        fs::remove_dir_all(&staging)?;
+        Ok(())
+    })
+}
+
+/// Where the files of locked packages are in the store.
+///
+/// # Errors
+/// One that is not there.
+pub fn debs(store: &Store, packages: &[LockedPackage]) -> Result<Vec<PathBuf>> {
+    let path = |package: &LockedPackage| {
+        store.path(&package.sha256).with_context(|| {
+            format!("package `{} {}` is not in the store", package.name, package.version)
+        })
+    };
+    packages.iter().map(path).collect()
 }
 
 /// A sandbox with a tools tree as its root, which it cannot change.

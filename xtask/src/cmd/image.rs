@@ -9,19 +9,19 @@ use crate::cli::ImageArgs;
 use crate::cmd::lock::{self, Policy};
 use crate::project::Project;
 use crate::report::Report;
+use crate::source::Source;
 
 /// Plans, locks, fetches, builds and verifies.
 ///
 /// # Errors
 /// What failed, once the description itself is right.
 pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<ExitCode> {
-    let entry = project.entry(args.image.name.as_deref())?;
-    let plan = match project.plan(entry, args.image.architecture()?, report) {
-        Ok(plan) => plan,
+    let (entry, plan) = match project.planned(&args.image, report)? {
+        Ok(planned) => planned,
         Err(code) => return Ok(code),
     };
     report.did("Building", format_args!("{} from {} {}", plan.name, plan.distribution, plan.release));
-    let source = lock::Source::open(&plan, &args.source)?;
+    let source = Source::open(&plan, &args.source, project.root())?;
     let policy = if args.locked { Policy::Frozen } else { Policy::Keep };
     let lock = lock::settle(&source, &plan, &project.lock(entry, args.source.lock.as_ref()), policy, report)?;
     let out = project.out(entry, args.image.out.as_ref());
