@@ -5,7 +5,7 @@
 //! variables and the TPM's state. That directory lives as long as the [`Vm`], so a guest can be started again on
 //! what it wrote, also after a power cut.
 //!
-//! Deliberately absent so far: Secure Boot, and any architecture but x86-64 ([`platform`] is the place for one).
+//! Deliberately absent so far: Secure Boot, and any architecture but x86-64 (`platform.rs` is the place for one).
 
 mod accelerator;
 mod credential;

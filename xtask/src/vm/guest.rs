@@ -18,7 +18,9 @@ use self::port::Port;
 use super::{Machine, Vm};
 
 /// How long a guest may take to come up, and to go down: an emulated one on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How long its console may be silent meanwhile.
+const SILENCE: Duration = Duration::from_secs(180);
 /// How long a command may take unless told.
 const COMMAND: Duration = Duration::from_secs(120);
 /// How much of the console an error shows.
@@ -84,9 +86,11 @@ impl Guest {
     ///
     /// # Errors
     ///
-    /// When that takes more than five minutes, or the console says that it will not happen.
+    /// When that takes more than ten minutes, three of them without a word, or the console says that it will not
+    /// happen.
     pub fn wait_ready(&mut self) -> Result<()> {
         let start = Instant::now();
+        let (mut said, mut heard) = (0, start);
         loop {
             if let Some(line) = self.next_line()?
                 && let Some(boot) = line.strip_prefix("ready ")
@@ -100,10 +104,13 @@ impl Guest {
             if let Some(text) = hopeless {
                 bail!("the guest did not come up (`{text}`):\n{}", tail(&console));
             }
+            if console.len() > said {
+                (said, heard) = (console.len(), Instant::now());
+            }
             ensure!(
-                start.elapsed() < PATIENCE,
+                start.elapsed() < PATIENCE && heard.elapsed() < SILENCE,
                 "the guest did not come up within {} s:\n{}",
-                PATIENCE.as_secs(),
+                start.elapsed().as_secs(),
                 tail(&console)
             );
         }
@@ -190,7 +197,7 @@ impl Guest {
     ///
     /// # Errors
     ///
-    /// When it does not end within five minutes.
+    /// When it does not end within ten minutes.
     pub fn power_off(mut self) -> Result<Vm> {
         self.send("systemctl poweroff")?;
         ensure!(

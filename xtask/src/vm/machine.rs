@@ -159,3 +159,35 @@ impl Vm {
         command
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(vm: &Vm, console: Console) -> String {
+        vm.qemu(Accelerator::Tcg, console).join(" ")
+    }
+
+    fn vm() -> Vm {
+        Vm::new(Path::new("/tools"), Path::new("/image.raw"))
+    }
+
+    #[test]
+    fn the_image_is_only_reached_through_the_overlay() {
+        let line = line(&vm(), Console::File);
+        assert!(!line.contains(super::super::DISK) && !line.contains("/image.raw"), "{line}");
+        assert!(line.contains("file=/run/vm/overlay.qcow2"), "{line}");
+    }
+
+    #[test]
+    fn a_guest_has_a_network_only_when_asked() {
+        assert!(!line(&vm(), Console::File).contains("net"));
+        assert!(line(&vm().network(), Console::File).contains("-netdev user"));
+    }
+
+    #[test]
+    fn a_person_gets_no_port_for_tests() {
+        assert!(!line(&vm(), Console::Terminal).contains(PORT));
+        assert!(line(&vm(), Console::File).contains(PORT));
+    }
+}
