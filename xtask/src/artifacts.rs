@@ -2,13 +2,13 @@
 //! place whole, so that a build that fails or is interrupted leaves it as it was.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use bedplate_core::plan::Plan;
+use bedplate_formats::digest;
 use fs_err as fs;
-use rayon::prelude::*;
 use rustix::fs::{FlockOperation, RenameFlags};
 use serde::{Deserialize, Serialize};
 
@@ -117,22 +117,35 @@ fn files(directory: &Path) -> Result<Vec<StampedFile>> {
     Ok(files)
 }
 
-/// Writes `image.SHA256SUMS` over these files, in `sha256sum -c` form.
+/// Gives a file of the cache a name among the artifacts, without copying it
+/// where both are on one file system.
 ///
 /// # Errors
-/// A file cannot be read.
-pub fn checksums(directory: &Path, names: &[&str], sums: &str) -> Result<()> {
-    let digests: Vec<[u8; 32]> = names
-        .par_iter()
-        .map(|name| {
-            let path = directory.join(name);
-            bedplate_formats::digest::sparse_file(&path).with_context(|| format!("reading `{}`", path.display()))
-        })
-        .collect::<Result<_>>()?;
-    let mut file = fs::File::create(directory.join(sums))?;
-    for (name, digest) in names.iter().zip(digests) {
-        writeln!(file, "{} *{name}", hex(&digest))?;
+/// The file cannot be linked or copied.
+pub fn link(from: &Path, to: &Path) -> Result<()> {
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to)?;
     }
+    Ok(())
+}
+
+/// Adds the links that the seed's image has, and the checksums of everything.
+///
+/// # Errors
+/// A file cannot be read or written.
+pub fn finish(plan: &Plan, directory: &Path) -> Result<()> {
+    let names = &plan.artifacts;
+    link(&directory.join(&names.initrd), &directory.join(&names.initrd_cpio))?;
+    fs_err::os::unix::fs::symlink(&names.disk, directory.join(&names.disk_link))?;
+    fs_err::os::unix::fs::symlink(&names.initrd_cpio, directory.join(&names.initrd_link))?;
+    let files: Vec<String> = files(directory)?.into_iter().map(|file| file.name).collect();
+    let paths: Vec<PathBuf> = files.iter().map(|name| directory.join(name)).collect();
+    let digests = digest::sha256_files(&paths).context("hashing the artifacts")?;
+    let mut sums = String::new();
+    for (name, digest) in files.iter().zip(digests) {
+        sums.push_str(&format!("{} *{name}\n", hex(&digest)));
+    }
+    fs::write(directory.join(&names.checksums), sums)?;
     Ok(())
 }
 

@@ -4,9 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
-use bedplate_core::{Lock, PartitionContent, Plan};
-use bedplate_formats::tree::{Content, Tree};
+use anyhow::{Context as _, Result};
+use bedplate_core::lock::Lock;
+use bedplate_core::plan::{PartitionContent, Plan};
+use bedplate_formats::tree::Tree;
 use fs_err as fs;
 
 use crate::artifacts::{self, Output};
@@ -16,7 +17,7 @@ use crate::step::{boot, data, disk, initrd, manifest, overlay, root, scrub, syst
 use crate::store::Store;
 use crate::{tools, verify};
 
-/// What a build needs beside its plan.
+/// What a build needs beside its plan and its lock.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// Where it tells what it does.
@@ -42,7 +43,7 @@ pub fn image(
 ) -> Result<()> {
     let report = context.report;
     let output = Output::open(context.out, report)?;
-    let key = key(context, plan, lock)?;
+    let key = image_key(context, plan, lock)?;
     let disk = context.out.join(&plan.artifacts.disk);
     if output.is_current(&key) {
         report.did("Fresh", disk.display());
@@ -52,7 +53,7 @@ pub fn image(
     let staging = output.staging()?;
     let built = assemble(context, plan, lock, &staging).and_then(|()| output.publish(&staging, &key));
     if let Err(error) = built {
-        // The next build removes it, should this fail too.
+        // What cannot be removed now, the next build removes.
         let _ = fs::remove_dir_all(&staging);
         return Err(error);
     }
@@ -61,56 +62,149 @@ pub fn image(
 }
 
 /// Everything an image is made of, in one digest.
-fn key(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<String> {
+fn image_key(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<String> {
     let mut key = Key::new("image");
-    key.add(plan.fingerprint());
+    key.add(fingerprint(plan)?);
     key.add(lock.render());
-    overlay::fingerprint(plan, context.project, &mut key)?;
+    overlay::add_to(&mut key, plan, context.project)?;
     Ok(key.finish())
 }
 
+/// A plan without the lines that asked: a comment above a call changes nothing.
+fn fingerprint(plan: &Plan) -> Result<String> {
+    fn strip(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                fields.remove("at");
+                fields.values_mut().for_each(strip);
+            }
+            serde_json::Value::Array(values) => values.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(plan)?;
+    strip(&mut value);
+    Ok(value.to_string())
+}
+
 fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> Result<()> {
-    let Context { report, store, project, .. } = context;
+    let Context { report, store, .. } = context;
     let names = &plan.artifacts;
-    let at = |name: &str| staging.join(name);
 
-    let tools = tools::sandbox(&tools::tree(store, &lock.tools)?);
-
+    let tools_tree = tools::tree(store, &lock.tools)?;
+    let tools = tools::sandbox(&tools_tree);
     let started = Instant::now();
-    let system = system::layer(store, plan, lock)?;
-    let installed = Tree::scan(&system.directory).context("reading the system tree")?;
+    let (layer, system_key) = system_layer(store, plan, lock)?;
+    let system = Tree::scan(&layer).context("reading the system")?;
     report.timed("System", format_args!("{} packages", lock.packages.len()), started);
+    let kernel = initrd::Kernel::of(&system)?;
 
-    // The initrd and the root are both cut from the installed system, and need
-    // nothing of each other.
-    let (initrd, tree) = std::thread::scope(|scope| {
-        let initrd = scope.spawn(|| initrd(context, plan, lock, &system.key, &installed));
-        let tree = customize(plan, lock, project, installed.clone())
-            .and_then(|tree| root_file_system(context, plan, lock, &tools, &tree, staging).map(|()| tree));
-        (initrd.join(), tree)
+    // The initrd and the root are both cut out of the system, and need nothing
+    // of each other. The data partition needs nothing at all.
+    let (tree, initrd) = std::thread::scope(|scope| {
+        let initrd = scope.spawn(|| initrd(context, plan, lock, &system_key, &system));
+        let data = scope.spawn(|| write_data(plan, lock, &tools, staging));
+        let tree = write_root(context, plan, lock, system.clone(), &tools, staging);
+        (tree, initrd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and_then(|initrd| {
+            data.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok(initrd)
+        }))
     });
-    let initrd = initrd.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    let tree = tree?;
-    fs::hard_link(&initrd, at(&names.initrd)).or_else(|_| fs::copy(&initrd, at(&names.initrd)).map(drop))?;
+    let (tree, initrd) = (tree?, initrd?);
 
     let started = Instant::now();
+    artifacts::link(&initrd, &staging.join(&names.initrd))?;
+    let image = system.content(&kernel.image).context("the kernel's image is gone")?;
+    fs::write(staging.join(&names.kernel), image.read()?)?;
     let root_hash = disk::verity(plan, staging)?;
-    let kernel = boot::Kernel::find(&installed)?;
-    fs::write(at(&names.kernel), kernel.image.read()?)?;
-    boot::uki(plan, root_hash.as_ref(), &kernel, &tree, &tools, staging)?;
-    boot::esp(plan, lock, &kernel, &tools, staging)?;
-    report.timed("Boot", format_args!("Linux {}, {}", kernel.version, bytes(fs::metadata(at(&names.uki))?.len())), started);
+    boot::uki(plan, root_hash.as_ref(), &kernel.release, &tree, &tools_tree, staging)?;
+    boot::esp(plan, &kernel.release, lock.epoch, &tools_tree, staging)?;
+    let size = fs::metadata(staging.join(&names.uki))?.len();
+    report.timed("Boot", format_args!("Linux {} in a UKI of {}", kernel.release, bytes(size)), started);
 
     let started = Instant::now();
-    data::write(plan, lock, &tools, staging)?;
     disk::write(plan, root_hash.as_ref(), staging)?;
-    report.timed("Disk", format_args!("{} partitions, {}", plan.disk.partitions.len(), bytes(plan.disk.size)), started);
+    manifest::write(plan, &tree, &staging.join(&names.manifest))?;
+    let summary = format!("{} partitions, {}", plan.disk.partitions.len(), bytes(plan.disk.size));
+    report.timed("Disk", summary, started);
 
     let started = Instant::now();
-    manifest::write(plan, &tree, &at(&names.manifest))?;
-    artifacts::link(plan, staging)?;
-    artifacts::checksums(plan, staging)?;
-    verify::disk(plan, staging)?;
-    report.timed("Verified", "the disk against its plan", started);
+    artifacts::finish(plan, staging)?;
+    verify::disk(plan, staging).context("the disk is not what the plan says: a defect of the builder")?;
+    report.timed("Verified", "checksums, and the disk against its plan", started);
+    Ok(())
+}
+
+/// The packages, installed: a directory in the cache, and its key.
+fn system_layer(store: &Store, plan: &Plan, lock: &Lock) -> Result<(PathBuf, String)> {
+    let options = system::Options {
+        architecture: plan.architecture.deb().to_owned(),
+        locale: plan.locale.clone(),
+        epoch: lock.epoch,
+    };
+    let mut key = Key::new("system");
+    key.add(format!("{options:?}"));
+    lock.packages.iter().for_each(|package| key.add(&package.sha256));
+    let key = key.finish();
+    let layer = store.layer_or_make("system", &key, |directory| {
+        let paths = tools::debs(store, &lock.packages)?;
+        let deb = |(package, path): (&bedplate_core::lock::LockedPackage, PathBuf)| system::Deb {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            path,
+        };
+        let debs: Vec<system::Deb> = lock.packages.iter().zip(paths).map(deb).collect();
+        let sandbox = crate::sandbox::Sandbox::new(directory);
+        system::build(&sandbox, directory, &debs, &options).context("installing the packages")
+    })?;
+    Ok((layer, key))
+}
+
+/// The initrd: a file in the cache.
+fn initrd(context: Context<'_>, plan: &Plan, lock: &Lock, system_key: &str, system: &Tree) -> Result<PathBuf> {
+    let started = Instant::now();
+    let options = initrd::Options { modules: plan.modules.clone() };
+    let mut key = Key::new("initrd");
+    key.add(system_key);
+    key.add(format!("{options:?}"));
+    let layer = context.store.layer_or_make("initrd", &key.finish(), |directory| {
+        let mtime = u32::try_from(lock.epoch).unwrap_or_default();
+        Ok(fs::write(directory.join("initrd"), initrd::build(system, &options, mtime)?)?)
+    })?;
+    let file = layer.join("initrd");
+    context.report.timed("Initrd", bytes(fs::metadata(&file)?.len()), started);
+    Ok(file)
+}
+
+/// The root's tree, and its file system as an artifact.
+fn write_root(
+    context: Context<'_>,
+    plan: &Plan,
+    lock: &Lock,
+    mut tree: Tree,
+    tools: &crate::sandbox::Sandbox,
+    staging: &Path,
+) -> Result<Tree> {
+    let started = Instant::now();
+    scrub::scrub(&mut tree);
+    overlay::overlays(plan, context.project, &mut tree)?;
+    overlay::files(plan, &mut tree);
+    users::apply(plan, &mut tree)?;
+    units::apply(plan, &mut tree)?;
+    scrub::clamp_mtimes(&mut tree, lock.epoch);
+    let file = staging.join(&plan.artifacts.root);
+    let filesystem = root::write(plan, &tree, lock.epoch, tools, &file)?;
+    let size = fs::metadata(&file)?.len();
+    context.report.timed("Root", format_args!("{filesystem} of {}", bytes(size)), started);
+    Ok(tree)
+}
+
+/// The empty file systems of the data partitions.
+fn write_data(plan: &Plan, lock: &Lock, tools: &crate::sandbox::Sandbox, staging: &Path) -> Result<()> {
+    for (partition, name) in disk::artifacts(plan) {
+        if matches!(partition.content, PartitionContent::Data { .. }) {
+            data::write(partition, lock.epoch, tools, &staging.join(name))?;
+        }
+    }
     Ok(())
 }

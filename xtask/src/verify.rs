@@ -5,8 +5,8 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use bedplate_core::Plan;
-use bedplate_formats::{digest, gpt, uki, verity, vfat};
+use bedplate_core::plan::{PartitionContent, Plan};
+use bedplate_formats::{digest, gpt, pe, verity, vfat};
 use fs_err as fs;
 
 use crate::key::digest as hex_digest;
@@ -35,20 +35,24 @@ pub fn disk(plan: &Plan, directory: &Path) -> Result<()> {
         );
     }
 
-    if let (Some(root_hash), Some(name)) = (&root_hash, &names.verity) {
-        let data = File::open(directory.join(&names.root))?;
-        let mut hashes = File::open(directory.join(name))?;
-        verity::verify(&data, &mut hashes, root_hash).context("the root does not fit the root hash in the UKI")?;
+    let at = |planned: fn(&PartitionContent) -> bool| plan.disk.partitions.iter().find(|p| planned(&p.content));
+    let root = at(|content| matches!(content, PartitionContent::Root { .. }));
+    let hashes = at(|content| matches!(content, PartitionContent::Verity { .. }));
+    if let (Some(root_hash), Some(root), Some(hashes)) = (&root_hash, root, hashes) {
+        let data = root.offset..root.offset + root.size;
+        verity::verify(&image, data, &image, hashes.offset, root_hash)
+            .context("the root does not fit the root hash in the UKI")?;
     }
     esp(plan, directory)
 }
 
 /// The root hash that the UKI's command line says.
 fn root_hash(plan: &Plan, directory: &Path) -> Result<Option<[u8; 32]>> {
-    let uki = fs::read(directory.join(&plan.artifacts.uki))?;
-    let sections = uki::read(&uki).context("reading the unified kernel image")?;
-    let text = |name: &str| sections.iter().find(|s| s.name == name).map(|s| String::from_utf8_lossy(s.data(&uki)).into_owned());
-    let command_line = text(".cmdline").unwrap_or_default();
+    let mut uki = File::open(directory.join(&plan.artifacts.uki))?;
+    let image = pe::Image::read(&mut uki).context("reading the unified kernel image")?;
+    let section = image.section(".cmdline").context("the unified kernel image has no command line")?;
+    let command_line = pe::Image::content(&mut uki, section)?;
+    let command_line = String::from_utf8_lossy(&command_line);
     let command_line = command_line.trim_end_matches(['\0', '\n']);
     let hash = command_line.split(' ').find_map(|word| word.strip_prefix("roothash="));
     let hash = hash.map(hex_digest).transpose().context("reading the root hash of the UKI's command line")?;
@@ -60,7 +64,7 @@ fn root_hash(plan: &Plan, directory: &Path) -> Result<Option<[u8; 32]>> {
 
 /// The ESP holds the UKI and a loader at the place firmware looks for it.
 fn esp(plan: &Plan, directory: &Path) -> Result<()> {
-    let tree = vfat::read(&File::open(directory.join(&plan.artifacts.esp))?, 0).context("reading the ESP")?;
+    let tree = vfat::read(&mut File::open(directory.join(&plan.artifacts.esp))?, 0).context("reading the ESP")?;
     let loader = format!("EFI/BOOT/BOOT{}.EFI", plan.architecture.efi().to_uppercase());
     ensure!(tree.content(&loader.as_str().into()).is_some(), "the ESP has no `{loader}`");
     let uki = fs::read(directory.join(&plan.artifacts.uki))?;

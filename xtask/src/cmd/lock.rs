@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use bedplate_core::lock::Lock;
-use bedplate_core::plan::Plan;
+use bedplate_core::lock::{Lock, LockedPackage};
+use bedplate_core::plan::{ArchivePlan, Plan};
 use fs_err as fs;
 
 use crate::cli::LockArgs;
@@ -81,24 +81,21 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
 
 /// Why a lock is not this plan's any more, if it is not.
 fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
-    let missing = |names: &mut dyn Iterator<Item = &String>, locked: &[bedplate_core::lock::LockedPackage]| {
-        names.find(|name| !locked.iter().any(|package| package.name == **name)).cloned()
-    };
-    if let Some(name) = missing(&mut plan.packages.iter().map(|package| &package.name), &lock.packages) {
-        return Some(format!("package `{name}` is not in it"));
+    let has = |locked: &[LockedPackage], name: &String| locked.iter().any(|package| package.name == *name);
+    if let Some(package) = plan.packages.iter().find(|package| !has(&lock.packages, &package.name)) {
+        return Some(format!("package `{}` is not in it", package.name));
     }
-    if let Some(name) = missing(&mut plan.tools.iter(), &lock.tools) {
+    if let Some(name) = plan.tools.iter().find(|name| !has(&lock.tools, name)) {
         return Some(format!("tool `{name}` is not in it"));
     }
-    if let Some(name) = plan.without.iter().find(|name| lock.packages.iter().any(|p| p.name == **name)) {
+    if let Some(name) = plan.without.iter().find(|name| has(&lock.packages, name)) {
         return Some(format!("package `{name}` is to be left out"));
     }
-    let archive = |a: &bedplate_core::plan::ArchivePlan| lock.archives.iter().any(|l| (&l.base, &l.suite) == (&a.base, &a.suite));
-    let new = plan.archives.iter().find(|a| !archive(a));
-    if let Some(new) = new {
-        return Some(format!("archive `{} {}` is not in it", new.base, new.suite));
-    }
-    None
+    let locked = |archive: &ArchivePlan| {
+        lock.archives.iter().any(|locked| (&locked.base, &locked.suite) == (&archive.base, &archive.suite))
+    };
+    let new = plan.archives.iter().find(|archive| !locked(archive))?;
+    Some(format!("archive `{} {}` is not in it", new.base, new.suite))
 }
 
 /// Replaces the file whole.

@@ -16,9 +16,9 @@ use crate::source::Source;
 use crate::{Architecture, tools};
 
 /// Where the working directory is inside.
-const WORK: &str = "/mnt";
+const WORK: &str = "/run/work";
 
-/// Runs the command with the working directory at `/mnt`; prints the tree's
+/// Runs the command with the working directory at `/run/work`; prints the tree's
 /// path where there is none.
 ///
 /// # Errors

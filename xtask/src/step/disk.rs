@@ -40,7 +40,7 @@ pub fn verity(plan: &Plan, staging: &Path) -> Result<Option<[u8; 32]>> {
     });
     let (Some((salt, uuid)), Some(artifact)) = (parameters, &plan.artifacts.verity) else { return Ok(None) };
     let salt = digest(salt).context("reading the plan's salt")?;
-    let made = verity::format(data.file(), size, &verity::Parameters { salt, uuid })?;
+    let made = verity::format(data.file(), 0..size, &verity::Parameters { salt, uuid })?;
     made.write(&mut fs::File::create(staging.join(artifact))?)?;
     Ok(Some(made.root_hash))
 }

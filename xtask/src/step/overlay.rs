@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use bedplate_core::plan::{FileKind, Plan};
-use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
+use bedplate_core::plan::{FileKind, OverlayPlan, Plan};
+use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
 
+use crate::key::Key;
 use crate::problem::Problem;
 
 /// Copies every overlay tree in, later ones over earlier ones. Files are
@@ -15,12 +16,7 @@ use crate::problem::Problem;
 /// An overlay that is no directory, or a file in it that cannot be read, at its line.
 pub fn overlays(plan: &Plan, project: &Path, tree: &mut Tree) -> Result<(), Problem> {
     for overlay in &plan.overlays {
-        let source = project.join(&overlay.source);
-        let layer = Tree::scan(&source).map_err(|error| Problem {
-            message: format!("overlay `{}` cannot be read: {error}", overlay.source),
-            at: Some(overlay.at.clone()),
-            help: "an overlay is a directory beside `main.rs`, with files at the path they have on the device".into(),
-        })?;
+        let layer = scan(overlay, project)?;
         for (path, node) in layer.iter().skip(1) {
             // A directory of the system keeps its owner and mode, and what the
             // system reaches through a link (`/lib`) is written behind it.
@@ -46,6 +42,34 @@ pub fn overlays(plan: &Plan, project: &Path, tree: &mut Tree) -> Result<(), Prob
         }
     }
     Ok(())
+}
+
+/// Adds the overlays' files to a key: paths, what counts of their modes, and
+/// contents.
+///
+/// # Errors
+/// As [`overlays`].
+pub fn add_to(key: &mut Key, plan: &Plan, project: &Path) -> anyhow::Result<()> {
+    for overlay in &plan.overlays {
+        let layer = scan(overlay, project)?;
+        for (path, node) in layer.iter() {
+            key.add(path.to_bytes());
+            key.add((node.mode & 0o100).to_le_bytes());
+            match &node.kind {
+                Kind::Symlink(target) => key.add(target),
+                _ => key.add(layer.content(path).map(Content::read).transpose()?.unwrap_or_default()),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn scan(overlay: &OverlayPlan, project: &Path) -> Result<Tree, Problem> {
+    Tree::scan(&project.join(&overlay.source)).map_err(|error| Problem {
+        message: format!("overlay `{}` cannot be read: {error}", overlay.source),
+        at: Some(overlay.at.clone()),
+        help: "an overlay is a directory beside `main.rs`, with files at the path they have on the device".into(),
+    })
 }
 
 /// Puts the plan's generated files in.

@@ -1,74 +1,97 @@
 //! The root file system: a tree streamed as tar into the distribution's own
 //! mkfs, so that owners and modes need neither mounts nor root.
 
-use std::io::BufWriter;
+use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
-use bedplate_core::Filesystem;
+use bedplate_core::plan::{PartitionContent, PartitionPlan, Plan};
+use bedplate_core::Compression;
+use bedplate_core::image::filesystem::Filesystem;
 use bedplate_formats::tar;
 use bedplate_formats::tree::Tree;
 use uuid::Uuid;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, failed};
 
-/// What a root file system is made with.
-pub struct Options {
-    /// Which one.
-    pub filesystem: Filesystem,
-    /// Its UUID.
-    pub uuid: Uuid,
-    /// Its creation time, in seconds since 1970.
-    pub epoch: i64,
-    /// Its greatest size in bytes: the partition's.
-    pub limit: u64,
-}
+/// Where the tool finds the output's directory.
+const WORK: &str = "/run/work";
 
-/// Writes the tree's file system to `file`, in a directory that is bound into
-/// the tools' sandbox.
+/// Writes the tree's file system to `file`; returns its name.
 ///
 /// # Errors
 /// The tool's own words when it fails; a content of the tree that is gone.
-pub fn write(tree: &Tree, options: &Options, tools: &Sandbox, file: &Path) -> Result<()> {
+pub fn write(plan: &Plan, tree: &Tree, epoch: i64, tools: &Sandbox, file: &Path) -> Result<&'static str> {
+    let partition = plan.root().context("the plan has no root partition")?;
+    let PartitionContent::Root { filesystem, compression, uuid, .. } = &partition.content else {
+        return Err(anyhow!("the plan's root partition holds no root"));
+    };
     let (directory, name) = (file.parent().unwrap_or(Path::new(".")), file.file_name().unwrap_or_default());
-    let out = format!("/mnt/{}", name.to_string_lossy());
-    let argv = command(options, &out);
-    let sandbox = tools.clone().bind(directory, "/mnt").env("SOURCE_DATE_EPOCH", options.epoch.to_string());
+    let out = format!("{WORK}/{}", name.to_string_lossy());
+    let argv = command(partition, *filesystem, *compression, *uuid, epoch, &out);
+    let sandbox = tools.clone().bind(directory, WORK).env("SOURCE_DATE_EPOCH", &epoch.to_string());
     let (reader, writer) = std::io::pipe()?;
     let tool = sandbox.command(&argv).stdin_file(reader).stdout_null().stderr_capture().unchecked();
     let (written, output) = std::thread::scope(|scope| {
-        let tar = scope.spawn(move || tar::write(tree, BufWriter::with_capacity(1 << 20, writer)));
+        let tar = scope.spawn(move || {
+            let mut writer = BufWriter::with_capacity(1 << 20, writer);
+            tar::write(tree, &mut writer)?;
+            writer.flush()
+        });
+        // The expression holds the pipe's reading end; without it a tool that
+        // has failed would leave the writer waiting.
         let output = tool.run();
-        (tar.join().map_err(|_| anyhow!("the writer of the tar stream panicked")), output)
+        drop(tool);
+        (tar.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), output)
     });
     let output = output.with_context(|| format!("starting `{}`", argv[0]))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(anyhow!("{}", said.trim_end()).context(format!("`{}` failed: {}", argv.join(" "), output.status)));
+        return Err(failed(&argv, output.status, &output.stderr));
     }
-    written?.context("streaming the system to its file system")
+    written.context("streaming the system into its file system")?;
+    Ok(filesystem.name())
 }
 
-fn command(options: &Options, out: &str) -> Vec<String> {
-    let uuid = options.uuid.to_string();
-    let epoch = options.epoch.to_string();
-    let size = (options.limit / 1024).to_string();
-    let argv: &[&str] = match &options.filesystem {
-        // 64 KiB clusters: 5 % smaller than 4 KiB ones, at the same speed.
-        Filesystem::Erofs(compression) => &[
-            "mkfs.erofs", "--quiet", "--tar=f", "--mkfs-time", "-T", &epoch, "-U", &uuid, "-C65536",
-            match compression {
-                _ => "-zzstd,level=3",
-            },
-            out,
-        ],
-        Filesystem::Squashfs => &[
-            "sqfstar", "-quiet", "-no-progress", "-comp", "zstd", "-Xcompression-level", "3", "-mkfs-time", &epoch, out,
-        ],
-        Filesystem::Ext4 => &[
-            "mke2fs", "-q", "-t", "ext4", "-m", "0", "-O", "^has_journal", "-U", &uuid, "-E", "root_owner=0:0",
-            "-d", "-", out, &size,
-        ],
+fn command(
+    partition: &PartitionPlan,
+    filesystem: Filesystem,
+    compression: Compression,
+    uuid: Uuid,
+    epoch: i64,
+    out: &str,
+) -> Vec<String> {
+    let compress = match compression {
+        Compression::None => None,
+        Compression::Lz4 => Some("-zlz4"),
+        Compression::Lz4hc => Some("-zlz4hc,level=6"),
+        Compression::Zstd => Some("-zzstd,level=3"),
     };
-    argv.iter().map(|&a| a.to_owned()).collect()
+    let mut argv: Vec<String> = Vec::new();
+    let mut add = |words: &[&str]| argv.extend(words.iter().map(|&word| word.to_owned()));
+    match filesystem {
+        Filesystem::Erofs => {
+            add(&["mkfs.erofs", "--quiet", "--tar=f", "--mkfs-time", "-T", &epoch.to_string(), "-U", &uuid.to_string()]);
+            // 64 KiB clusters: 5 % smaller than 4 KiB ones, at the same speed.
+            add(&compress.map_or(vec![], |compress| vec![compress, "-C65536"]));
+            add(&[out]);
+        }
+        Filesystem::Squashfs => {
+            let (compressor, level) = match compression {
+                Compression::Lz4 | Compression::Lz4hc => ("lz4", None),
+                _ => ("zstd", Some("3")),
+            };
+            add(&["sqfstar", "-quiet", "-no-progress", "-comp", compressor, "-mkfs-time", &epoch.to_string()]);
+            add(&level.map_or(vec![], |level| vec!["-Xcompression-level", level]));
+            if compression == Compression::None {
+                add(&["-noI", "-noD", "-noF", "-noX"]);
+            }
+            add(&[out]);
+        }
+        Filesystem::Ext4 => {
+            let extended = format!("hash_seed={uuid},root_owner=0:0,nodiscard");
+            let size = format!("{}k", partition.size / 1024);
+            add(&["mke2fs", "-q", "-t", "ext4", "-m", "0", "-U", &uuid.to_string(), "-E", &extended, "-d", "-", out, &size]);
+        }
+    }
+    argv
 }
