@@ -108,12 +108,11 @@ fn repeated<'a, T, K: PartialEq>(
 mod tests {
     use super::*;
     use crate::diagnostic::{Diagnostics, Renderer};
-    use crate::explain::device;
 
     /// What a person sees of the rule's wrong example, `source` being the text
     /// of the file the rule is in.
     pub(super) fn refusal(rule: &Rule, source: &str) -> String {
-        let mistakes: Diagnostics = (rule.wrong.image)(device()).plan().unwrap_err();
+        let mistakes: Diagnostics = rule.wrong.describe().plan().unwrap_err();
         let file = |name: &str| name.contains("/check/").then(|| source.to_string());
         mistakes.iter().map(|mistake| Renderer::plain().anonymous_lines().render(mistake, &file)).collect()
     }
@@ -133,7 +132,8 @@ mod tests {
         ];
         for rule in RULES {
             let constant = rule.code.to_ascii_uppercase().replace('-', "_");
-            let family = families.iter().find(|text| text.contains(&format!("pub(crate) static {constant}: Rule")));
+            let family =
+                families.iter().find(|text| text.contains(&format!("pub(crate) static {constant}: Rule")));
             let family = family.unwrap_or_else(|| panic!("no family defines {constant}"));
             let tested = family.contains(&format!("refusal(&{constant}, "));
             assert!(tested, "{} has no test of its text", rule.code);

@@ -95,9 +95,8 @@ impl Diagnostics {
     /// Puts them in the order of the description: what has no line comes last.
     #[must_use]
     pub fn new(mut diagnostics: Vec<Diagnostic>) -> Self {
-        diagnostics.sort_by(|left, right| {
-            (left.at.is_none(), &left.at).cmp(&(right.at.is_none(), &right.at))
-        });
+        diagnostics
+            .sort_by(|left, right| (left.at.is_none(), &left.at).cmp(&(right.at.is_none(), &right.at)));
         // A function used by several images says its mistake once.
         diagnostics.dedup();
         Diagnostics(diagnostics)

@@ -5,7 +5,6 @@
 
 use crate::check;
 use crate::image::Image;
-use crate::image::compression::Compression;
 use crate::image::data::Data;
 use crate::image::esp::Esp;
 use crate::image::filesystem::{Erofs, Ext4};
@@ -32,30 +31,50 @@ pub struct Rule {
 pub struct Example {
     /// The words.
     pub source: &'static str,
-    /// What they do to [`device`].
+    /// What they call the image they start from.
+    pub start: &'static str,
+    /// What they do to it.
     pub image: fn(Image) -> Image,
 }
 
-/// The words of a description, both shown and run.
+impl Example {
+    /// The image that the words describe.
+    pub fn describe(&self) -> Image {
+        (self.image)(if self.start == "system" { system() } else { device() })
+    }
+}
+
+/// The words of a description, both shown and run. They start from a complete
+/// `device`, or from a `system` without data partition.
 macro_rules! example {
-    (|$device:ident| $body:expr) => {
+    (|$start:ident| $body:expr) => {
         $crate::explain::Example {
             source: stringify!($body),
-            // An example may start over and leave the device it was given.
-            image: |#[allow(unused_variables)] $device: $crate::image::Image| $body,
+            start: stringify!($start),
+            // An example may start over and leave what it was given.
+            image: |#[allow(unused_variables)] $start: $crate::image::Image| $body,
         }
     };
 }
 pub(crate) use example;
 
 /// The device that examples start from: complete, and with nothing wrong.
-#[must_use]
 pub fn device() -> Image {
-    Image::debian("trixie")
-        .package("linux-image-amd64")
-        .partition(Esp::new(MiB(512)))
-        .partition(Root::new(Erofs).compression(Compression::Lz4hc).verity())
-        .partition(Data::new("persistent", Ext4).mount("/local"))
+    Image::debian("trixie").package("linux-image-amd64").with(disk)
+}
+
+/// A device that keeps nothing.
+fn system() -> Image {
+    Image::debian("trixie").package("linux-image-amd64").with(slots)
+}
+
+/// The partitions of the device.
+pub(crate) fn disk(image: Image) -> Image {
+    slots(image).partition(Data::new("persistent", Ext4).mount("/local"))
+}
+
+fn slots(image: Image) -> Image {
+    image.partition(Esp::new(MiB(512))).partition(Root::new(Erofs).verity())
 }
 
 /// The rule named `code`, if there is one.
@@ -74,8 +93,11 @@ pub fn nearest(code: &str) -> Option<&'static str> {
 #[must_use]
 pub fn page(rule: &Rule, width: usize) -> String {
     let width = width.clamp(40, 100);
-    let why: Vec<String> =
-        rule.why.split("\n\n").map(|text| crate::diagnostic::wrap(&text.replace('\n', " "), width, 0)).collect();
+    let why: Vec<String> = rule
+        .why
+        .split("\n\n")
+        .map(|text| crate::diagnostic::wrap(&text.replace('\n', " "), width, 0))
+        .collect();
     format!(
         "{}: {}\n\n{}\n\nThis is refused:\n\n{}\n\nThis is right:\n\n{}\n",
         rule.code,
@@ -86,23 +108,54 @@ pub fn page(rule: &Rule, width: usize) -> String {
     )
 }
 
-/// A chain of calls with one call a line, as rustfmt would have it.
+/// A chain of calls as rustfmt would have it: a call a line, and a call that
+/// does not fit with an argument a line.
 fn chained(source: &str) -> String {
-    let mut text = String::from("    ");
-    let (mut depth, mut quoted) = (0usize, false);
-    let flat = source.split_whitespace().collect::<Vec<_>>().join(" ").replace(" .", ".").replace("( ", "(");
-    let chars: Vec<char> = flat.chars().collect();
-    for (index, &c) in chars.iter().enumerate() {
+    let flat = source.split_whitespace().collect::<Vec<_>>().join(" ");
+    let flat = flat.replace(" .", ".").replace("( ", "(").replace(",)", ")").replace(", )", ")");
+    let calls = pieces(&flat, '.');
+    let mut lines = vec![format!("    {}", calls[0])];
+    lines.extend(calls[1..].iter().map(|call| format!("        .{}", folded(call, 8))));
+    lines.join("\n")
+}
+
+fn folded(call: &str, indent: usize) -> String {
+    let mut depth = 0usize;
+    // The bracket that the last one closes; no example has one in a string.
+    let open = call.rfind(|c| {
+        depth = if c == ')' { depth + 1 } else { depth - usize::from(c == '(') };
+        c == '(' && depth == 0
+    });
+    let Some(open) = open.filter(|_| indent + call.len() > 90 && call.ends_with(')')) else {
+        return call.to_string();
+    };
+    let inner = indent + 4;
+    let arguments = pieces(&call[open + 1..call.len() - 1], ',');
+    let argument = |text: &&str| format!("{:inner$}{},\n", "", folded(text.trim(), inner));
+    let arguments: String = arguments.iter().map(argument).collect();
+    format!("{}\n{arguments}{:indent$})", &call[..=open], "")
+}
+
+/// `text` cut at each `separator` that is in no bracket and no string.
+fn pieces(text: &str, separator: char) -> Vec<&str> {
+    let (mut depth, mut quoted, mut start, mut before) = (0usize, false, 0, ' ');
+    let mut pieces = Vec::new();
+    for (at, c) in text.char_indices() {
         match c {
-            '"' if index == 0 || chars[index - 1] != '\\' => quoted = !quoted,
-            '(' | '[' | '{' if !quoted => depth += 1,
-            ')' | ']' | '}' if !quoted => depth = depth.saturating_sub(1),
-            '.' if !quoted && depth == 0 => text.push_str("\n        "),
+            '"' if before != '\\' => quoted = !quoted,
+            _ if quoted => {}
+            _ if c == separator && depth == 0 => {
+                pieces.push(&text[start..at]);
+                start = at + c.len_utf8();
+            }
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        text.push(c);
+        before = c;
     }
-    text
+    pieces.push(&text[start..]);
+    pieces
 }
 
 #[cfg(test)]
@@ -119,7 +172,7 @@ mod tests {
     #[test]
     fn every_rules_wrong_example_breaks_that_rule_alone() {
         for rule in check::RULES {
-            let mistakes = (rule.wrong.image)(device()).plan().unwrap_err();
+            let mistakes = rule.wrong.describe().plan().unwrap_err();
             let codes: BTreeSet<&str> = mistakes.iter().map(|mistake| mistake.code).collect();
             assert_eq!(codes, BTreeSet::from([rule.code]), "{}: {mistakes}", rule.wrong.source);
         }
@@ -128,7 +181,7 @@ mod tests {
     #[test]
     fn every_rules_right_example_breaks_none() {
         for rule in check::RULES {
-            let plan = (rule.right.image)(device()).plan();
+            let plan = rule.right.describe().plan();
             assert!(plan.is_ok(), "{}: {}", rule.code, plan.unwrap_err());
         }
     }
@@ -147,7 +200,25 @@ mod tests {
 
     #[test]
     fn a_page_says_the_reason_and_shows_both_spellings() {
-        expect![[r#""#]].assert_eq(&page(rule("bound-twice").unwrap(), 80));
+        expect![[r#"
+            bound-twice: a directory is bound once
+
+            Both would become one mount unit, and one of them may be seeded and the other
+            not. When two reusable pieces keep the same directory, keep it in the piece they
+            share.
+
+            This is refused:
+
+                device
+                    .bind("/greengrass")
+                    .bind("/greengrass")
+
+            This is right:
+
+                device
+                    .bind("/greengrass")
+        "#]]
+        .assert_eq(&page(rule("bound-twice").unwrap(), 80));
     }
 
     #[test]

@@ -31,8 +31,10 @@ impl Place {
     /// `path` as it is meant in this place: beside the file that says it.
     #[must_use]
     pub fn beside(&self, path: &str) -> String {
-        let directory = self.file.rsplit_once('/').map_or("", |(directory, _)| directory);
-        normal(&format!("{directory}/{path}"))
+        match self.file.rsplit_once('/') {
+            Some((directory, _)) => normal(&format!("{directory}/{path}")),
+            None => normal(path),
+        }
     }
 }
 
@@ -63,8 +65,7 @@ fn normal(path: &str) -> String {
             part => parts.push(part),
         }
     }
-    let joined = parts.join("/");
-    if path.starts_with('/') { joined } else { joined.trim_start_matches('/').to_string() }
+    parts.join("/")
 }
 
 #[cfg(test)]

@@ -57,10 +57,7 @@ pub static RELEASES: [Release; 5] = [
         distribution: Ubuntu,
         name: "jammy",
         version: "22.04",
-        refused: Some((
-            "it packages neither systemd-boot nor the stub of a unified kernel image",
-            "noble",
-        )),
+        refused: Some(("it packages neither systemd-boot nor the stub of a unified kernel image", "noble")),
         verity: &[],
         repart: "systemd",
         erofs: false,

@@ -21,8 +21,18 @@ pub(crate) static REPOSITORY_TWICE: Rule = Rule {
     title: "a suite of an archive is named once",
     why: "With two keys for one suite it would be unclear whose signature counts. Name all components in one call.",
     wrong: example!(|device| device
-        .repository(Repository::signed("https://example.org/debian", "trixie", ["stable"], Key::file("example.asc")))
-        .repository(Repository::signed("https://example.org/debian/", "trixie", ["test"], Key::file("example.asc")))),
+        .repository(Repository::signed(
+            "https://example.org/debian",
+            "trixie",
+            ["stable"],
+            Key::file("example.asc")
+        ))
+        .repository(Repository::signed(
+            "https://example.org/debian/",
+            "trixie",
+            ["test"],
+            Key::file("example.asc")
+        ))),
     right: example!(|device| device.repository(Repository::signed(
         "https://example.org/debian",
         "trixie",
@@ -74,7 +84,8 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
         let mistake = Diagnostic::new(REPOSITORY_TWICE.code, message).at(&second.at);
         found.push(mistake.related(&first.at, "first named here").help("name all components in one call"));
     }
-    let broken = |repository: &&Repository| repository.components.is_empty() && repository.mistakes.is_empty();
+    let broken =
+        |repository: &&Repository| repository.components.is_empty() && repository.mistakes.is_empty();
     for repository in image.repositories.iter().filter(broken) {
         let mistake = Diagnostic::new(REPOSITORY_WITHOUT_COMPONENT.code, "the repository names no component");
         found.push(mistake.at(&repository.at).help("most archives have `main` or `stable`"));
@@ -91,16 +102,47 @@ mod tests {
 
     #[test]
     fn a_mistyped_component_is_told_the_nearest_one() {
-        expect![[r#""#]].assert_eq(&refusal(&UNKNOWN_COMPONENT, SOURCE));
+        expect![[r#"
+            error[unknown-component]: Debian's archive has no component `non-free-firmwares`
+              --> xtask/core/src/check/archives.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.component("non-free-firmwares")),
+               |                                               ^^^^^^^^^^^^^^^^^^^^
+               |
+               = help: did you mean `non-free-firmware`?
+        "#]]
+        .assert_eq(&refusal(&UNKNOWN_COMPONENT, SOURCE));
     }
 
     #[test]
     fn a_suite_named_twice_shows_the_first() {
-        expect![[r#""#]].assert_eq(&refusal(&REPOSITORY_TWICE, SOURCE));
+        expect![[r#"
+            error[repository-twice]: the suite `trixie` of `https://example.org/debian` is named twice
+              --> xtask/core/src/check/archives.rs:LL:CC
+               |
+            LL |     .repository(Repository::signed(
+               |                 ^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/archives.rs:LL:CC
+               |
+            LL |     .repository(Repository::signed(
+               |                 ------------------- first named here
+               |
+               = help: name all components in one call
+        "#]]
+        .assert_eq(&refusal(&REPOSITORY_TWICE, SOURCE));
     }
 
     #[test]
     fn a_repository_without_component_is_refused() {
-        expect![[r#""#]].assert_eq(&refusal(&REPOSITORY_WITHOUT_COMPONENT, SOURCE));
+        expect![[r#"
+            error[repository-without-component]: the repository names no component
+              --> xtask/core/src/check/archives.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.repository(Repository::signed(
+               |                                                ^^^^^^^^^^^^^^^^^^^
+               |
+               = help: most archives have `main` or `stable`
+        "#]]
+        .assert_eq(&refusal(&REPOSITORY_WITHOUT_COMPONENT, SOURCE));
     }
 }

@@ -14,7 +14,7 @@ pub(crate) static BIND_WITHOUT_DATA: Rule = Rule {
     title: "what is kept needs a data partition to be kept on",
     why: "A bind is a directory of the data partition, mounted over a directory of the root. Without a data partition \
           that is mounted somewhere there is nothing to keep it on.",
-    wrong: example!(|device| Image { data: Vec::new(), ..device }.bind("/greengrass")),
+    wrong: example!(|system| system.bind("/greengrass")),
     right: example!(|device| device.bind("/greengrass")),
 };
 
@@ -68,7 +68,8 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     for path in &paths {
         let text = path.value.as_str();
         if SYSTEM.contains(&text) || WHOLE.contains(&text) || ALL_OF.iter().any(|all| below(text, all)) {
-            let mistake = Diagnostic::new(BIND_OF_SYSTEM.code, format!("`{text}` is the system's, and cannot be kept"));
+            let mistake =
+                Diagnostic::new(BIND_OF_SYSTEM.code, format!("`{text}` is the system's, and cannot be kept"));
             let mistake = mistake.at(&path.at).label("it must come with the image");
             found.push(mistake.help("bind the directories below it that hold data"));
             continue;
@@ -77,12 +78,16 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
             None => {
                 let message = format!("`{text}` is to be kept, and there is no data partition to keep it on");
                 let mistake = Diagnostic::new(BIND_WITHOUT_DATA.code, message).at(&path.at);
-                found.push(mistake.help("add `.partition(Data::new(\"persistent\", Ext4).mount(\"/local\"))`"));
+                found.push(
+                    mistake.help("add `.partition(Data::new(\"persistent\", Ext4).mount(\"/local\"))`"),
+                );
             }
             Some((mount, at)) if mount.holds(&path.value) || path.value.holds(mount) => {
                 let message = format!("`{text}` and the data partition at `{mount}` lie in one another");
                 found.push(
-                    Diagnostic::new(BIND_ON_DATA.code, message).at(&path.at).related(at, "the data partition"),
+                    Diagnostic::new(BIND_ON_DATA.code, message)
+                        .at(&path.at)
+                        .related(at, "the data partition"),
                 );
             }
             Some(_) => {}
@@ -99,7 +104,9 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
         if let Some(outer) = outer {
             let message = format!("`{}` lies below `{}`, which is kept already", inner.value, outer.value);
             let mistake = Diagnostic::new(BIND_BELOW_BIND.code, message).at(&inner.at);
-            found.push(mistake.related(&outer.at, "kept here, with all below it").help("remove the inner one"));
+            found.push(
+                mistake.related(&outer.at, "kept here, with all below it").help("remove the inner one"),
+            );
         }
     }
 }
@@ -119,22 +126,66 @@ mod tests {
 
     #[test]
     fn a_bind_without_data_partition_is_refused() {
-        expect![[r#""#]].assert_eq(&refusal(&BIND_WITHOUT_DATA, SOURCE));
+        expect![[r#"
+            error[bind-without-data]: `/greengrass` is to be kept, and there is no data partition to keep it on
+              --> xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|system| system.bind("/greengrass")),
+               |                                     ^^^^^^^^^^^^^^^^^^^
+               |
+               = help: add `.partition(Data::new("persistent", Ext4).mount("/local"))`
+        "#]].assert_eq(&refusal(&BIND_WITHOUT_DATA, SOURCE));
     }
 
     #[test]
     fn a_second_bind_of_a_path_shows_the_first() {
-        expect![[r#""#]].assert_eq(&refusal(&BOUND_TWICE, SOURCE));
+        expect![[r#"
+            error[bound-twice]: `/greengrass` is bound twice
+              --> xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("/greengrass").bind("/greengrass")),
+               |                                                         ^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("/greengrass").bind("/greengrass")),
+               |                                     ------------------- first bound here
+               |
+               = help: remove one of the two
+        "#]]
+        .assert_eq(&refusal(&BOUND_TWICE, SOURCE));
     }
 
     #[test]
     fn a_bind_below_another_shows_the_outer_one() {
-        expect![[r#""#]].assert_eq(&refusal(&BIND_BELOW_BIND, SOURCE));
+        expect![[r#"
+            error[bind-below-bind]: `/var/lib/docker/volumes` lies below `/var/lib/docker`, which is kept
+                   already
+              --> xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("/var/lib/docker").bind("/var/lib/docker/volumes")),
+               |                                                             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("/var/lib/docker").bind("/var/lib/docker/volumes")),
+               |                                     ----------------------- kept here, with all below it
+               |
+               = help: remove the inner one
+        "#]]
+        .assert_eq(&refusal(&BIND_BELOW_BIND, SOURCE));
     }
 
     #[test]
     fn the_system_cannot_be_kept() {
-        expect![[r#""#]].assert_eq(&refusal(&BIND_OF_SYSTEM, SOURCE));
+        expect![[r#"
+            error[bind-of-system]: `/etc` is the system's, and cannot be kept
+              --> xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("/etc")),
+               |                                     ^^^^^^^^^^^^ it must come with the image
+               |
+               = help: bind the directories below it that hold data
+        "#]]
+        .assert_eq(&refusal(&BIND_OF_SYSTEM, SOURCE));
         for path in ["/", "/usr", "/usr/local", "/var", "/proc/sys", "/var/lib/dpkg"] {
             let mistakes = device().bind(path).plan().unwrap_err();
             assert!(mistakes.iter().any(|mistake| mistake.code == BIND_OF_SYSTEM.code), "{path}: {mistakes}");
@@ -143,7 +194,16 @@ mod tests {
 
     #[test]
     fn data_is_not_bound_onto_itself() {
-        expect![[r#""#]].assert_eq(&refusal(&BIND_ON_DATA, SOURCE));
+        expect![[r#"
+            error[bind-on-data]: `/local/greengrass` and the data partition at `/local` lie in one another
+              --> xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("/local/greengrass")),
+               |                                     ^^^^^^^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/explain.rs:LL:CC
+               = the data partition
+        "#]]
+        .assert_eq(&refusal(&BIND_ON_DATA, SOURCE));
         assert!(device().bind("/local").plan().is_err());
     }
 }

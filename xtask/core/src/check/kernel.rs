@@ -52,8 +52,11 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
         }
     }
     for (first, second) in repeated(&image.arguments, |argument| Some(&argument.value)) {
-        let mistake = Diagnostic::new(ARGUMENT_TWICE.code, format!("`{}` is given to the kernel twice", second.value));
-        found.push(mistake.at(&second.at).related(&first.at, "first given here").help("remove one of the two"));
+        let mistake =
+            Diagnostic::new(ARGUMENT_TWICE.code, format!("`{}` is given to the kernel twice", second.value));
+        found.push(
+            mistake.at(&second.at).related(&first.at, "first given here").help("remove one of the two"),
+        );
     }
 }
 
@@ -68,7 +71,16 @@ mod tests {
 
     #[test]
     fn the_root_is_not_named_by_hand() {
-        expect![[r#""#]].assert_eq(&refusal(&ARGUMENT_OF_THE_PLAN, SOURCE));
+        expect![[r#"
+            error[argument-of-the-plan]: `root=/dev/sda2` is decided by the description, and not said by hand
+              --> xtask/core/src/check/kernel.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.command_line("root=/dev/sda2")),
+               |                                                  ^^^^^^^^^^^^^^^^
+               |
+               = help: it follows from `.partition(Root::new(…))`
+        "#]]
+        .assert_eq(&refusal(&ARGUMENT_OF_THE_PLAN, SOURCE));
         for argument in ["roothash=00", "systemd.volatile=overlay", "ro", "rootfstype=ext4"] {
             let mistakes = device().command_line(argument).plan().unwrap_err();
             assert_eq!(mistakes.iter().next().unwrap().code, ARGUMENT_OF_THE_PLAN.code, "{argument}");
@@ -78,6 +90,19 @@ mod tests {
 
     #[test]
     fn an_argument_said_twice_shows_the_first() {
-        expect![[r#""#]].assert_eq(&refusal(&ARGUMENT_TWICE, SOURCE));
+        expect![[r#"
+            error[argument-twice]: `quiet` is given to the kernel twice
+              --> xtask/core/src/check/kernel.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.command_line("quiet").command_line("quiet")),
+               |                                                           ^^^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/kernel.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.command_line("quiet").command_line("quiet")),
+               |                                     --------------------- first given here
+               |
+               = help: remove one of the two
+        "#]]
+        .assert_eq(&refusal(&ARGUMENT_TWICE, SOURCE));
     }
 }

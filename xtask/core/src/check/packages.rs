@@ -1,7 +1,7 @@
 //! Rules of what is installed.
 
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
+use crate::explain::{Rule, disk, example};
 use crate::image::Image;
 use crate::plan::implied;
 use crate::release;
@@ -10,8 +10,8 @@ pub(crate) static NO_KERNEL: Rule = Rule {
     code: "no-kernel",
     title: "an image has a kernel",
     why: "Which kernel is a choice with consequences (hardware, support, features), so none is taken silently.",
-    wrong: example!(|device| Image { packages: Vec::new(), ..device }),
-    right: example!(|device| Image { packages: Vec::new(), ..device }.package("linux-image-cloud-amd64")),
+    wrong: example!(|device| Image::debian("trixie").with(disk)),
+    right: example!(|device| Image::debian("trixie").package("linux-image-cloud-amd64").with(disk)),
 };
 
 pub(crate) static PACKAGE_IN_AND_OUT: Rule = Rule {
@@ -62,7 +62,8 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     for out in &image.without {
         let name = out.value.as_str();
         if let Some(asked) = image.packages.iter().find(|package| package.value == out.value) {
-            let mistake = Diagnostic::new(PACKAGE_IN_AND_OUT.code, format!("`{name}` is asked for and kept out"));
+            let mistake =
+                Diagnostic::new(PACKAGE_IN_AND_OUT.code, format!("`{name}` is asked for and kept out"));
             let mistake = mistake.at(&out.at).related(&asked.at, "asked for here").word(name);
             found.push(mistake.help("remove one of the two"));
         } else if let Some((_, why, at)) = needed.iter().find(|(implied, ..)| *implied == name) {
@@ -87,17 +88,48 @@ mod tests {
 
     #[test]
     fn an_image_without_kernel_is_refused() {
-        expect![[r#""#]].assert_eq(&refusal(&NO_KERNEL, SOURCE));
+        expect![[r#"
+            error[no-kernel]: no package is a kernel
+              --> xtask/core/src/check/packages.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| Image::debian("trixie").with(disk)),
+               |                              ^^^^^^^^^^^^^^^^^^^^^^^
+               |
+               = help: add `.package("linux-image-amd64")`
+        "#]]
+        .assert_eq(&refusal(&NO_KERNEL, SOURCE));
     }
 
     #[test]
     fn a_package_is_not_both_in_and_out() {
-        expect![[r#""#]].assert_eq(&refusal(&PACKAGE_IN_AND_OUT, SOURCE));
+        expect![[r#"
+            error[package-in-and-out]: `rauc` is asked for and kept out
+              --> xtask/core/src/check/packages.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.package("rauc").without("rauc")),
+               |                                                             ^^^^^^
+              ::: xtask/core/src/check/packages.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.package("rauc").without("rauc")),
+               |                                             ------ asked for here
+               |
+               = help: remove one of the two
+        "#]]
+        .assert_eq(&refusal(&PACKAGE_IN_AND_OUT, SOURCE));
     }
 
     #[test]
     fn a_package_everything_needs_stays() {
-        expect![[r#""#]].assert_eq(&refusal(&NEEDED_PACKAGE_OUT, SOURCE));
+        expect![[r#"
+            error[needed-package-out]: `udev` is kept out, and is needed: devices and their names, in the initrd
+                   too
+              --> xtask/core/src/check/packages.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.without("udev")),
+               |                                             ^^^^^^
+               |
+               = help: every image needs it: remove the line
+        "#]].assert_eq(&refusal(&NEEDED_PACKAGE_OUT, SOURCE));
     }
 
     #[test]

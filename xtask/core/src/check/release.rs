@@ -1,14 +1,14 @@
 //! Rules of the release an image is made of.
 
+use crate::Esp;
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
+use crate::explain::{Rule, disk, example};
 use crate::image::Image;
 use crate::image::compression::Compression;
 use crate::image::filesystem::{Erofs, Filesystem};
 use crate::image::root::{Root, RootSlot};
 use crate::release::{self, Release};
 use crate::value::{self, MiB};
-use crate::Esp;
 
 pub(crate) static UNKNOWN_RELEASE: Rule = Rule {
     code: "unknown-release",
@@ -16,8 +16,8 @@ pub(crate) static UNKNOWN_RELEASE: Rule = Rule {
     why: "What a release can do (its version of systemd, whether its kernel reads a compressed erofs, which \
           package holds a tool) decides parts of the plan. For a release that is not in the table these would be \
           guesses.",
-    wrong: example!(|device| Image { release: Image::debian("trixi").release, ..device }),
-    right: example!(|device| Image { release: Image::debian("trixie").release, ..device }),
+    wrong: example!(|device| Image::debian("trixi").package("linux-image-amd64").with(disk)),
+    right: example!(|device| Image::debian("trixie").package("linux-image-amd64").with(disk)),
 };
 
 pub(crate) static REFUSED_RELEASE: Rule = Rule {
@@ -26,11 +26,8 @@ pub(crate) static REFUSED_RELEASE: Rule = Rule {
     why: "Ubuntu 22.04 packages neither systemd-boot nor the stub of a unified kernel image, and its systemd is too \
           old to set up a verified root from one. An image of it could be built only with parts of another release, \
           which nobody would send security updates for.",
-    wrong: example!(|device| Image::ubuntu("jammy").package("linux-generic")),
-    right: example!(|device| Image::ubuntu("noble")
-        .package("linux-generic")
-        .partition(Esp::new(MiB(512)))
-        .partition(Root::new(Erofs).verity())),
+    wrong: example!(|device| Image::ubuntu("jammy").package("linux-generic").with(disk)),
+    right: example!(|device| Image::ubuntu("noble").package("linux-generic").with(disk)),
 };
 
 pub(crate) static NOT_IN_RELEASE: Rule = Rule {
@@ -73,7 +70,10 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     for root in &image.roots {
         found.extend(missing(root, release).map(|(what, instead)| {
             let message = format!("{distribution} {} (`{name}`) {what}", release.version);
-            Diagnostic::new(NOT_IN_RELEASE.code, message).at(&root.at).related(at, "the release").help(instead)
+            Diagnostic::new(NOT_IN_RELEASE.code, message)
+                .at(&root.at)
+                .related(at, "the release")
+                .help(instead)
         }));
     }
 }
@@ -88,9 +88,10 @@ fn missing(root: &RootSlot, release: &Release) -> Option<(&'static str, &'static
             "has no zstd in erofs: that needs kernel 6.10 and erofs-utils 1.8",
             "leave `.compression(…)` out: lz4hc is the default",
         )),
-        Filesystem::Ext4 if release.ext4_tar.is_none() => {
-            Some(("has no mke2fs that reads a tar stream (1.47.1)", "use `Root::new(Erofs)` or `Root::new(Squashfs)`"))
-        }
+        Filesystem::Ext4 if release.ext4_tar.is_none() => Some((
+            "has no mke2fs that reads a tar stream (1.47.1)",
+            "use `Root::new(Erofs)` or `Root::new(Squashfs)`",
+        )),
         _ => None,
     }
 }
@@ -106,17 +107,50 @@ mod tests {
 
     #[test]
     fn a_mistyped_release_is_told_the_nearest_one() {
-        expect![[r#""#]].assert_eq(&refusal(&UNKNOWN_RELEASE, SOURCE));
+        expect![[r#"
+            error[unknown-release]: Debian has no release `trixi` that Bedplate knows
+              --> xtask/core/src/check/release.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| Image::debian("trixi").package("linux-image-amd64").with(disk)),
+               |                                            ^^^^^^^
+               |
+               = help: did you mean `trixie`?
+        "#]]
+        .assert_eq(&refusal(&UNKNOWN_RELEASE, SOURCE));
     }
 
     #[test]
     fn jammy_is_refused_with_its_reason() {
-        expect![[r#""#]].assert_eq(&refusal(&REFUSED_RELEASE, SOURCE));
+        expect![[r#"
+            error[refused-release]: no image can be made of Ubuntu 22.04 (`jammy`)
+              --> xtask/core/src/check/release.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| Image::ubuntu("jammy").package("linux-generic").with(disk)),
+               |                                            ^^^^^^^
+               | it packages neither systemd-boot nor the stub of a unified kernel image
+               |
+               = help: use `noble`
+        "#]]
+        .assert_eq(&refusal(&REFUSED_RELEASE, SOURCE));
     }
 
     #[test]
     fn a_compression_the_kernel_cannot_read_is_refused() {
-        expect![[r#""#]].assert_eq(&refusal(&NOT_IN_RELEASE, SOURCE));
+        expect![[r#"
+            error[not-in-release]: Ubuntu 24.04 (`noble`) has no zstd in erofs: that needs kernel 6.10 and
+                   erofs-utils 1.8
+              --> xtask/core/src/check/release.rs:LL:CC
+               |
+            LL |     .partition(Root::new(Erofs).compression(Compression::Zstd))),
+               |                ^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/release.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| Image::ubuntu("noble")
+               |                              ---------------------- the release
+               |
+               = help: leave `.compression(…)` out: lz4hc is the default
+        "#]]
+        .assert_eq(&refusal(&NOT_IN_RELEASE, SOURCE));
     }
 
     #[test]

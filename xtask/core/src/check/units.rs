@@ -31,14 +31,10 @@ pub(crate) static WHERE_DOES_NOT_FIT: Rule = Rule {
     why: "systemd refuses a mount unit whose name is not its `Where=` in escaped form: slashes become dashes, and so \
           a dash has to become \\x2d. The refusal is a line in the journal of a device that did not mount. Better \
           still, let `.bind(…)` and `Data` write the unit.",
-    wrong: example!(|device| device.unit(Unit::new(
-        "units/opt-my-agent.mount",
-        "[Mount]\nWhat=/dev/vdb\nWhere=/opt/my-agent\n",
-    ))),
-    right: example!(|device| device.unit(Unit::new(
-        "units/opt-my\\x2dagent.mount",
-        "[Mount]\nWhat=/dev/vdb\nWhere=/opt/my-agent\n",
-    ))),
+    wrong: example!(|device| device
+        .unit(Unit::new("units/opt-my-agent.mount", "[Mount]\nWhat=/dev/vdb\nWhere=/opt/my-agent\n",))),
+    right: example!(|device| device
+        .unit(Unit::new("units/opt-my\\x2dagent.mount", "[Mount]\nWhat=/dev/vdb\nWhere=/opt/my-agent\n",))),
 };
 
 pub(crate) static UNIT_OF_THE_PLAN: Rule = Rule {
@@ -63,7 +59,12 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     for (first, second) in repeated(&image.units, |unit| unit.name.as_ref().map(|name| &name.value)) {
         let name = second.name.as_ref().map_or("", |name| name.value.as_str());
         let mistake = Diagnostic::new(UNIT_TWICE.code, format!("the unit `{name}` is added twice"));
-        found.push(mistake.at(&second.at).related(&first.at, "first added here").help("give one of them another name"));
+        found.push(
+            mistake
+                .at(&second.at)
+                .related(&first.at, "first added here")
+                .help("give one of them another name"),
+        );
     }
     for unit in &image.units {
         found.extend(where_does_not_fit(unit));
@@ -90,7 +91,8 @@ fn of_the_plan(image: &Image, unit: &Unit) -> Option<Diagnostic> {
     let name = unit.name.as_ref()?.value.as_str();
     let mounts = image.data.iter().filter_map(|data| data.mount.as_ref());
     let binds = image.binds.iter().filter_map(|bind| bind.path.as_ref());
-    let own = mounts.chain(binds).find(|path| format!("{}.mount", escape_path(path.value.as_str())) == name)?;
+    let own =
+        mounts.chain(binds).find(|path| format!("{}.mount", escape_path(path.value.as_str())) == name)?;
     let message = format!("the unit `{name}` is written by the plan");
     let mistake = Diagnostic::new(UNIT_OF_THE_PLAN.code, message).at(&unit.at);
     Some(mistake.related(&own.at, "for this").help("remove one of the two"))
@@ -106,21 +108,68 @@ mod tests {
 
     #[test]
     fn a_masked_unit_is_not_enabled() {
-        expect![[r#""#]].assert_eq(&refusal(&ENABLED_AND_MASKED, SOURCE));
+        expect![[r#"
+            error[enabled-and-masked]: `docker.service` is enabled and masked
+              --> xtask/core/src/check/units.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.enable("docker.service").mask("docker.service")),
+               |                                                              ^^^^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/units.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.enable("docker.service").mask("docker.service")),
+               |                                     ------------------------ enabled here
+               |
+               = help: remove one of the two
+        "#]]
+        .assert_eq(&refusal(&ENABLED_AND_MASKED, SOURCE));
     }
 
     #[test]
     fn a_second_unit_of_a_name_shows_the_first() {
-        expect![[r#""#]].assert_eq(&refusal(&UNIT_TWICE, SOURCE));
+        expect![[r#"
+            error[unit-twice]: the unit `hello.service` is added twice
+              --> xtask/core/src/check/units.rs:LL:CC
+               |
+            LL |     .unit(Unit::new("b/hello.service", "[Service]\nExecStart=false\n"))),
+               |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/units.rs:LL:CC
+               |
+            LL |     .unit(Unit::new("a/hello.service", "[Service]\nExecStart=true\n"))
+               |           ----------------------------------------------------------- first added here
+               |
+               = help: give one of them another name
+        "#]]
+        .assert_eq(&refusal(&UNIT_TWICE, SOURCE));
     }
 
     #[test]
     fn a_dash_in_a_mount_units_name_is_told_its_escape() {
-        expect![[r#""#]].assert_eq(&refusal(&WHERE_DOES_NOT_FIT, SOURCE));
+        expect![[r#"
+            error[where-does-not-fit]: the unit `opt-my-agent.mount` mounts `/opt/my-agent`, which does not fit
+                   its name
+              --> xtask/core/src/check/units.rs:LL:CC
+               |
+            LL | …   .unit(Unit::new("units/opt-my-agent.mount", "[Mount]\nWhat=/dev/vdb\nWhere=/opt/my-agent\n"
+               |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+               |
+               = help: call the file `opt-my\x2dagent.mount`
+        "#]].assert_eq(&refusal(&WHERE_DOES_NOT_FIT, SOURCE));
     }
 
     #[test]
     fn a_generated_unit_is_not_written_by_hand() {
-        expect![[r#""#]].assert_eq(&refusal(&UNIT_OF_THE_PLAN, SOURCE));
+        expect![[r#"
+            error[unit-of-the-plan]: the unit `greengrass.mount` is written by the plan
+              --> xtask/core/src/check/units.rs:LL:CC
+               |
+            LL |     .unit(Unit::new("units/greengrass.mount", "[Mount]\nWhat=/dev/vdb\nWhere=/greengrass\n"))),
+               |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/units.rs:LL:CC
+               |
+            LL |     .bind("/greengrass")
+               |      ------------------- for this
+               |
+               = help: remove one of the two
+        "#]].assert_eq(&refusal(&UNIT_OF_THE_PLAN, SOURCE));
     }
 }

@@ -3,7 +3,6 @@
 //! The grammars themselves are in [`crate::value`], a word a function.
 
 use crate::explain::{Rule, example};
-use crate::image::Image;
 use crate::image::data::Data;
 use crate::image::filesystem::Ext4;
 use crate::image::repository::{Key, Repository};
@@ -86,8 +85,8 @@ pub(crate) static MALFORMED_LABEL: Rule = Rule {
     title: "a label is made of letters, digits, dash, underscore and dot",
     why: "A label is the partition's name, the file system's, a link in /dev/disk and a file in repart.d. Other \
           characters are escaped differently in each of the four.",
-    wrong: example!(|device| Image { data: Vec::new(), ..device }.partition(Data::new("my data", Ext4))),
-    right: example!(|device| Image { data: Vec::new(), ..device }.partition(Data::new("my-data", Ext4))),
+    wrong: example!(|system| system.partition(Data::new("my data", Ext4))),
+    right: example!(|system| system.partition(Data::new("my-data", Ext4))),
 };
 
 pub(crate) static MALFORMED_LOCALE: Rule = Rule {
@@ -140,7 +139,7 @@ pub(crate) static MALFORMED_SSH_KEY: Rule = Rule {
           readable by everyone who has the image; a key cut off in copying lets nobody in.",
     wrong: example!(|device| device.user(User::new("operator").login(Login::Key("hunter2")))),
     right: example!(|device| device.user(User::new("operator").login(Login::Key(
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me@example.org"
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
     )))),
 };
 
@@ -164,77 +163,211 @@ mod tests {
 
     #[test]
     fn a_package_with_capitals_is_told_its_likely_name() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_PACKAGE_NAME, SOURCE));
+        expect![[r#"
+            error[malformed-package-name]: `Docker_IO` is not a package name
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.package("Docker_IO")),
+               |                                             ^^^^^^^^^^^ `D` is not one of a-z 0-9 + - .
+               |
+               = help: did you mean `docker-io`?
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_PACKAGE_NAME, SOURCE));
     }
 
     #[test]
     fn a_component_with_a_blank_is_refused() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_SUITE, SOURCE));
+        expect![[r#"
+            error[malformed-suite]: `non-free firmware` is not a component
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.component("non-free firmware")),
+               |                                               ^^^^^^^^^^^^^^^^^^^
+               | ` ` is not one of A-Z a-z 0-9 - . _ + /
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_SUITE, SOURCE));
     }
 
     #[test]
     fn a_mirror_without_scheme_is_told_the_whole_address() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_URL, SOURCE));
+        expect![[r#"
+            error[malformed-url]: `mirror.example.org/debian` is not the address of an archive
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.mirror("mirror.example.org/debian")),
+               |                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+               | it starts with neither `http://` nor `https://`
+               |
+               = help: write `https://mirror.example.org/debian`
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_URL, SOURCE));
     }
 
     #[test]
     fn a_snapshot_in_another_form_is_shown_the_form() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_SNAPSHOT, SOURCE));
+        expect![[r#"
+            error[malformed-snapshot]: `2026-01-01` is not a snapshot
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.snapshot("2026-01-01")),
+               |                                              ^^^^^^^^^^^^
+               | it does not have the form YYYYMMDDTHHMMSSZ
+               |
+               = help: write the moment in UTC, as `20260101T000000Z`: YYYYMMDD T HHMMSS Z
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_SNAPSHOT, SOURCE));
     }
 
     #[test]
     fn a_short_key_id_is_refused() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_FINGERPRINT, SOURCE));
+        expect![[r#"
+            error[malformed-fingerprint]: `0EBFCD88` is not a fingerprint
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     Key::fingerprint("0EBFCD88"),
+               |                      ^^^^^^^^^^ it is a short key id, and two keys can share one
+               |
+               = help: write the whole fingerprint, 40 digits, as `gpg --show-keys --fingerprint` prints it
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_FINGERPRINT, SOURCE));
     }
 
     #[test]
     fn a_relative_path_is_told_the_absolute_one() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_PATH, SOURCE));
+        expect![[r#"
+            error[malformed-path]: `greengrass/` is not a path on the device
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("greengrass/")),
+               |                                          ^^^^^^^^^^^^^ it does not start with `/`
+               |
+               = help: write `/greengrass/`
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_PATH, SOURCE));
     }
 
     #[test]
     fn a_hostname_with_capitals_is_told_the_lower_case() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_HOSTNAME, SOURCE));
+        expect![[r#"
+            error[malformed-hostname]: `Edge_Device` is not a host name
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.hostname("Edge_Device")),
+               |                                              ^^^^^^^^^^^^^ `E` is not one of a-z 0-9 - .
+               |
+               = help: did you mean `edge-device`?
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_HOSTNAME, SOURCE));
     }
 
     #[test]
     fn a_label_with_a_blank_is_refused() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_LABEL, SOURCE));
+        expect![[r#"
+            error[malformed-label]: `my data` is not a label
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|system| system.partition(Data::new("my data", Ext4))),
+               |                                                         ^^^^^^^^^
+               | ` ` is not one of A-Z a-z 0-9 - _ .
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_LABEL, SOURCE));
     }
 
     #[test]
     fn a_locale_without_character_set_is_told_utf_8() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_LOCALE, SOURCE));
+        expect![[r#"
+            error[malformed-locale]: `de_DE` is not a locale
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.locale("de_DE")),
+               |                                            ^^^^^^^ it names no character set
+               |
+               = help: write `de_DE.UTF-8`
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_LOCALE, SOURCE));
     }
 
     #[test]
     fn a_timezone_with_a_blank_is_told_the_underscore() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_TIMEZONE, SOURCE));
+        expect![[r#"
+            error[malformed-timezone]: `America/New York` is not a time zone
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.timezone("America/New York")),
+               |                                              ^^^^^^^^^^^^^^^^^^
+               | it does not have the form `Europe/Berlin`
+               |
+               = help: did you mean `America/New_York`?
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_TIMEZONE, SOURCE));
     }
 
     #[test]
     fn two_arguments_in_one_are_refused() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_ARGUMENT, SOURCE));
+        expect![[r#"
+            error[malformed-argument]: `quiet splash` is not an argument of the kernel command line
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.command_line("quiet splash")),
+               |                                                  ^^^^^^^^^^^^^^
+               | the kernel would read it as several arguments
+               |
+               = help: give each argument in a call of its own: `.command_line("quiet").command_line("splash")`
+        "#]].assert_eq(&refusal(&MALFORMED_ARGUMENT, SOURCE));
     }
 
     #[test]
     fn a_module_with_suffix_is_told_the_bare_name() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_MODULE_NAME, SOURCE));
+        expect![[r#"
+            error[malformed-module-name]: `nbd.ko` is not the name of a kernel module
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.initrd_module("nbd.ko")),
+               |                                                   ^^^^^^^^ a name alone, without path and `.ko`
+               |
+               = help: write `nbd`
+        "#]].assert_eq(&refusal(&MALFORMED_MODULE_NAME, SOURCE));
     }
 
     #[test]
     fn a_user_with_capitals_is_told_the_lower_case() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_USER_NAME, SOURCE));
+        expect![[r#"
+            error[malformed-user-name]: `Operator` is not a user name
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.user(User::new("Operator"))),
+               |                                                    ^^^^^^^^^^
+               | it does not start with one of a-z _
+               |
+               = help: did you mean `operator`?
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_USER_NAME, SOURCE));
     }
 
     #[test]
     fn a_password_is_no_key() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_SSH_KEY, SOURCE));
+        expect![[r#"
+            error[malformed-ssh-key]: `hunter2` is not a public ssh key
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.user(User::new("operator").login(Login::Key("hunter2")))),
+               |                                                                                 ^^^^^^^^^
+               | it does not have the form `ssh-ed25519 AAAA… comment`
+        "#]].assert_eq(&refusal(&MALFORMED_SSH_KEY, SOURCE));
     }
 
     #[test]
     fn a_unit_without_type_is_told_the_service() {
-        expect![[r#""#]].assert_eq(&refusal(&MALFORMED_UNIT_NAME, SOURCE));
+        expect![[r#"
+            error[malformed-unit-name]: `docker` is not a unit's name
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.enable("docker")),
+               |                                            ^^^^^^^^ it does not say the unit's type
+               |
+               = help: write `docker.service`
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_UNIT_NAME, SOURCE));
     }
 
     fn refuses<W: Word>(texts: &[&str]) {
@@ -259,7 +392,11 @@ mod tests {
         takes::<Locale>(&["C.UTF-8", "en_US.UTF-8", "eo.UTF-8"]);
         takes::<Timezone>(&["UTC", "Etc/GMT+1", "America/Argentina/Buenos_Aires", "Europe/Berlin"]);
         takes::<Argument>(&["quiet", "console=ttyS0,115200", "dyndbg=\"file nbd.c +p\""]);
-        takes::<UnitName>(&["docker.service", "getty@tty1.service", r"opt-aws-amazon\x2dcloudwatch\x2dagent-etc.mount"]);
+        takes::<UnitName>(&[
+            "docker.service",
+            "getty@tty1.service",
+            r"opt-aws-amazon\x2dcloudwatch\x2dagent-etc.mount",
+        ]);
         takes::<UserName>(&["operator", "_ssh", "ggc_user"]);
     }
 
@@ -267,8 +404,21 @@ mod tests {
     fn words_that_are_none_are_refused() {
         refuses::<PackageName>(&["", "a", "-x", "docker.io=1.0", "jq:amd64", "jq/trixie", "foo bar", "é"]);
         refuses::<Suite>(&["", "../x", "a//b", "a b"]);
-        refuses::<Url>(&["", "ftp://x/", "http://", "http:///debian", "http://me:secret@x/debian", "http://x/a?b"]);
-        refuses::<Snapshot>(&["", "20260230T000000Z", "20261301T000000Z", "20260101T240000Z", "2026010１T000000Z"]);
+        refuses::<Url>(&[
+            "",
+            "ftp://x/",
+            "http://",
+            "http:///debian",
+            "http://me:secret@x/debian",
+            "http://x/a?b",
+        ]);
+        refuses::<Snapshot>(&[
+            "",
+            "20260230T000000Z",
+            "20261301T000000Z",
+            "20260101T240000Z",
+            "2026010１T000000Z",
+        ]);
         refuses::<Fingerprint>(&["", "0xDEADBEEF", "9DC8 5822", "zz"]);
         refuses::<DevicePath>(&["", "var", "/var/", "/var//lib", "/var/../etc", "/a b", "/a%i", "/a\n"]);
         refuses::<Hostname>(&["", "-edge", "edge-", "a..b", "Ä", &"a".repeat(65)]);
@@ -283,7 +433,8 @@ mod tests {
     #[test]
     fn a_private_key_is_not_repeated_in_the_message() {
         let text = "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n";
-        let mistakes = crate::explain::device().user(User::new("operator").login(Login::Key(text))).plan().unwrap_err();
+        let mistakes =
+            crate::explain::device().user(User::new("operator").login(Login::Key(text))).plan().unwrap_err();
         assert!(!mistakes.to_string().contains("secret"), "{mistakes}");
     }
 }

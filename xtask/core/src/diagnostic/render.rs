@@ -101,14 +101,28 @@ impl Renderer {
                 text.push_str(&format!("{:gutter$} {}\n", "", self.paint(BLUE, "|")));
             }
             let help = wrap(help, self.width.saturating_sub(gutter + 9), gutter + 9);
-            text.push_str(&format!("{:gutter$} {} {}: {help}\n", "", self.paint(BLUE, "="), self.paint(BOLD, "help")));
+            text.push_str(&format!(
+                "{:gutter$} {} {}: {help}\n",
+                "",
+                self.paint(BLUE, "="),
+                self.paint(BOLD, "help")
+            ));
         }
         text
     }
 
-    fn excerpt(&self, text: &mut String, place: &Place, span: Option<&Span<'_>>, gutter: usize, label: &str, mark: char) {
+    fn excerpt(
+        &self,
+        text: &mut String,
+        place: &Place,
+        span: Option<&Span<'_>>,
+        gutter: usize,
+        label: &str,
+        mark: char,
+    ) {
         let arrow = if mark == '^' { "-->" } else { ":::" };
-        let (line, column) = span.map_or((place.line, place.column as usize), |span| (span.line, span.start + 1));
+        let (line, column) =
+            span.map_or((place.line, place.column as usize), |span| (span.line, span.start + 1));
         let at = match self.anonymous {
             true => format!("{}:LL:CC", place.file),
             false => format!("{}:{line}:{column}", place.file),
@@ -234,10 +248,13 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_a_narrow_terminal() {
-        let long = Diagnostic::new("malformed-path", "a message that goes on and on for the width of three terminals")
-            .at(&Place { file: "m.rs".into(), line: 1, column: 60 })
-            .label("a label that does not fit beside the marks either")
-            .help("and a help that is as long as the message, or even a little longer than that");
+        let long = Diagnostic::new(
+            "malformed-path",
+            "a message that goes on and on for the width of three terminals",
+        )
+        .at(&Place { file: "m.rs".into(), line: 1, column: 60 })
+        .label("a label that does not fit beside the marks either")
+        .help("and a help that is as long as the message, or even a little longer than that");
         let source = format!("{}.bind(\"/a\")", "x".repeat(58));
         let text = Renderer::plain().width(48).render(&long, &|_| Some(source.clone()));
         for line in text.lines() {

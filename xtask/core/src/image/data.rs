@@ -36,7 +36,15 @@ impl Data {
         let at = Place::caller();
         let mut mistakes = Vec::new();
         let label = accept(&mut mistakes, label, &at);
-        Data { label, filesystem: F::FILESYSTEM, mount: None, size: Size::mib(1024), grow: true, at, mistakes }
+        Data {
+            label,
+            filesystem: F::FILESYSTEM,
+            mount: None,
+            size: Size::mib(1024),
+            grow: true,
+            at,
+            mistakes,
+        }
     }
 
     /// Mounts it there, before any service starts.

@@ -78,7 +78,8 @@ pub(super) fn locks(old: &Lock, new: &Lock) -> Vec<Change> {
     let mut changes = packages(&old.packages, &new.packages);
     changes.extend(packages(&old.tools, &new.tools).into_iter().map(|change| Change::Tool(Box::new(change))));
     for archive in &new.archives {
-        let before = old.archives.iter().find(|known| known.base == archive.base && known.suite == archive.suite);
+        let before =
+            old.archives.iter().find(|known| known.base == archive.base && known.suite == archive.suite);
         if let Some(before) = before.filter(|before| before.sha256 != archive.sha256) {
             changes.push(Change::Archive { suite: archive.suite.clone(), newer: archive.date - before.date });
         }
@@ -125,7 +126,13 @@ mod tests {
         new.archives[0].sha256 = "ef".repeat(32);
         new.archives[0].date += 3 * 86400;
         let lines: Vec<String> = Lock::diff(&old, &new).iter().map(ToString::to_string).collect();
-        expect![[r#""#]].assert_eq(&lines.join("\n"));
+        expect![[r#"
+            ~ jq 1.7.1-6 -> 1.8.0-1
+            + rauc 1.13-1
+            - udev 257.8-1
+            ! erofs-utils 1.8.6-1 has other bytes (tool)
+            ~ trixie is 3 days newer"#]]
+        .assert_eq(&lines.join("\n"));
     }
 
     #[test]

@@ -52,7 +52,8 @@ pub(super) fn version(text: &str) -> Result<(), LockError> {
 pub(super) fn values(text: &str, lock: &Lock) -> Result<(), LockError> {
     let archives = lock.archives.iter().map(|archive| &archive.sha256);
     let packages = lock.packages.iter().chain(&lock.tools).map(|package| &package.sha256);
-    let is_hash = |hash: &str| hash.len() == 64 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_hash =
+        |hash: &str| hash.len() == 64 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     match archives.chain(packages).find(|hash| !is_hash(hash)) {
         None => Ok(()),
         Some(hash) => {

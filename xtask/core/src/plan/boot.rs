@@ -32,7 +32,8 @@ pub(super) fn artifacts(disk: &DiskPlan, architecture: Architecture) -> Artifact
     let root = format!("image.root-{}", architecture.systemd());
     let has_verity =
         disk.partitions.iter().any(|partition| matches!(partition.content, PartitionContent::Verity { .. }));
-    let data = disk.partitions.iter().filter(|partition| matches!(partition.content, PartitionContent::Data { .. }));
+    let data =
+        disk.partitions.iter().filter(|partition| matches!(partition.content, PartitionContent::Data { .. }));
     let data = data.enumerate().map(|(index, partition)| match index {
         0 => "image.linux-generic.raw".to_string(),
         _ => format!("image.linux-generic-{}.raw", partition.label),

@@ -94,10 +94,47 @@ mod tests {
 
     #[test]
     fn a_bind_that_is_added_shows_as_what_it_brings() {
-        let (before, after) = (device().plan().unwrap(), device().package("jq").bind("/greengrass").plan().unwrap());
+        let (before, after) =
+            (device().plan().unwrap(), device().package("jq").bind("/greengrass").plan().unwrap());
         let lines: Vec<String> = diff(&before, &after).iter().map(ToString::to_string).collect();
         let first: Vec<&str> = lines.iter().filter_map(|line| line.lines().next()).collect();
-        expect![[r#""#]].assert_eq(&first.join("\n"));
+        expect![[r#"
+            + binds /greengrass backing: /local/persistent/greengrass
+            + binds /greengrass path: /greengrass
+            + binds /greengrass seeded: false
+            + binds /greengrass unit: greengrass.mount
+            + files /greengrass gid: 0
+            + files /greengrass kind: directory
+            + files /greengrass mode: 493
+            + files /greengrass path: /greengrass
+            + files /greengrass uid: 0
+            + files /greengrass why: a bind is mounted here
+            + files /usr/lib/bedplate/state.conf gid: 0
+            + files /usr/lib/bedplate/state.conf kind file text: # Made at every boot, before the binds; what is there is left as it is.
+            + files /usr/lib/bedplate/state.conf mode: 420
+            + files /usr/lib/bedplate/state.conf path: /usr/lib/bedplate/state.conf
+            + files /usr/lib/bedplate/state.conf uid: 0
+            + files /usr/lib/bedplate/state.conf why: which directories, and what they start with
+            + files /usr/lib/systemd/system/bedplate-state.service gid: 0
+            + files /usr/lib/systemd/system/bedplate-state.service kind file text: [Unit]
+            + files /usr/lib/systemd/system/bedplate-state.service mode: 420
+            + files /usr/lib/systemd/system/bedplate-state.service path: /usr/lib/systemd/system/bedplate-state.service
+            + files /usr/lib/systemd/system/bedplate-state.service uid: 0
+            + files /usr/lib/systemd/system/bedplate-state.service why: makes the directories behind the binds
+            + files /usr/lib/systemd/system/greengrass.mount gid: 0
+            + files /usr/lib/systemd/system/greengrass.mount kind file text: [Unit]
+            + files /usr/lib/systemd/system/greengrass.mount mode: 420
+            + files /usr/lib/systemd/system/greengrass.mount path: /usr/lib/systemd/system/greengrass.mount
+            + files /usr/lib/systemd/system/greengrass.mount uid: 0
+            + files /usr/lib/systemd/system/greengrass.mount why: kept, starting empty
+            + files /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount gid: 0
+            + files /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount kind symlink target: ../greengrass.mount
+            + files /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount mode: 511
+            + files /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount path: /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount
+            + files /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount uid: 0
+            + files /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount why: no service starts without what is kept
+            + packages jq name: jq
+            + packages jq why: asked"#]].assert_eq(&first.join("\n"));
     }
 
     #[test]

@@ -18,7 +18,10 @@ impl Plan {
     pub fn page(&self, width: usize) -> String {
         let width = width.max(40);
         let mut page = Page { text: String::new(), width };
-        page.line(&format!("{}: {} {} for {}", self.name, self.distribution, self.release, self.architecture));
+        page.line(&format!(
+            "{}: {} {} for {}",
+            self.name, self.distribution, self.release, self.architecture
+        ));
         self.disk(&mut page);
         self.kept(&mut page);
         self.software(&mut page);
@@ -54,9 +57,9 @@ impl Plan {
         }
         page.heading("kept");
         page.table(
-            &["directory", "on the data partition", ""],
+            &["directory", "on the data partition", "starts"],
             self.binds.iter().map(|bind| {
-                let start = if bind.seeded { "starts with the packages' files" } else { "" };
+                let start = if bind.seeded { "seeded" } else { "empty" };
                 vec![bind.path.clone(), bind.backing.clone(), start.to_string()]
             }),
         );
@@ -64,10 +67,11 @@ impl Plan {
 
     fn software(&self, page: &mut Page) {
         page.heading("kernel command line");
-        let hash = self.root().is_some_and(|root| {
-            matches!(root.content, PartitionContent::Root { verity: true, .. })
-        });
-        let words = hash.then_some("roothash=…").into_iter().chain(self.command_line.iter().map(String::as_str));
+        let hash = self
+            .root()
+            .is_some_and(|root| matches!(root.content, PartitionContent::Root { verity: true, .. }));
+        let words =
+            hash.then_some("roothash=…").into_iter().chain(self.command_line.iter().map(String::as_str));
         page.words(words);
 
         page.heading("archives");
@@ -76,7 +80,9 @@ impl Plan {
             self.archives.iter().map(|archive| {
                 let from = match (&archive.snapshot_base, &self.mirror) {
                     (Some(snapshot), _) => snapshot.clone(),
-                    (None, Some(mirror)) if archive.at.is_none() => format!("{} by way of {mirror}", archive.base),
+                    (None, Some(mirror)) if archive.at.is_none() => {
+                        format!("{} by way of {mirror}", archive.base)
+                    }
                     (None, _) => archive.base.clone(),
                 };
                 vec![archive.suite.clone(), archive.components.join(" "), from]
@@ -85,13 +91,21 @@ impl Plan {
 
         let asked = self.packages.iter().filter(|package| package.why == Why::Asked).count();
         page.heading(&format!("packages: {asked} asked for, and what they depend on"));
-        page.words(self.packages.iter().filter(|package| package.why == Why::Asked).map(|package| package.name.as_str()));
+        page.words(
+            self.packages
+                .iter()
+                .filter(|package| package.why == Why::Asked)
+                .map(|package| package.name.as_str()),
+        );
         let implied = |package: &super::PackagePlan| match &package.why {
             Why::Implied(why) => Some(vec![format!("+ {}", package.name), why.clone()]),
             Why::Asked => None,
         };
         page.table(&["", ""], self.packages.iter().filter_map(implied));
-        page.table(&["", ""], self.without.iter().map(|name| vec![format!("- {name}"), "kept out".to_string()]));
+        page.table(
+            &["", ""],
+            self.without.iter().map(|name| vec![format!("- {name}"), "kept out".to_string()]),
+        );
 
         if !self.units.enable.is_empty() {
             page.heading("started at boot");
@@ -114,17 +128,23 @@ impl Plan {
     }
 
     fn generated(&self, page: &mut Page) {
+        if !self.units.mask.is_empty() {
+            page.heading("masked units");
+            page.table(
+                &["unit", "why"],
+                self.units.mask.iter().map(|unit| {
+                    let why = unit.why.as_deref().unwrap_or("the description masks it");
+                    vec![unit.name.clone(), why.to_string()]
+                }),
+            );
+        }
+        // Directories and the links that switch a unit on or off say nothing
+        // beyond what stands above; `--json` has all.
+        let is_switch = |path: &str| path.contains(".requires/") || path.starts_with("/etc/systemd/system/");
+        let told =
+            self.files.iter().filter(|file| file.kind != FileKind::Directory && !is_switch(&file.path));
         page.heading("generated files");
-        page.table(
-            &["path", "why"],
-            self.files.iter().filter(|file| file.kind != FileKind::Directory).map(|file| {
-                let arrow = match &file.kind {
-                    FileKind::Symlink { target } => format!(" -> {target}"),
-                    _ => String::new(),
-                };
-                vec![format!("{}{arrow}", file.path), file.why.clone()]
-            }),
-        );
+        page.table(&["path", "why"], told.map(|file| vec![file.path.clone(), file.why.clone()]));
         if !self.overlays.is_empty() {
             page.heading("copied over it");
             page.words(self.overlays.iter().map(|overlay| overlay.source.as_str()));
@@ -142,7 +162,14 @@ impl super::ArtifactNames {
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
         let fixed = [&self.disk, &self.disk_link, &self.uki, &self.esp, &self.root];
-        let rest = [&self.kernel, &self.initrd, &self.initrd_cpio, &self.initrd_link, &self.manifest, &self.checksums];
+        let rest = [
+            &self.kernel,
+            &self.initrd,
+            &self.initrd_cpio,
+            &self.initrd_link,
+            &self.manifest,
+            &self.checksums,
+        ];
         let middle = self.verity.iter().chain(&self.data);
         fixed.into_iter().chain(middle).chain(rest).map(String::as_str).collect()
     }
@@ -193,7 +220,8 @@ impl Page {
         self.line(heading);
     }
 
-    /// Columns as wide as what is in them; no header when it is empty.
+    /// Columns as wide as what is in them, the widest cut until a row fits;
+    /// no header when it is empty.
     fn table(&mut self, header: &[&str], rows: impl Iterator<Item = Vec<String>>) {
         let rows: Vec<Vec<String>> = rows.collect();
         if rows.is_empty() {
@@ -202,11 +230,18 @@ impl Page {
         let titles: Vec<String> = header.iter().map(ToString::to_string).collect();
         let titles = header.iter().any(|title| !title.is_empty()).then_some(titles);
         let all: Vec<&Vec<String>> = titles.iter().chain(&rows).collect();
-        let widths: Vec<usize> = (0..header.len())
+        let mut widths: Vec<usize> = (0..header.len())
             .map(|column| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
             .collect();
+        while widths.iter().map(|width| width + 2).sum::<usize>() > self.width {
+            let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > 4) else { break };
+            *widest -= 1;
+        }
         for row in all {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            let cells = row.iter().zip(&widths).map(|(cell, &width)| match cell.chars().count() > width {
+                true => format!("{}…", cell.chars().take(width - 1).collect::<String>()),
+                false => format!("{cell:width$}"),
+            });
             let line = format!("  {}", cells.collect::<Vec<_>>().join("  "));
             self.line(&line);
         }
@@ -237,7 +272,83 @@ mod tests {
     fn a_plan_is_a_page_for_people() {
         let image = device().hostname("edge").bind("/greengrass").bind(Bind::new("/etc/amazon/ssm").seeded());
         let plan = image.user(User::new("operator").group("sudo")).enable("docker.service").plan().unwrap();
-        expect![[r#""#]].assert_eq(&plan.to_string());
+        expect![[r#"
+            edge: Debian trixie for x86-64
+
+            disk, 3603 MiB
+                 partition           at        size     content                id
+              1  esp                 1 MiB     512 MiB  fat32                  df4bc753-d726-5191-ac4e-bd8b53c8…
+              2  root-x86-64         513 MiB   2 GiB    erofs lz4hc, verified  first half of the root hash
+              3  root-x86-64-verity  2561 MiB  17 MiB   dm-verity              second half of the root hash
+              4  persistent          2578 MiB  1 GiB    ext4 at /local, grows  3f96371b-6164-5845-b740-d61a3529…
+
+            kept
+              directory        on the data partition             starts
+              /etc/amazon/ssm  /local/persistent/etc/amazon/ssm  seeded
+              /greengrass      /local/persistent/greengrass      empty
+
+            kernel command line
+              roothash=… ro
+
+            archives
+              suite            components  from
+              trixie           main        http://ftp.debian.org/debian
+              trixie-updates   main        http://ftp.debian.org/debian
+              trixie-security  main        http://security.debian.org/debian-security
+
+            packages: 1 asked for, and what they depend on
+              linux-image-amd64
+              + dbus                systemd is spoken to over it
+              + dmsetup             sets up the verified root
+              + e2fsprogs           checks the data partition at boot
+              + kmod                the kernel's modules
+              + systemd-cryptsetup  sets up the verified root
+              + systemd-repart      grows the data partition
+              + systemd-sysv        the first process
+              + udev                devices and their names, in the initrd too
+
+            started at boot
+              docker.service
+
+            users
+              name      id    groups  logs in with
+              operator  1000  sudo    nothing yet
+
+            masked units
+              unit                         why
+              apt-daily-upgrade.service    packages come with the image
+              apt-daily-upgrade.timer      packages come with the image
+              apt-daily.service            packages come with the image
+              apt-daily.timer              packages come with the image
+              dpkg-db-backup.service       dpkg's database comes with the image
+              dpkg-db-backup.timer         dpkg's database comes with the image
+              e2scrub_all.timer            there are no LVM volumes to scrub
+              e2scrub_reap.service         there are no LVM volumes to scrub
+              motd-news.timer              nothing is fetched that nobody asked for
+              systemd-boot-update.service  the boot loader comes with the image
+              systemd-firstboot.service    nobody sits at the console to be asked
+              systemd-remount-fs.service   the root is mounted as it stays
+
+            generated files
+              path                                                  why
+              /etc/default/locale                                   the locale, for PAM
+              /etc/hostname                                         the host name
+              /etc/hosts                                            the host's own addresses
+              /etc/locale.conf                                      the locale, for systemd
+              /etc/machine-id                                       each device makes its own
+              /usr/lib/bedplate/state.conf                          which directories, and what they start with
+              /usr/lib/repart.d/04-persistent.conf                  the partition grows to the end of the disk
+              /usr/lib/systemd/system/bedplate-state.service        makes the directories behind the binds
+              /usr/lib/systemd/system/etc-amazon-ssm.mount          kept, starting with the packages' files
+              /usr/lib/systemd/system/greengrass.mount              kept, starting empty
+              /usr/lib/systemd/system/local.mount                   mounts the data partition by its id
+              /usr/lib/systemd/system/systemd-growfs@local.service  the file system grows with its partition
+
+            artifacts, in build/edge/
+              image.raw image image.efi image.esp.raw image.root-x86-64.raw image.root-x86-64-verity.raw
+              image.linux-generic.raw image.vmlinuz image.initrd initrd.cpio.zst initrd image.manifest
+              image.SHA256SUMS
+        "#]].assert_eq(&plan.to_string());
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub(super) fn disk(image: &Image, root: &RootSlot, architecture: Architecture, i
     let mut disk = Layout { partitions: Vec::new(), end: MIB };
 
     for esp in &image.esps {
-        let content = PartitionContent::Esp { volume_id: ids.word("volume", "esp"), label: "ESP".to_string() };
+        let content =
+            PartitionContent::Esp { volume_id: ids.word("volume", "esp"), label: "ESP".to_string() };
         disk.add("esp", guid::ESP, fixed(ids, "esp"), esp.size.bytes(), 0, content, &esp.at);
     }
 
@@ -170,7 +171,8 @@ mod tests {
         let small = device().plan().unwrap();
         let mut image = device();
         image.data.clear();
-        let large = image.partition(Data::new("persistent", Ext4).mount("/local").size(GiB(9))).plan().unwrap();
+        let large =
+            image.partition(Data::new("persistent", Ext4).mount("/local").size(GiB(9))).plan().unwrap();
         assert_eq!(small.root().unwrap().offset, large.root().unwrap().offset);
         assert_eq!(large.disk.size - small.disk.size, 8 * 1024 * MIB);
     }

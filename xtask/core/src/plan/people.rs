@@ -8,7 +8,8 @@ pub(crate) const FIRST_UID: u32 = 1000;
 
 /// Users with an id of their own keep it; the others take the next free from 1000.
 pub(super) fn users(image: &Image) -> Vec<UserPlan> {
-    let mut taken: Vec<u32> = image.users.iter().filter_map(|user| user.uid.as_ref().map(|uid| uid.value)).collect();
+    let mut taken: Vec<u32> =
+        image.users.iter().filter_map(|user| user.uid.as_ref().map(|uid| uid.value)).collect();
     let mut users = Vec::new();
     for user in &image.users {
         let Some(name) = &user.name else { continue };

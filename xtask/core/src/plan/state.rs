@@ -55,7 +55,11 @@ pub(super) fn files(image: &Image, disk: &DiskPlan, binds: &[BindPlan]) -> Vec<F
         state_unit(mount.value.as_str()),
         "makes the directories behind the binds",
     ));
-    files.push(FilePlan::text(STATE_RULES, state_rules(binds), "which directories, and what they start with"));
+    files.push(FilePlan::text(
+        STATE_RULES,
+        state_rules(binds),
+        "which directories, and what they start with",
+    ));
     for bind in binds {
         files.extend(bound(bind));
     }
@@ -64,7 +68,9 @@ pub(super) fn files(image: &Image, disk: &DiskPlan, binds: &[BindPlan]) -> Vec<F
 
 /// A data partition: where it is mounted, and how it grows.
 fn data(partition: &PartitionPlan) -> Vec<FilePlan> {
-    let PartitionContent::Data { filesystem, mount, grow, .. } = &partition.content else { return Vec::new() };
+    let PartitionContent::Data { filesystem, mount, grow, .. } = &partition.content else {
+        return Vec::new();
+    };
     let PartitionGuid::Fixed(guid) = partition.guid else { return Vec::new() };
     let (at, label) = (partition.at.as_ref(), &partition.label);
     let mut files = Vec::new();
@@ -105,7 +111,10 @@ fn data(partition: &PartitionPlan) -> Vec<FilePlan> {
              Conflicts=shutdown.target\nAfter=systemd-repart.service {unit}\nBefore=shutdown.target local-fs.target\n\n\
              [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/lib/systemd/systemd-growfs {mount}\nTimeoutSec=0\n"
         );
-        files.push(FilePlan::text(format!("{UNITS}/{growth}"), text, "the file system grows with its partition").at(at));
+        files.push(
+            FilePlan::text(format!("{UNITS}/{growth}"), text, "the file system grows with its partition")
+                .at(at),
+        );
     }
     files
 }

@@ -31,7 +31,9 @@ pub(super) fn files(image: &Image) -> Vec<FilePlan> {
         let (name, at) = (zone.value.as_str(), Some(&zone.at));
         let target = format!("../usr/share/zoneinfo/{name}");
         files.push(FilePlan::link("/etc/localtime", target, "the time zone").at(at));
-        files.push(FilePlan::text("/etc/timezone", format!("{name}\n"), "the time zone, for Debian's tools").at(at));
+        files.push(
+            FilePlan::text("/etc/timezone", format!("{name}\n"), "the time zone, for Debian's tools").at(at),
+        );
     }
 
     let resolved = image.packages.iter().find(|package| package.value.as_str() == "systemd-resolved");

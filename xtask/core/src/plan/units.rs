@@ -29,11 +29,8 @@ const OF_NO_USE: [(&str, &str); 12] = [
 ];
 
 pub(super) fn plan(image: &Image) -> UnitsPlan {
-    let said = |unit: &At<UnitName>| UnitPlan {
-        name: unit.value.to_string(),
-        why: None,
-        at: Some(unit.at.clone()),
-    };
+    let said =
+        |unit: &At<UnitName>| UnitPlan { name: unit.value.to_string(), why: None, at: Some(unit.at.clone()) };
     let mut enable: Vec<UnitPlan> = image.enabled.iter().map(said).collect();
     let mut mask: Vec<UnitPlan> = image.masked.iter().map(said).collect();
     let wanted = |name: &str| image.enabled.iter().any(|unit| unit.value.as_str() == name);

@@ -47,7 +47,7 @@ fn package_name(text: &str) -> Result<(), Malformed> {
     if let Some(wrong) = text.chars().find(|c| !allowed(*c)) {
         let refusal = Malformed::new(text, format!("`{wrong}` is not one of a-z 0-9 + - ."));
         let repaired = text.to_ascii_lowercase().replace('_', "-");
-        return Err(if package_name(&repaired).is_ok() {
+        return Err(if repaired != text && package_name(&repaired).is_ok() {
             refusal.help(format!("did you mean `{repaired}`?"))
         } else {
             refusal
@@ -84,8 +84,11 @@ fn url(text: &str) -> Result<(), Malformed> {
     }
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     if host.contains('@') {
-        return Err(Malformed::new(text, "it holds a password, which would be in the source and in the lock")
-            .help("name the host alone; the archive's login belongs into the environment of the build"));
+        return Err(Malformed::new(
+            text,
+            "it holds a password, which would be in the source and in the lock",
+        )
+        .help("name the host alone; the archive's login belongs into the environment of the build"));
     }
     if host.is_empty() || !host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(c)) {
         return Err(Malformed::new(text, "it names no host"));
@@ -98,7 +101,8 @@ fn url(text: &str) -> Result<(), Malformed> {
 
 fn snapshot(text: &str) -> Result<(), Malformed> {
     let refused = |reason| {
-        Err(Malformed::new(text, reason).help("write the moment in UTC, as `20260101T000000Z`: YYYYMMDD T HHMMSS Z"))
+        Err(Malformed::new(text, reason)
+            .help("write the moment in UTC, as `20260101T000000Z`: YYYYMMDD T HHMMSS Z"))
     };
     let bytes = text.as_bytes();
     let digits = |range: std::ops::Range<usize>| text[range].bytes().all(|b| b.is_ascii_digit());
@@ -130,7 +134,11 @@ fn fingerprint(text: &str) -> Result<(), Malformed> {
     if !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         let joined: String = text.split_whitespace().collect();
         let refusal = Malformed::new(text, "it is not made of hexadecimal digits alone");
-        return Err(if joined != text { refusal.help(format!("write it without blanks: `{joined}`")) } else { refusal });
+        return Err(if joined != text {
+            refusal.help(format!("write it without blanks: `{joined}`"))
+        } else {
+            refusal
+        });
     }
     match text.len() {
         40 | 64 => Ok(()),

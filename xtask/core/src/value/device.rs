@@ -49,8 +49,12 @@ fn path(text: &str) -> Result<(), Malformed> {
     if text == "/" {
         return Ok(());
     }
-    if let Some(wrong) = text.chars().find(|c| c.is_control() || c.is_whitespace() || *c == '%' || *c == '\\') {
-        return Err(Malformed::new(text, format!("`{}` would mean something else in a unit", wrong.escape_debug())));
+    if let Some(wrong) = text.chars().find(|c| c.is_control() || c.is_whitespace() || *c == '%' || *c == '\\')
+    {
+        return Err(Malformed::new(
+            text,
+            format!("`{}` would mean something else in a unit", wrong.escape_debug()),
+        ));
     }
     if text.split('/').any(|part| part == "." || part == "..") {
         return Err(Malformed::new(text, "it is not in its normal form: it holds `.` or `..`"));

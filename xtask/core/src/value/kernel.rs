@@ -24,8 +24,9 @@ fn argument(text: &str) -> Result<(), Malformed> {
         return Err(Malformed::new(text, "its quotation marks do not surround its value"));
     }
     if text.contains(' ') && !quoted(text) {
-        return Err(Malformed::new(text, "the kernel would read it as several arguments")
-            .help("give each argument in a call of its own: `.command_line(\"quiet\").command_line(\"splash\")`"));
+        return Err(Malformed::new(text, "the kernel would read it as several arguments").help(
+            "give each argument in a call of its own: `.command_line(\"quiet\").command_line(\"splash\")`",
+        ));
     }
     Ok(())
 }
@@ -39,7 +40,9 @@ fn quoted(text: &str) -> bool {
 
 fn module(text: &str) -> Result<(), Malformed> {
     if let Some(name) = text.strip_suffix(".ko") {
-        return Err(Malformed::new(text, "a name alone, without path and `.ko`").help(format!("write `{name}`")));
+        return Err(
+            Malformed::new(text, "a name alone, without path and `.ko`").help(format!("write `{name}`"))
+        );
     }
     if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         return Err(Malformed::new(text, "it is not made of A-Z a-z 0-9 - _ alone"));

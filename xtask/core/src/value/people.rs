@@ -52,8 +52,11 @@ fn name(text: &str) -> Result<(), Malformed> {
 fn ssh_key(text: &str) -> Result<(), Malformed> {
     if text.contains("PRIVATE KEY") {
         // The text itself must not be repeated into a log.
-        return Err(Malformed::new("…", "it is a private key, and an image is read by everyone who has the device")
-            .help("give the `.pub` file beside it, and make a new key: this one is in the source now"));
+        return Err(Malformed::new(
+            "…",
+            "it is a private key, and an image is read by everyone who has the device",
+        )
+        .help("give the `.pub` file beside it, and make a new key: this one is in the source now"));
     }
     let line = text.strip_suffix('\n').unwrap_or(text);
     if line.contains('\n') {
@@ -64,8 +67,11 @@ fn ssh_key(text: &str) -> Result<(), Malformed> {
         return Err(Malformed::new(text, "it does not have the form `ssh-ed25519 AAAA… comment`"));
     };
     if !KEY_TYPES.contains(&kind) {
-        return Err(Malformed::new(text, format!("`{}` is no type of key sshd accepts", super::abbreviated(kind)))
-            .help(format!("one of {}", KEY_TYPES.join(", "))));
+        return Err(Malformed::new(
+            text,
+            format!("`{}` is no type of key sshd accepts", super::abbreviated(kind)),
+        )
+        .help(format!("one of {}", KEY_TYPES.join(", "))));
     }
     let Some(bytes) = base64(blob) else {
         return Err(Malformed::new(text, "its second word is not base64"));
@@ -73,7 +79,10 @@ fn ssh_key(text: &str) -> Result<(), Malformed> {
     // RFC 4253, 6.6: the blob starts with the type again, length before.
     let expected = u32::try_from(kind.len()).unwrap_or(u32::MAX).to_be_bytes();
     if !bytes.starts_with(&expected) || !bytes[4..].starts_with(kind.as_bytes()) {
-        return Err(Malformed::new(text, format!("its second word does not hold an `{kind}` key; is it cut off?")));
+        return Err(Malformed::new(
+            text,
+            format!("its second word does not hold an `{kind}` key; is it cut off?"),
+        ));
     }
     if bytes.len() < 4 + kind.len() + 4 + 32 {
         return Err(Malformed::new(text, "its second word is cut off"));
