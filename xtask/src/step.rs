@@ -1,13 +1,5 @@
-//! The steps of a build, one a file. Each takes what it needs and decides nothing.
+//! The steps of a build, a file each. A step does what the plan says and never
+//! chooses.
 
-pub mod boot;
-pub mod data;
-pub mod disk;
-pub mod initrd;
-pub mod manifest;
-pub mod overlay;
-pub mod root;
 pub mod scrub;
 pub mod system;
-pub mod units;
-pub mod users;
