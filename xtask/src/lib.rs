@@ -1,5 +1,3 @@
-//! Bedplate builds immutable Ubuntu and Debian disk images from a Rust description.
+//! Placeholder.
 
-pub mod host;
-pub mod sandbox;
 pub mod step;

@@ -1,5 +1,4 @@
-//! The steps of a build, a file each. A step does what the plan says and never
-//! chooses.
+//! The steps of a build, one a file: each takes what the plan decided and turns
+//! trees into trees, or trees into bytes.
 
-pub mod scrub;
-pub mod system;
+pub mod initrd;

@@ -133,6 +133,11 @@ impl Modules {
         self.modules.get(&normal(name))
     }
 
+    /// Whether a name or an alias stands for something, built in or loadable.
+    pub fn has(&self, name: &str) -> bool {
+        self.named(name).is_some()
+    }
+
     /// The modules that must be there to load the named ones, by name: what
     /// they need, and what they are happier with (`softdep`). A name may be an
     /// alias without wildcards (`crypto-sha256`), and then means every module
