@@ -113,18 +113,27 @@ impl Keyring {
         self.keys.iter().map(fingerprint_of).collect()
     }
 
-    /// The text of a cleartext-signed message, if a key of this ring that was good at `now` (seconds after
-    /// 1970) signed it.
-    pub fn verify(&self, message: &[u8], now: i64) -> Result<Verified, SignatureError> {
+    /// The text of a cleartext-signed message, if a key of this ring signed it.
+    ///
+    /// The key must be good at `now` (seconds after 1970), or, with `frozen`, when the signature says it was made:
+    /// a snapshot outlives the key it was signed with.
+    pub fn verify(&self, message: &[u8], now: i64, frozen: bool) -> Result<Verified, SignatureError> {
         let text =
             std::str::from_utf8(message).map_err(|error| SignatureError::Malformed(error.to_string()))?;
+        for (fits, does, marker) in
+            [(text.starts_with(BEGIN), "begin", BEGIN), (text.trim_ascii_end().ends_with(END), "end", END)]
+        {
+            if !fits {
+                return Err(SignatureError::Malformed(format!("it does not {does} with `{marker}`")));
+            }
+        }
         let (message, _) = CleartextSignedMessage::from_string(text)
             .map_err(|error| SignatureError::Malformed(error.to_string()))?;
         let text = message.signed_text();
         let mut reasons = Vec::new();
         for signature in message.signatures() {
             for key in &self.keys {
-                match verify_by(signature, text.as_bytes(), key, now) {
+                match verify_by(signature, text.as_bytes(), key, now, frozen) {
                     Outcome::Valid { created } => {
                         return Ok(Verified {
                             text: text.replace("\r\n", "\n"),
@@ -154,7 +163,7 @@ enum Outcome {
 }
 
 /// What a signature over a text is worth when it comes from `key` or one of its subkeys.
-fn verify_by(signature: &Signature, text: &[u8], key: &SignedPublicKey, now: i64) -> Outcome {
+fn verify_by(signature: &Signature, text: &[u8], key: &SignedPublicKey, now: i64, frozen: bool) -> Outcome {
     let by_primary = is_issuer(signature, &key.primary_key);
     let subkey = key.public_subkeys.iter().find(|subkey| is_issuer(signature, &subkey.key));
     if !by_primary && subkey.is_none() {
@@ -175,6 +184,7 @@ fn verify_by(signature: &Signature, text: &[u8], key: &SignedPublicKey, now: i64
         if created > now + CLOCK_SKEW {
             return Err(format!("signed in the future, on {}", day(created)));
         }
+        let now = if frozen { created } else { now };
         if let Some(lifetime) = signature.signature_expiration_time().map(|time| i64::from(time.as_secs()))
             && lifetime > 0
             && created + lifetime < now
@@ -344,6 +354,9 @@ fn day(seconds: i64) -> String {
 fn list(items: &[String]) -> String {
     items.iter().map(|item| format!("`{item}`")).collect::<Vec<_>>().join(", ")
 }
+
+const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
+const END: &str = "-----END PGP SIGNATURE-----";
 
 /// Seconds a signer's clock may be ahead of ours.
 pub(super) const CLOCK_SKEW: i64 = 600;

@@ -85,8 +85,8 @@ pub enum ReleaseError {
 impl Release {
     /// Verifies and reads an `InRelease`.
     ///
-    /// `asked` is the suite the description names. A snapshot is old by intention: for it (`frozen`) neither its
-    /// end is looked at, and its key must have been good on the day it was signed, not today.
+    /// `asked` is the suite the description names. A snapshot is old by intention: for it (`frozen`) its end is
+    /// not looked at, and its key must have been good when it signed, not today.
     pub fn verify(
         message: &[u8],
         keyring: &Keyring,
@@ -94,8 +94,7 @@ impl Release {
         now: i64,
         frozen: bool,
     ) -> Result<Self, ReleaseError> {
-        let at = if frozen { claimed_date(message).map_or(now, |date| date.min(now)) } else { now };
-        let verified = keyring.verify(message, at)?;
+        let verified = keyring.verify(message, now, frozen)?;
         let release = Self::parse(&verified.text, verified.fingerprint)?;
         release.check_suite(asked)?;
         if release.date > now + CLOCK_SKEW {
@@ -158,13 +157,6 @@ impl Release {
             self.suite.iter().chain(&self.codename).cloned().collect::<Vec<_>>().join("`, codename `");
         Err(ReleaseError::Suite { asked: asked.to_owned(), found })
     }
-}
-
-/// The date an unverified `InRelease` gives itself. Only chooses at which moment its key must have been good; the
-/// signature covers it.
-fn claimed_date(message: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(message).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("Date:")).and_then(|value| date::parse(value.trim()))
 }
 
 fn read_sums(text: &str) -> Result<BTreeMap<String, Sum>, ReleaseError> {

@@ -77,9 +77,9 @@ pub enum FetchError {
         subject: Subject,
         /// Where, after the mirrors.
         url: String,
-        /// Bytes it should have.
-        expected: u64,
-        /// What the server announces, or sent.
+        /// How many bytes it should have.
+        expected: String,
+        /// How many the server announces, or sent.
         found: String,
     },
     /// The content is not what was asked for.

@@ -77,17 +77,17 @@ fn document_once(fetcher: &Fetcher, url: &str, limit: u64) -> Result<Vec<u8>, Fa
         return Err(Failure::Status(response.status().as_u16()));
     }
     let announced = response.body().content_length();
-    if announced.is_some_and(|length| length > limit) {
-        return Err(Failure::TooLong {
-            expected: limit,
-            found: announced.map_or_else(String::new, |n| n.to_string()),
-        });
+    let too_large = |found: String| Failure::OtherSize { expected: format!("at most {limit}"), found };
+    if let Some(length) = announced
+        && length > limit
+    {
+        return Err(too_large(length.to_string()));
     }
     let mut bytes = Vec::new();
     response.into_body().into_reader().take(limit + 1).read_to_end(&mut bytes).map_err(Failure::reading)?;
     let length = bytes.len() as u64;
     if length > limit {
-        return Err(Failure::TooLong { expected: limit, found: "more".to_owned() });
+        return Err(too_large("more".to_owned()));
     }
     match announced {
         Some(size) if length < size => Err(Failure::Truncated { received: length, size }),
@@ -113,10 +113,22 @@ struct Transfer<'a> {
 enum Failure {
     Status(u16),
     Transport(String),
+    /// The server hung up in the middle.
+    Closed,
     Timeout(Waiting),
-    Truncated { received: u64, size: u64 },
-    TooLong { expected: u64, found: String },
-    Hash { expected: String, found: String, resumed: bool },
+    Truncated {
+        received: u64,
+        size: u64,
+    },
+    OtherSize {
+        expected: String,
+        found: String,
+    },
+    Hash {
+        expected: String,
+        found: String,
+        resumed: bool,
+    },
     Disk(io::Error),
     Stopped,
 }
@@ -210,8 +222,8 @@ impl Transfer<'_> {
         if let Some(announced) = response.body().content_length()
             && announced != rest
         {
-            return Err(Failure::TooLong {
-                expected: self.item.size,
+            return Err(Failure::OtherSize {
+                expected: self.item.size.to_string(),
                 found: (self.received + announced).to_string(),
             });
         }
@@ -226,12 +238,18 @@ impl Transfer<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(Failure::Stopped);
             }
-            let read = body.read(&mut buffer).map_err(Failure::reading)?;
+            let read = match body.read(&mut buffer).map_err(Failure::reading) {
+                Err(Failure::Closed) => break,
+                read => read?,
+            };
             if read == 0 {
                 break;
             }
             if self.received + read as u64 > self.item.size {
-                return Err(Failure::TooLong { expected: self.item.size, found: "more".to_owned() });
+                return Err(Failure::OtherSize {
+                    expected: self.item.size.to_string(),
+                    found: "more".to_owned(),
+                });
             }
             self.partial.file().write_all(&buffer[..read]).map_err(Failure::Disk)?;
             self.hasher.update(&buffer[..read]);
@@ -282,6 +300,10 @@ impl Failure {
                 let again = status >= 500 || matches!(status, 408 | 425 | 429);
                 (again, FetchError::Status { subject, url, status, attempts })
             }
+            Self::Closed => {
+                let cause = "the connection was closed early".to_owned();
+                (true, FetchError::Transport { subject, url, cause, attempts })
+            }
             Self::Transport(cause) => (true, FetchError::Transport { subject, url, cause, attempts }),
             Self::Timeout(waiting) => {
                 let waited = match waiting {
@@ -293,7 +315,9 @@ impl Failure {
             Self::Truncated { received, size } => {
                 (true, FetchError::Truncated { subject, url, received, size, attempts })
             }
-            Self::TooLong { expected, found } => (false, FetchError::Size { subject, url, expected, found }),
+            Self::OtherSize { expected, found } => {
+                (false, FetchError::Size { subject, url, expected, found })
+            }
             Self::Hash { expected, found, .. } => (false, FetchError::Hash { subject, url, expected, found }),
             Self::Disk(error) if disk_is_full(&error) => {
                 (false, FetchError::Full { directory: fetcher.store.root().to_owned(), wanted: None })
@@ -318,21 +342,15 @@ impl From<ureq::Error> for Failure {
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Self::Timeout(Waiting::Bytes)
             }
-            ureq::Error::Io(error) => Self::Transport(described(&error)),
+            ureq::Error::Io(error) => match error.kind() {
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionAborted => Self::Closed,
+                // In words, without the operating system's number.
+                io::ErrorKind::ConnectionRefused => Self::Transport("connection refused".to_owned()),
+                io::ErrorKind::ConnectionReset => Self::Transport("connection reset".to_owned()),
+                _ => Self::Transport(error.to_string()),
+            },
             other => Self::Transport(other.to_string()),
         }
-    }
-}
-
-/// The kinds a person meets in words, without the operating system's number.
-fn described(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        io::ErrorKind::ConnectionReset => "connection reset".to_owned(),
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionAborted => {
-            "the connection was closed early".to_owned()
-        }
-        _ => error.to_string(),
     }
 }
 

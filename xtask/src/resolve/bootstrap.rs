@@ -17,8 +17,9 @@ use crate::archive::index::{Index, Package, relation_names};
 use crate::fetch::{Fetcher, Item, Progress, Subject};
 use crate::store::hex;
 
-/// `base-files` has the links of a merged `/usr`, without which no program finds its loader.
-const ROOTS: [&str; 2] = ["apt", "base-files"];
+/// `base-files` has the links of a merged `/usr`, without which no program finds its loader; `dpkg` the table of
+/// architectures.
+const ROOTS: [&str; 3] = ["apt", "base-files", "dpkg"];
 
 /// What apt needs to install and to verify, which it does not do for us, and what brings half a system with it.
 const LEFT_OUT: [&str; 8] =
