@@ -69,7 +69,8 @@ pub(super) fn without(image: &Image) -> Vec<String> {
 
 /// What the build runs or copies from, in a tree of its own.
 pub(super) fn tools(image: &Image, release: &Release, root: &RootSlot) -> Vec<String> {
-    let mut names = vec!["systemd-boot-efi"];
+    // base-files has the links of a merged /usr, without which no program finds its loader.
+    let mut names = vec!["base-files", "systemd-boot-efi"];
     match root.filesystem {
         Filesystem::Erofs => names.push("erofs-utils"),
         Filesystem::Squashfs => names.push("squashfs-tools"),
