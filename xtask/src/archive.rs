@@ -1,0 +1,307 @@
+//! A Debian archive as a verified set of indexes: signature → `InRelease` → `Packages`.
+//!
+//! <https://wiki.debian.org/DebianRepository/Format>, apt-secure(8).
+//!
+//! Invariant: an [`Opened`] archive's indexes are in the store, uncompressed, and their digests were vouched for by
+//! a pinned key. When `InRelease` has not changed, they are there already and only `InRelease` is fetched.
+//! Deliberately absent: `Release.gpg`, source packages, translations, `Contents`, pdiffs.
+
+pub mod date;
+pub mod index;
+pub mod mirror;
+pub mod openpgp;
+pub mod release;
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+use sha2::{Digest, Sha256};
+
+use self::index::Index;
+use self::openpgp::{Keyring, SignatureError};
+use self::release::{Release, Sum};
+use crate::fetch::{Fetcher, Item, Progress, Subject};
+use crate::store::hex;
+
+/// One suite of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// The canonical base, without a slash at the end: `http://ftp.debian.org/debian`.
+    pub base: String,
+    /// `trixie-updates`
+    pub suite: String,
+    /// `release`, `updates`, `security`, or a third party's name; goes into the lock.
+    pub pocket: String,
+    /// `main`, …
+    pub components: Vec<String>,
+    /// Whose signature counts.
+    pub keys: Keys,
+    /// The base of a snapshot, taken in place of the canonical one and of every mirror.
+    pub snapshot: Option<String>,
+}
+
+/// Whose signature counts for an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keys {
+    /// Those of Debian's package `debian-archive-keyring`.
+    Debian,
+    /// Those of the package `ubuntu-keyring`.
+    Ubuntu,
+    /// Those in a file's content, binary or armoured.
+    Pinned {
+        /// The file.
+        content: Vec<u8>,
+        /// The only one of them that counts: 40 or 64 hexadecimal digits.
+        fingerprint: Option<String>,
+    },
+}
+
+/// An archive whose signature held and whose indexes are in the store.
+#[derive(Debug)]
+pub struct Opened {
+    /// What was asked for.
+    pub archive: Archive,
+    /// What it says of itself.
+    pub release: Release,
+    /// `InRelease` as it came.
+    pub in_release: Vec<u8>,
+    /// Its sha256.
+    pub sha256: String,
+    /// Its `Packages`.
+    pub packages: Vec<Packages>,
+}
+
+/// A verified, uncompressed `Packages` in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packages {
+    /// `main`
+    pub component: String,
+    /// `amd64` or `all`
+    pub architecture: String,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// Opens archives: fetches what is not in the store, believes nothing that is not signed.
+///
+/// `architecture` is Debian's name of it; `now` in seconds after 1970.
+pub fn open(
+    fetcher: &Fetcher,
+    archives: &[Archive],
+    architecture: &str,
+    now: i64,
+    progress: &dyn Progress,
+) -> Result<Vec<Opened>> {
+    let released = in_parallel(archives, |archive| archive.fetch_release(fetcher, now))?;
+    let mut wanted = Vec::new();
+    for (number, (archive, (_, release))) in archives.iter().zip(&released).enumerate() {
+        for (component, architecture) in archive.wanted(release, architecture)? {
+            let compressed = Compressed::choose(archive, release, &component, &architecture)?;
+            wanted.push((number, component, architecture, compressed));
+        }
+    }
+    let items: Vec<Item> = wanted
+        .iter()
+        .filter(|(_, _, _, compressed)| !compressed.is_unpacked_in(fetcher))
+        .map(|(number, component, _, compressed)| {
+            compressed.item(&archives[*number], &released[*number].1, component)
+        })
+        .collect();
+    fetcher.fetch(&items, progress)?;
+    let paths = in_parallel(&wanted, |(number, component, _, compressed)| {
+        compressed.unpack(fetcher).with_context(|| {
+            format!("the index of `{component}` of {} cannot be read", archives[*number].named())
+        })
+    })?;
+
+    let mut opened: Vec<Opened> = archives
+        .iter()
+        .zip(released)
+        .map(|(archive, (in_release, release))| Opened {
+            archive: archive.clone(),
+            sha256: hex(&Sha256::digest(&in_release)),
+            release,
+            in_release,
+            packages: Vec::new(),
+        })
+        .collect();
+    for ((number, component, architecture, _), path) in wanted.into_iter().zip(paths) {
+        opened[number].packages.push(Packages { component, architecture, path });
+    }
+    Ok(opened)
+}
+
+impl Packages {
+    /// Reads it.
+    pub fn index(&self) -> Result<Index> {
+        Index::parse(fs::read(&self.path)?).with_context(|| format!("in `{}`", self.path.display()))
+    }
+}
+
+impl Keys {
+    /// The keyring.
+    pub fn keyring(&self) -> Result<Keyring, SignatureError> {
+        match self {
+            Self::Debian => Keyring::parse(include_bytes!("../keys/debian.pgp")),
+            Self::Ubuntu => Keyring::parse(include_bytes!("../keys/ubuntu.pgp")),
+            Self::Pinned { content, fingerprint: None } => Keyring::parse(content),
+            Self::Pinned { content, fingerprint: Some(fingerprint) } => {
+                Keyring::parse(content)?.only(fingerprint)
+            }
+        }
+    }
+}
+
+impl Archive {
+    /// For messages: its base and its suite.
+    pub fn named(&self) -> String {
+        format!("`{} {}`", self.base, self.suite)
+    }
+
+    /// The URL of a file below the base.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.base.trim_end_matches('/'))
+    }
+
+    fn fetch_release(&self, fetcher: &Fetcher, now: i64) -> Result<(Vec<u8>, Release)> {
+        const LIMIT: u64 = 16 << 20;
+        let url = self.url(&format!("dists/{}/InRelease", self.suite));
+        let in_release = fetcher.document(&url, &format!("`InRelease` of {}", self.named()), LIMIT)?;
+        let refused = || format!("the `InRelease` of {} cannot be trusted", self.named());
+        let keyring = self.keys.keyring().with_context(refused)?;
+        let release = Release::verify(&in_release, &keyring, &self.suite, now, self.snapshot.is_some())
+            .with_context(refused)?;
+        Ok((in_release, release))
+    }
+
+    /// Which indexes to read: component and architecture.
+    fn wanted(&self, release: &Release, architecture: &str) -> Result<Vec<(String, String)>> {
+        if !release.architectures.is_empty() && !release.architectures.iter().any(|name| name == architecture)
+        {
+            bail!(
+                "the archive {} has no architecture `{architecture}`, only `{}`",
+                self.named(),
+                release.architectures.join("`, `")
+            );
+        }
+        let mut wanted = Vec::new();
+        for component in &self.components {
+            wanted.push((component.clone(), architecture.to_owned()));
+            if release.all_apart {
+                wanted.push((component.clone(), "all".to_owned()));
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+/// The form in which an index is fetched.
+struct Compressed {
+    /// Below the suite, with its ending.
+    path: String,
+    sum: Sum,
+    /// Digest and size of what is in it, where the archive says.
+    unpacked: Option<Sum>,
+    compression: Compression,
+}
+
+#[derive(Clone, Copy)]
+enum Compression {
+    Xz,
+    Zstd,
+    Gzip,
+    None,
+}
+
+impl Compressed {
+    fn choose(archive: &Archive, release: &Release, component: &str, architecture: &str) -> Result<Self> {
+        let plain = format!("{component}/binary-{architecture}/Packages");
+        for (ending, compression) in [
+            (".xz", Compression::Xz),
+            (".zst", Compression::Zstd),
+            (".gz", Compression::Gzip),
+            ("", Compression::None),
+        ] {
+            let path = format!("{plain}{ending}");
+            if let Some(sum) = release.files.get(&path) {
+                let unpacked = release.files.get(&plain).cloned();
+                return Ok(Self { path, sum: sum.clone(), unpacked, compression });
+            }
+        }
+        bail!("the archive {} has no component `{component}` for `{architecture}`", archive.named())
+    }
+
+    fn is_unpacked_in(&self, fetcher: &Fetcher) -> bool {
+        self.unpacked.as_ref().is_some_and(|sum| fetcher.store().path(&sum.sha256).is_some())
+    }
+
+    fn item(&self, archive: &Archive, release: &Release, component: &str) -> Item {
+        // The snapshot services keep no files by digest, and need none.
+        let path = match self.path.rsplit_once('/') {
+            Some((directory, _)) if release.by_hash && archive.snapshot.is_none() => {
+                format!("{directory}/by-hash/SHA256/{}", self.sum.sha256)
+            }
+            _ => self.path.clone(),
+        };
+        Item {
+            subject: Subject::Index(format!("the index of `{component}` of {}", archive.named())),
+            url: archive.url(&format!("dists/{}/{path}", archive.suite)),
+            sha256: self.sum.sha256.clone(),
+            size: self.sum.size,
+        }
+    }
+
+    /// Puts the uncompressed index into the store, where it is not yet, and says where it is.
+    fn unpack(&self, fetcher: &Fetcher) -> Result<PathBuf> {
+        /// An index of unknown size that is larger is no index.
+        const LIMIT: u64 = 1 << 30;
+        let store = fetcher.store();
+        if let Some(path) = self.unpacked.as_ref().and_then(|sum| store.path(&sum.sha256)) {
+            return Ok(path);
+        }
+        let compressed = store.path(&self.sum.sha256).context("it has left the store")?;
+        if matches!(self.compression, Compression::None) {
+            return Ok(compressed);
+        }
+        let size = self.unpacked.as_ref().map_or(LIMIT, |sum| sum.size);
+        let file = fs::File::open(compressed)?;
+        let mut bytes =
+            Vec::with_capacity(usize::try_from(self.unpacked.as_ref().map_or(0, |sum| sum.size))?);
+        // One byte more than there may be, so that too many are noticed and a bomb does not go off.
+        match self.compression {
+            Compression::Xz => liblzma::read::XzDecoder::new(file).take(size + 1).read_to_end(&mut bytes),
+            Compression::Zstd => zstd::Decoder::new(file)?.take(size + 1).read_to_end(&mut bytes),
+            Compression::Gzip => {
+                flate2::read::MultiGzDecoder::new(file).take(size + 1).read_to_end(&mut bytes)
+            }
+            Compression::None => Ok(0),
+        }?;
+        if bytes.len() as u64 > size {
+            bail!("it is larger than the {size} bytes it should have");
+        }
+        let sha256 = store.insert(&bytes)?;
+        if let Some(expected) = self.unpacked.as_ref().filter(|sum| sum.sha256 != sha256) {
+            store.remove(&sha256);
+            bail!("uncompressed, its sha256 is `{sha256}` instead of `{}`", expected.sha256);
+        }
+        if self.unpacked.is_some() {
+            store.remove(&self.sum.sha256);
+        }
+        store.path(&sha256).context("it has left the store")
+    }
+}
+
+/// Does the same with every item, each in a thread of its own; the first error in order is the result.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = items.iter().map(|item| scope.spawn(move || work(item))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")))
+            .collect()
+    })
+}

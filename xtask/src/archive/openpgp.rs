@@ -1,0 +1,362 @@
+//! Signatures over `InRelease`, verified in this process against pinned keys.
+//!
+//! Specification: RFC 9580, sections 5.2 (signatures), 7 (cleartext signature framework), 10.1 (keys).
+//!
+//! The `pgp` crate does the arithmetic; what a signature is worth is decided here:
+//! * the signed text is the whole file: text outside the armour is refused;
+//! * a key counts through a self-signature that holds, a subkey through its binding *and* its own signature back;
+//! * a revoked or expired key counts for nothing, a subkey as little as its primary key;
+//! * MD5, SHA-1 and RIPEMD-160 count for nothing, in a self-signature as little as over the text;
+//! * one valid signature of one pinned key is enough: Debian signs with the keys of several releases.
+//!
+//! Deliberately absent: the web of trust, designated revokers, certificates from anywhere but the keyring.
+
+use std::io::Read;
+
+use pgp::armor::Dearmor;
+use pgp::composed::{CleartextSignedMessage, Deserializable, SignedPublicKey};
+use pgp::crypto::hash::HashAlgorithm;
+use pgp::packet::{PacketParser, PacketTrait, Signature, SignatureType};
+use pgp::ser::Serialize;
+use pgp::types::{KeyDetails, Tag, VerifyingKey};
+use thiserror::Error;
+
+/// Pinned public keys.
+#[derive(Debug, Clone)]
+pub struct Keyring {
+    keys: Vec<SignedPublicKey>,
+}
+
+/// A text and who signed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The signed text, with `\n` at the ends of lines.
+    pub text: String,
+    /// Fingerprint of the primary key, 40 or 64 upper-case hexadecimal digits.
+    pub fingerprint: String,
+    /// When it was signed, in seconds after 1970.
+    pub created: i64,
+}
+
+/// Why a signed text is not believed.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum SignatureError {
+    /// The keyring is not one.
+    #[error("not an OpenPGP keyring: {0}")]
+    Keyring(String),
+    /// The keyring lacks the key the description names.
+    #[error("the keyring has no key `{fingerprint}`, only {}", list(found))]
+    NotInKeyring {
+        /// What was asked for.
+        fingerprint: String,
+        /// What is there.
+        found: Vec<String>,
+    },
+    /// No cleartext signature, or something around it.
+    #[error("not a signed text: {0}")]
+    Malformed(String),
+    /// None of the signatures is by a pinned key.
+    #[error("signed by {}, and by no pinned key ({})", list(signers), list(pinned))]
+    Stranger {
+        /// Who signed, by key id or fingerprint.
+        signers: Vec<String>,
+        /// Whose signature would count.
+        pinned: Vec<String>,
+    },
+    /// Signatures by pinned keys are there, and none counts.
+    #[error("no signature counts: {}", reasons.join("; "))]
+    Refused {
+        /// One for every signature by a pinned key.
+        reasons: Vec<String>,
+    },
+}
+
+impl Keyring {
+    /// Reads keys, binary or armoured, one or several.
+    pub fn parse(bytes: &[u8]) -> Result<Self, SignatureError> {
+        let mut binary = Vec::new();
+        let packets = if bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
+            Dearmor::new(bytes.trim_ascii_start())
+                .read_to_end(&mut binary)
+                .map_err(|error| SignatureError::Keyring(error.to_string()))?;
+            &binary
+        } else {
+            bytes
+        };
+        // Trust packets are notes of one machine's keyring, and Ubuntu's package has them between key and name.
+        let packets = PacketParser::new(packets)
+            .filter(|packet| !packet.as_ref().is_ok_and(|packet| packet.tag() == Tag::Trust))
+            .peekable();
+        let keys: Vec<_> = SignedPublicKey::from_packets(packets)
+            .collect::<Result<_, _>>()
+            .map_err(|error| SignatureError::Keyring(error.to_string()))?;
+        if keys.is_empty() {
+            return Err(SignatureError::Keyring("no key in it".to_owned()));
+        }
+        Ok(Self { keys })
+    }
+
+    /// The keyring with this one key of it, named by its fingerprint (spaces and letter case do not matter).
+    pub fn only(self, fingerprint: &str) -> Result<Self, SignatureError> {
+        let wanted: String =
+            fingerprint.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_uppercase()).collect();
+        let found = self.fingerprints();
+        let keys: Vec<_> = self.keys.into_iter().filter(|key| fingerprint_of(key) == wanted).collect();
+        if keys.is_empty() {
+            return Err(SignatureError::NotInKeyring { fingerprint: wanted, found });
+        }
+        Ok(Self { keys })
+    }
+
+    /// Fingerprints of the primary keys.
+    pub fn fingerprints(&self) -> Vec<String> {
+        self.keys.iter().map(fingerprint_of).collect()
+    }
+
+    /// The text of a cleartext-signed message, if a key of this ring signed it.
+    ///
+    /// The key must be good at `now` (seconds after 1970), or, with `frozen`, when the signature says it was made:
+    /// a snapshot outlives the key it was signed with.
+    pub fn verify(&self, message: &[u8], now: i64, frozen: bool) -> Result<Verified, SignatureError> {
+        let text =
+            std::str::from_utf8(message).map_err(|error| SignatureError::Malformed(error.to_string()))?;
+        for (fits, does, marker) in
+            [(text.starts_with(BEGIN), "begin", BEGIN), (text.trim_ascii_end().ends_with(END), "end", END)]
+        {
+            if !fits {
+                return Err(SignatureError::Malformed(format!("it does not {does} with `{marker}`")));
+            }
+        }
+        let (message, _) = CleartextSignedMessage::from_string(text)
+            .map_err(|error| SignatureError::Malformed(error.to_string()))?;
+        let text = message.signed_text();
+        let mut reasons = Vec::new();
+        for signature in message.signatures() {
+            for key in &self.keys {
+                match verify_by(signature, text.as_bytes(), key, now, frozen) {
+                    Outcome::Valid { created } => {
+                        return Ok(Verified {
+                            text: text.replace("\r\n", "\n"),
+                            fingerprint: fingerprint_of(key),
+                            created,
+                        });
+                    }
+                    Outcome::Refused(reason) => {
+                        reasons.push(format!("key `{}` {reason}", fingerprint_of(key)))
+                    }
+                    Outcome::NotBy => {}
+                }
+            }
+        }
+        if !reasons.is_empty() {
+            return Err(SignatureError::Refused { reasons });
+        }
+        let signers = message.signatures().iter().map(issuer).collect();
+        Err(SignatureError::Stranger { signers, pinned: self.fingerprints() })
+    }
+}
+
+enum Outcome {
+    Valid { created: i64 },
+    Refused(String),
+    NotBy,
+}
+
+/// What a signature over a text is worth when it comes from `key` or one of its subkeys.
+fn verify_by(signature: &Signature, text: &[u8], key: &SignedPublicKey, now: i64, frozen: bool) -> Outcome {
+    let by_primary = is_issuer(signature, &key.primary_key);
+    let subkey = key.public_subkeys.iter().find(|subkey| is_issuer(signature, &subkey.key));
+    if !by_primary && subkey.is_none() {
+        return Outcome::NotBy;
+    }
+    let judge = || -> Result<i64, String> {
+        if !matches!(signature.typ(), Some(SignatureType::Text | SignatureType::Binary)) {
+            return Err("signed something that is no text".to_owned());
+        }
+        strong(signature)?;
+        match subkey {
+            Some(subkey) => signature.verify(&subkey.key, text),
+            None => signature.verify(&key.primary_key, text),
+        }
+        .map_err(|_| "did not make this signature, or the text was changed".to_owned())?;
+
+        let created = created(signature).ok_or("does not say when it signed")?;
+        if created > now + CLOCK_SKEW {
+            return Err(format!("signed in the future, on {}", day(created)));
+        }
+        let now = if frozen { created } else { now };
+        if let Some(lifetime) = signature.signature_expiration_time().map(|time| i64::from(time.as_secs()))
+            && lifetime > 0
+            && created + lifetime < now
+        {
+            return Err(format!("made a signature that expired on {}", day(created + lifetime)));
+        }
+        let primary_may_sign = primary_is_good(key, now)?;
+        match subkey {
+            None if primary_may_sign => {}
+            None => return Err("may not sign".to_owned()),
+            Some(subkey) => subkey_is_good(key, subkey, now)?,
+        }
+        Ok(created)
+    };
+    match judge() {
+        Ok(created) => Outcome::Valid { created },
+        Err(reason) => Outcome::Refused(reason),
+    }
+}
+
+/// Whether a primary key is alive at `now`; says whether it may sign.
+fn primary_is_good(key: &SignedPublicKey, now: i64) -> Result<bool, String> {
+    let primary = &key.primary_key;
+    let revoked = key.details.revocation_signatures.iter().find(|signature| {
+        signature.typ() == Some(SignatureType::KeyRevocation) && signature.verify_key(primary).is_ok()
+    });
+    if let Some(revocation) = revoked {
+        return Err(format!(
+            "was revoked on {}",
+            created(revocation).map_or_else(|| "an unknown day".to_owned(), day)
+        ));
+    }
+    let certifications = key.details.users.iter().flat_map(|user| {
+        // A withdrawn name no longer speaks for the key.
+        let withdrawn = user.signatures.iter().any(|signature| {
+            signature.typ() == Some(SignatureType::CertRevocation)
+                && signature.verify_certification(primary, Tag::UserId, &user.id).is_ok()
+        });
+        user.signatures.iter().filter(move |signature| {
+            !withdrawn
+                && signature.typ() != Some(SignatureType::CertRevocation)
+                && is_issuer(signature, primary)
+                && signature.verify_certification(primary, Tag::UserId, &user.id).is_ok()
+        })
+    });
+    let direct = key.details.direct_signatures.iter().filter(|signature| {
+        signature.typ() == Some(SignatureType::Key) && signature.verify_key(primary).is_ok()
+    });
+    let newest = newest(certifications.chain(direct), now)?;
+    alive(primary, newest, now)?;
+    // A key of before the flags were invented may do everything.
+    Ok(!has_flags(newest) || newest.key_flags().sign())
+}
+
+/// Whether a subkey is alive at `now`, bound to its primary key in both directions, and may sign.
+fn subkey_is_good(
+    key: &SignedPublicKey,
+    subkey: &pgp::composed::SignedPublicSubKey,
+    now: i64,
+) -> Result<(), String> {
+    let primary = &key.primary_key;
+    let bound = |signature: &&Signature| signature.verify_subkey_binding(primary, &subkey.key).is_ok();
+    let revoked = subkey
+        .signatures
+        .iter()
+        .filter(|signature| signature.typ() == Some(SignatureType::SubkeyRevocation))
+        .any(|signature| bound(&signature));
+    if revoked {
+        return Err("has revoked the subkey that signed".to_owned());
+    }
+    let bindings = subkey
+        .signatures
+        .iter()
+        .filter(|signature| signature.typ() == Some(SignatureType::SubkeyBinding))
+        .filter(bound);
+    let newest = newest(bindings, now).map_err(|reason| format!("{reason} for the subkey that signed"))?;
+    alive(&subkey.key, newest, now).map_err(|reason| format!("has a subkey that {reason}"))?;
+    if !newest.key_flags().sign() {
+        return Err("has a subkey that may not sign".to_owned());
+    }
+    let back = newest.embedded_signature().ok_or("has a subkey that does not sign back")?;
+    strong(back)?;
+    back.verify_primary_key_binding(&subkey.key, primary)
+        .map_err(|_| "has a subkey that does not sign back".to_owned())
+}
+
+/// The newest of these self-signatures that counts.
+fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>, now: i64) -> Result<&'a Signature, String> {
+    let mut weak = None;
+    let mut found: Option<&Signature> = None;
+    for signature in signatures {
+        match strong(signature) {
+            Err(reason) => weak = Some(reason),
+            Ok(()) if created(signature).is_some_and(|at| at <= now + CLOCK_SKEW) => {
+                if found.is_none_or(|best| created(best) < created(signature)) {
+                    found = Some(signature);
+                }
+            }
+            Ok(()) => {}
+        }
+    }
+    found.ok_or_else(|| weak.unwrap_or_else(|| "has no self-signature".to_owned()))
+}
+
+/// Whether `key` exists and has not expired at `now`, as its self-signature says.
+fn alive(key: &impl KeyDetails, self_signature: &Signature, now: i64) -> Result<(), String> {
+    let born = i64::from(key.created_at().as_secs());
+    if born > now + CLOCK_SKEW {
+        return Err(format!("was made in the future, on {}", day(born)));
+    }
+    if let Some(lifetime) = self_signature.key_expiration_time().map(|time| i64::from(time.as_secs()))
+        && lifetime > 0
+        && born + lifetime < now
+    {
+        return Err(format!("expired on {}", day(born + lifetime)));
+    }
+    Ok(())
+}
+
+fn strong(signature: &Signature) -> Result<(), String> {
+    match signature.hash_alg() {
+        Some(
+            HashAlgorithm::Sha256
+            | HashAlgorithm::Sha384
+            | HashAlgorithm::Sha512
+            | HashAlgorithm::Sha3_256
+            | HashAlgorithm::Sha3_512,
+        ) => Ok(()),
+        Some(weak) => Err(format!("signed with {weak}, which is too weak")),
+        None => Err("made a signature of an unknown kind".to_owned()),
+    }
+}
+
+fn is_issuer(signature: &Signature, key: &(impl VerifyingKey + Serialize)) -> bool {
+    signature.issuer_fingerprint().into_iter().any(|fingerprint| *fingerprint == key.fingerprint())
+        || (signature.issuer_fingerprint().is_empty()
+            && signature.issuer_key_id().into_iter().any(|id| *id == key.legacy_key_id()))
+}
+
+fn issuer(signature: &Signature) -> String {
+    let fingerprint = signature.issuer_fingerprint().first().map(|fingerprint| format!("{fingerprint:X}"));
+    let id = || signature.issuer_key_id().first().map(|id| id.to_string().to_ascii_uppercase());
+    fingerprint.or_else(id).unwrap_or_else(|| "an unnamed key".to_owned())
+}
+
+fn has_flags(signature: &Signature) -> bool {
+    let flags = signature.key_flags();
+    flags.certify()
+        || flags.sign()
+        || flags.encrypt_comms()
+        || flags.encrypt_storage()
+        || flags.authentication()
+}
+
+fn created(signature: &Signature) -> Option<i64> {
+    signature.created().map(|time| i64::from(time.as_secs()))
+}
+
+fn fingerprint_of(key: &SignedPublicKey) -> String {
+    format!("{:X}", key.fingerprint())
+}
+
+fn day(seconds: i64) -> String {
+    super::date::format(seconds)
+}
+
+fn list(items: &[String]) -> String {
+    items.iter().map(|item| format!("`{item}`")).collect::<Vec<_>>().join(", ")
+}
+
+const BEGIN: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
+const END: &str = "-----END PGP SIGNATURE-----";
+
+/// Seconds a signer's clock may be ahead of ours.
+pub(super) const CLOCK_SKEW: i64 = 600;

@@ -1,0 +1,230 @@
+//! Downloads into the store: parallel, resumed, and verified by sha256 before anything enters it.
+//!
+//! What is wanted is said by digest and size, so where it comes from does not matter: a mirror, a half-finished
+//! file of the last attempt, a proxy. A file that is not what was asked for is refused, never kept.
+//!
+//! Deliberately absent: conditional requests (a digest says more than an `ETag`) and unpacking on the way.
+
+pub mod error;
+mod http;
+mod transfer;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+
+pub use self::error::FetchError;
+use crate::archive::mirror::Mirrors;
+use crate::store::Store;
+
+/// Hears how far the downloads are. Called from several threads.
+pub trait Progress: Sync {
+    /// So many files with so many bytes in all are about to be fetched.
+    fn start(&self, files: usize, bytes: u64);
+    /// So many more bytes have arrived. What a retry fetches again is not told twice.
+    fn advance(&self, bytes: u64);
+    /// All of them are in the store.
+    fn done(&self);
+}
+
+/// Reports nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Silent;
+
+/// A file to fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// What it is, for messages.
+    pub subject: Subject,
+    /// Its canonical URL; the mirrors say where it is taken from.
+    pub url: String,
+    /// 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// In bytes.
+    pub size: u64,
+}
+
+/// What a file is to a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A package of an archive.
+    Package {
+        /// `docker.io`
+        name: String,
+        /// `26.1.5+dfsg1-9`
+        version: String,
+    },
+    /// An index of an archive: `Packages` of `trixie main`.
+    Index(String),
+}
+
+/// How patient the fetcher is.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For a connection to be made.
+    pub connect: Duration,
+    /// For the next bytes to arrive.
+    pub progress: Duration,
+    /// Before the second attempt; doubled before each further one.
+    pub backoff: Duration,
+    /// Attempts that bring nothing before one gives up.
+    pub attempts: u32,
+}
+
+/// Fetches files into a store.
+#[derive(Debug, Clone)]
+pub struct Fetcher {
+    store: Store,
+    mirrors: Mirrors,
+    patience: Patience,
+    connections: usize,
+    offline: bool,
+    agents: http::Agents,
+}
+
+impl Fetcher {
+    /// A fetcher for this store that takes everything from its canonical URL.
+    pub fn new(store: &Store) -> Self {
+        let patience = Patience::default();
+        Self {
+            store: store.clone(),
+            mirrors: Mirrors::default(),
+            patience,
+            connections: 8,
+            offline: false,
+            agents: http::Agents::new(patience),
+        }
+    }
+
+    /// Takes files from these mirrors.
+    #[must_use]
+    pub fn mirrors(mut self, mirrors: Mirrors) -> Self {
+        self.mirrors = mirrors;
+        self
+    }
+
+    /// Waits as long as this.
+    #[must_use]
+    pub fn patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self.agents = http::Agents::new(patience);
+        self
+    }
+
+    /// Uses the store alone and no network.
+    #[must_use]
+    pub fn offline(mut self, offline: bool) -> Self {
+        self.offline = offline;
+        self
+    }
+
+    /// The store it fetches into.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Sees to it that every item is in the store. Those that are cost one `stat` each.
+    ///
+    /// The first failure ends the others; what they had fetched is kept for resuming.
+    pub fn fetch(&self, items: &[Item], progress: &dyn Progress) -> Result<(), FetchError> {
+        let mut seen = BTreeSet::new();
+        let missing: Vec<&Item> = items
+            .iter()
+            .filter(|item| seen.insert(item.sha256.as_str()))
+            .filter(|item| self.store.path(&item.sha256).is_none())
+            .collect();
+        let Some(first) = missing.first() else { return Ok(()) };
+        if self.offline {
+            return Err(FetchError::Offline { subject: first.subject.clone(), missing: missing.len() });
+        }
+        let bytes = missing.iter().map(|item| item.size).sum();
+        self.check_room(bytes)?;
+
+        progress.start(missing.len(), bytes);
+        let next = AtomicUsize::new(0);
+        let stop = AtomicBool::new(false);
+        let failure = Mutex::new(None);
+        std::thread::scope(|scope| {
+            for _ in 0..self.connections.min(missing.len()) {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let Some(item) = missing.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+                        match transfer::run(self, item, &stop, progress) {
+                            Ok(()) => {}
+                            Err(error) => {
+                                // Only the first failure is told; after it the others end as `Stopped`.
+                                if !stop.swap(true, Ordering::Relaxed)
+                                    && let Ok(mut failure) = failure.lock()
+                                {
+                                    *failure = Some(error);
+                                }
+                                break;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        match failure.into_inner() {
+            Ok(None) => {
+                progress.done();
+                Ok(())
+            }
+            Ok(Some(error)) => Err(error),
+            Err(_) => Err(FetchError::Store(anyhow::anyhow!("a download thread panicked"))),
+        }
+    }
+
+    /// Fetches a small file nothing is known of yet, such as an `InRelease`, of at most `limit` bytes.
+    ///
+    /// The bytes are unverified and do not enter the store.
+    pub fn document(&self, url: &str, what: &str, limit: u64) -> Result<Vec<u8>, FetchError> {
+        if self.offline {
+            return Err(FetchError::Offline { subject: Subject::Index(what.to_owned()), missing: 1 });
+        }
+        transfer::document(self, url, what, limit)
+    }
+
+    fn check_room(&self, bytes: u64) -> Result<(), FetchError> {
+        // A file system that cannot say is asked by writing to it.
+        let Ok(room) = rustix::fs::statvfs(self.store.root()) else { return Ok(()) };
+        let available = room.f_bavail.saturating_mul(room.f_frsize);
+        if available < bytes {
+            return Err(FetchError::Full {
+                directory: self.store.root().to_owned(),
+                wanted: Some((bytes, available)),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(15),
+            progress: Duration::from_secs(30),
+            backoff: Duration::from_millis(500),
+            attempts: 4,
+        }
+    }
+}
+
+impl Progress for Silent {
+    fn start(&self, _files: usize, _bytes: u64) {}
+    fn advance(&self, _bytes: u64) {}
+    fn done(&self) {}
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Package { name, version } => write!(formatter, "`{name}` version `{version}`"),
+            Self::Index(name) => formatter.write_str(name),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What can go wrong when a file is fetched, and what to do about it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::Subject;
+
+/// Why a file did not enter the store.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// 404 or 410.
+    #[error("{}", gone(subject, url, *status))]
+    Gone {
+        /// What was asked for.
+        subject: Subject,
+        /// Where, after the mirrors.
+        url: String,
+        /// 404 or 410.
+        status: u16,
+    },
+    /// Any other answer that is not the file.
+    #[error("cannot fetch {subject}: `{url}` answers {status}{}", after(*attempts))]
+    Status {
+        /// What was asked for.
+        subject: Subject,
+        /// Where, after the mirrors.
+        url: String,
+        /// Of HTTP.
+        status: u16,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// No connection, or one that broke.
+    #[error("cannot fetch {subject} from `{url}`: {cause}{}", after(*attempts))]
+    Transport {
+        /// What was asked for.
+        subject: Subject,
+        /// Where, after the mirrors.
+        url: String,
+        /// What the network said.
+        cause: String,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// Nothing came for too long.
+    #[error("cannot fetch {subject} from `{url}`: no answer within {} s{}", seconds(*waited), after(*attempts))]
+    Timeout {
+        /// What was asked for.
+        subject: Subject,
+        /// Where, after the mirrors.
+        url: String,
+        /// Between two bytes, or for the connection.
+        waited: Duration,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The body ended early, in every attempt.
+    #[error("cannot fetch {subject} from `{url}`: the body ends at byte {received} of {size}{}", after(*attempts))]
+    Truncated {
+        /// What was asked for.
+        subject: Subject,
+        /// Where, after the mirrors.
+        url: String,
+        /// Bytes there are.
+        received: u64,
+        /// Bytes there should be.
+        size: u64,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The server has another file under this name.
+    #[error("`{url}` is not {subject}: it has {found} bytes instead of {expected}")]
+    Size {
+        /// What was asked for.
+        subject: Subject,
+        /// Where, after the mirrors.
+        url: String,
+        /// How many bytes it should have.
+        expected: String,
+        /// How many the server announces, or sent.
+        found: String,
+    },
+    /// The content is not what was asked for.
+    #[error("`{url}` is not {subject}: its sha256 is `{found}` instead of `{expected}`")]
+    Hash {
+        /// What was asked for.
+        subject: Subject,
+        /// Where, after the mirrors.
+        url: String,
+        /// Of the lock or of the verified index.
+        expected: String,
+        /// Of what came.
+        found: String,
+    },
+    /// It is needed, not in the store, and no network may be used.
+    #[error("{subject} is not in the store, and no network may be used{}", others(*missing))]
+    Offline {
+        /// The first that is missing.
+        subject: Subject,
+        /// How many are.
+        missing: usize,
+    },
+    /// The disk is full, or would be.
+    #[error("no room for the downloads in `{}`{}", directory.display(), room(*wanted))]
+    Full {
+        /// The store.
+        directory: PathBuf,
+        /// Bytes needed and bytes free, where they are known.
+        wanted: Option<(u64, u64)>,
+    },
+    /// The store failed.
+    #[error("{0:#}")]
+    Store(anyhow::Error),
+    /// Another download failed first.
+    #[error("the download was stopped because another one failed")]
+    Stopped,
+}
+
+impl FetchError {
+    /// What a person can do about it.
+    pub fn advice(&self) -> Option<String> {
+        let advice = match self {
+            Self::Gone { subject: Subject::Package { .. }, .. } => {
+                "the archive has a newer version: run `cargo xtask lock --update`, or name a snapshot in the \
+                 description to keep this one"
+            }
+            Self::Gone { .. } => {
+                "check the release and the mirror: `--mirror FROM=TO` takes the archive from elsewhere"
+            }
+            Self::Status { .. } => {
+                "try again later, or take the archive from elsewhere with `--mirror FROM=TO`"
+            }
+            Self::Transport { .. } | Self::Timeout { .. } | Self::Truncated { .. } => {
+                "check the network; what has arrived is kept and the next run resumes it; `--mirror FROM=TO` takes \
+                 the archive from elsewhere"
+            }
+            Self::Size { .. } | Self::Hash { .. } => {
+                "the mirror is out of step or something on the way changes files: try another with `--mirror FROM=TO`"
+            }
+            Self::Offline { .. } => "run once without `--offline`",
+            Self::Full { .. } => {
+                "free some space, run `cargo xtask clean`, or name another place in `BEDPLATE_CACHE`"
+            }
+            Self::Store(_) | Self::Stopped => return None,
+        };
+        Some(advice.to_owned())
+    }
+}
+
+fn gone(subject: &Subject, url: &str, status: u16) -> String {
+    match subject {
+        Subject::Package { .. } => {
+            format!("the archive no longer carries {subject}: `{url}` answers {status}")
+        }
+        Subject::Index(_) => format!("the archive has no {subject}: `{url}` answers {status}"),
+    }
+}
+
+fn after(attempts: u32) -> String {
+    if attempts > 1 { format!(", after {attempts} attempts") } else { String::new() }
+}
+
+fn others(missing: usize) -> String {
+    if missing > 1 { format!("; {} more are missing too", missing - 1) } else { String::new() }
+}
+
+fn room(wanted: Option<(u64, u64)>) -> String {
+    wanted
+        .map_or_else(String::new, |(wanted, free)| format!(": {wanted} bytes are needed and {free} are free"))
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{}", duration.as_secs_f64())
+}

@@ -1,0 +1,73 @@
+//! The HTTP client: what it asks, whom it trusts, how long it waits.
+
+use std::env;
+use std::sync::{Arc, OnceLock};
+
+use ureq::Agent;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+use super::Patience;
+
+/// Clients that share their idle connections. Cloned freely.
+#[derive(Debug, Clone)]
+pub(super) struct Agents {
+    patience: Patience,
+    plain: Agent,
+    // Loading a few hundred certificates takes time that archives over HTTP need not spend.
+    secure: Arc<OnceLock<Agent>>,
+}
+
+impl Agents {
+    pub(super) fn new(patience: Patience) -> Self {
+        Self { patience, plain: agent(patience, TlsConfig::default()), secure: Arc::default() }
+    }
+
+    /// The client for this URL.
+    pub(super) fn of(&self, url: &str) -> &Agent {
+        if url.starts_with("https:") {
+            self.secure.get_or_init(|| {
+                agent(self.patience, TlsConfig::builder().root_certs(host_certificates()).build())
+            })
+        } else {
+            &self.plain
+        }
+    }
+}
+
+fn agent(patience: Patience, tls: TlsConfig) -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .user_agent(concat!("bedplate/", env!("CARGO_PKG_VERSION")))
+        .timeout_resolve(Some(patience.connect))
+        .timeout_connect(Some(patience.connect))
+        .timeout_per_read(Some(patience.progress))
+        .timeout_per_write(Some(patience.progress))
+        .max_idle_connections(32)
+        .max_idle_connections_per_host(16)
+        .tls_config(tls)
+        .build()
+        .new_agent()
+}
+
+/// The certificate authorities of the host where it has a bundle, else Mozilla's as compiled in.
+///
+/// A company's own authority is in the host's bundle and nowhere else.
+fn host_certificates() -> RootCerts {
+    let bundles = env::var("SSL_CERT_FILE").into_iter().chain(
+        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"]
+            .map(str::to_owned),
+    );
+    for bundle in bundles {
+        let Ok(pem) = std::fs::read(bundle) else { continue };
+        let certificates: Vec<_> = parse_pem(&pem)
+            .filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                _ => None,
+            })
+            .collect();
+        if !certificates.is_empty() {
+            return RootCerts::new_with_certs(&certificates);
+        }
+    }
+    RootCerts::WebPki
+}

@@ -1,0 +1,188 @@
+//! From package names to exact files: what goes into the lock.
+//!
+//! apt is the resolver, the image's own distribution's apt, in the sandbox, on indexes we have verified and with no
+//! network. We never write our own. What we do ourselves is to find the few packages apt itself consists of
+//! ([`bootstrap`]), to say which name is unknown before apt does, with the nearest known ones, and to read apt's
+//! answer back against the index it was given.
+
+mod apt;
+mod bootstrap;
+mod nearest;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+pub use bedplate_core::lock::LockedPackage;
+use bedplate_formats::control::Stanza;
+use thiserror::Error;
+
+use self::apt::Apt;
+use crate::archive::index::{Index, Package};
+use crate::archive::{self, Archive, Opened};
+use crate::fetch::{Fetcher, Progress};
+
+/// Why a set of packages has no solution. Everything else that goes wrong is not the description's fault.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum ResolveError {
+    /// No archive has it.
+    #[error("no archive has a package `{name}`{}", suggestion(nearest))]
+    UnknownPackage {
+        /// As asked for.
+        name: String,
+        /// Known names near to it, the nearest first.
+        nearest: Vec<String>,
+    },
+    /// It is only a name others provide, and there is more than one of them.
+    #[error("`{name}` is a virtual package; name the one you want: {}", quoted(providers))]
+    VirtualPackage {
+        /// As asked for.
+        name: String,
+        /// Who provides it, sorted.
+        providers: Vec<String>,
+    },
+    /// The packages cannot be installed together.
+    #[error("the packages cannot be installed together:\n{explanation}")]
+    Unsatisfiable {
+        /// apt's words.
+        explanation: String,
+    },
+}
+
+/// Verified archives, ready to answer which files a set of package names means.
+#[derive(Debug)]
+pub struct Resolver {
+    opened: Vec<Opened>,
+    /// For each archive, its indexes.
+    indexes: Vec<Vec<Index>>,
+    apt: Apt,
+}
+
+impl Resolver {
+    /// Opens the archives and makes apt ready.
+    ///
+    /// `architecture` is Debian's name of it, and the one of this machine; `now` in seconds after 1970.
+    pub fn open(
+        fetcher: &Fetcher,
+        archives: &[Archive],
+        architecture: &str,
+        now: i64,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let opened = archive::open(fetcher, archives, architecture, now, progress)?;
+        let indexes = opened
+            .iter()
+            .map(|opened| opened.packages.iter().map(archive::Packages::index).collect::<Result<_>>())
+            .collect::<Result<Vec<Vec<Index>>>>()?;
+        let tree = bootstrap::tree(fetcher, &opened, &indexes, progress)
+            .context("cannot set up apt, the resolver")?;
+        let apt = Apt::new(fetcher.store(), tree, &opened, architecture)?;
+        Ok(Self { opened, indexes, apt })
+    }
+
+    /// The archives as they were verified.
+    pub fn archives(&self) -> &[Opened] {
+        &self.opened
+    }
+
+    /// The newest date of the archives, in seconds after 1970: the `SOURCE_DATE_EPOCH` of what is built from them.
+    pub fn epoch(&self) -> i64 {
+        self.opened.iter().map(|opened| opened.release.date).max().unwrap_or_default()
+    }
+
+    /// The packages of a system: these, the essential ones, and what they depend on; without recommendations.
+    ///
+    /// What is named in `without` is not installed, whatever else depends on it. Fails with [`ResolveError`] when
+    /// there is no solution.
+    pub fn system(&self, packages: &[String], without: &[String]) -> Result<Vec<LockedPackage>> {
+        let essential: BTreeSet<String> = self
+            .indexes
+            .iter()
+            .flatten()
+            .flat_map(Index::essential)
+            .filter(|name| !without.contains(name))
+            .collect();
+        let wanted: BTreeSet<&str> = essential.iter().chain(packages).map(String::as_str).collect();
+        self.resolve(&wanted, without)
+    }
+
+    /// The packages of a tree of tools: these and what they depend on. Nothing essential is added, and nothing
+    /// is to be configured in it.
+    pub fn tools(&self, packages: &[String]) -> Result<Vec<LockedPackage>> {
+        self.resolve(&packages.iter().map(String::as_str).collect(), &[])
+    }
+
+    fn resolve(&self, wanted: &BTreeSet<&str>, without: &[String]) -> Result<Vec<LockedPackage>> {
+        for name in wanted.iter().copied().chain(without.iter().map(String::as_str)) {
+            self.check_known(name)?;
+        }
+        let chosen = self.apt.install(wanted, without)?;
+        let mut locked: Vec<_> = chosen.iter().map(|chosen| self.locked(chosen)).collect::<Result<_>>()?;
+        locked
+            .sort_by(|left, right| (&left.name, &left.architecture).cmp(&(&right.name, &right.architecture)));
+        Ok(locked)
+    }
+
+    /// What the verified index says of a file apt chose.
+    fn locked(&self, chosen: &apt::Chosen) -> Result<LockedPackage> {
+        let package = self.indexes[chosen.archive]
+            .iter()
+            .flat_map(|index| index.find(&chosen.name))
+            .find(|stanza| stanza.field("SHA256") == Some(&chosen.sha256))
+            .with_context(|| format!("apt chose a file of `{}` that no index names", chosen.name))?;
+        let archive = &self.opened[chosen.archive].archive;
+        let Package { name, version, architecture, path, size, sha256 } = Package::from_stanza(package)?;
+        let (pocket, url) = (archive.pocket.clone(), archive.url(&path));
+        Ok(LockedPackage { name, version, architecture, pocket, size, sha256, url })
+    }
+
+    /// apt says it too, but without a suggestion, and for one name at a time.
+    fn check_known(&self, name: &str) -> Result<(), ResolveError> {
+        if self.find(name).next().is_some() {
+            return Ok(());
+        }
+        let mut provided: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (name, providers) in self.indexes.iter().flatten().flat_map(Index::provided) {
+            provided.entry(name).or_default().extend(providers);
+        }
+        match provided.get(name) {
+            Some(providers) if providers.len() == 1 => Ok(()),
+            Some(providers) => Err(ResolveError::VirtualPackage {
+                name: name.to_owned(),
+                providers: providers.iter().map(|&name| name.to_owned()).collect(),
+            }),
+            None => {
+                let names = self.indexes.iter().flatten().flat_map(Index::names);
+                Err(ResolveError::UnknownPackage {
+                    name: name.to_owned(),
+                    nearest: nearest::nearest(name, names),
+                })
+            }
+        }
+    }
+
+    fn find<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Stanza<'a>> {
+        self.indexes.iter().flatten().flat_map(move |index| index.find(name))
+    }
+}
+
+/// Where the files of a lock are in the store.
+pub(crate) fn stored(fetcher: &Fetcher, packages: &[LockedPackage]) -> Result<Vec<PathBuf>> {
+    packages
+        .iter()
+        .map(|package| {
+            fetcher
+                .store()
+                .path(&package.sha256)
+                .with_context(|| format!("`{}` has left the store", package.name))
+        })
+        .collect()
+}
+
+fn suggestion(nearest: &[String]) -> String {
+    if nearest.is_empty() { String::new() } else { format!("; near to it are {}", quoted(nearest)) }
+}
+
+fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,213 @@
+//! apt, asked what it would install on an empty system.
+//!
+//! apt-get(8), apt.conf(5). It gets a sources list of made-up addresses, one for each archive, with our verified
+//! files under the names it would have given them, and answers with `--print-uris`; the made-up host in each
+//! address says which archive a package is from.
+//!
+//! Invariant: apt sees no network, no status but an empty one, and no configuration but its package's and ours.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use fs_err as fs;
+
+use super::ResolveError;
+use crate::archive::Opened;
+use crate::sandbox::{self, Sandbox};
+use crate::store::Store;
+
+/// Where apt finds what is its own to write, inside of the sandbox.
+const STATE: &str = "/run/apt";
+
+/// apt on verified indexes.
+#[derive(Debug)]
+pub(super) struct Apt {
+    tree: PathBuf,
+    state: PathBuf,
+}
+
+/// A file apt chose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Chosen {
+    /// The package's name.
+    pub name: String,
+    /// Which of the archives has it.
+    pub archive: usize,
+    /// 64 lower-case hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Apt {
+    /// apt out of `tree`, on the indexes of these archives.
+    pub(super) fn new(store: &Store, tree: PathBuf, opened: &[Opened], architecture: &str) -> Result<Self> {
+        let state = store.temporary()?;
+        for directory in ["lists/partial", "lists/auxfiles", "cache/archives/partial", "preferences.d"] {
+            fs::create_dir_all(state.join(directory))?;
+        }
+        let mut sources = String::new();
+        for (number, opened) in opened.iter().enumerate() {
+            let (host, suite) = (host(number), &opened.archive.suite);
+            let lists = state.join("lists");
+            fs::write(lists.join(list_name(&format!("{host}/dists/{suite}/InRelease"))), &opened.in_release)?;
+            for packages in &opened.packages {
+                let (component, architecture) = (&packages.component, &packages.architecture);
+                let name =
+                    list_name(&format!("{host}/dists/{suite}/{component}/binary-{architecture}/Packages"));
+                link_or_copy(&packages.path, &lists.join(name))?;
+            }
+            // Trusted: the signature was verified before apt came to see it.
+            let components = opened.archive.components.join(" ");
+            writeln!(sources, "deb [trusted=yes] http://{host}/ {suite} {components}")?;
+        }
+        fs::write(state.join("sources.list"), sources)?;
+        fs::write(state.join("status"), "")?;
+        fs::write(state.join("apt.conf"), configuration(architecture))?;
+        Ok(Self { tree, state })
+    }
+
+    /// What apt would fetch to install `wanted`, and nothing of `without`, on an empty system.
+    pub(super) fn install(&self, wanted: &BTreeSet<&str>, without: &[String]) -> Result<Vec<Chosen>> {
+        // Only a pin keeps a package out for good: `NAME-` on the command line gives way to a dependency.
+        let mut preferences = String::new();
+        for name in without {
+            writeln!(preferences, "Package: {name}\nPin: release *\nPin-Priority: -1\n")?;
+        }
+        fs::write(self.state.join("preferences"), preferences)?;
+        let options =
+            ["apt-get", "-q", "-y", "--print-uris", "--config-file=/run/apt/apt.conf", "install", "--"];
+        let argv: Vec<String> = options.iter().chain(wanted).map(|&argument| argument.to_owned()).collect();
+        let output = Sandbox::new(&self.tree)
+            .read_only()
+            .bind(&self.state, STATE)
+            .command(&argv)
+            .stdin_null()
+            .stdout_capture()
+            .stderr_capture()
+            .unchecked()
+            .run()
+            .context("cannot start apt in the sandbox")?;
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            return Err(match explanation(&stdout, &String::from_utf8_lossy(&output.stderr)) {
+                Some(explanation) => ResolveError::Unsatisfiable { explanation }.into(),
+                None => sandbox::failed(&argv, output.status, &output.stderr),
+            });
+        }
+        stdout.lines().filter(|line| line.starts_with('\'')).map(read_uri).collect()
+    }
+}
+
+fn configuration(architecture: &str) -> String {
+    format!(
+        "\
+APT::Architecture \"{architecture}\";
+APT::Architectures {{ \"{architecture}\"; }};
+APT::Install-Recommends \"false\";
+APT::Install-Suggests \"false\";
+APT::Sandbox::User \"root\";
+Acquire::ForceHash \"SHA256\";
+Acquire::Languages \"none\";
+Dir::Cache \"{STATE}/cache\";
+Dir::Etc::sourcelist \"{STATE}/sources.list\";
+Dir::Etc::sourceparts \"/dev/null\";
+Dir::Etc::preferences \"{STATE}/preferences\";
+Dir::Etc::preferencesparts \"{STATE}/preferences.d\";
+Dir::Log \"{STATE}/log\";
+Dir::State \"{STATE}\";
+Dir::State::lists \"{STATE}/lists\";
+Dir::State::status \"{STATE}/status\";
+Dir::State::extended_states \"{STATE}/extended_states\";
+Debug::NoLocking \"true\";
+"
+    )
+}
+
+/// `'http://archive-1.invalid/pool/…/jq_1.7-1_amd64.deb' jq_1.7-1_amd64.deb 65536 SHA256:…`
+fn read_uri(line: &str) -> Result<Chosen> {
+    let read = || {
+        let mut words = line.split(' ');
+        let archive = words.next()?.strip_prefix("'http://archive-")?.split_once('.')?.0.parse().ok()?;
+        let name = words.next()?.split_once('_')?.0.to_owned();
+        let sha256 = words.nth(1)?.strip_prefix("SHA256:")?.to_owned();
+        Some(Chosen { name, archive, sha256 })
+    };
+    read().with_context(|| format!("apt's answer `{line}` cannot be read"))
+}
+
+/// What apt says about why there is no solution, if that is why it failed.
+fn explanation(stdout: &str, stderr: &str) -> Option<String> {
+    let unmet: Vec<&str> = stdout
+        .lines()
+        .skip_while(|line| !line.starts_with("The following packages have unmet dependencies:"))
+        .skip(1)
+        .take_while(|line| line.starts_with(' '))
+        .collect();
+    let complaints = stderr.lines().filter_map(|line| line.strip_prefix("E: "));
+    let is_about_packages = |line: &&str| {
+        [
+            "Unable to correct problems",
+            "Unable to satisfy",
+            "Unable to locate",
+            "Package '",
+            "Unmet dependencies",
+        ]
+        .iter()
+        .any(|start| line.starts_with(start))
+    };
+    let complaints: Vec<&str> = complaints.filter(is_about_packages).collect();
+    match (unmet.is_empty(), complaints.is_empty()) {
+        (false, _) => Some(unmet.join("\n")),
+        (true, false) => Some(complaints.join("\n")),
+        (true, true) => None,
+    }
+}
+
+/// The made-up host of an archive. `.invalid` is reserved (RFC 2606): it can never be reached.
+fn host(number: usize) -> String {
+    format!("archive-{number}.invalid")
+}
+
+/// The name under which apt keeps a file: its address without the scheme, `_` for `/` (`URItoFileName` in apt's
+/// `strutl.cc`).
+fn list_name(address: &str) -> String {
+    address.chars().fold(String::new(), |mut name, letter| {
+        match letter {
+            '/' => name.push('_'),
+            '\\' | '|' | '{' | '}' | '[' | ']' | '<' | '>' | '"' | '^' | '~' | '_' | '=' | '!' | '@'
+            | '#' | '$' | '%' | '&' | '*' => name.push_str(&format!("%{:02x}", u32::from(letter))),
+            other => name.push(other),
+        }
+        name
+    })
+}
+
+/// The store's file under another name; on a file system without hard links, a copy of it.
+fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_names_archive_package_and_digest() {
+        let line = "'http://archive-2.invalid/pool/main/j/jq/libjq1_1.7.1-6%2bdeb13u1_amd64.deb' \
+                    libjq1_1.7.1-6+deb13u1_amd64.deb 160196 SHA256:00ff";
+        let chosen = Chosen { name: "libjq1".to_owned(), archive: 2, sha256: "00ff".to_owned() };
+        assert_eq!(read_uri(line).unwrap(), chosen);
+        let error = read_uri("'http://elsewhere/x' x 1 SHA256:00").unwrap_err().to_string();
+        assert_eq!(error, "apt's answer `'http://elsewhere/x' x 1 SHA256:00` cannot be read");
+    }
+
+    #[test]
+    fn lists_have_the_names_apt_gives_them() {
+        let name = list_name("archive-0.invalid/dists/buster/updates/non_free/binary-amd64/Packages");
+        assert_eq!(name, "archive-0.invalid_dists_buster_updates_non%5ffree_binary-amd64_Packages");
+    }
+}

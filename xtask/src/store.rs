@@ -1,0 +1,474 @@
+//! The store: everything that came from outside, by its sha256, and the layers made from it.
+//!
+//! ```text
+//! blobs/ab/abcd…          a file whose sha256 is abcd…
+//! partial/abcd…           the same file while it is fetched; locked by who fetches it, kept for resuming
+//! layers/KIND-KEY/        a directory made from what KEY is the digest of
+//! temporary/PID-N/        scratch space of one running process
+//! locks/KIND-KEY          held while a layer is made
+//! ```
+//!
+//! Invariant: nothing is in `blobs` that was not hashed on its way in, and nothing in `layers` that is not
+//! finished: both are renamed into place.
+//! A blob's modification time is its size in seconds after 1970. Whoever truncates, extends or rewrites a blob
+//! breaks that equation, and such a blob is hashed again before it is used.
+//! All of one user's builds share the store. There is no garbage collection here; `clean` removes it whole.
+
+use std::env;
+use std::fs::{File, FileTimes, Metadata, OpenOptions, Permissions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use fs_err as fs;
+use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest, Sha256};
+
+/// The store of one user, open for this process. Clones are the same store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    opened: Arc<Opened>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    root: PathBuf,
+    scratch: PathBuf,
+    next: AtomicU32,
+    /// Held as long as this process uses `scratch`; who finds it unlocked may remove the directory.
+    _lock: File,
+}
+
+/// What [`Store::claim`] found.
+#[derive(Debug)]
+pub enum Claim {
+    /// The blob is in the store already, here.
+    Stored(PathBuf),
+    /// It is not, and nobody else fetches it while this lives.
+    Partial(Partial),
+}
+
+/// The right to fetch one blob, and the file to fetch it into.
+///
+/// What was written stays for the next attempt unless [`Partial::discard`] is called.
+#[derive(Debug)]
+pub struct Partial {
+    store: Store,
+    sha256: String,
+    path: PathBuf,
+    file: File,
+}
+
+impl Store {
+    /// Opens `$BEDPLATE_CACHE`, else `$XDG_CACHE_HOME/bedplate`, else `~/.cache/bedplate`, and makes it where
+    /// it does not exist.
+    pub fn open() -> Result<Self> {
+        let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let root = absolute("BEDPLATE_CACHE")
+            .or_else(|| absolute("XDG_CACHE_HOME").map(|cache| cache.join("bedplate")))
+            .or_else(|| absolute("HOME").map(|home| home.join(".cache/bedplate")));
+        let Some(root) = root else {
+            bail!("none of `BEDPLATE_CACHE`, `XDG_CACHE_HOME` and `HOME` names a directory for the store")
+        };
+        Self::at(&root)
+    }
+
+    /// Opens the store at `root` and makes it where it does not exist.
+    pub fn at(root: &Path) -> Result<Self> {
+        for directory in ["blobs", "partial", "layers", "temporary", "locks"] {
+            fs::create_dir_all(root.join(directory)).context("cannot make the store")?;
+        }
+        let root = fs::canonicalize(root)?;
+        let (scratch, lock) =
+            open_scratch(&root.join("temporary")).context("cannot make the store's scratch directory")?;
+        Ok(Self { opened: Arc::new(Opened { root, scratch, next: AtomicU32::new(0), _lock: lock }) })
+    }
+
+    /// The store's directory.
+    pub fn root(&self) -> &Path {
+        &self.opened.root
+    }
+
+    /// The blob with this sha256 (64 lower-case hexadecimal digits), if the store has it whole.
+    ///
+    /// Costs one `stat` unless the file was touched; then it is hashed, and removed when it is not what it was.
+    pub fn path(&self, sha256: &str) -> Option<PathBuf> {
+        let path = self.blob(sha256);
+        let metadata = path.symlink_metadata().ok()?;
+        if metadata.is_file() && stamped(&metadata) {
+            return Some(path);
+        }
+        self.verified(sha256)
+    }
+
+    /// As [`Store::path`], with the content hashed in any case.
+    pub fn verified(&self, sha256: &str) -> Option<PathBuf> {
+        let path = self.blob(sha256);
+        let intact = File::open(&path).and_then(|mut file| {
+            let found = hash(&mut file)?;
+            if found == sha256 {
+                stamp(&file)?;
+            }
+            Ok(found == sha256)
+        });
+        match intact {
+            Ok(true) => Some(path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // What cannot be read or is not what its name says is fetched again. When it cannot be removed
+            // either, the rename of the new one will say why.
+            Ok(false) | Err(_) => {
+                let _ = fs::remove_file(&path);
+                None
+            }
+        }
+    }
+
+    /// Claims the right to fetch a blob. Waits while another process or thread fetches the same.
+    pub fn claim(&self, sha256: &str) -> Result<Claim> {
+        let path = self.opened.root.join("partial").join(sha256);
+        loop {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)
+                .with_context(|| format!("cannot open `{}`", path.display()))?;
+            flock(&file, FlockOperation::LockExclusive)
+                .with_context(|| format!("cannot lock `{}`", path.display()))?;
+            // Who held the lock before may have renamed this very file into `blobs`: then it is not ours to write.
+            let ours = path.symlink_metadata().is_ok_and(|named| {
+                file.metadata().is_ok_and(|opened| named.ino() == opened.ino() && named.dev() == opened.dev())
+            });
+            if let Some(stored) = self.path(sha256) {
+                if ours {
+                    fs::remove_file(&path)?;
+                }
+                return Ok(Claim::Stored(stored));
+            }
+            if ours {
+                return Ok(Claim::Partial(Partial {
+                    store: self.clone(),
+                    sha256: sha256.to_owned(),
+                    path,
+                    file,
+                }));
+            }
+        }
+    }
+
+    /// Puts bytes into the store; returns their sha256.
+    pub fn insert(&self, bytes: &[u8]) -> Result<String> {
+        let sha256 = hex(&Sha256::digest(bytes));
+        if let Claim::Partial(mut partial) = self.claim(&sha256)? {
+            let written = partial.restart().and_then(|()| partial.file.write_all(bytes));
+            if let Err(error) = written {
+                partial.discard();
+                return Err(error)
+                    .with_context(|| format!("cannot write to the store at `{}`", self.root().display()));
+            }
+            partial.finish()?;
+        }
+        Ok(sha256)
+    }
+
+    /// Removes a blob nothing needs any more. It is no error when there is none.
+    pub fn remove(&self, sha256: &str) {
+        // What stays takes space and is found again; that is all.
+        let _ = fs::remove_file(self.blob(sha256));
+    }
+
+    /// A new empty directory for scratch files, on the store's file system. It is gone when the process is.
+    pub fn temporary(&self) -> Result<PathBuf> {
+        let number = self.opened.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.opened.scratch.join(number.to_string());
+        fs::create_dir(&path)?;
+        Ok(path)
+    }
+
+    /// Where the layer of this kind (`system`, `tools`, …) with this key is, or would be.
+    pub fn layer(&self, kind: &str, key: &str) -> PathBuf {
+        self.opened.root.join("layers").join(format!("{kind}-{key}"))
+    }
+
+    /// The layer of this kind with this key, made by `make` in an empty directory when the store does not have
+    /// it. Two processes that want the same one make it once.
+    pub fn layer_or_make(
+        &self,
+        kind: &str,
+        key: &str,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        let layer = self.layer(kind, key);
+        if layer.is_dir() {
+            return Ok(layer);
+        }
+        let _lock = lock(&self.opened.root.join("locks").join(format!("{kind}-{key}")))?;
+        if layer.is_dir() {
+            return Ok(layer);
+        }
+        let temporary = self.temporary()?;
+        if let Err(error) = make(&temporary) {
+            // The error that matters is the one of `make`; what cannot be removed now goes with the process.
+            let _ = fs::remove_dir_all(&temporary);
+            return Err(error);
+        }
+        fs::rename(&temporary, &layer)?;
+        Ok(layer)
+    }
+
+    /// Removes the layers, which are made again from the blobs; with `all` the blobs, too.
+    pub fn clean(&self, all: bool) -> Result<()> {
+        let directories: &[&str] = if all { &["layers", "blobs", "partial"] } else { &["layers"] };
+        for directory in directories {
+            let directory = self.opened.root.join(directory);
+            fs::remove_dir_all(&directory)?;
+            fs::create_dir(&directory)?;
+        }
+        Ok(())
+    }
+
+    fn blob(&self, sha256: &str) -> PathBuf {
+        self.opened.root.join("blobs").join(sha256.get(..2).unwrap_or("_")).join(sha256)
+    }
+}
+
+impl Partial {
+    /// Bytes that are there already.
+    pub fn len(&self) -> Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Whether nothing is there yet.
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// The file to write to. Its position is wherever the last reader or writer left it.
+    pub fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Empties the file.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()
+    }
+
+    /// Moves the file into the store. The caller has hashed what it wrote.
+    pub fn finish(self) -> Result<PathBuf> {
+        let blob = self.store.blob(&self.sha256);
+        if let Some(parent) = blob.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        self.file.set_permissions(Permissions::from_mode(0o444))?;
+        stamp(&self.file)?;
+        fs::rename(&self.path, &blob)?;
+        Ok(blob)
+    }
+
+    /// Removes what was fetched so far.
+    pub fn discard(self) {
+        // A leftover would be hashed and refused by the next attempt; nothing depends on its being gone.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // The next process to open the store removes what is left.
+        let _ = fs::remove_dir_all(&self.scratch);
+    }
+}
+
+/// The sha256 of what is left to read, as lower-case hexadecimal digits.
+pub fn hash(reader: &mut impl Read) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether an error means that the disk, or the user's share of it, is full.
+pub fn disk_is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn stamp(file: &File) -> io::Result<()> {
+    let size = file.metadata()?.len();
+    file.set_times(FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(size)))
+}
+
+fn stamped(metadata: &Metadata) -> bool {
+    u64::try_from(metadata.mtime()) == Ok(metadata.len()) && metadata.mtime_nsec() == 0
+}
+
+/// Makes a scratch directory of our own and removes those of processes that are gone.
+fn open_scratch(temporary: &Path) -> Result<(PathBuf, File)> {
+    let _guard = lock(&temporary.join(".lock"))?;
+    for entry in fs::read_dir(temporary)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            let abandoned = File::open(entry.path().join(".lock"))
+                .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
+            if abandoned {
+                // Files of other uids, made in a user namespace, may refuse; they only take space.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+    let pid = std::process::id();
+    for number in 0_u32.. {
+        let path = temporary.join(format!("{pid}-{number}"));
+        match fs::create_dir(&path) {
+            Ok(()) => {
+                let held = lock(&path.join(".lock"))?;
+                return Ok((path, held));
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bail!("no free name in `{}`", temporary.display())
+}
+
+/// Opens or makes `path` and waits until nobody else holds it.
+fn lock(path: &Path) -> Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .with_context(|| format!("cannot open `{}`", path.display()))?;
+    flock(&file, FlockOperation::LockExclusive)
+        .with_context(|| format!("cannot lock `{}`", path.display()))?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::at(directory.path()).unwrap();
+        (directory, store)
+    }
+
+    fn make_writable(path: &Path) {
+        fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+    }
+
+    #[test]
+    fn what_goes_in_is_found_by_its_digest() {
+        let (_directory, store) = store();
+        let sha256 = store.insert(b"greengrass").unwrap();
+        assert_eq!(fs::read(store.path(&sha256).unwrap()).unwrap(), b"greengrass");
+        assert!(fs::read_dir(store.root().join("partial")).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn a_truncated_blob_is_not_served() {
+        let (_directory, store) = store();
+        let sha256 = store.insert(b"greengrass").unwrap();
+        let path = store.path(&sha256).unwrap();
+        make_writable(&path);
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(3).unwrap();
+        assert_eq!(store.path(&sha256), None);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_blob_rewritten_at_the_same_length_is_not_served() {
+        let (_directory, store) = store();
+        let sha256 = store.insert(b"greengrass").unwrap();
+        let path = store.path(&sha256).unwrap();
+        make_writable(&path);
+        fs::write(&path, b"greengrasz").unwrap();
+        assert_eq!(store.path(&sha256), None);
+    }
+
+    #[test]
+    fn a_blob_that_was_only_touched_is_served_again() {
+        let (_directory, store) = store();
+        let sha256 = store.insert(b"greengrass").unwrap();
+        let path = store.path(&sha256).unwrap();
+        File::open(&path).unwrap().set_times(FileTimes::new().set_modified(SystemTime::now())).unwrap();
+        assert_eq!(store.path(&sha256), Some(path.clone()));
+        assert!(stamped(&path.metadata().unwrap()));
+    }
+
+    #[test]
+    fn a_claim_waits_for_the_one_before_and_then_finds_the_blob() {
+        let (_directory, store) = store();
+        let sha256 = hex(&Sha256::digest(b"docker"));
+        let Claim::Partial(mut partial) = store.claim(&sha256).unwrap() else { panic!("the store is empty") };
+        let second = std::thread::spawn({
+            let (store, sha256) = (store.clone(), sha256.clone());
+            move || store.claim(&sha256).unwrap()
+        });
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!second.is_finished());
+        partial.file().write_all(b"docker").unwrap();
+        let path = partial.finish().unwrap();
+        let Claim::Stored(found) = second.join().unwrap() else { panic!("fetched twice") };
+        assert_eq!(found, path);
+        assert_eq!(fs::read(found).unwrap(), b"docker");
+    }
+
+    #[test]
+    fn a_layer_is_made_once_and_a_failed_one_leaves_nothing() {
+        let (_directory, store) = store();
+        store.layer_or_make("tools", "1", |_| bail!("no")).unwrap_err();
+        assert!(!store.layer("tools", "1").exists());
+        for _ in 0..2 {
+            let mut made = 0;
+            let layer = store
+                .layer_or_make("tools", "2", |path| {
+                    made += 1;
+                    Ok(fs::write(path.join("a"), "")?)
+                })
+                .unwrap();
+            assert!(layer.join("a").exists());
+            assert!(made <= 1);
+        }
+        let mut again = false;
+        store
+            .layer_or_make("tools", "2", |_| {
+                again = true;
+                Ok(())
+            })
+            .unwrap();
+        assert!(!again);
+    }
+
+    #[test]
+    fn scratch_files_of_a_dead_process_go_and_those_of_a_living_one_stay() {
+        let (directory, store) = store();
+        let living = store.temporary().unwrap();
+        let dead = directory.path().join("temporary/1-0");
+        fs::create_dir(&dead).unwrap();
+        fs::write(dead.join(".lock"), "").unwrap();
+        fs::write(dead.join("half"), "written").unwrap();
+        let second = Store::at(directory.path()).unwrap();
+        assert!(!dead.exists());
+        assert!(living.exists());
+        let of_second = second.temporary().unwrap();
+        drop(second);
+        assert!(!of_second.exists());
+    }
+}

@@ -1,0 +1,651 @@
+//! The archive's client against a server that misbehaves: each time a clear error, and the store intact.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "archive/server.rs"]
+mod server;
+#[path = "archive/signer.rs"]
+mod signer;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Error;
+use bedplate::archive::mirror::{HostSources, Mirrors};
+use bedplate::archive::{self, Archive, Keys, Opened, date};
+use bedplate::fetch::{FetchError, Fetcher, Item, Patience, Progress, Silent, Subject};
+use bedplate::store::{self, Store};
+use expect_test::{Expect, expect};
+use tempfile::TempDir;
+
+use self::server::{Reply, Server};
+use self::signer::Signer;
+
+const CANONICAL: &str = "http://archive.example/debian";
+const IN_RELEASE: &str = "/dists/trixie/InRelease";
+const JQ: &str = "/pool/main/j/jq/jq_1.7-1_amd64.deb";
+
+/// A small signed archive on loopback and an empty store.
+struct Mini {
+    server: Server,
+    signer: Signer,
+    keys: Keys,
+    store: Store,
+    _directory: TempDir,
+}
+
+/// What its `Release` says, but for the sums.
+struct Says {
+    suite: &'static str,
+    codename: &'static str,
+    /// Seconds from now.
+    date: i64,
+    valid_until: Option<i64>,
+    architectures: &'static str,
+}
+
+impl Default for Says {
+    fn default() -> Self {
+        Self {
+            suite: "stable",
+            codename: "trixie",
+            date: -3600,
+            valid_until: Some(7 * 86_400),
+            architectures: "amd64 arm64",
+        }
+    }
+}
+
+impl Mini {
+    fn new() -> Self {
+        Self::signed_by(Signer::new())
+    }
+
+    fn signed_by(signer: Signer) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::at(directory.path()).unwrap();
+        let server = Server::start(BTreeMap::from([(JQ.to_owned(), jq())]));
+        let mini = Self { server, keys: signer.keys(), signer, store, _directory: directory };
+        mini.server.put(&packages_path(), &compressed_packages());
+        mini.server.put("/dists/trixie/main/binary-amd64/Packages.xz", &compressed_packages());
+        mini.publish(&mini.signer.sign(&release(&Says::default())));
+        mini
+    }
+
+    fn says(says: &Says) -> Self {
+        let mini = Self::new();
+        mini.publish(&mini.signer.sign(&release(says)));
+        mini
+    }
+
+    fn publish(&self, in_release: &[u8]) {
+        self.server.put(IN_RELEASE, in_release);
+    }
+
+    fn archive(&self) -> Archive {
+        Archive {
+            base: CANONICAL.to_owned(),
+            suite: "trixie".to_owned(),
+            pocket: "release".to_owned(),
+            components: vec!["main".to_owned()],
+            keys: self.keys.clone(),
+            snapshot: None,
+        }
+    }
+
+    fn fetcher(&self) -> Fetcher {
+        let pair = (CANONICAL.to_owned(), self.server.base());
+        let mirrors = Mirrors::choose(&[], &[pair], None, &HostSources::default());
+        Fetcher::new(&self.store).mirrors(mirrors).patience(IMPATIENT)
+    }
+
+    fn open(&self) -> Result<Opened, Error> {
+        let mut opened = archive::open(&self.fetcher(), &[self.archive()], "amd64", now(), &Silent)?;
+        Ok(opened.remove(0))
+    }
+
+    fn fetch(&self) -> Result<(), FetchError> {
+        self.fetcher().fetch(&[item()], &Silent)
+    }
+
+    /// The error of opening the archive; nothing may have entered the store.
+    fn refuses_to_open(&self, expected: &Expect) {
+        let error = self.open().unwrap_err();
+        assert_eq!(self.blobs(), 0, "something entered the store");
+        expected.assert_eq(&self.text(&format!("{error:#}")));
+    }
+
+    /// The error of fetching the package; nothing may have entered the store.
+    fn refuses_to_fetch(&self, expected: &Expect) {
+        let error = self.fetch().unwrap_err();
+        assert_eq!(self.blobs(), 0, "something entered the store");
+        let advice = error.advice().map(|advice| format!("\nhelp: {advice}")).unwrap_or_default();
+        expected.assert_eq(&self.text(&format!("{error}{advice}")));
+    }
+
+    /// A text without what differs from run to run.
+    fn text(&self, text: &str) -> String {
+        text.replace(&self.server.base(), "http://SERVER").replace(&self.signer.fingerprint(), "FINGERPRINT")
+    }
+
+    /// How many blobs there are, each of which is what its name says.
+    fn blobs(&self) -> usize {
+        let mut count = 0;
+        for shard in fs::read_dir(self.store.root().join("blobs")).unwrap() {
+            for blob in fs::read_dir(shard.unwrap().path()).unwrap() {
+                let blob = blob.unwrap();
+                let sha256 = store::hash(&mut fs::File::open(blob.path()).unwrap()).unwrap();
+                assert_eq!(blob.file_name().to_str().unwrap(), sha256);
+                count += 1;
+            }
+        }
+        count
+    }
+
+    fn partials(&self) -> usize {
+        fs::read_dir(self.store.root().join("partial")).unwrap().count()
+    }
+
+    fn requests_for(&self, path: &str) -> Vec<String> {
+        self.server.requests().into_iter().filter(|request| request.starts_with(path)).collect()
+    }
+}
+
+const IMPATIENT: Patience = Patience {
+    connect: Duration::from_secs(2),
+    progress: Duration::from_millis(300),
+    backoff: Duration::from_millis(1),
+    attempts: 3,
+};
+
+/// A package of 300 kB that compresses badly.
+fn jq() -> Vec<u8> {
+    let mut state = 1_u32;
+    (0..300_000)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()[0]
+        })
+        .collect()
+}
+
+fn item() -> Item {
+    Item {
+        subject: Subject::Package { name: "jq".to_owned(), version: "1.7-1".to_owned() },
+        url: format!("{CANONICAL}{JQ}"),
+        sha256: digest(&jq()),
+        size: jq().len() as u64,
+    }
+}
+
+fn packages() -> String {
+    let path = JQ.trim_start_matches('/');
+    format!(
+        "Package: jq\nVersion: 1.7-1\nArchitecture: amd64\nFilename: {path}\nSize: {}\nSHA256: {}\n",
+        jq().len(),
+        digest(&jq())
+    )
+}
+
+fn compressed_packages() -> Vec<u8> {
+    liblzma::encode_all(packages().as_bytes(), 6).unwrap()
+}
+
+fn packages_path() -> String {
+    format!("/dists/trixie/main/binary-amd64/by-hash/SHA256/{}", digest(&compressed_packages()))
+}
+
+fn release(says: &Says) -> String {
+    let valid_until = says.valid_until.map(|until| format!("Valid-Until: {}\n", rfc5322(now() + until)));
+    let sum = |bytes: &[u8]| format!("{} {}", digest(bytes), bytes.len());
+    format!(
+        "Origin: Example\nSuite: {}\nCodename: {}\nDate: {}\n{}Acquire-By-Hash: yes\nArchitectures: {}\n\
+         Components: main\nSHA256:\n {} main/binary-amd64/Packages\n {} main/binary-amd64/Packages.xz\n",
+        says.suite,
+        says.codename,
+        rfc5322(now() + says.date),
+        valid_until.unwrap_or_default(),
+        says.architectures,
+        sum(packages().as_bytes()),
+        sum(&compressed_packages()),
+    )
+}
+
+fn digest(bytes: &[u8]) -> String {
+    store::hash(&mut &bytes[..]).unwrap()
+}
+
+fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+/// `Sat, 21 Nov 2026 00:53:03 UTC`; the name of the day is not looked at.
+fn rfc5322(seconds: i64) -> String {
+    let text = date::format(seconds);
+    let (day, clock) = text.split_once(' ').unwrap();
+    let mut parts = day.split('-');
+    let (year, month, day) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+    let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        [month.parse::<usize>().unwrap() - 1];
+    format!("Sat, {day} {month} {year} {clock}")
+}
+
+// What goes well.
+
+#[test]
+fn a_signed_archive_opens_and_its_index_is_believed() {
+    let mini = Mini::new();
+    let opened = mini.open().unwrap();
+    assert_eq!(opened.release.signed_by, mini.signer.fingerprint());
+    let index = opened.packages[0].index().unwrap();
+    assert_eq!(index.names().collect::<Vec<_>>(), ["jq"]);
+    assert_eq!(mini.requests_for("/dists"), [IN_RELEASE.to_owned(), packages_path()]);
+    // The compressed index has done its duty.
+    assert_eq!(mini.blobs(), 1);
+}
+
+#[test]
+fn an_unchanged_index_is_not_fetched_again() {
+    let mini = Mini::new();
+    mini.open().unwrap();
+    mini.open().unwrap();
+    assert_eq!(mini.requests_for(IN_RELEASE).len(), 2);
+    assert_eq!(mini.requests_for(&packages_path()).len(), 1);
+}
+
+#[test]
+fn a_signature_by_a_subkey_counts() {
+    let mini = Mini::new();
+    mini.publish(&mini.signer.sign_by_subkey(&release(&Says::default())));
+    assert_eq!(mini.open().unwrap().release.signed_by, mini.signer.fingerprint());
+}
+
+#[test]
+fn a_package_is_fetched_once_and_then_served_without_network() {
+    let mini = Mini::new();
+    mini.fetch().unwrap();
+    assert_eq!(fs::read(mini.store.path(&item().sha256).unwrap()).unwrap(), jq());
+    let offline = mini.fetcher().offline(true);
+    offline.fetch(&[item()], &Silent).unwrap();
+    assert_eq!(mini.requests_for(JQ).len(), 1);
+    assert_eq!(mini.partials(), 0);
+}
+
+#[test]
+fn progress_counts_every_byte_once() {
+    #[derive(Default)]
+    struct Count(AtomicUsize, AtomicU64, AtomicU64, AtomicBool);
+    impl Progress for Count {
+        fn start(&self, files: usize, bytes: u64) {
+            self.0.store(files, Ordering::Relaxed);
+            self.1.store(bytes, Ordering::Relaxed);
+        }
+        fn advance(&self, bytes: u64) {
+            self.2.fetch_add(bytes, Ordering::Relaxed);
+        }
+        fn done(&self) {
+            self.3.store(true, Ordering::Relaxed);
+        }
+    }
+    let mini = Mini::new();
+    mini.server.script(JQ, [Reply::Cut(200_000), Reply::Status(500), Reply::Whole]);
+    let count = Count::default();
+    mini.fetcher().fetch(&[item(), item()], &count).unwrap();
+    assert_eq!(count.0.into_inner(), 1);
+    assert_eq!((count.1.into_inner(), count.2.into_inner()), (300_000, 300_000));
+    assert!(count.3.into_inner());
+}
+
+// What goes badly at first.
+
+#[test]
+fn a_server_error_is_tried_again() {
+    let mini = Mini::new();
+    mini.server.script(JQ, [Reply::Status(500), Reply::Status(503)]);
+    mini.fetch().unwrap();
+    assert_eq!(mini.requests_for(JQ).len(), 3);
+    mini.server.script(IN_RELEASE, [Reply::Status(502)]);
+    mini.open().unwrap();
+}
+
+#[test]
+fn a_truncated_body_is_resumed_where_it_ended() {
+    let mini = Mini::new();
+    mini.server.script(JQ, [Reply::Cut(100_000)]);
+    mini.fetch().unwrap();
+    assert_eq!(mini.requests_for(JQ), [JQ.to_owned(), format!("{JQ} from 100000")]);
+    assert_eq!(mini.blobs(), 1);
+}
+
+#[test]
+fn a_stalled_body_is_resumed_where_it_ended() {
+    let mini = Mini::new();
+    mini.server.script(JQ, [Reply::Stall(100_000)]);
+    mini.fetch().unwrap();
+    assert_eq!(mini.requests_for(JQ), [JQ.to_owned(), format!("{JQ} from 100000")]);
+}
+
+#[test]
+fn what_an_earlier_run_left_is_resumed() {
+    let mini = Mini::new();
+    mini.server.script(JQ, [Reply::Cut(50_000), Reply::Status(500), Reply::Status(500)]);
+    mini.fetch().unwrap_err();
+    assert_eq!((mini.blobs(), mini.partials()), (0, 1));
+    mini.fetch().unwrap();
+    assert_eq!(mini.requests_for(JQ).last().unwrap(), &format!("{JQ} from 50000"));
+    assert_eq!((mini.blobs(), mini.partials()), (1, 0));
+}
+
+#[test]
+fn what_an_earlier_run_left_of_another_file_is_thrown_away() {
+    let mini = Mini::new();
+    fs::write(mini.store.root().join("partial").join(item().sha256), vec![7; 50_000]).unwrap();
+    mini.fetch().unwrap();
+    assert_eq!(mini.requests_for(JQ), [format!("{JQ} from 50000"), JQ.to_owned()]);
+    assert_eq!((mini.blobs(), mini.partials()), (1, 0));
+}
+
+#[test]
+fn a_server_that_does_not_resume_is_begun_with_again() {
+    let mini = Mini::new();
+    mini.server.script(JQ, [Reply::Cut(100_000), Reply::Whole]);
+    mini.fetch().unwrap();
+    assert_eq!(mini.blobs(), 1);
+}
+
+#[test]
+fn a_broken_blob_is_fetched_again() {
+    let mini = Mini::new();
+    mini.fetch().unwrap();
+    let path = mini.store.path(&item().sha256).unwrap();
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, b"half").unwrap();
+    mini.fetch().unwrap();
+    assert_eq!(fs::read(path).unwrap(), jq());
+}
+
+#[test]
+fn two_processes_that_want_the_same_fetch_it_once() {
+    let mini = Mini::new();
+    // The first answer stalls long enough for the second fetcher to come.
+    mini.server.script(JQ, [Reply::Stall(100_000)]);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| mini.fetch().unwrap())).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    assert_eq!(mini.requests_for(JQ), [JQ.to_owned(), format!("{JQ} from 100000")]);
+    assert_eq!((mini.blobs(), mini.partials()), (1, 0));
+}
+
+// What goes badly to the end, fetching a package.
+
+#[test]
+fn a_package_the_archive_no_longer_carries() {
+    let mini = Mini::new();
+    mini.server.script(JQ, [Reply::Status(404)]);
+    mini.refuses_to_fetch(&expect![[r#"
+        the archive no longer carries `jq` version `1.7-1`: `http://SERVER/pool/main/j/jq/jq_1.7-1_amd64.deb` answers 404
+        help: the archive has a newer version: run `cargo xtask lock --update`, or name a snapshot in the description to keep this one"#]]);
+    assert_eq!(mini.requests_for(JQ).len(), 1);
+}
+
+#[test]
+fn a_server_that_only_answers_500() {
+    let mini = Mini::new();
+    mini.server.script(JQ, [500, 500, 500].map(Reply::Status));
+    mini.refuses_to_fetch(&expect![[r#"
+        cannot fetch `jq` version `1.7-1`: `http://SERVER/pool/main/j/jq/jq_1.7-1_amd64.deb` answers 500, after 3 attempts
+        help: try again later, or take the archive from elsewhere with `--mirror FROM=TO`"#]]);
+}
+
+#[test]
+fn a_server_that_forbids() {
+    let mini = Mini::new();
+    mini.server.script(JQ, [Reply::Status(403)]);
+    mini.refuses_to_fetch(&expect![[r#"
+        cannot fetch `jq` version `1.7-1`: `http://SERVER/pool/main/j/jq/jq_1.7-1_amd64.deb` answers 403
+        help: try again later, or take the archive from elsewhere with `--mirror FROM=TO`"#]]);
+}
+
+#[test]
+fn garbage_of_another_size() {
+    let mini = Mini::new();
+    mini.server.script(JQ, [Reply::Other(b"<html>Please log in to this wireless network</html>".to_vec())]);
+    mini.refuses_to_fetch(&expect![[r#"
+        `http://SERVER/pool/main/j/jq/jq_1.7-1_amd64.deb` is not `jq` version `1.7-1`: it has 51 bytes instead of 300000
+        help: the mirror is out of step or something on the way changes files: try another with `--mirror FROM=TO`"#]]);
+    assert_eq!(mini.partials(), 0);
+}
+
+#[test]
+fn garbage_of_the_same_size() {
+    let mini = Mini::new();
+    let mut garbage = jq();
+    garbage[150_000] ^= 1;
+    mini.server.script(JQ, [Reply::Other(garbage)]);
+    mini.refuses_to_fetch(&expect![[r#"
+        `http://SERVER/pool/main/j/jq/jq_1.7-1_amd64.deb` is not `jq` version `1.7-1`: its sha256 is `694eabea279a826b692816e4ac237b84ac916de5aa0ee4df974da4a4081176c1` instead of `cbbf1aa1724d6a078f109e131e053eaae7eb669f6ef00b1ad46004a6118d965d`
+        help: the mirror is out of step or something on the way changes files: try another with `--mirror FROM=TO`"#]]);
+    assert_eq!(mini.partials(), 0);
+}
+
+#[test]
+fn a_body_that_always_ends_early() {
+    let mini = Mini::new();
+    mini.server.script(JQ, [Reply::Cut(1000), Reply::Cut(1000), Reply::Cut(1000)]);
+    mini.refuses_to_fetch(&expect![[r#"
+        cannot fetch `jq` version `1.7-1` from `http://SERVER/pool/main/j/jq/jq_1.7-1_amd64.deb`: the body ends at byte 3000 of 300000, after 3 attempts
+        help: check the network; what has arrived is kept and the next run resumes it; `--mirror FROM=TO` takes the archive from elsewhere"#]]);
+}
+
+#[test]
+fn a_server_that_never_answers() {
+    let mini = Mini::new();
+    mini.server.script(JQ, [Reply::Silence, Reply::Silence, Reply::Silence]);
+    mini.refuses_to_fetch(&expect![[r#"
+        cannot fetch `jq` version `1.7-1` from `http://SERVER/pool/main/j/jq/jq_1.7-1_amd64.deb`: no answer within 0.3 s, after 3 attempts
+        help: check the network; what has arrived is kept and the next run resumes it; `--mirror FROM=TO` takes the archive from elsewhere"#]]);
+}
+
+#[test]
+fn nobody_there() {
+    let mini = Mini::new();
+    // A port that was free a moment ago.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let pair = (CANONICAL.to_owned(), format!("http://{address}"));
+    let mirrors = Mirrors::choose(&[], &[pair], None, &HostSources::default());
+    let error = mini.fetcher().mirrors(mirrors).fetch(&[item()], &Silent).unwrap_err();
+    let text = error.to_string().replace(&address.to_string(), "NOBODY");
+    expect!["cannot fetch `jq` version `1.7-1` from `http://NOBODY/pool/main/j/jq/jq_1.7-1_amd64.deb`: connection refused, after 3 attempts"].assert_eq(&text);
+    assert_eq!(mini.blobs(), 0);
+}
+
+#[test]
+fn offline_and_not_in_the_store() {
+    let mini = Mini::new();
+    let error = mini.fetcher().offline(true).fetch(&[item()], &Silent).unwrap_err();
+    expect!["`jq` version `1.7-1` is not in the store, and no network may be used"]
+        .assert_eq(&error.to_string());
+    assert_eq!(mini.server.requests(), Vec::<String>::new());
+}
+
+#[test]
+fn more_than_the_disk_has_room_for() {
+    let mini = Mini::new();
+    let huge = Item { size: u64::MAX / 2, ..item() };
+    let error = mini.fetcher().fetch(&[huge], &Silent).unwrap_err();
+    assert!(matches!(error, FetchError::Full { wanted: Some((wanted, _)), .. } if wanted == u64::MAX / 2));
+    assert_eq!(mini.server.requests(), Vec::<String>::new());
+}
+
+// What goes badly to the end, opening the archive.
+
+#[test]
+fn an_index_that_does_not_fit_the_release() {
+    let mini = Mini::new();
+    mini.server.put(&packages_path(), &vec![0; compressed_packages().len()]);
+    mini.refuses_to_open(&expect!["`http://SERVER/dists/trixie/main/binary-amd64/by-hash/SHA256/57688457c32ed0933095723caabebcfd9ed4557f43aff2a34fe40686edad0151` is not the index of `main` of `http://archive.example/debian trixie`: its sha256 is `ac9ab7fef49ac432f1e4b9b43d3df89ca06dd53c244676fa5d47a8725dcc5eb9` instead of `57688457c32ed0933095723caabebcfd9ed4557f43aff2a34fe40686edad0151`"]);
+}
+
+#[test]
+fn a_release_changed_after_signing() {
+    let mini = Mini::new();
+    let signed = String::from_utf8(mini.signer.sign(&release(&Says::default()))).unwrap();
+    mini.publish(signed.replace("Origin: Example", "Origin: Evil").as_bytes());
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` did not make this signature, or the text was changed"]);
+}
+
+#[test]
+fn a_release_signed_by_a_stranger() {
+    let mini = Mini::new();
+    let stranger = Signer::new();
+    mini.publish(&stranger.sign(&release(&Says::default())));
+    let error = format!("{:#}", mini.open().unwrap_err()).replace(&stranger.fingerprint(), "STRANGER");
+    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: signed by `STRANGER`, and by no pinned key (`FINGERPRINT`)"].assert_eq(&mini.text(&error));
+}
+
+#[test]
+fn a_release_that_is_a_login_page() {
+    let mini = Mini::new();
+    mini.publish(b"<html>Please log in to this wireless network</html>");
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: not a signed text: it does not begin with `-----BEGIN PGP SIGNED MESSAGE-----`"]);
+}
+
+#[test]
+fn text_before_the_signed_text() {
+    let mini = Mini::new();
+    let signed = mini.signer.sign(&release(&Says::default()));
+    mini.publish(&[b"SHA256: forged\n".as_slice(), &signed].concat());
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: not a signed text: it does not begin with `-----BEGIN PGP SIGNED MESSAGE-----`"]);
+}
+
+#[test]
+fn text_after_the_signature() {
+    let mini = Mini::new();
+    let signed = mini.signer.sign(&release(&Says::default()));
+    mini.publish(&[signed.as_slice(), b"SHA256: forged\n"].concat());
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: not a signed text: it does not end with `-----END PGP SIGNATURE-----`"]);
+}
+
+#[test]
+fn a_key_that_has_expired() {
+    let mini = Mini::signed_by(Signer::new().expiring_after(1));
+    let error = format!("{:#}", mini.open().unwrap_err());
+    let (text, _) = error.rsplit_once(" on ").unwrap();
+    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` expired"].assert_eq(&mini.text(text));
+}
+
+#[test]
+fn a_key_that_expired_after_a_snapshot_was_signed() {
+    let mini = Mini::signed_by(Signer::new().expiring_after(5));
+    let says = Says { date: -9 * 86_400, valid_until: Some(-86_400), ..Says::default() };
+    mini.publish(&mini.signer.sign_nine_days_ago(&release(&says)));
+    mini.open().unwrap_err();
+    let frozen = Archive { snapshot: Some(mini.server.base()), ..mini.archive() };
+    archive::open(&mini.fetcher(), &[frozen], "amd64", now(), &Silent).unwrap();
+}
+
+#[test]
+fn a_key_that_was_revoked() {
+    let mini = Mini::signed_by(Signer::new().revoked());
+    let error = format!("{:#}", mini.open().unwrap_err());
+    let (text, _) = error.rsplit_once(" on ").unwrap();
+    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` was revoked"].assert_eq(&mini.text(text));
+}
+
+#[test]
+fn a_key_nothing_vouches_for() {
+    Mini::signed_by(Signer::new().without_self_signature()).refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` has no self-signature"]);
+}
+
+#[test]
+fn a_key_vouched_for_with_a_weak_digest() {
+    Mini::signed_by(Signer::old().weakly_certified()).refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` signed with SHA1, which is too weak"]);
+}
+
+#[test]
+fn a_signature_with_a_weak_digest() {
+    let mini = Mini::signed_by(Signer::old());
+    mini.publish(&mini.signer.sign_weakly(&release(&Says::default())));
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` signed with SHA1, which is too weak"]);
+}
+
+#[test]
+fn a_subkey_of_somebody_else() {
+    let mini = Mini::signed_by(Signer::new().with_the_subkey_of(&Signer::new()));
+    mini.publish(&mini.signer.sign_by_subkey(&release(&Says::default())));
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` has no self-signature for the subkey that signed"]);
+}
+
+#[test]
+fn a_subkey_that_does_not_sign_back() {
+    let mini = Mini::signed_by(Signer::new().without_signature_back());
+    mini.publish(&mini.signer.sign_by_subkey(&release(&Says::default())));
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` has a subkey that does not sign back"]);
+}
+
+#[test]
+fn a_keyring_without_the_key_the_description_names() {
+    let mut mini = Mini::new();
+    let Keys::Pinned { content, .. } = mini.signer.keys() else { unreachable!() };
+    mini.keys = Keys::Pinned { content, fingerprint: Some("F6EC B376 2474 EDA9".to_owned()) };
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: the keyring has no key `F6ECB3762474EDA9`, only `FINGERPRINT`"]);
+}
+
+#[test]
+fn a_release_that_has_expired() {
+    let mini = Mini::says(&Says { valid_until: Some(-60), ..Says::default() });
+    let error = format!("{:#}", mini.open().unwrap_err());
+    let (text, _) = error.rsplit_once(" on ").unwrap();
+    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: it expired"]
+        .assert_eq(&mini.text(text));
+}
+
+#[test]
+fn a_release_of_the_future() {
+    let mini = Mini::says(&Says { date: 86_400, ..Says::default() });
+    let error = format!("{:#}", mini.open().unwrap_err());
+    let (text, _) = error.rsplit_once(" on ").unwrap();
+    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: it was made"]
+        .assert_eq(&mini.text(text));
+}
+
+#[test]
+fn a_release_of_another_suite() {
+    Mini::says(&Says { suite: "oldstable", codename: "bookworm", ..Says::default() })
+        .refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: it is of suite `oldstable`, codename `bookworm`, not of `trixie`"]);
+}
+
+#[test]
+fn a_release_without_the_architecture() {
+    Mini::says(&Says { architectures: "riscv64 s390x", ..Says::default() }).refuses_to_open(&expect!["the archive `http://archive.example/debian trixie` has no architecture `amd64`, only `riscv64`, `s390x`"]);
+}
+
+#[test]
+fn a_release_without_the_component() {
+    let mini = Mini::new();
+    let archive = Archive { components: vec!["universe".to_owned()], ..mini.archive() };
+    let error = archive::open(&mini.fetcher(), &[archive], "amd64", now(), &Silent).unwrap_err();
+    expect!["the archive `http://archive.example/debian trixie` has no component `universe` for `amd64`"]
+        .assert_eq(&format!("{error:#}"));
+}
+
+#[test]
+fn a_suite_the_archive_does_not_have() {
+    let mini = Mini::new();
+    let archive = Archive { suite: "trixi".to_owned(), ..mini.archive() };
+    let error = archive::open(&mini.fetcher(), &[archive], "amd64", now(), &Silent).unwrap_err();
+    expect!["the archive has no `InRelease` of `http://archive.example/debian trixi`: `http://SERVER/dists/trixi/InRelease` answers 404"].assert_eq(&mini.text(&format!("{error:#}")));
+}
+
+#[test]
+fn an_in_release_without_end() {
+    let mini = Mini::new();
+    let mut endless = mini.signer.sign(&release(&Says::default()));
+    endless.resize(17 << 20, b' ');
+    mini.publish(&endless);
+    mini.refuses_to_open(&expect!["`http://SERVER/dists/trixie/InRelease` is not `InRelease` of `http://archive.example/debian trixie`: it has 17825792 bytes instead of at most 16777216"]);
+}
