@@ -1,8 +1,8 @@
 //! The system layer, held against the one mmdebstrap makes of the same packages.
 //!
 //! Slow: runs with `BEDPLATE_TESTS=all`, as root, on the packages in the
-//! directory that `BEDPLATE_DEBS` names: a whole system of Debian's. mmdebstrap
-//! comes from the tree that `BEDPLATE_TOOLS` names, else from the host.
+//! directory that `BEDPLATE_DEBS` names, a whole system of Debian's, and with the
+//! mmdebstrap of the tree that `BEDPLATE_TOOLS` names, of unpacked packages.
 
 mod support {
     pub mod forge;
@@ -11,9 +11,7 @@ mod support {
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use bedplate::sandbox::Sandbox;
 use bedplate::step::scrub::{clamp_mtimes, scrub};
@@ -123,8 +121,8 @@ fn archive(directory: &Path, debs: &[Deb]) {
     let mut packages = fs::File::create(directory.join("Packages")).unwrap();
     for (index, deb) in debs.iter().enumerate() {
         let name = format!("{index}.deb");
-        symlink(&deb.path, directory.join(&name)).unwrap();
         let bytes = fs::read(&deb.path).unwrap();
+        fs::write(directory.join(&name), &bytes).unwrap();
         let control = read_control(&bytes[..]).unwrap();
         let text = control.stanza().text().trim_end();
         writeln!(packages, "{text}\nFilename: ./{name}\nSize: {}\nSHA256: {}\n", bytes.len(), hex(&bytes))
@@ -132,22 +130,21 @@ fn archive(directory: &Path, debs: &[Deb]) {
     }
 }
 
-fn mmdebstrap(root: &Path, debs: &[Deb], work: &Path) {
+fn mmdebstrap(name: &str, debs: &[Deb], work: &Path) {
     archive(work, debs);
     let names: Vec<&str> = debs.iter().map(|deb| deb.name.as_str()).collect();
-    let work_name = work.display();
     let arguments = [
-        "mmdebstrap".to_owned(),
-        "--mode=root".to_owned(),
-        "--variant=essential".to_owned(),
-        "--aptopt=APT::Install-Recommends \"false\"".to_owned(),
-        format!("--include={}", names.join(",")),
-        String::new(),
-        root.display().to_string(),
-        format!("deb [trusted=yes] copy://{work_name} ./"),
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=essential",
+        "--aptopt=APT::Install-Recommends \"false\"",
+        &format!("--include={}", names.join(",")),
+        "",
+        &format!("/run/oracle/{name}"),
+        "deb [trusted=yes] copy:///run/oracle ./",
     ];
-    let output = Command::new(&arguments[0]).args(&arguments[1..]).output().expect("mmdebstrap is installed");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tools = std::env::var("BEDPLATE_TOOLS").expect("`BEDPLATE_TOOLS` names a tree with mmdebstrap");
+    sandbox(Path::new(&tools)).bind(work, "/run/oracle").run(arguments).unwrap_or_else(|e| panic!("{e:#}"));
 }
 
 #[test]
@@ -175,7 +172,7 @@ fn the_system_is_the_one_mmdebstrap_makes_and_the_same_every_time() {
     let verified = sandbox(&root("ours")).run(["dpkg", "--verify"]).unwrap();
     assert_eq!(verified, "", "dpkg finds files that are not as packages ship them");
 
-    mmdebstrap(&root("theirs"), &debs, work.path());
+    mmdebstrap("theirs", &debs, work.path());
     let (ours, theirs) = (lines(&ours), lines(&scrubbed(&root("theirs"))));
     let mut differences = Vec::new();
     for path in ours.keys().chain(theirs.keys().filter(|path| !ours.contains_key(*path))) {
