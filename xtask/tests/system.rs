@@ -2,7 +2,9 @@
 //!
 //! Slow: runs with `BEDPLATE_TESTS=all`, as root, on the packages in the
 //! directory that `BEDPLATE_DEBS` names, a whole system of Debian's, and with the
-//! mmdebstrap of the tree that `BEDPLATE_TOOLS` names, of unpacked packages.
+//! mmdebstrap of the tree that `BEDPLATE_TOOLS` names, of unpacked packages. The
+//! package `mount` must be in it: without it mmdebstrap leaves `/proc` out, and
+//! systemd's scripts do half of their work.
 
 mod support {
     pub mod forge;
