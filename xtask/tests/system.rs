@@ -1,0 +1,223 @@
+//! The system layer, held against the one mmdebstrap makes of the same packages.
+//!
+//! Slow: runs with `BEDPLATE_TESTS=all`, as root, on the packages in the
+//! directory that `BEDPLATE_DEBS` names: a whole system of Debian's. mmdebstrap
+//! comes from the tree that `BEDPLATE_TOOLS` names, else from the host.
+
+mod support {
+    pub mod forge;
+}
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bedplate::sandbox::Sandbox;
+use bedplate::step::scrub::{clamp_mtimes, scrub};
+use bedplate::step::system::{self, Deb, Options};
+use bedplate_formats::deb::read_control;
+use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
+use sha2::{Digest, Sha256};
+
+const EPOCH: i64 = 1_790_000_000;
+
+/// What differs between the two trees after both are scrubbed, and why. A `*`
+/// at the end stands for the rest of the path.
+const EXPECTED: &[(&str, &str)] = &[
+    ("/etc/machine-id", "its mode: systemd makes it unwritable, mmdebstrap puts an empty file there"),
+    ("/etc/passwd", "ids of system accounts are given out in the order of configuration"),
+    ("/etc/shadow", "as /etc/passwd, and its dates are those of SOURCE_DATE_EPOCH"),
+    ("/etc/group", "as /etc/passwd"),
+    ("/etc/gshadow", "as /etc/passwd"),
+    ("/usr/lib/dbus-1.0/dbus-daemon-launch-helper", "its group is one of these accounts"),
+    ("/var/lib/systemd/network", "its owner is one of these accounts"),
+    ("/var/log/journal", "its group is one of these accounts"),
+    (
+        "/etc/systemd/system/timers.target.wants/apt-daily*",
+        "/lib or /usr/lib, by whether systemd was there yet",
+    ),
+    ("/usr/lib/python3*", "byte code is checked by hash where SOURCE_DATE_EPOCH is set"),
+    ("/usr/share/python3/__pycache__*", "as above"),
+    ("/boot/initrd.img-*", "no initrd is made"),
+    ("/initrd.img*", "no initrd is made"),
+    ("/etc/apt/apt.conf.d/99mmdebstrap", "mmdebstrap's own"),
+    ("/etc/apt/sources.list*", "mmdebstrap's own"),
+    ("/etc/fstab", "mmdebstrap's own"),
+    ("/etc/hostname", "mmdebstrap's own"),
+    ("/etc/resolv.conf", "mmdebstrap's own"),
+    ("/etc/.resolv.conf.systemd-resolved.bak", "a backup of mmdebstrap's /etc/resolv.conf"),
+    ("/var/lib/dpkg/arch", "mmdebstrap's own"),
+    ("/var/lib/dpkg/triggers/File", "the order of its lines"),
+    ("/var/lib/apt/extended_states", "which packages apt took for automatically installed"),
+    ("/var/lib/apt/lists/*", "made by apt when it runs"),
+    ("/var/cache/apt/archives/*", "made by apt when it runs"),
+    ("/var/cache/debconf/config.dat", "the order of its records"),
+];
+
+fn is_slow_run() -> bool {
+    std::env::var("BEDPLATE_TESTS").is_ok_and(|tests| tests == "all")
+}
+
+fn debs() -> Vec<Deb> {
+    let directory = std::env::var("BEDPLATE_DEBS").expect("`BEDPLATE_DEBS` names a directory of packages");
+    let mut paths: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|e| e.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
+    paths.sort();
+    paths.into_iter().map(deb).collect()
+}
+
+fn deb(path: PathBuf) -> Deb {
+    let control = read_control(fs::File::open(&path).unwrap()).unwrap();
+    Deb { name: control.package().to_owned(), version: control.version().to_owned(), path }
+}
+
+fn sandbox(root: &Path) -> Sandbox {
+    Sandbox::new(root).program(Path::new(env!("CARGO_BIN_EXE_sandbox-exec")))
+}
+
+fn build(root: &Path, debs: &[Deb]) -> anyhow::Result<()> {
+    fs::create_dir(root).unwrap();
+    let options = Options { architecture: "amd64".into(), locale: "C.UTF-8".into(), epoch: EPOCH };
+    system::build(&sandbox(root), root, debs, &options)
+}
+
+fn scrubbed(root: &Path) -> Tree {
+    let mut tree = Tree::scan(root).unwrap();
+    scrub(&mut tree);
+    clamp_mtimes(&mut tree, EPOCH);
+    tree
+}
+
+/// A node in a line, without its time.
+fn described(tree: &Tree, node: &Node) -> String {
+    let kind = match &node.kind {
+        Kind::File(content) => format!("file {}", hex(&content.read().unwrap())),
+        Kind::Hardlink(first) => format!("file {}", hex(&tree.content(first).unwrap().read().unwrap())),
+        other => format!("{other:?}"),
+    };
+    // Link modes mean nothing.
+    let mode = if matches!(node.kind, Kind::Symlink(_)) { 0 } else { node.mode };
+    format!("{mode:o} {}:{} {:?} {kind}", node.uid, node.gid, node.xattrs)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn lines(tree: &Tree) -> BTreeMap<String, String> {
+    tree.iter().map(|(path, node)| (path.to_string(), described(tree, node))).collect()
+}
+
+fn is_expected(path: &str) -> bool {
+    EXPECTED.iter().any(|(pattern, _)| match pattern.strip_suffix('*') {
+        Some(beginning) => path.starts_with(beginning),
+        None => path == *pattern,
+    })
+}
+
+/// An archive of the packages, as apt wants it.
+fn archive(directory: &Path, debs: &[Deb]) {
+    let mut packages = fs::File::create(directory.join("Packages")).unwrap();
+    for (index, deb) in debs.iter().enumerate() {
+        let name = format!("{index}.deb");
+        symlink(&deb.path, directory.join(&name)).unwrap();
+        let bytes = fs::read(&deb.path).unwrap();
+        let control = read_control(&bytes[..]).unwrap();
+        let text = control.stanza().text().trim_end();
+        writeln!(packages, "{text}\nFilename: ./{name}\nSize: {}\nSHA256: {}\n", bytes.len(), hex(&bytes))
+            .unwrap();
+    }
+}
+
+fn mmdebstrap(root: &Path, debs: &[Deb], work: &Path) {
+    archive(work, debs);
+    let names: Vec<&str> = debs.iter().map(|deb| deb.name.as_str()).collect();
+    let work_name = work.display();
+    let arguments = [
+        "mmdebstrap".to_owned(),
+        "--mode=root".to_owned(),
+        "--variant=essential".to_owned(),
+        "--aptopt=APT::Install-Recommends \"false\"".to_owned(),
+        format!("--include={}", names.join(",")),
+        String::new(),
+        root.display().to_string(),
+        format!("deb [trusted=yes] copy://{work_name} ./"),
+    ];
+    let output = Command::new(&arguments[0]).args(&arguments[1..]).output().expect("mmdebstrap is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_system_is_the_one_mmdebstrap_makes_and_the_same_every_time() {
+    if !is_slow_run() {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let debs = debs();
+    let root = |name: &str| work.path().join(name);
+    build(&root("ours"), &debs).unwrap();
+    build(&root("again"), &debs).unwrap();
+    let (ours, again) = (scrubbed(&root("ours")), scrubbed(&root("again")));
+    let with_times = |tree: &Tree| {
+        let line =
+            |(path, node): (&TreePath, &Node)| format!("{path} {} {}", node.mtime, described(tree, node));
+        tree.iter().map(line).collect::<Vec<_>>()
+    };
+    let first = with_times(&ours);
+    for (one, other) in first.iter().zip(&with_times(&again)) {
+        assert_eq!(one, other);
+    }
+    assert_eq!(ours.len(), again.len());
+
+    let verified = sandbox(&root("ours")).run(["dpkg", "--verify"]).unwrap();
+    assert_eq!(verified, "", "dpkg finds files that are not as packages ship them");
+
+    mmdebstrap(&root("theirs"), &debs, work.path());
+    let (ours, theirs) = (lines(&ours), lines(&scrubbed(&root("theirs"))));
+    let mut differences = Vec::new();
+    for path in ours.keys().chain(theirs.keys().filter(|path| !ours.contains_key(*path))) {
+        if ours.get(path) != theirs.get(path) && !is_expected(path) {
+            differences.push(format!("{path}\n  {:?}\n  {:?}", ours.get(path), theirs.get(path)));
+        }
+    }
+    assert!(differences.is_empty(), "ours, then mmdebstrap's:\n{}", differences.join("\n"));
+}
+
+#[test]
+fn a_maintainer_script_that_fails_is_named_with_its_last_words() {
+    if !is_slow_run() {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let mut base = debs();
+    let controls: Vec<_> =
+        base.iter().map(|d| read_control(fs::File::open(&d.path).unwrap()).unwrap()).collect();
+    let needed = bedplate_formats::unpack::base_system(&controls);
+    let mut index = 0..;
+    base.retain(|_| needed.contains(&index.next().unwrap()));
+    let with = |name: &str, script: &str, text: &str, more: &str| {
+        let path = work.path().join(format!("{name}.deb"));
+        fs::write(&path, support::forge::package(name, more, script, text)).unwrap();
+        let mut debs = base.clone();
+        debs.push(deb(path));
+        let error = build(&work.path().join(name), &debs).unwrap_err();
+        format!("{error:#}")
+    };
+    let errors = [
+        with("broken", "postinst", "#!/bin/sh\necho no such user\nexit 7\n", ""),
+        with("early", "preinst", "#!/bin/sh\necho not today >&2\nexit 3\n", ""),
+        with("lonely", "postinst", "#!/bin/sh\n", "Depends: nowhere\n"),
+    ];
+    expect_test::expect![[r#"
+        `postinst` of the package `broken` failed with exit code 7:
+          no such user
+        `preinst` of the package `early` failed with exit code 3:
+          not today
+        the package `lonely` could not be configured: dependency problems - leaving unconfigured:
+           lonely depends on nowhere; however:
+            Package nowhere is not installed."#]]
+    .assert_eq(&errors.join("\n"));
+}
