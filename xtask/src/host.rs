@@ -23,7 +23,7 @@ use rustix::thread::UnshareFlags;
 
 pub use self::ids::{IdRange, WANTED, free_range, ranges};
 pub use self::problem::{Facts, Problem};
-use crate::sandbox::{program, syscall};
+use crate::sandbox::syscall;
 
 /// Set in the environment of a process that [`enter`] has put into a user namespace.
 const INSIDE: &str = "BEDPLATE_USER_NAMESPACE";
@@ -33,8 +33,8 @@ const SYS_ADMIN: u32 = 21;
 /// Makes sure that this process may mount and may give files any owner.
 ///
 /// As an ordinary user it does not return on success: the program starts anew, with the same arguments, inside a
-/// user namespace, where this function then has nothing to do. To be called before any thread is started and
-/// before anything is done that must not be done twice.
+/// user namespace, where this function then has nothing to do. To be called before any thread is started (progress
+/// bars, a handler of Ctrl-C, rayon) and before anything is done that must not be done twice.
 ///
 /// # Errors
 ///
@@ -110,7 +110,7 @@ fn enter_user_namespace(facts: &Facts) -> Result<()> {
     );
 
     let mut arguments = env::args_os();
-    let mut command = Command::new(program());
+    let mut command = Command::new("/proc/self/exe");
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+pub use bedplate_core::lock::LockedPackage;
 use bedplate_formats::control::Stanza;
 use thiserror::Error;
 
@@ -20,25 +21,6 @@ use self::apt::Apt;
 use crate::archive::index::{Index, Package};
 use crate::archive::{self, Archive, Opened};
 use crate::fetch::{Fetcher, Progress};
-
-/// A package of the lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LockedPackage {
-    /// `docker.io`
-    pub name: String,
-    /// `26.1.5+dfsg1-9`
-    pub version: String,
-    /// `amd64` or `all`
-    pub architecture: String,
-    /// Of the archive it is from.
-    pub pocket: String,
-    /// In bytes.
-    pub size: u64,
-    /// 64 lower-case hexadecimal digits.
-    pub sha256: String,
-    /// Canonical, whatever mirror it is taken from.
-    pub url: String,
-}
 
 /// Why a set of packages has no solution. Everything else that goes wrong is not the description's fault.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]

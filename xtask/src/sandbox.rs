@@ -1,8 +1,8 @@
 //! The one place where foreign programs are started: in namespaces of their own, under a root of their own.
 //!
 //! Three processes of this program make a sandbox, because each needs what only a fresh, single-threaded
-//! process may do. [`Sandbox::command`] starts `sandbox-exec` ([`enter`]), which leaves the host's namespaces and
-//! starts `sandbox-init` ([`init`]), process 1 of the new pid namespace; that one mounts, changes the root,
+//! process may do. [`Sandbox::command`] starts `sandbox-exec` (`enter.rs`), which leaves the host's namespaces and
+//! starts `sandbox-init` (`init.rs`), process 1 of the new pid namespace; that one mounts, changes the root,
 //! starts the command and reaps. When any of them dies, everything inside dies with it.
 //!
 //! Needs CAP_SYS_ADMIN, by being root or by [`crate::host::enter`], and Linux 5.12 (`mount_setattr`).
@@ -175,6 +175,6 @@ pub fn dispatch() -> Option<ExitCode> {
 }
 
 /// The program that is started again: this one, also when its file has been replaced since.
-pub(crate) fn program() -> PathBuf {
+fn program() -> PathBuf {
     env::var_os(EXE).map_or_else(|| PathBuf::from("/proc/self/exe"), PathBuf::from)
 }

@@ -221,6 +221,17 @@ impl Store {
         Ok(layer)
     }
 
+    /// Removes the layers, which are made again from the blobs; with `all` the blobs, too.
+    pub fn clean(&self, all: bool) -> Result<()> {
+        let directories: &[&str] = if all { &["layers", "blobs", "partial"] } else { &["layers"] };
+        for directory in directories {
+            let directory = self.opened.root.join(directory);
+            fs::remove_dir_all(&directory)?;
+            fs::create_dir(&directory)?;
+        }
+        Ok(())
+    }
+
     fn blob(&self, sha256: &str) -> PathBuf {
         self.opened.root.join("blobs").join(sha256.get(..2).unwrap_or("_")).join(sha256)
     }

@@ -1,1 +1,47 @@
-//! Placeholder.
+//! What a Bedplate image is: its description, its plan and its lock.
+//!
+//! ```text
+//! Image ──check──► mistakes, all at once, each with its line
+//!   └────plan────► Plan: every decision, nothing left to choose
+//! ```
+//!
+//! Nothing here reads a file, opens a socket, starts a program or looks at the
+//! clock; `clippy.toml` beside this crate's manifest refuses the calls. That
+//! is what makes a plan instant, testable and the same on every machine.
+//! What a description needs from outside (a unit's text, a key) comes in
+//! through `include_str!`, so that a missing file does not compile.
+
+pub mod check;
+pub mod diagnostic;
+pub mod explain;
+pub mod given;
+pub mod image;
+pub mod lock;
+pub mod place;
+pub mod plan;
+pub mod release;
+pub mod value;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Renderer};
+pub use explain::{Example, Rule};
+pub use given::{Given, SizeWithUnit};
+pub use image::bind::Bind;
+pub use image::compression::Compression;
+pub use image::data::Data;
+pub use image::entry::Entry;
+pub use image::esp::Esp;
+pub use image::filesystem::{Erofs, Ext4, Squashfs};
+pub use image::repository::{Key, Repository};
+pub use image::root::Root;
+pub use image::target::{Architecture, Target};
+pub use image::unit::Unit;
+pub use image::user::{Login, User};
+pub use image::volatile::Volatile;
+pub use image::{Distribution, Image};
+pub use lock::Lock;
+pub use place::Place;
+pub use plan::Plan;
+pub use value::{
+    Argument, Component, DevicePath, Fingerprint, GiB, GroupName, Hostname, Label, Locale, MiB, ModuleName,
+    PackageName, Size, Snapshot, SshKey, Suite, Timezone, UnitName, Url, UserName,
+};

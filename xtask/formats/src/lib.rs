@@ -2,7 +2,17 @@
 //! `Write` and `Seek`. Nothing here knows what an image description is.
 
 pub mod control;
+pub mod cpio;
 pub mod deb;
+pub mod digest;
+pub mod elf;
+pub mod gpt;
+pub mod modules;
+pub mod pe;
+pub mod sparse;
 pub mod tar;
 pub mod tree;
+pub mod uki;
 pub mod unpack;
+pub mod verity;
+pub mod vfat;

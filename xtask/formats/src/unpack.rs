@@ -18,6 +18,7 @@
 
 mod database;
 mod diversions;
+mod inside;
 mod layout;
 mod place;
 mod relations;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::database::Database;
 pub use self::diversions::Diversions;
+pub use self::inside::Inside;
 pub use self::relations::base_system;
 pub use self::stage::{Staged, stage, stage_all};
 use crate::deb::DebError;
@@ -179,7 +181,10 @@ impl Root {
     }
 
     /// The dpkg database that tells of the packages added so far.
-    pub fn database(&self) -> Database<'_> {
+    ///
+    /// # Errors
+    /// Fails as opening the root does.
+    pub fn database(&self) -> Result<Database<'_>, UnpackError> {
         Database::new(&self.directory, &self.layout)
     }
 }

@@ -120,12 +120,14 @@ fn system() -> Result<Vec<Detached>> {
         tmpfs("/dev", "0755", no_suid)?,
         tmpfs("/dev/shm", "1777", safe)?,
     ];
-    let terminals = fresh(
-        "devpts",
-        &[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", TTY)],
-        no_suid,
-    )
-    .context("could not mount `/dev/pts`")?;
+    let mut options = vec![("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620"), ("gid", TTY)];
+    let terminals = fresh("devpts", &options, no_suid)
+        .or_else(|_| {
+            // A namespace with only some ids may lack this one, and terminals work without it.
+            options.pop();
+            fresh("devpts", &options, no_suid)
+        })
+        .context("could not mount `/dev/pts`")?;
     mounts.push(at("/dev/pts", terminals));
     for node in NODES {
         let path = Path::new("/dev").join(node);
@@ -140,6 +142,7 @@ fn system() -> Result<Vec<Detached>> {
 /// A new mount of the file system `kind`.
 fn fresh(kind: &str, options: &[(&str, &str)], flags: MountAttrFlags) -> rustix::io::Result<OwnedFd> {
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(context.as_fd(), "source", kind)?;
     for &(key, value) in options {
         if value.is_empty() {
             rustix::mount::fsconfig_set_flag(context.as_fd(), key)?;

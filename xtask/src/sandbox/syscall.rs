@@ -49,13 +49,11 @@ const UP: libc::c_short = 1;
 
 /// Brings up `lo`, which a new network namespace has but down.
 pub(super) fn loopback_up() -> io::Result<()> {
-    // SAFETY: `ifreq` is plain data for which zero is a value; the socket is closed again; the structure
-    // outlives the call.
+    // SAFETY: `ifreq` is plain data for which zero is a value, and its name holds 16 bytes; the socket is closed
+    // again; the structure outlives the call.
     unsafe {
         let mut request: libc::ifreq = std::mem::zeroed();
-        for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
-            *to = from.cast_signed() as libc::c_char;
-        }
+        std::ptr::copy_nonoverlapping(c"lo".as_ptr(), request.ifr_name.as_mut_ptr(), 2);
         request.ifr_ifru.ifru_flags = UP;
         let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
         if socket < 0 {

@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::UnpackError;
+use super::inside::Inside;
 use super::layout::{Layout, Listed};
+use super::stage::timestamps;
 use crate::deb::{Control, ControlFile};
-use crate::unpack::stage::timestamps;
 
 /// Where the database lies in a root.
 const PLACE: &str = "var/lib/dpkg";
@@ -20,13 +20,15 @@ const PLACE: &str = "var/lib/dpkg";
 /// The database of a root.
 #[derive(Debug)]
 pub struct Database<'a> {
-    place: PathBuf,
+    root: &'a Path,
+    inside: Inside,
     layout: &'a Layout,
 }
 
 impl<'a> Database<'a> {
-    pub(super) fn new(root: &Path, layout: &'a Layout) -> Self {
-        Self { place: root.join(PLACE), layout }
+    pub(super) fn new(root: &'a Path, layout: &'a Layout) -> Result<Self, UnpackError> {
+        let inside = Inside::new(root).map_err(UnpackError::at(root))?;
+        Ok(Self { root, inside, layout })
     }
 
     /// Records the packages from the `first`th added on as unpacked, after what
@@ -37,12 +39,11 @@ impl<'a> Database<'a> {
     /// [`UnpackError::Io`].
     pub fn record(&self, first: usize, architecture: &str) -> Result<usize, UnpackError> {
         for directory in ["", "info", "triggers", "updates", "parts", "alternatives"] {
-            let directory = self.place.join(directory);
-            std::fs::create_dir_all(&directory).map_err(UnpackError::at(&directory))?;
+            let directory = format!("{PLACE}/{directory}");
+            self.inside.make_directories(&directory).map_err(self.at(&directory))?;
         }
         for empty in ["diversions", "statoverride", "status", "triggers/File", "triggers/Unincorp"] {
-            let path = self.place.join(empty);
-            if !path.exists() {
+            if !self.inside.exists(format!("{PLACE}/{empty}")) {
                 self.write(empty, b"")?;
             }
         }
@@ -82,7 +83,7 @@ impl<'a> Database<'a> {
         let name = info_name(&package.control);
         for (kind, file) in package.control.files() {
             if kind != "control" {
-                write_control_file(&self.place.join(format!("info/{name}.{kind}")), file)?;
+                self.write_control_file(&format!("info/{name}.{kind}"), file)?;
             }
         }
         Ok(())
@@ -94,11 +95,11 @@ impl<'a> Database<'a> {
     /// # Errors
     /// [`UnpackError::Io`].
     pub fn lay_out_control(&self, control: &Control) -> Result<(), UnpackError> {
-        let directory = self.place.join("tmp.ci");
         self.remove_control()?;
-        std::fs::create_dir_all(&directory).map_err(UnpackError::at(&directory))?;
+        let directory = format!("{PLACE}/tmp.ci");
+        self.inside.make_directories(&directory).map_err(self.at(&directory))?;
         for (name, file) in control.files() {
-            write_control_file(&directory.join(name), file)?;
+            self.write_control_file(&format!("tmp.ci/{name}"), file)?;
         }
         Ok(())
     }
@@ -108,11 +109,8 @@ impl<'a> Database<'a> {
     /// # Errors
     /// [`UnpackError::Io`].
     pub fn remove_control(&self) -> Result<(), UnpackError> {
-        let directory = self.place.join("tmp.ci");
-        match std::fs::remove_dir_all(&directory) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(UnpackError::at(directory)(e)),
-            _ => Ok(()),
-        }
+        let directory = format!("{PLACE}/tmp.ci");
+        self.inside.remove_directory(&directory).map_err(self.at(&directory))
     }
 
     /// The diversions that maintainer scripts have registered.
@@ -162,28 +160,25 @@ impl<'a> Database<'a> {
     }
 
     fn read(&self, name: &str) -> Result<Vec<u8>, UnpackError> {
-        let path = self.place.join(name);
-        match std::fs::read(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            read => read.map_err(UnpackError::at(path)),
-        }
+        let path = format!("{PLACE}/{name}");
+        Ok(self.inside.read(&path).map_err(self.at(&path))?.unwrap_or_default())
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), UnpackError> {
-        let path = self.place.join(name);
-        std::fs::write(&path, bytes).map_err(UnpackError::at(path))
-    }
-}
-
-fn write_control_file(path: &Path, file: &ControlFile) -> Result<(), UnpackError> {
-    let write = || {
-        std::fs::write(path, &file.bytes)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(file.mode & 0o777))?;
-        let opened = std::fs::File::open(path)?;
-        rustix::fs::futimens(&opened, &timestamps(file.mtime))?;
+        let path = format!("{PLACE}/{name}");
+        self.inside.write(&path, bytes, 0o644).map_err(self.at(&path))?;
         Ok(())
-    };
-    write().map_err(UnpackError::at(path))
+    }
+
+    fn write_control_file(&self, name: &str, file: &ControlFile) -> Result<(), UnpackError> {
+        let path = format!("{PLACE}/{name}");
+        let written = self.inside.write(&path, &file.bytes, file.mode & 0o777).map_err(self.at(&path))?;
+        rustix::fs::futimens(&written, &timestamps(file.mtime)).map_err(|e| self.at(&path)(e.into()))
+    }
+
+    fn at(&self, path: &str) -> impl FnOnce(io::Error) -> UnpackError + use<> {
+        UnpackError::at(self.root.join::<PathBuf>(path.into()))
+    }
 }
 
 /// The name of a package in file names: with its architecture where packages of

@@ -3,14 +3,14 @@
 //! Every directory is opened with `RESOLVE_IN_ROOT`: maintainer scripts have
 //! run between two rounds, and a link of theirs must not lead out of the root.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid};
 use rustix::io::Errno;
 
+use super::inside::{Inside, split};
 use super::layout::{Placement, Placements};
 use super::stage::timestamps;
 use super::{Conffiles, UnpackError};
@@ -18,8 +18,8 @@ use crate::deb::Entry;
 
 /// Makes directories and links and moves files into place.
 pub(super) fn place(directory: &Path, placements: &Placements) -> Result<(), UnpackError> {
-    let handle = File::open(directory).map_err(UnpackError::at(directory))?;
-    let mut root = Root { handle, above: None };
+    let inside = Inside::new(directory).map_err(UnpackError::at(directory))?;
+    let mut root = Root { inside, above: None };
     for (path, placement) in placements {
         root.place(path, placement).map_err(UnpackError::at(below(directory, path)))?;
     }
@@ -34,7 +34,7 @@ pub(super) fn place(directory: &Path, placements: &Placements) -> Result<(), Unp
 }
 
 struct Root {
-    handle: File,
+    inside: Inside,
     /// The directory that was opened last.
     above: Option<(Vec<u8>, OwnedFd)>,
 }
@@ -92,10 +92,7 @@ impl Root {
     /// Opens a directory, following links inside the root only.
     fn open(&mut self, path: &[u8]) -> io::Result<&OwnedFd> {
         if self.above.as_ref().is_none_or(|(known, _)| known != path) {
-            let relative = if path.is_empty() { b"." } else { path };
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let handle =
-                rustix::fs::openat2(&self.handle, relative, flags, Mode::empty(), ResolveFlags::IN_ROOT)?;
+            let handle = self.inside.open_directory(path)?;
             self.above = Some((path.to_vec(), handle));
         }
         self.above.as_ref().map(|(_, handle)| handle).ok_or_else(|| io::ErrorKind::NotFound.into())
@@ -109,13 +106,6 @@ fn is_directory(above: &OwnedFd, name: &[u8]) -> io::Result<()> {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory | FileType::Symlink => Ok(()),
         _ => Err(io::ErrorKind::NotADirectory.into()),
-    }
-}
-
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|&b| b == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
-        None => (b"", path),
     }
 }
 

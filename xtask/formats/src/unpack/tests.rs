@@ -196,7 +196,7 @@ fn a_diverted_file_goes_where_the_diversion_says() {
     root.add(stage_all(&bench.debs, &bench.staging()).unwrap(), &diversions, Conffiles::InPlace).unwrap();
     assert_eq!(std::fs::read_to_string(bench.root().join("bin/sh")).unwrap(), "dash");
     assert_eq!(std::fs::read_to_string(bench.root().join("bin/sh.distrib")).unwrap(), "bash");
-    root.database().record(0, "amd64").unwrap();
+    root.database().unwrap().record(0, "amd64").unwrap();
     let list = bench.root().join("var/lib/dpkg/info/bash.list");
     assert_eq!(std::fs::read_to_string(list).unwrap(), "/bin/sh\n");
 }
@@ -221,9 +221,9 @@ fn the_database_tells_dpkg_what_is_left_to_do() {
     let mut staged = stage_all(&bench.debs, &bench.staging()).unwrap();
     let lib = staged.pop().unwrap();
     root.add(staged, &Diversions::default(), Conffiles::Both).unwrap();
-    let first = root.database().record(0, "amd64").unwrap();
+    let first = root.database().unwrap().record(0, "amd64").unwrap();
     root.add(vec![lib], &Diversions::default(), Conffiles::New).unwrap();
-    root.database().record(first, "amd64").unwrap();
+    root.database().unwrap().record(first, "amd64").unwrap();
 
     let read = |name: &str| std::fs::read_to_string(bench.root().join("var/lib/dpkg").join(name)).unwrap();
     expect_test::expect![[r#"

@@ -1,0 +1,76 @@
+//! The program under test, and one image of it that all tests share.
+
+#![expect(dead_code, reason = "each test binary uses its own part")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// Whether every boot and every slow oracle is to run: `BEDPLATE_TESTS=all`.
+pub fn all() -> bool {
+    std::env::var("BEDPLATE_TESTS").is_ok_and(|value| value == "all")
+}
+
+/// The program, in the project's root, told nothing by the terminal.
+pub fn xtask() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.current_dir(root()).env("NO_COLOR", "1");
+    command
+}
+
+/// The project's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A directory for this test's files, kept between runs.
+pub fn scratch(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+/// The lock that all tests build from; made by the first that needs it.
+pub fn lock() -> PathBuf {
+    scratch("locks").join("edge-debian.lock")
+}
+
+/// `edge-debian`, built by the product once for all tests: the second call
+/// finds the artifacts fresh.
+pub fn edge_debian() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let out = scratch("images").join("edge-debian");
+        success(xtask().args(["image", "edge-debian", "--lock"]).arg(lock()).arg("--out").arg(&out));
+        out
+    })
+}
+
+/// Runs a command of Debian's packages in the sandbox, with the working
+/// directory visible, and returns what it printed.
+pub fn tool(directory: &Path, packages: &[&str], argv: &[&str]) -> Output {
+    let mut command = xtask();
+    command.current_dir(directory).arg("tools").args(["--image", "edge-debian"]).args(packages).arg("--").args(argv);
+    command.output().unwrap()
+}
+
+/// The stdout of a command that must succeed.
+#[track_caller]
+pub fn success(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    expect_success(&format!("{command:?}"), output)
+}
+
+/// The stdout of a tool that must succeed.
+#[track_caller]
+pub fn agrees(directory: &Path, packages: &[&str], argv: &[&str]) -> String {
+    expect_success(&argv.join(" "), tool(directory, packages, argv))
+}
+
+#[track_caller]
+fn expect_success(what: &str, output: Output) -> String {
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}: {}\n{stdout}\n{stderr}", output.status);
+    stdout
+}

@@ -1,0 +1,144 @@
+//! The rules a description keeps, a family a file.
+//!
+//! All of them look at the whole description, so that one run reports every
+//! mistake. Words are checked where they are given (their grammar is the
+//! word's); their rules are in [`words`].
+
+use crate::diagnostic::Diagnostic;
+use crate::explain::Rule;
+use crate::image::Image;
+
+pub(crate) mod archives;
+pub(crate) mod binds;
+pub(crate) mod kernel;
+pub(crate) mod packages;
+pub(crate) mod partitions;
+pub(crate) mod release;
+pub(crate) mod units;
+pub(crate) mod users;
+pub(crate) mod words;
+
+/// Every rule, family by family.
+pub static RULES: &[&Rule] = &[
+    &release::UNKNOWN_RELEASE,
+    &release::REFUSED_RELEASE,
+    &release::NOT_IN_RELEASE,
+    &words::MALFORMED_PACKAGE_NAME,
+    &words::MALFORMED_SUITE,
+    &words::MALFORMED_URL,
+    &words::MALFORMED_SNAPSHOT,
+    &words::MALFORMED_FINGERPRINT,
+    &words::MALFORMED_PATH,
+    &words::MALFORMED_HOSTNAME,
+    &words::MALFORMED_LABEL,
+    &words::MALFORMED_LOCALE,
+    &words::MALFORMED_TIMEZONE,
+    &words::MALFORMED_ARGUMENT,
+    &words::MALFORMED_MODULE_NAME,
+    &words::MALFORMED_USER_NAME,
+    &words::MALFORMED_SSH_KEY,
+    &words::MALFORMED_UNIT_NAME,
+    &partitions::NO_ROOT,
+    &partitions::TWO_ROOTS,
+    &partitions::NO_ESP,
+    &partitions::TWO_ESPS,
+    &partitions::ESP_TOO_SMALL,
+    &partitions::SIZE_OUT_OF_RANGE,
+    &partitions::LABEL_TOO_LONG,
+    &partitions::LABEL_TWICE,
+    &partitions::MOUNT_TWICE,
+    &partitions::MOUNT_OVER_SYSTEM,
+    &partitions::GROWS_BEFORE_ANOTHER,
+    &binds::BIND_WITHOUT_DATA,
+    &binds::BOUND_TWICE,
+    &binds::BIND_BELOW_BIND,
+    &binds::BIND_OF_SYSTEM,
+    &binds::BIND_ON_DATA,
+    &packages::NO_KERNEL,
+    &packages::PACKAGE_IN_AND_OUT,
+    &packages::NEEDED_PACKAGE_OUT,
+    &archives::UNKNOWN_COMPONENT,
+    &archives::REPOSITORY_TWICE,
+    &archives::REPOSITORY_WITHOUT_COMPONENT,
+    &kernel::ARGUMENT_OF_THE_PLAN,
+    &kernel::ARGUMENT_TWICE,
+    &units::ENABLED_AND_MASKED,
+    &units::UNIT_TWICE,
+    &units::WHERE_DOES_NOT_FIT,
+    &units::UNIT_OF_THE_PLAN,
+    &users::USER_TWICE,
+    &users::USER_OF_THE_SYSTEM,
+    &users::UID_OUT_OF_RANGE,
+    &users::UID_TWICE,
+    &users::GROUP_OF_THE_SYSTEM,
+];
+
+/// Everything that is wrong with `image`, in no particular order.
+pub(crate) fn all(image: &Image) -> Vec<Diagnostic> {
+    let mut found = image.mistakes.clone();
+    release::check(image, &mut found);
+    partitions::check(image, &mut found);
+    binds::check(image, &mut found);
+    packages::check(image, &mut found);
+    archives::check(image, &mut found);
+    kernel::check(image, &mut found);
+    units::check(image, &mut found);
+    users::check(image, &mut found);
+    found
+}
+
+/// Pairs of a value said before and the same said again.
+fn repeated<'a, T, K: PartialEq>(
+    values: impl IntoIterator<Item = &'a T>,
+    key: impl Fn(&'a T) -> Option<K>,
+) -> Vec<(&'a T, &'a T)> {
+    let mut seen: Vec<(&'a T, K)> = Vec::new();
+    let mut pairs = Vec::new();
+    for value in values {
+        let Some(key) = key(value) else { continue };
+        match seen.iter().find(|(_, known)| *known == key) {
+            Some((first, _)) => pairs.push((*first, value)),
+            None => seen.push((value, key)),
+        }
+    }
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::{Diagnostics, Renderer};
+
+    /// What a person sees of the rule's wrong example, `source` being the text
+    /// of the file the rule is in.
+    pub(super) fn refusal(rule: &Rule, source: &str) -> String {
+        let mistakes: Diagnostics = rule.wrong.describe().plan().unwrap_err();
+        let file = |name: &str| name.contains("/check/").then(|| source.to_string());
+        mistakes.iter().map(|mistake| Renderer::plain().anonymous_lines().render(mistake, &file)).collect()
+    }
+
+    #[test]
+    fn every_rule_is_tested_by_its_text() {
+        let families = [
+            include_str!("check/archives.rs"),
+            include_str!("check/binds.rs"),
+            include_str!("check/kernel.rs"),
+            include_str!("check/packages.rs"),
+            include_str!("check/partitions.rs"),
+            include_str!("check/release.rs"),
+            include_str!("check/units.rs"),
+            include_str!("check/users.rs"),
+            include_str!("check/words.rs"),
+        ];
+        for rule in RULES {
+            let constant = rule.code.to_ascii_uppercase().replace('-', "_");
+            let family =
+                families.iter().find(|text| text.contains(&format!("pub(crate) static {constant}: Rule")));
+            let family = family.unwrap_or_else(|| panic!("no family defines {constant}"));
+            let tested = family.contains(&format!("refusal(&{constant}, "));
+            assert!(tested, "{} has no test of its text", rule.code);
+        }
+        let defined: usize = families.iter().map(|text| text.matches("pub(crate) static ").count()).sum();
+        assert_eq!(defined, RULES.len(), "a rule is missing from the table");
+    }
+}

@@ -1,0 +1,148 @@
+//! Rules of where packages come from.
+
+use super::repeated;
+use crate::diagnostic::Diagnostic;
+use crate::explain::{Rule, example};
+use crate::image::Image;
+use crate::image::repository::{Key, Repository};
+use crate::release;
+use crate::value;
+
+pub(crate) static UNKNOWN_COMPONENT: Rule = Rule {
+    code: "unknown-component",
+    title: "a component is one that the distribution's archive has",
+    why: "apt ignores a component that an archive does not have, and then says that a package does not exist.",
+    wrong: example!(|device| device.component("non-free-firmwares")),
+    right: example!(|device| device.component("non-free-firmware")),
+};
+
+pub(crate) static REPOSITORY_TWICE: Rule = Rule {
+    code: "repository-twice",
+    title: "a suite of an archive is named once",
+    why: "With two keys for one suite it would be unclear whose signature counts. Name all components in one call.",
+    wrong: example!(|device| device
+        .repository(Repository::signed(
+            "https://example.org/debian",
+            "trixie",
+            ["stable"],
+            Key::file("example.asc")
+        ))
+        .repository(Repository::signed(
+            "https://example.org/debian/",
+            "trixie",
+            ["test"],
+            Key::file("example.asc")
+        ))),
+    right: example!(|device| device.repository(Repository::signed(
+        "https://example.org/debian",
+        "trixie",
+        ["stable", "test"],
+        Key::file("example.asc"),
+    ))),
+};
+
+pub(crate) static REPOSITORY_WITHOUT_COMPONENT: Rule = Rule {
+    code: "repository-without-component",
+    title: "a repository names the components taken from it",
+    why: "Without a component no index is read, and the repository would be there in name only.",
+    wrong: example!(|device| device.repository(Repository::signed(
+        "https://example.org/debian",
+        "trixie",
+        [""; 0],
+        Key::file("example.asc"),
+    ))),
+    right: example!(|device| device.repository(Repository::signed(
+        "https://example.org/debian",
+        "trixie",
+        ["stable"],
+        Key::file("example.asc"),
+    ))),
+};
+
+pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
+    let (default, further) = release::components(image.distribution);
+    for component in &image.components {
+        let name = component.value.as_str();
+        if default.iter().chain(further).any(|known| *known == name) {
+            continue;
+        }
+        let message = format!("{}'s archive has no component `{name}`", image.distribution);
+        let mistake = Diagnostic::new(UNKNOWN_COMPONENT.code, message).at(&component.at).word(name);
+        found.push(match value::nearest(name, further.iter().copied()) {
+            Some(nearest) => mistake.help(format!("did you mean `{nearest}`?")),
+            None => mistake.help(format!("one of {}", further.join(", "))),
+        });
+    }
+
+    let address = |repository: &Repository| {
+        let url = repository.url.as_ref()?.value.as_str().trim_end_matches('/').to_string();
+        Some((url, repository.suite.as_ref()?.value.clone()))
+    };
+    for (first, second) in repeated(&image.repositories, address) {
+        let Some((url, suite)) = address(second) else { continue };
+        let message = format!("the suite `{suite}` of `{url}` is named twice");
+        let mistake = Diagnostic::new(REPOSITORY_TWICE.code, message).at(&second.at);
+        found.push(mistake.related(&first.at, "first named here").help("name all components in one call"));
+    }
+    let broken =
+        |repository: &&Repository| repository.components.is_empty() && repository.mistakes.is_empty();
+    for repository in image.repositories.iter().filter(broken) {
+        let mistake = Diagnostic::new(REPOSITORY_WITHOUT_COMPONENT.code, "the repository names no component");
+        found.push(mistake.at(&repository.at).help("most archives have `main` or `stable`"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::tests::refusal;
+    use expect_test::expect;
+
+    const SOURCE: &str = include_str!("archives.rs");
+
+    #[test]
+    fn a_mistyped_component_is_told_the_nearest_one() {
+        expect![[r#"
+            error[unknown-component]: Debian's archive has no component `non-free-firmwares`
+              --> xtask/core/src/check/archives.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.component("non-free-firmwares")),
+               |                                               ^^^^^^^^^^^^^^^^^^^^
+               |
+               = help: did you mean `non-free-firmware`?
+        "#]]
+        .assert_eq(&refusal(&UNKNOWN_COMPONENT, SOURCE));
+    }
+
+    #[test]
+    fn a_suite_named_twice_shows_the_first() {
+        expect![[r#"
+            error[repository-twice]: the suite `trixie` of `https://example.org/debian` is named twice
+              --> xtask/core/src/check/archives.rs:LL:CC
+               |
+            LL |     .repository(Repository::signed(
+               |                 ^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/archives.rs:LL:CC
+               |
+            LL |     .repository(Repository::signed(
+               |                 ------------------- first named here
+               |
+               = help: name all components in one call
+        "#]]
+        .assert_eq(&refusal(&REPOSITORY_TWICE, SOURCE));
+    }
+
+    #[test]
+    fn a_repository_without_component_is_refused() {
+        expect![[r#"
+            error[repository-without-component]: the repository names no component
+              --> xtask/core/src/check/archives.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.repository(Repository::signed(
+               |                                                ^^^^^^^^^^^^^^^^^^^
+               |
+               = help: most archives have `main` or `stable`
+        "#]]
+        .assert_eq(&refusal(&REPOSITORY_WITHOUT_COMPONENT, SOURCE));
+    }
+}

@@ -1,0 +1,209 @@
+//! Rules of what is kept.
+
+use super::partitions::{SYSTEM, first_mount};
+use super::repeated;
+use crate::diagnostic::Diagnostic;
+use crate::explain::{Rule, example};
+use crate::image::Image;
+use crate::image::bind::Bind;
+use crate::place::At;
+use crate::value::DevicePath;
+
+pub(crate) static BIND_WITHOUT_DATA: Rule = Rule {
+    code: "bind-without-data",
+    title: "what is kept needs a data partition to be kept on",
+    why: "A bind is a directory of the data partition, mounted over a directory of the root. Without a data partition \
+          that is mounted somewhere there is nothing to keep it on.",
+    wrong: example!(|system| system.bind("/greengrass")),
+    right: example!(|device| device.bind("/greengrass")),
+};
+
+pub(crate) static BOUND_TWICE: Rule = Rule {
+    code: "bound-twice",
+    title: "a directory is bound once",
+    why: "Both would become one mount unit, and one of them may be seeded and the other not. When two reusable pieces \
+          keep the same directory, keep it in the piece they share.",
+    wrong: example!(|device| device.bind("/greengrass").bind("/greengrass")),
+    right: example!(|device| device.bind("/greengrass")),
+};
+
+pub(crate) static BIND_BELOW_BIND: Rule = Rule {
+    code: "bind-below-bind",
+    title: "no bind lies below another",
+    why: "All of the outer directory is kept already. The inner bind would be mounted over a part of it, and what is \
+          written there would be in another place of the data partition than it looks.",
+    wrong: example!(|device| device.bind("/var/lib/docker").bind("/var/lib/docker/volumes")),
+    right: example!(|device| device.bind("/var/lib/docker")),
+};
+
+pub(crate) static BIND_OF_SYSTEM: Rule = Rule {
+    code: "bind-of-system",
+    title: "a bind keeps a directory of data, not the system",
+    why: "A kept /usr, /etc or /var is the system of the day it was first started, for ever: an update changes the \
+          root, and the bind hides it. And what decides how a device starts would not be verified any more. Keep the \
+          directories that data is in.",
+    wrong: example!(|device| device.bind("/etc")),
+    right: example!(|device| device.bind(Bind::new("/etc/amazon/ssm").seeded())),
+};
+
+pub(crate) static BIND_ON_DATA: Rule = Rule {
+    code: "bind-on-data",
+    title: "a bind does not lie on the data partition",
+    why: "What is below the place the data partition is mounted at is kept in any case, and a bind that covers that \
+          place would hide the partition from itself.",
+    wrong: example!(|device| device.bind("/local/greengrass")),
+    right: example!(|device| device.bind("/greengrass")),
+};
+
+/// Directories that must come with the image, whole; below most of them lies
+/// what may be kept.
+const WHOLE: [&str; 3] = ["/var", "/var/lib", "/var/lib/dpkg"];
+/// Directories no part of which may be kept.
+const ALL_OF: [&str; 9] = ["/bin", "/boot", "/dev", "/efi", "/lib", "/proc", "/sbin", "/sys", "/usr"];
+
+pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
+    let paths: Vec<&At<DevicePath>> = image.binds.iter().filter_map(|bind| bind.path.as_ref()).collect();
+    let mount = first_mount(image);
+
+    for path in &paths {
+        let text = path.value.as_str();
+        if SYSTEM.contains(&text) || WHOLE.contains(&text) || ALL_OF.iter().any(|all| below(text, all)) {
+            let mistake =
+                Diagnostic::new(BIND_OF_SYSTEM.code, format!("`{text}` is the system's, and cannot be kept"));
+            let mistake = mistake.at(&path.at).label("it must come with the image");
+            found.push(mistake.help("bind the directories below it that hold data"));
+            continue;
+        }
+        match mount {
+            None => {
+                let message = format!("`{text}` is to be kept, and there is no data partition to keep it on");
+                let mistake = Diagnostic::new(BIND_WITHOUT_DATA.code, message).at(&path.at);
+                found.push(
+                    mistake.help("add `.partition(Data::new(\"persistent\", Ext4).mount(\"/local\"))`"),
+                );
+            }
+            Some((mount, at)) if mount.holds(&path.value) || path.value.holds(mount) => {
+                let message = format!("`{text}` and the data partition at `{mount}` lie in one another");
+                found.push(
+                    Diagnostic::new(BIND_ON_DATA.code, message)
+                        .at(&path.at)
+                        .related(at, "the data partition"),
+                );
+            }
+            Some(_) => {}
+        }
+    }
+
+    for (first, second) in repeated(paths.iter().copied(), |path| Some(&path.value)) {
+        let mistake = Diagnostic::new(BOUND_TWICE.code, format!("`{}` is bound twice", second.value));
+        let mistake = mistake.at(&second.at).related(&first.at, "first bound here");
+        found.push(mistake.help("remove one of the two"));
+    }
+    for inner in &paths {
+        let outer = paths.iter().find(|outer| outer.value != inner.value && outer.value.holds(&inner.value));
+        if let Some(outer) = outer {
+            let message = format!("`{}` lies below `{}`, which is kept already", inner.value, outer.value);
+            let mistake = Diagnostic::new(BIND_BELOW_BIND.code, message).at(&inner.at);
+            found.push(
+                mistake.related(&outer.at, "kept here, with all below it").help("remove the inner one"),
+            );
+        }
+    }
+}
+
+fn below(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::tests::refusal;
+    use crate::explain::device;
+    use expect_test::expect;
+
+    const SOURCE: &str = include_str!("binds.rs");
+
+    #[test]
+    fn a_bind_without_data_partition_is_refused() {
+        expect![[r#"
+            error[bind-without-data]: `/greengrass` is to be kept, and there is no data partition to keep it on
+              --> xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|system| system.bind("/greengrass")),
+               |                                     ^^^^^^^^^^^^^^^^^^^
+               |
+               = help: add `.partition(Data::new("persistent", Ext4).mount("/local"))`
+        "#]].assert_eq(&refusal(&BIND_WITHOUT_DATA, SOURCE));
+    }
+
+    #[test]
+    fn a_second_bind_of_a_path_shows_the_first() {
+        expect![[r#"
+            error[bound-twice]: `/greengrass` is bound twice
+              --> xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("/greengrass").bind("/greengrass")),
+               |                                                         ^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("/greengrass").bind("/greengrass")),
+               |                                     ------------------- first bound here
+               |
+               = help: remove one of the two
+        "#]]
+        .assert_eq(&refusal(&BOUND_TWICE, SOURCE));
+    }
+
+    #[test]
+    fn a_bind_below_another_shows_the_outer_one() {
+        expect![[r#"
+            error[bind-below-bind]: `/var/lib/docker/volumes` lies below `/var/lib/docker`, which is kept
+                   already
+              --> xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("/var/lib/docker").bind("/var/lib/docker/volumes")),
+               |                                                             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("/var/lib/docker").bind("/var/lib/docker/volumes")),
+               |                                     ----------------------- kept here, with all below it
+               |
+               = help: remove the inner one
+        "#]]
+        .assert_eq(&refusal(&BIND_BELOW_BIND, SOURCE));
+    }
+
+    #[test]
+    fn the_system_cannot_be_kept() {
+        expect![[r#"
+            error[bind-of-system]: `/etc` is the system's, and cannot be kept
+              --> xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("/etc")),
+               |                                     ^^^^^^^^^^^^ it must come with the image
+               |
+               = help: bind the directories below it that hold data
+        "#]]
+        .assert_eq(&refusal(&BIND_OF_SYSTEM, SOURCE));
+        for path in ["/", "/usr", "/usr/local", "/var", "/proc/sys", "/var/lib/dpkg"] {
+            let mistakes = device().bind(path).plan().unwrap_err();
+            assert!(mistakes.iter().any(|mistake| mistake.code == BIND_OF_SYSTEM.code), "{path}: {mistakes}");
+        }
+    }
+
+    #[test]
+    fn data_is_not_bound_onto_itself() {
+        expect![[r#"
+            error[bind-on-data]: `/local/greengrass` and the data partition at `/local` lie in one another
+              --> xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("/local/greengrass")),
+               |                                     ^^^^^^^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/explain.rs:LL:CC
+               = the data partition
+        "#]]
+        .assert_eq(&refusal(&BIND_ON_DATA, SOURCE));
+        assert!(device().bind("/local").plan().is_err());
+    }
+}

@@ -1,0 +1,440 @@
+//! Rules of single words: what may be a name, a path, a key.
+//!
+//! The grammars themselves are in [`crate::value`], a word a function.
+
+use crate::explain::{Rule, example};
+use crate::image::data::Data;
+use crate::image::filesystem::Ext4;
+use crate::image::repository::{Key, Repository};
+use crate::image::user::{Login, User};
+
+pub(crate) static MALFORMED_PACKAGE_NAME: Rule = Rule {
+    code: "malformed-package-name",
+    title: "a package is named as Debian policy names packages",
+    why: "Debian policy 5.6.1: at least two characters of a-z, 0-9, plus, minus and dot, the first a letter or a \
+          digit. A version or an architecture does not belong here: the lock pins the one, the target says the other.",
+    wrong: example!(|device| device.package("Docker_IO")),
+    right: example!(|device| device.package("docker.io")),
+};
+
+pub(crate) static MALFORMED_SUITE: Rule = Rule {
+    code: "malformed-suite",
+    title: "suites and components are words of an archive's `dists` directory",
+    why: "Both become part of the address that is fetched. One that climbs out of the directory, or holds a blank, \
+          would fetch something else than it says.",
+    wrong: example!(|device| device.component("non-free firmware")),
+    right: example!(|device| device.component("non-free-firmware")),
+};
+
+pub(crate) static MALFORMED_URL: Rule = Rule {
+    code: "malformed-url",
+    title: "an archive has an http or https address",
+    why: "Archives are signed, so http is as good as https for what is fetched. An address with a user name and a \
+          password in it would put the password into the source and into every lock.",
+    wrong: example!(|device| device.mirror("mirror.example.org/debian")),
+    right: example!(|device| device.mirror("https://mirror.example.org/debian")),
+};
+
+pub(crate) static MALFORMED_SNAPSHOT: Rule = Rule {
+    code: "malformed-snapshot",
+    title: "a snapshot is a moment in UTC, written YYYYMMDDTHHMMSSZ",
+    why: "The snapshot services of Debian and Ubuntu name a moment so, and nothing else: the text becomes part of \
+          the address of every file.",
+    wrong: example!(|device| device.snapshot("2026-01-01")),
+    right: example!(|device| device.snapshot("20260101T000000Z")),
+};
+
+pub(crate) static MALFORMED_FINGERPRINT: Rule = Rule {
+    code: "malformed-fingerprint",
+    title: "a key is named by its whole fingerprint",
+    why: "A short key id has 32 or 64 bits, and keys with a chosen short id are made in minutes. A fingerprint has \
+          40 hexadecimal digits (64 for keys of version 6).",
+    wrong: example!(|device| device.repository(Repository::signed(
+        "https://download.docker.com/linux/debian",
+        "trixie",
+        ["stable"],
+        Key::fingerprint("0EBFCD88"),
+    ))),
+    right: example!(|device| device.repository(Repository::signed(
+        "https://download.docker.com/linux/debian",
+        "trixie",
+        ["stable"],
+        Key::fingerprint("9DC858229FC7DD38854AE2D88D81803C0EBFCD88"),
+    ))),
+};
+
+pub(crate) static MALFORMED_PATH: Rule = Rule {
+    code: "malformed-path",
+    title: "a path on the device is absolute and in its normal form",
+    why: "Paths become names of units and lines of tmpfiles.d. Two spellings of one path would become two mounts, and \
+          blanks, percent signs and backslashes mean something else there.",
+    wrong: example!(|device| device.bind("greengrass/")),
+    right: example!(|device| device.bind("/greengrass")),
+};
+
+pub(crate) static MALFORMED_HOSTNAME: Rule = Rule {
+    code: "malformed-hostname",
+    title: "a host name is made of a-z, 0-9 and dashes",
+    why: "systemd ignores a host name with other characters, and the device would be called `localhost`.",
+    wrong: example!(|device| device.hostname("Edge_Device")),
+    right: example!(|device| device.hostname("edge-device")),
+};
+
+pub(crate) static MALFORMED_LABEL: Rule = Rule {
+    code: "malformed-label",
+    title: "a label is made of letters, digits, dash, underscore and dot",
+    why: "A label is the partition's name, the file system's, a link in /dev/disk and a file in repart.d. Other \
+          characters are escaped differently in each of the four.",
+    wrong: example!(|system| system.partition(Data::new("my data", Ext4))),
+    right: example!(|system| system.partition(Data::new("my-data", Ext4))),
+};
+
+pub(crate) static MALFORMED_LOCALE: Rule = Rule {
+    code: "malformed-locale",
+    title: "a locale is a language, a country and UTF-8",
+    why: "glibc falls back to `C` without a word when it does not know a locale, and then every program mistakes \
+          letters beyond ASCII. Locales of other character sets are not made.",
+    wrong: example!(|device| device.locale("de_DE")),
+    right: example!(|device| device.locale("de_DE.UTF-8")),
+};
+
+pub(crate) static MALFORMED_TIMEZONE: Rule = Rule {
+    code: "malformed-timezone",
+    title: "a time zone is named as in the tz database",
+    why: "The name becomes a link into /usr/share/zoneinfo. A link to nowhere means UTC, without a word.",
+    wrong: example!(|device| device.timezone("America/New York")),
+    right: example!(|device| device.timezone("America/New_York")),
+};
+
+pub(crate) static MALFORMED_ARGUMENT: Rule = Rule {
+    code: "malformed-argument",
+    title: "each call gives the kernel one argument",
+    why: "The kernel splits its command line at blanks. An argument to a call makes each one findable, refusable and \
+          comparable in a plan.",
+    wrong: example!(|device| device.command_line("quiet splash")),
+    right: example!(|device| device.command_line("quiet").command_line("splash")),
+};
+
+pub(crate) static MALFORMED_MODULE_NAME: Rule = Rule {
+    code: "malformed-module-name",
+    title: "a kernel module is named without path and suffix",
+    why: "modules.dep knows where the module is, how it is compressed, and which others it needs.",
+    wrong: example!(|device| device.initrd_module("nbd.ko")),
+    right: example!(|device| device.initrd_module("nbd")),
+};
+
+pub(crate) static MALFORMED_USER_NAME: Rule = Rule {
+    code: "malformed-user-name",
+    title: "users and groups are named in systemd's strict form",
+    why: "Other names are legal in one tool and refused by the next: useradd, systemd, ssh and PAM agree on a-z, 0-9, \
+          dash and underscore, starting with a letter, at most 31 characters.",
+    wrong: example!(|device| device.user(User::new("Operator"))),
+    right: example!(|device| device.user(User::new("operator"))),
+};
+
+pub(crate) static MALFORMED_SSH_KEY: Rule = Rule {
+    code: "malformed-ssh-key",
+    title: "a user logs in with a public key of OpenSSH's",
+    why: "sshd skips a line it cannot read, without a word, and the device cannot be reached. A private key would be \
+          readable by everyone who has the image; a key cut off in copying lets nobody in.",
+    wrong: example!(|device| device.user(User::new("operator").login(Login::Key("hunter2")))),
+    right: example!(|device| device.user(User::new("operator").login(Login::Key(
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+    )))),
+};
+
+pub(crate) static MALFORMED_UNIT_NAME: Rule = Rule {
+    code: "malformed-unit-name",
+    title: "a unit is named in full, with its type",
+    why: "`docker` could be docker.service or docker.socket. systemctl guesses; a description does not.",
+    wrong: example!(|device| device.enable("docker")),
+    right: example!(|device| device.enable("docker.service")),
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::tests::refusal;
+    use crate::value::Word;
+    use crate::value::*;
+    use expect_test::expect;
+
+    const SOURCE: &str = include_str!("words.rs");
+
+    #[test]
+    fn a_package_with_capitals_is_told_its_likely_name() {
+        expect![[r#"
+            error[malformed-package-name]: `Docker_IO` is not a package name
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.package("Docker_IO")),
+               |                                             ^^^^^^^^^^^ `D` is not one of a-z 0-9 + - .
+               |
+               = help: did you mean `docker-io`?
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_PACKAGE_NAME, SOURCE));
+    }
+
+    #[test]
+    fn a_component_with_a_blank_is_refused() {
+        expect![[r#"
+            error[malformed-suite]: `non-free firmware` is not a component
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.component("non-free firmware")),
+               |                                               ^^^^^^^^^^^^^^^^^^^
+               | ` ` is not one of A-Z a-z 0-9 - . _ + /
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_SUITE, SOURCE));
+    }
+
+    #[test]
+    fn a_mirror_without_scheme_is_told_the_whole_address() {
+        expect![[r#"
+            error[malformed-url]: `mirror.example.org/debian` is not the address of an archive
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.mirror("mirror.example.org/debian")),
+               |                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+               | it starts with neither `http://` nor `https://`
+               |
+               = help: write `https://mirror.example.org/debian`
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_URL, SOURCE));
+    }
+
+    #[test]
+    fn a_snapshot_in_another_form_is_shown_the_form() {
+        expect![[r#"
+            error[malformed-snapshot]: `2026-01-01` is not a snapshot
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.snapshot("2026-01-01")),
+               |                                              ^^^^^^^^^^^^
+               | it does not have the form YYYYMMDDTHHMMSSZ
+               |
+               = help: write the moment in UTC, as `20260101T000000Z`: YYYYMMDD T HHMMSS Z
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_SNAPSHOT, SOURCE));
+    }
+
+    #[test]
+    fn a_short_key_id_is_refused() {
+        expect![[r#"
+            error[malformed-fingerprint]: `0EBFCD88` is not a fingerprint
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     Key::fingerprint("0EBFCD88"),
+               |                      ^^^^^^^^^^ it is a short key id, and two keys can share one
+               |
+               = help: write the whole fingerprint, 40 digits, as `gpg --show-keys --fingerprint` prints it
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_FINGERPRINT, SOURCE));
+    }
+
+    #[test]
+    fn a_relative_path_is_told_the_absolute_one() {
+        expect![[r#"
+            error[malformed-path]: `greengrass/` is not a path on the device
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("greengrass/")),
+               |                                          ^^^^^^^^^^^^^ it does not start with `/`
+               |
+               = help: write `/greengrass/`
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_PATH, SOURCE));
+    }
+
+    #[test]
+    fn a_hostname_with_capitals_is_told_the_lower_case() {
+        expect![[r#"
+            error[malformed-hostname]: `Edge_Device` is not a host name
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.hostname("Edge_Device")),
+               |                                              ^^^^^^^^^^^^^ `E` is not one of a-z 0-9 - .
+               |
+               = help: did you mean `edge-device`?
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_HOSTNAME, SOURCE));
+    }
+
+    #[test]
+    fn a_label_with_a_blank_is_refused() {
+        expect![[r#"
+            error[malformed-label]: `my data` is not a label
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|system| system.partition(Data::new("my data", Ext4))),
+               |                                                         ^^^^^^^^^
+               | ` ` is not one of A-Z a-z 0-9 - _ .
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_LABEL, SOURCE));
+    }
+
+    #[test]
+    fn a_locale_without_character_set_is_told_utf_8() {
+        expect![[r#"
+            error[malformed-locale]: `de_DE` is not a locale
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.locale("de_DE")),
+               |                                            ^^^^^^^ it names no character set
+               |
+               = help: write `de_DE.UTF-8`
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_LOCALE, SOURCE));
+    }
+
+    #[test]
+    fn a_timezone_with_a_blank_is_told_the_underscore() {
+        expect![[r#"
+            error[malformed-timezone]: `America/New York` is not a time zone
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.timezone("America/New York")),
+               |                                              ^^^^^^^^^^^^^^^^^^
+               | it does not have the form `Europe/Berlin`
+               |
+               = help: did you mean `America/New_York`?
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_TIMEZONE, SOURCE));
+    }
+
+    #[test]
+    fn two_arguments_in_one_are_refused() {
+        expect![[r#"
+            error[malformed-argument]: `quiet splash` is not an argument of the kernel command line
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.command_line("quiet splash")),
+               |                                                  ^^^^^^^^^^^^^^
+               | the kernel would read it as several arguments
+               |
+               = help: give each argument in a call of its own: `.command_line("quiet").command_line("splash")`
+        "#]].assert_eq(&refusal(&MALFORMED_ARGUMENT, SOURCE));
+    }
+
+    #[test]
+    fn a_module_with_suffix_is_told_the_bare_name() {
+        expect![[r#"
+            error[malformed-module-name]: `nbd.ko` is not the name of a kernel module
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.initrd_module("nbd.ko")),
+               |                                                   ^^^^^^^^ a name alone, without path and `.ko`
+               |
+               = help: write `nbd`
+        "#]].assert_eq(&refusal(&MALFORMED_MODULE_NAME, SOURCE));
+    }
+
+    #[test]
+    fn a_user_with_capitals_is_told_the_lower_case() {
+        expect![[r#"
+            error[malformed-user-name]: `Operator` is not a user name
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.user(User::new("Operator"))),
+               |                                                    ^^^^^^^^^^
+               | it does not start with one of a-z _
+               |
+               = help: did you mean `operator`?
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_USER_NAME, SOURCE));
+    }
+
+    #[test]
+    fn a_password_is_no_key() {
+        expect![[r#"
+            error[malformed-ssh-key]: `hunter2` is not a public ssh key
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.user(User::new("operator").login(Login::Key("hunter2")))),
+               |                                                                                 ^^^^^^^^^
+               | it does not have the form `ssh-ed25519 AAAA… comment`
+        "#]].assert_eq(&refusal(&MALFORMED_SSH_KEY, SOURCE));
+    }
+
+    #[test]
+    fn a_unit_without_type_is_told_the_service() {
+        expect![[r#"
+            error[malformed-unit-name]: `docker` is not a unit's name
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.enable("docker")),
+               |                                            ^^^^^^^^ it does not say the unit's type
+               |
+               = help: write `docker.service`
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_UNIT_NAME, SOURCE));
+    }
+
+    fn refuses<W: Word>(texts: &[&str]) {
+        for text in texts {
+            assert!(W::parse(text).is_err(), "`{text}` was taken for {}", W::WHAT);
+        }
+    }
+
+    fn takes<W: Word>(texts: &[&str]) {
+        for text in texts {
+            assert!(W::parse(text).is_ok(), "`{text}` was not taken for {}", W::WHAT);
+        }
+    }
+
+    #[test]
+    fn words_that_exist_are_taken() {
+        takes::<PackageName>(&["g++", "libstdc++6", "docker.io", "0ad", "linux-generic-hwe-24.04"]);
+        takes::<Suite>(&["noble-updates", "stable", "bookworm/updates"]);
+        takes::<Url>(&["http://ftp.debian.org/debian", "https://[::1]:8080/debian/", "http://127.0.0.1:9"]);
+        takes::<Snapshot>(&["20260101T000000Z", "20240229T235959Z"]);
+        takes::<Hostname>(&["edge", "edge-7.example.org"]);
+        takes::<Locale>(&["C.UTF-8", "en_US.UTF-8", "eo.UTF-8"]);
+        takes::<Timezone>(&["UTC", "Etc/GMT+1", "America/Argentina/Buenos_Aires", "Europe/Berlin"]);
+        takes::<Argument>(&["quiet", "console=ttyS0,115200", "dyndbg=\"file nbd.c +p\""]);
+        takes::<UnitName>(&[
+            "docker.service",
+            "getty@tty1.service",
+            r"opt-aws-amazon\x2dcloudwatch\x2dagent-etc.mount",
+        ]);
+        takes::<UserName>(&["operator", "_ssh", "ggc_user"]);
+    }
+
+    #[test]
+    fn words_that_are_none_are_refused() {
+        refuses::<PackageName>(&["", "a", "-x", "docker.io=1.0", "jq:amd64", "jq/trixie", "foo bar", "é"]);
+        refuses::<Suite>(&["", "../x", "a//b", "a b"]);
+        refuses::<Url>(&[
+            "",
+            "ftp://x/",
+            "http://",
+            "http:///debian",
+            "http://me:secret@x/debian",
+            "http://x/a?b",
+        ]);
+        refuses::<Snapshot>(&[
+            "",
+            "20260230T000000Z",
+            "20261301T000000Z",
+            "20260101T240000Z",
+            "2026010１T000000Z",
+        ]);
+        refuses::<Fingerprint>(&["", "0xDEADBEEF", "9DC8 5822", "zz"]);
+        refuses::<DevicePath>(&["", "var", "/var/", "/var//lib", "/var/../etc", "/a b", "/a%i", "/a\n"]);
+        refuses::<Hostname>(&["", "-edge", "edge-", "a..b", "Ä", &"a".repeat(65)]);
+        refuses::<Locale>(&["", "german", "de_DE.ISO-8859-1", "de_de.UTF-8"]);
+        refuses::<Timezone>(&["", "/etc/passwd", "../UTC", "Europe/", "a/b/c/d"]);
+        refuses::<Argument>(&["", "a\nb", "a\"b", "\u{e4}"]);
+        refuses::<ModuleName>(&["", "nbd.ko", "a/b", "a b"]);
+        refuses::<UserName>(&["", "0op", "a.b", &"a".repeat(32)]);
+        refuses::<UnitName>(&["", ".service", "@.service", "a b.service", "docker.sevice"]);
+    }
+
+    #[test]
+    fn a_private_key_is_not_repeated_in_the_message() {
+        let text = "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n";
+        let mistakes =
+            crate::explain::device().user(User::new("operator").login(Login::Key(text))).plan().unwrap_err();
+        assert!(!mistakes.to_string().contains("secret"), "{mistakes}");
+    }
+}

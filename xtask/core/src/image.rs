@@ -1,0 +1,403 @@
+//! `Image`: what a person said, each word with the line that said it.
+//!
+//! One plain value, moved through: every method is `fn(self, …) -> Self`, so
+//! conditions are `match`, loops are `for`, and reuse is a function from image
+//! to image. No method fails: what is wrong is kept with its place, and
+//! [`Image::plan`] reports all of it at once.
+//!
+//! Deliberately absent: anything decided. Offsets, ids, units and implied
+//! packages are the [plan](crate::plan)'s.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::given::{Given, accept};
+use crate::place::{At, Place};
+use crate::plan::{self, Plan};
+use crate::value::{
+    Argument, Component, Hostname, Locale, ModuleName, PackageName, Snapshot, Timezone, UnitName, Url,
+};
+
+pub mod bind;
+pub mod compression;
+pub mod data;
+pub mod entry;
+pub mod esp;
+pub mod filesystem;
+pub mod partition;
+pub mod repository;
+pub mod root;
+pub mod target;
+pub mod unit;
+pub mod user;
+pub mod volatile;
+
+use bind::Bind;
+use data::Data;
+use esp::Esp;
+use partition::Partition;
+use repository::Repository;
+use root::RootSlot;
+use target::Target;
+use unit::Unit;
+use user::User;
+use volatile::Volatile;
+
+/// The family of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Distribution {
+    /// Debian.
+    Debian,
+    /// Ubuntu.
+    Ubuntu,
+}
+
+impl fmt::Display for Distribution {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Distribution::Debian => "Debian",
+            Distribution::Ubuntu => "Ubuntu",
+        })
+    }
+}
+
+/// The description of a disk image.
+///
+/// ```
+/// use bedplate_core::*;
+///
+/// let image = Image::debian("trixie")
+///     .package("linux-image-amd64")
+///     .hostname("edge")
+///     .partition(Esp::new(MiB(512)))
+///     .partition(Root::new(Erofs).verity())
+///     .partition(Data::new("persistent", Ext4).mount("/local"))
+///     .bind("/greengrass");
+///
+/// let plan = image.plan().unwrap();
+/// assert_eq!(plan.backing("/greengrass"), Some("/local/persistent/greengrass"));
+/// ```
+#[must_use = "an image does nothing until it is returned from its function"]
+#[derive(Debug, Clone)]
+pub struct Image {
+    pub(crate) distribution: Distribution,
+    pub(crate) release: At<String>,
+    pub(crate) packages: Vec<At<PackageName>>,
+    pub(crate) without: Vec<At<PackageName>>,
+    pub(crate) components: Vec<At<Component>>,
+    pub(crate) repositories: Vec<Repository>,
+    pub(crate) snapshot: Option<At<Snapshot>>,
+    pub(crate) mirror: Option<At<Url>>,
+    pub(crate) hostname: Option<At<Hostname>>,
+    pub(crate) locale: Option<At<Locale>>,
+    pub(crate) timezone: Option<At<Timezone>>,
+    pub(crate) arguments: Vec<At<Argument>>,
+    pub(crate) modules: Vec<At<ModuleName>>,
+    pub(crate) esps: Vec<Esp>,
+    pub(crate) roots: Vec<RootSlot>,
+    pub(crate) data: Vec<Data>,
+    pub(crate) volatile: Volatile,
+    pub(crate) overlays: Vec<At<String>>,
+    pub(crate) units: Vec<Unit>,
+    pub(crate) enabled: Vec<At<UnitName>>,
+    pub(crate) masked: Vec<At<UnitName>>,
+    pub(crate) users: Vec<User>,
+    pub(crate) binds: Vec<Bind>,
+    pub(crate) mistakes: Vec<Diagnostic>,
+}
+
+impl Image {
+    /// An image of Ubuntu: `noble` (24.04) or `resolute` (26.04).
+    #[track_caller]
+    #[doc(alias("Distribution", "Release"))]
+    pub fn ubuntu(release: &str) -> Self {
+        Image::of(Distribution::Ubuntu, release)
+    }
+
+    /// An image of Debian: `trixie` (13) or `bookworm` (12).
+    #[track_caller]
+    #[doc(alias("Distribution", "Release"))]
+    pub fn debian(release: &str) -> Self {
+        Image::of(Distribution::Debian, release)
+    }
+
+    #[track_caller]
+    fn of(distribution: Distribution, release: &str) -> Self {
+        Image {
+            distribution,
+            release: At { value: release.to_string(), at: Place::caller() },
+            packages: Vec::new(),
+            without: Vec::new(),
+            components: Vec::new(),
+            repositories: Vec::new(),
+            snapshot: None,
+            mirror: None,
+            hostname: None,
+            locale: None,
+            timezone: None,
+            arguments: Vec::new(),
+            modules: Vec::new(),
+            esps: Vec::new(),
+            roots: Vec::new(),
+            data: Vec::new(),
+            volatile: Volatile::None,
+            overlays: Vec::new(),
+            units: Vec::new(),
+            enabled: Vec::new(),
+            masked: Vec::new(),
+            users: Vec::new(),
+            binds: Vec::new(),
+            mistakes: Vec::new(),
+        }
+    }
+
+    /// Installs a package, with what it depends on and without what it recommends.
+    #[track_caller]
+    #[must_use = "the image with the package is the returned one"]
+    #[doc(alias("Packages", "install", "apt"))]
+    pub fn package(mut self, name: impl Given<PackageName>) -> Self {
+        let at = Place::caller();
+        self.packages.extend(accept(&mut self.mistakes, name, &at));
+        self
+    }
+
+    /// Installs several packages.
+    #[track_caller]
+    #[must_use = "the image with the packages is the returned one"]
+    #[doc(alias("Packages", "install", "apt"))]
+    pub fn packages(mut self, names: impl IntoIterator<Item = impl Given<PackageName>>) -> Self {
+        let at = Place::caller();
+        for name in names {
+            self.packages.extend(accept(&mut self.mistakes, name, &at));
+        }
+        self
+    }
+
+    /// Keeps a package out, whatever depends on it; when something does, the
+    /// lock cannot be made and says what.
+    #[track_caller]
+    #[must_use = "the image without the package is the returned one"]
+    #[doc(alias("RemovePackages", "exclude", "purge"))]
+    pub fn without(mut self, name: impl Given<PackageName>) -> Self {
+        let at = Place::caller();
+        self.without.extend(accept(&mut self.mistakes, name, &at));
+        self
+    }
+
+    /// Takes packages from this component of the distribution's archive too:
+    /// `non-free-firmware`, `multiverse`.
+    #[track_caller]
+    #[must_use = "the image with the component is the returned one"]
+    #[doc(alias("Repositories"))]
+    pub fn component(mut self, name: impl Given<Component>) -> Self {
+        let at = Place::caller();
+        self.components.extend(accept(&mut self.mistakes, name, &at));
+        self
+    }
+
+    /// Takes packages from another signed archive too.
+    #[must_use = "the image with the repository is the returned one"]
+    #[doc(alias("SandboxTrees", "PackageDirectories", "sources.list"))]
+    pub fn repository(mut self, mut repository: Repository) -> Self {
+        self.mistakes.append(&mut repository.mistakes);
+        self.repositories.push(repository);
+        self
+    }
+
+    /// Takes the distribution's archive as it was at this moment, in all
+    /// pockets: `20260101T000000Z`.
+    #[track_caller]
+    #[must_use = "the image of that moment is the returned one"]
+    #[doc(alias("Snapshot"))]
+    pub fn snapshot(mut self, moment: impl Given<Snapshot>) -> Self {
+        let at = Place::caller();
+        self.snapshot = accept(&mut self.mistakes, moment, &at).or(self.snapshot);
+        self
+    }
+
+    /// Fetches from this mirror of the distribution's archive. The lock names
+    /// the archive all the same, so that a mirror can change or go away.
+    #[track_caller]
+    #[must_use = "the image with the mirror is the returned one"]
+    #[doc(alias("Mirror"))]
+    pub fn mirror(mut self, url: impl Given<Url>) -> Self {
+        let at = Place::caller();
+        self.mirror = accept(&mut self.mistakes, url, &at).or(self.mirror);
+        self
+    }
+
+    /// The device's host name.
+    #[track_caller]
+    #[must_use = "the image with the host name is the returned one"]
+    #[doc(alias("Hostname"))]
+    pub fn hostname(mut self, name: impl Given<Hostname>) -> Self {
+        let at = Place::caller();
+        self.hostname = accept(&mut self.mistakes, name, &at).or(self.hostname);
+        self
+    }
+
+    /// The language of messages: `en_US.UTF-8`. Otherwise `C.UTF-8`.
+    #[track_caller]
+    #[must_use = "the image with the locale is the returned one"]
+    #[doc(alias("Locale", "LANG", "LocaleMessages"))]
+    pub fn locale(mut self, locale: impl Given<Locale>) -> Self {
+        let at = Place::caller();
+        self.locale = accept(&mut self.mistakes, locale, &at).or(self.locale);
+        self
+    }
+
+    /// The device's time zone: `Europe/Berlin`. Otherwise UTC.
+    #[track_caller]
+    #[must_use = "the image with the time zone is the returned one"]
+    #[doc(alias("Timezone", "localtime"))]
+    pub fn timezone(mut self, timezone: impl Given<Timezone>) -> Self {
+        let at = Place::caller();
+        self.timezone = accept(&mut self.mistakes, timezone, &at).or(self.timezone);
+        self
+    }
+
+    /// Adds one argument to the kernel's command line, in the order given.
+    ///
+    /// What follows from the description (`roothash=`, `systemd.volatile=`) is
+    /// added by the plan and refused here.
+    #[track_caller]
+    #[must_use = "the image with the argument is the returned one"]
+    #[doc(alias("KernelCommandLine", "cmdline", "kernel_command_line"))]
+    pub fn command_line(mut self, argument: impl Given<Argument>) -> Self {
+        let at = Place::caller();
+        self.arguments.extend(accept(&mut self.mistakes, argument, &at));
+        self
+    }
+
+    /// Puts a kernel module and what it depends on into the initrd, beyond
+    /// those for common disks and buses.
+    #[track_caller]
+    #[must_use = "the image with the module is the returned one"]
+    #[doc(alias("KernelModulesInitrdInclude", "KernelInitrdModules"))]
+    pub fn initrd_module(mut self, name: impl Given<ModuleName>) -> Self {
+        let at = Place::caller();
+        self.modules.extend(accept(&mut self.mistakes, name, &at));
+        self
+    }
+
+    /// Adds a partition: an [`Esp`], a [`Root`](root::Root) or [`Data`].
+    #[must_use = "the image with the partition is the returned one"]
+    #[doc(alias("RepartDirectories", "repart.d"))]
+    pub fn partition(mut self, partition: impl Into<Partition>) -> Self {
+        match partition.into() {
+            Partition::Esp(esp) => self.esps.push(esp),
+            Partition::Root(root) => self.roots.push(root),
+            Partition::Data(mut data) => {
+                self.mistakes.append(&mut data.mistakes);
+                self.data.push(data);
+            }
+        }
+        self
+    }
+
+    /// What becomes of writes to the root: see [`Volatile`].
+    #[must_use = "the image with the choice is the returned one"]
+    #[doc(alias("systemd.volatile", "Overlay"))]
+    pub fn volatile(mut self, volatile: Volatile) -> Self {
+        self.volatile = volatile;
+        self
+    }
+
+    /// Copies a directory over the root: each file to the path it has in it.
+    ///
+    /// `directory` lies beside the file that calls this. Files belong to root;
+    /// their modes are kept, as far as git keeps them.
+    #[track_caller]
+    #[must_use = "the image with the overlay is the returned one"]
+    #[doc(alias("ExtraTrees", "mkosi.extra"))]
+    pub fn overlay(mut self, directory: &str) -> Self {
+        let at = Place::caller();
+        self.overlays.push(At { value: directory.to_string(), at });
+        self
+    }
+
+    /// Adds a unit of your own: `.unit(unit!("units/hello.service"))`.
+    #[must_use = "the image with the unit is the returned one"]
+    #[doc(alias("systemd"))]
+    pub fn unit(mut self, mut unit: Unit) -> Self {
+        self.mistakes.append(&mut unit.mistakes);
+        self.units.push(unit);
+        self
+    }
+
+    /// Starts a unit at boot, as its `[Install]` section says. A package does
+    /// not do so by itself: in a build there is no running systemd to ask.
+    #[track_caller]
+    #[must_use = "the image with the unit enabled is the returned one"]
+    #[doc(alias("preset", "systemctl"))]
+    pub fn enable(mut self, unit: impl Given<UnitName>) -> Self {
+        let at = Place::caller();
+        self.enabled.extend(accept(&mut self.mistakes, unit, &at));
+        self
+    }
+
+    /// Makes a unit impossible to start.
+    #[track_caller]
+    #[must_use = "the image with the unit masked is the returned one"]
+    #[doc(alias("disable", "systemctl"))]
+    pub fn mask(mut self, unit: impl Given<UnitName>) -> Self {
+        let at = Place::caller();
+        self.masked.extend(accept(&mut self.mistakes, unit, &at));
+        self
+    }
+
+    /// Adds a user.
+    #[must_use = "the image with the user is the returned one"]
+    #[doc(alias("useradd", "sysusers", "RootPassword"))]
+    pub fn user(mut self, mut user: User) -> Self {
+        self.mistakes.append(&mut user.mistakes);
+        self.users.push(user);
+        self
+    }
+
+    /// Keeps a directory across reboots and updates: its path, or a [`Bind`].
+    #[track_caller]
+    #[must_use = "the image with the bind is the returned one"]
+    #[doc(alias("persistent", "BindPaths", "mount"))]
+    pub fn bind(mut self, bind: impl Into<Bind>) -> Self {
+        let mut bind = bind.into();
+        self.mistakes.append(&mut bind.mistakes);
+        self.binds.push(bind);
+        self
+    }
+
+    /// Applies a function to the image: a reusable piece of a description.
+    #[must_use = "the changed image is the returned one"]
+    #[doc(alias("Include", "Profiles"))]
+    pub fn with(self, piece: impl FnOnce(Image) -> Image) -> Self {
+        piece(self)
+    }
+
+    /// Decides everything, for the default target and a name after the host.
+    ///
+    /// # Errors
+    /// All mistakes of the description, in the order of its lines.
+    pub fn plan(&self) -> Result<Plan, Diagnostics> {
+        let hostname = self.hostname.as_ref().map_or("image", |name| name.value.as_str());
+        self.plan_named(hostname)
+    }
+
+    /// Decides everything for an image called `name`, for the default target.
+    ///
+    /// # Errors
+    /// All mistakes of the description, in the order of its lines.
+    pub fn plan_named(&self, name: &str) -> Result<Plan, Diagnostics> {
+        self.plan_for(name, &Target::default())
+    }
+
+    /// Decides everything for an image called `name` and this target.
+    ///
+    /// # Errors
+    /// All mistakes of the description, in the order of its lines.
+    pub fn plan_for(&self, name: &str, target: &Target) -> Result<Plan, Diagnostics> {
+        plan::plan(self, name, target)
+    }
+}

@@ -1,0 +1,74 @@
+//! The data partition: what a device keeps.
+
+use super::filesystem::{DataFilesystem, Filesystem};
+use crate::diagnostic::Diagnostic;
+use crate::given::{Given, SizeWithUnit, accept};
+use crate::place::{At, Place};
+use crate::value::{DevicePath, Label, Size};
+
+/// A partition that is kept across reboots and updates.
+///
+/// It is found by its own id, never by its label, so that no other disk with
+/// the same label is mistaken for it. In the image it is empty and small; the
+/// first boot grows it to the end of the disk.
+///
+/// ```
+/// # use bedplate_core::*;
+/// let data = Data::new("persistent", Ext4).mount("/local");
+/// ```
+#[must_use = "a partition does nothing until it is given to an image"]
+#[derive(Debug, Clone)]
+pub struct Data {
+    pub(crate) label: Option<At<Label>>,
+    pub(crate) filesystem: Filesystem,
+    pub(crate) mount: Option<At<DevicePath>>,
+    pub(crate) size: Size,
+    pub(crate) grow: bool,
+    pub(crate) at: Place,
+    pub(crate) mistakes: Vec<Diagnostic>,
+}
+
+impl Data {
+    /// A data partition of 1 GiB with this label.
+    #[track_caller]
+    pub fn new<F: DataFilesystem>(label: impl Given<Label>, filesystem: F) -> Self {
+        let _ = filesystem;
+        let at = Place::caller();
+        let mut mistakes = Vec::new();
+        let label = accept(&mut mistakes, label, &at);
+        Data {
+            label,
+            filesystem: F::FILESYSTEM,
+            mount: None,
+            size: Size::mib(1024),
+            grow: true,
+            at,
+            mistakes,
+        }
+    }
+
+    /// Mounts it there, before any service starts.
+    #[track_caller]
+    #[doc(alias("MountPoint", "Where"))]
+    pub fn mount(mut self, path: impl Given<DevicePath>) -> Self {
+        let at = Place::caller();
+        self.mount = accept(&mut self.mistakes, path, &at).or(self.mount);
+        self
+    }
+
+    /// Gives it this size in the image.
+    #[track_caller]
+    #[doc(alias("SizeMinBytes"))]
+    pub fn size(mut self, size: impl SizeWithUnit) -> Self {
+        self.size = size.size();
+        self.at = Place::caller();
+        self
+    }
+
+    /// Keeps it at its size; otherwise it grows to the end of the disk.
+    #[doc(alias("GrowFileSystem", "growfs"))]
+    pub fn fixed(mut self) -> Self {
+        self.grow = false;
+        self
+    }
+}

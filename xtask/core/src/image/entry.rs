@@ -1,0 +1,42 @@
+//! An image by name, as a project offers it.
+
+use super::Image;
+use super::target::Target;
+use crate::diagnostic::Diagnostics;
+use crate::plan::Plan;
+
+/// One image of a project; made by [`image!`](crate::image!).
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The name on the command line: the function's, with dashes.
+    pub name: String,
+    /// The description.
+    pub function: fn(&Target) -> Image,
+    /// The directory of the package the description is in.
+    pub root: &'static str,
+}
+
+impl Entry {
+    /// The image that `function`, spelled `path`, describes.
+    #[must_use]
+    pub fn new(path: &str, function: fn(&Target) -> Image, root: &'static str) -> Self {
+        let name = path.rsplit("::").next().unwrap_or(path).trim().replace('_', "-");
+        Entry { name, function, root }
+    }
+
+    /// Decides everything for this image.
+    ///
+    /// # Errors
+    /// All mistakes of the description, in the order of its lines.
+    pub fn plan(&self, target: &Target) -> Result<Plan, Diagnostics> {
+        (self.function)(target).plan_for(&self.name, target)
+    }
+}
+
+/// An image a project offers: `image!(edge_debian)` is `edge-debian`.
+#[macro_export]
+macro_rules! image {
+    ($function:path) => {
+        $crate::Entry::new(::core::stringify!($function), $function, ::core::env!("CARGO_MANIFEST_DIR"))
+    };
+}

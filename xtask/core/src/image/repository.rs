@@ -1,0 +1,86 @@
+//! Another archive than the distribution's.
+
+use crate::diagnostic::Diagnostic;
+use crate::given::{Given, accept};
+use crate::place::{At, Place};
+use crate::value::{Component, Fingerprint, Suite, Url};
+
+/// An archive of packages with a key that signs it. There is no other kind.
+///
+/// ```
+/// # use bedplate_core::*;
+/// let docker = Repository::signed(
+///     "https://download.docker.com/linux/debian",
+///     "trixie",
+///     ["stable"],
+///     Key::file("keys/docker.asc").pinned("9DC858229FC7DD38854AE2D88D81803C0EBFCD88"),
+/// );
+/// ```
+#[must_use = "a repository does nothing until it is given to an image"]
+#[derive(Debug, Clone)]
+#[doc(alias("sources.list", "Signed-By", "deb822"))]
+pub struct Repository {
+    pub(crate) url: Option<At<Url>>,
+    pub(crate) suite: Option<At<Suite>>,
+    pub(crate) components: Vec<At<Component>>,
+    pub(crate) key: Key,
+    pub(crate) at: Place,
+    pub(crate) mistakes: Vec<Diagnostic>,
+}
+
+/// The key an archive is signed with.
+#[must_use = "a key does nothing until it is given to a repository"]
+#[derive(Debug, Clone)]
+pub struct Key {
+    pub(crate) file: Option<At<String>>,
+    pub(crate) fingerprint: Option<At<Fingerprint>>,
+    mistakes: Vec<Diagnostic>,
+}
+
+impl Repository {
+    /// The suite of the archive at `url`, accepted only with a signature of `key`.
+    #[track_caller]
+    pub fn signed(
+        url: impl Given<Url>,
+        suite: impl Given<Suite>,
+        components: impl IntoIterator<Item = impl Given<Component>>,
+        key: Key,
+    ) -> Self {
+        let at = Place::caller();
+        let mut mistakes = key.mistakes.clone();
+        let url = accept(&mut mistakes, url, &at);
+        let suite = accept(&mut mistakes, suite, &at);
+        let components =
+            components.into_iter().filter_map(|component| accept(&mut mistakes, component, &at)).collect();
+        Repository { url, suite, components, key, at, mistakes }
+    }
+}
+
+impl Key {
+    /// The key in this file, armored or binary, beside the file that calls this.
+    #[track_caller]
+    pub fn file(path: &str) -> Self {
+        let file = At { value: path.to_string(), at: Place::caller() };
+        Key { file: Some(file), fingerprint: None, mistakes: Vec::new() }
+    }
+
+    /// The key with this fingerprint, among those that ship with Bedplate.
+    ///
+    /// On a key from a file, [`Key::pinned`] says the same of that file.
+    #[track_caller]
+    pub fn fingerprint(fingerprint: impl Given<Fingerprint>) -> Self {
+        Key { file: None, fingerprint: None, mistakes: Vec::new() }.pin(fingerprint, &Place::caller())
+    }
+
+    /// Accepts the file only when it holds the key with this fingerprint.
+    #[track_caller]
+    pub fn pinned(self, fingerprint: impl Given<Fingerprint>) -> Self {
+        let at = Place::caller();
+        self.pin(fingerprint, &at)
+    }
+
+    fn pin(mut self, fingerprint: impl Given<Fingerprint>, at: &Place) -> Self {
+        self.fingerprint = accept(&mut self.mistakes, fingerprint, at);
+        self
+    }
+}

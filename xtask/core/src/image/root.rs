@@ -1,0 +1,88 @@
+//! The root partition: the slot an operating system is written into.
+
+use std::marker::PhantomData;
+
+use super::compression::Compression;
+use super::filesystem::{Filesystem, ReadOnly, RootFilesystem};
+use crate::given::SizeWithUnit;
+use crate::place::Place;
+use crate::value::Size;
+
+/// The partition the operating system is in.
+///
+/// It is a slot of fixed size, so that every later version of the image fits
+/// the same disk; the content is smaller, and grows with the packages.
+///
+/// ```
+/// # use bedplate_core::*;
+/// let verified = Root::new(Erofs).verity().size(GiB(3));
+/// ```
+///
+/// Ext4 has no verity:
+///
+/// ```compile_fail,E0277
+/// # use bedplate_core::*;
+/// let root = Root::new(Ext4).verity();
+/// ```
+#[must_use = "a partition does nothing until it is given to an image"]
+#[derive(Debug, Clone)]
+pub struct Root<F> {
+    pub(crate) slot: RootSlot,
+    filesystem: PhantomData<F>,
+}
+
+/// A root partition with its file system as a value: what [`Root`] becomes in
+/// an image.
+#[derive(Debug, Clone)]
+pub struct RootSlot {
+    pub(crate) filesystem: Filesystem,
+    pub(crate) compression: Compression,
+    pub(crate) verity: bool,
+    pub(crate) size: Size,
+    pub(crate) at: Place,
+}
+
+impl<F: RootFilesystem> Root<F> {
+    /// A root with this file system, in a slot of 2 GiB.
+    #[track_caller]
+    pub fn new(filesystem: F) -> Self {
+        let _ = filesystem;
+        let slot = RootSlot {
+            filesystem: F::FILESYSTEM,
+            compression: F::COMPRESSION,
+            verity: false,
+            size: Size::mib(2048),
+            at: Place::caller(),
+        };
+        Root { slot, filesystem: PhantomData }
+    }
+
+    /// Gives the slot this size, the verity tree not included.
+    #[track_caller]
+    #[doc(alias("SizeMinBytes", "SizeMaxBytes"))]
+    pub fn size(mut self, size: impl SizeWithUnit) -> Self {
+        self.slot.size = size.size();
+        self.slot.at = Place::caller();
+        self
+    }
+
+    /// Compresses it so.
+    pub fn compression(mut self, compression: Compression) -> Self
+    where
+        F: ReadOnly,
+    {
+        self.slot.compression = compression;
+        self
+    }
+
+    /// Verifies every block when it is read: dm-verity, with the root hash on
+    /// the kernel's command line.
+    #[doc(alias("Verity", "roothash", "dm-verity"))]
+    pub fn verity(mut self) -> Self
+    where
+        F: ReadOnly,
+    {
+        self.slot.verity = true;
+        self
+    }
+}

@@ -1,0 +1,68 @@
+//! People who may log in.
+
+use crate::diagnostic::Diagnostic;
+use crate::given::{Given, accept};
+use crate::place::{At, Place};
+use crate::value::{GroupName, SshKey, UserName};
+
+/// A user of the device. Locked: no password lets one in, and none can be
+/// written down here, because everyone who has the image has its hash.
+///
+/// ```
+/// # use bedplate_core::*;
+/// let operator = User::new("operator").group("sudo");
+/// ```
+#[must_use = "a user does nothing until it is given to an image"]
+#[derive(Debug, Clone)]
+#[doc(alias("RootPassword", "password", "useradd"))]
+pub struct User {
+    pub(crate) name: Option<At<UserName>>,
+    pub(crate) uid: Option<At<u32>>,
+    pub(crate) groups: Vec<At<GroupName>>,
+    pub(crate) keys: Vec<At<SshKey>>,
+    pub(crate) mistakes: Vec<Diagnostic>,
+}
+
+/// How a user gets in. There is no variant for a password.
+#[derive(Debug, Clone)]
+#[doc(alias("password", "Ssh"))]
+pub enum Login<K> {
+    /// With the private half of this ssh key: the line of a `.pub` file.
+    Key(K),
+}
+
+impl User {
+    /// A user of this name, with a group of the same name, a home directory
+    /// and `bash`.
+    #[track_caller]
+    pub fn new(name: impl Given<UserName>) -> Self {
+        let mut mistakes = Vec::new();
+        let name = accept(&mut mistakes, name, &Place::caller());
+        User { name, uid: None, groups: Vec::new(), keys: Vec::new(), mistakes }
+    }
+
+    /// Gives the user (and its group) this id; otherwise the next from 1000.
+    #[track_caller]
+    pub fn uid(mut self, uid: u32) -> Self {
+        self.uid = Some(At { value: uid, at: Place::caller() });
+        self
+    }
+
+    /// Puts the user into a group that exists in the image.
+    #[track_caller]
+    pub fn group(mut self, name: impl Given<GroupName>) -> Self {
+        let at = Place::caller();
+        self.groups.extend(accept(&mut self.mistakes, name, &at));
+        self
+    }
+
+    /// Lets the user in this way too.
+    #[track_caller]
+    #[doc(alias("authorized_keys"))]
+    pub fn login<K: Given<SshKey>>(mut self, login: Login<K>) -> Self {
+        let at = Place::caller();
+        let Login::Key(key) = login;
+        self.keys.extend(accept(&mut self.mistakes, key, &at));
+        self
+    }
+}

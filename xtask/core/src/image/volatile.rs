@@ -1,0 +1,14 @@
+//! What becomes of writes to the root.
+
+use serde::Serialize;
+
+/// What becomes of writes to the root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[doc(alias("systemd.volatile"))]
+pub enum Volatile {
+    /// They go to memory, and are gone at the next boot.
+    Overlay,
+    /// They go to the root itself, where its file system can be written at all.
+    None,
+}

@@ -1,0 +1,142 @@
+//! What changes from one lock to the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{Lock, LockedPackage};
+
+/// One difference between two locks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// A package is there that was not.
+    Added {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// A package is gone.
+    Removed {
+        /// Its name.
+        name: String,
+        /// The version it had.
+        version: String,
+    },
+    /// A package has another version.
+    Changed {
+        /// Its name.
+        name: String,
+        /// The version it had.
+        old: String,
+        /// The version it has.
+        new: String,
+    },
+    /// A package has the same version and other bytes: somebody rebuilt it, or worse.
+    Replaced {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// The same differences in the tools tree: what it was, and the change.
+    Tool(Box<Change>),
+    /// A Release file is another one.
+    Archive {
+        /// The suite.
+        suite: String,
+        /// Seconds by which it is newer; negative when it is older.
+        newer: i64,
+    },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Added { name, version } => write!(out, "+ {name} {version}"),
+            Change::Removed { name, version } => write!(out, "- {name} {version}"),
+            Change::Changed { name, old, new } => write!(out, "~ {name} {old} -> {new}"),
+            Change::Replaced { name, version } => write!(out, "! {name} {version} has other bytes"),
+            Change::Tool(change) => write!(out, "{change} (tool)"),
+            Change::Archive { suite, newer } if newer.abs() >= 86400 => {
+                write!(out, "~ {suite} is {} days {}", newer.abs() / 86400, age(*newer))
+            }
+            Change::Archive { suite, newer } => {
+                write!(out, "~ {suite} is {} minutes {}", newer.abs() / 60, age(*newer))
+            }
+        }
+    }
+}
+
+fn age(newer: i64) -> &'static str {
+    if newer < 0 { "older" } else { "newer" }
+}
+
+pub(super) fn locks(old: &Lock, new: &Lock) -> Vec<Change> {
+    let mut changes = packages(&old.packages, &new.packages);
+    changes.extend(packages(&old.tools, &new.tools).into_iter().map(|change| Change::Tool(Box::new(change))));
+    for archive in &new.archives {
+        let before =
+            old.archives.iter().find(|known| known.base == archive.base && known.suite == archive.suite);
+        if let Some(before) = before.filter(|before| before.sha256 != archive.sha256) {
+            changes.push(Change::Archive { suite: archive.suite.clone(), newer: archive.date - before.date });
+        }
+    }
+    changes
+}
+
+fn packages(old: &[LockedPackage], new: &[LockedPackage]) -> Vec<Change> {
+    let by_name = |packages: &[LockedPackage]| -> BTreeMap<String, LockedPackage> {
+        packages.iter().map(|package| (package.name.clone(), package.clone())).collect()
+    };
+    let (old, new) = (by_name(old), by_name(new));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    names.into_iter().filter_map(|name| package(name, old.get(name), new.get(name))).collect()
+}
+
+fn package(name: &str, old: Option<&LockedPackage>, new: Option<&LockedPackage>) -> Option<Change> {
+    let name = name.to_string();
+    match (old, new) {
+        (None, Some(new)) => Some(Change::Added { name, version: new.version.clone() }),
+        (Some(old), None) => Some(Change::Removed { name, version: old.version.clone() }),
+        (Some(old), Some(new)) if old.version != new.version => {
+            Some(Change::Changed { name, old: old.version.clone(), new: new.version.clone() })
+        }
+        (Some(old), Some(new)) if old.sha256 != new.sha256 => {
+            Some(Change::Replaced { name, version: new.version.clone() })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{lock, package};
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn an_update_says_what_moved() {
+        let old = lock();
+        let mut new = lock();
+        new.packages = vec![package("jq", "1.8.0-1"), package("rauc", "1.13-1")];
+        new.tools[0].sha256 = "ef".repeat(32);
+        new.archives[0].sha256 = "ef".repeat(32);
+        new.archives[0].date += 3 * 86400;
+        let lines: Vec<String> = Lock::diff(&old, &new).iter().map(ToString::to_string).collect();
+        expect![[r#"
+            ~ jq 1.7.1-6 -> 1.8.0-1
+            + rauc 1.13-1
+            - udev 257.8-1
+            ! erofs-utils 1.8.6-1 has other bytes (tool)
+            ~ trixie is 3 days newer"#]]
+        .assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn the_same_lock_has_no_difference() {
+        assert_eq!(Lock::diff(&lock(), &lock()), []);
+    }
+}

@@ -1,0 +1,68 @@
+//! What can be wrong with a lock's text.
+
+use super::{Lock, VERSION};
+
+/// A lock that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LockError {
+    /// The text is no TOML, or not a lock's.
+    #[error("line {line}: {reason}")]
+    Malformed {
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A hash has not 64 hexadecimal digits.
+    #[error("line {line}: `{text}` is no sha256")]
+    Hash {
+        /// The line, from 1.
+        line: usize,
+        /// The text in place of the hash.
+        text: String,
+    },
+    /// The text does not say its version.
+    #[error("it does not start with `version = {VERSION}`, as every lock does")]
+    NoVersion,
+    /// Another program wrote it.
+    #[error("it has version {0}, and this program reads version {VERSION}")]
+    Version(i64),
+}
+
+impl LockError {
+    pub(super) fn malformed(text: &str, cause: &toml::de::Error) -> Self {
+        let at = cause.span().map_or(0, |span| span.start).min(text.len());
+        let reason = cause.message().lines().collect::<Vec<_>>().join(", ");
+        LockError::Malformed { line: line_at(text, at), reason }
+    }
+}
+
+/// Looks at the version first: a newer format may have other keys, and "unknown
+/// key" would be the wrong complaint.
+pub(super) fn version(text: &str) -> Result<(), LockError> {
+    let table: toml::Table = text.parse().map_err(|cause| LockError::malformed(text, &cause))?;
+    match table.get("version").and_then(toml::Value::as_integer) {
+        None => Err(LockError::NoVersion),
+        Some(version) if version == i64::from(VERSION) => Ok(()),
+        Some(version) => Err(LockError::Version(version)),
+    }
+}
+
+/// Checks what TOML's types cannot say.
+pub(super) fn values(text: &str, lock: &Lock) -> Result<(), LockError> {
+    let archives = lock.archives.iter().map(|archive| &archive.sha256);
+    let packages = lock.packages.iter().chain(&lock.tools).map(|package| &package.sha256);
+    let is_hash =
+        |hash: &str| hash.len() == 64 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    match archives.chain(packages).find(|hash| !is_hash(hash)) {
+        None => Ok(()),
+        Some(hash) => {
+            let at = text.find(&format!("\"{hash}\"")).unwrap_or(0);
+            Err(LockError::Hash { line: line_at(text, at), text: hash.clone() })
+        }
+    }
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}

@@ -1,0 +1,510 @@
+//! `Plan`: every decision about an image, and nothing left to choose.
+//!
+//! Made from an [`Image`] alone: no network, no root, no clock. A plan made
+//! twice is the same plan, whichever machine makes it; a step of the build
+//! reads it and decides nothing.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::check;
+use crate::diagnostic::Diagnostics;
+use crate::image::compression::Compression;
+use crate::image::filesystem::Filesystem;
+use crate::image::target::{Architecture, Target};
+use crate::image::volatile::Volatile;
+use crate::image::{Distribution, Image};
+use crate::place::Place;
+use crate::release;
+
+pub mod diff;
+pub mod display;
+pub mod guid;
+
+mod archives;
+mod boot;
+mod layout;
+mod packages;
+pub(crate) use packages::implied;
+mod people;
+mod state;
+mod system;
+mod units;
+
+/// Everything that was decided about an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// The image's name: `edge-debian`.
+    pub name: String,
+    /// Whose release it is made of.
+    pub distribution: Distribution,
+    /// The release: `trixie`.
+    pub release: String,
+    /// The processor it is for.
+    pub architecture: Architecture,
+    /// Where packages come from, in the order apt is given them.
+    pub archives: Vec<ArchivePlan>,
+    /// The mirror to fetch the distribution's archive from.
+    pub mirror: Option<String>,
+    /// The packages asked for and implied, by name; dependencies are the lock's.
+    pub packages: Vec<PackagePlan>,
+    /// The packages kept out, by name.
+    pub without: Vec<String>,
+    /// The packages of the tools tree, by name.
+    pub tools: Vec<String>,
+    /// The host name.
+    pub hostname: Option<String>,
+    /// The kernel's command line, without `roothash=`, which the build adds first.
+    pub command_line: Vec<String>,
+    /// The locale: `C.UTF-8`.
+    pub locale: String,
+    /// The time zone: `UTC`.
+    pub timezone: String,
+    /// The disk.
+    pub disk: DiskPlan,
+    /// Every file, directory and link that is generated, by path.
+    pub files: Vec<FilePlan>,
+    /// The directories that are copied over the root, in order.
+    pub overlays: Vec<OverlayPlan>,
+    /// The units that are enabled and masked.
+    pub units: UnitsPlan,
+    /// The users.
+    pub users: Vec<UserPlan>,
+    /// The directories that are kept.
+    pub binds: Vec<BindPlan>,
+    /// What becomes of writes to the root.
+    pub volatile: Volatile,
+    /// Kernel modules for the initrd, beyond the usual ones.
+    pub modules: Vec<String>,
+    /// The names of the files that come out.
+    pub artifacts: ArtifactNames,
+    /// What every identifier is derived from.
+    pub seed: Uuid,
+}
+
+/// One suite of one archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ArchivePlan {
+    /// The canonical address, without a slash at its end. The lock's URLs start with it.
+    pub base: String,
+    /// The suite: `trixie-updates`.
+    pub suite: String,
+    /// `release`, `updates`, `security`, or a third party's host name.
+    pub pocket: String,
+    /// The components taken.
+    pub components: Vec<String>,
+    /// Whose signature is accepted.
+    pub keyring: Keyring,
+    /// The moment of the snapshot service.
+    pub snapshot: Option<String>,
+    /// Where it is fetched from when there is a snapshot, without a slash at
+    /// its end; in place of `base` and of every mirror.
+    pub snapshot_base: Option<String>,
+    /// The line that asked for it; none for the distribution's own.
+    pub at: Option<Place>,
+}
+
+/// The keys an archive may be signed with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keyring {
+    /// Debian's archive keys.
+    Debian,
+    /// Ubuntu's archive key.
+    Ubuntu,
+    /// A key named in the description; at least one of the two is there.
+    Key {
+        /// The file with the key, relative to the project.
+        file: Option<String>,
+        /// The fingerprint it must have.
+        fingerprint: Option<String>,
+    },
+}
+
+/// A package that is installed by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PackagePlan {
+    /// Its name.
+    pub name: String,
+    /// Why it is there.
+    pub why: Why,
+    /// The line that asked for it, or for what implies it.
+    pub at: Option<Place>,
+}
+
+/// Why a package is installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    /// The description names it.
+    Asked,
+    /// Something else in the description needs it: the reason.
+    Implied(String),
+}
+
+/// The disk, to the byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DiskPlan {
+    /// The GPT's own id.
+    pub guid: Uuid,
+    /// The whole disk in bytes.
+    pub size: u64,
+    /// The partitions in the order of the disk.
+    pub partitions: Vec<PartitionPlan>,
+}
+
+/// One partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartitionPlan {
+    /// Its number in the GPT, from 1.
+    pub number: u32,
+    /// Its name in the GPT, at most 36 UTF-16 units.
+    pub label: String,
+    /// What it is for, by the Discoverable Partitions Specification.
+    pub type_guid: Uuid,
+    /// Its own id.
+    pub guid: PartitionGuid,
+    /// Where it starts, in bytes.
+    pub offset: u64,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The GPT's attribute bits.
+    pub attributes: u64,
+    /// What is in it.
+    pub content: PartitionContent,
+    /// The line that asked for it.
+    pub at: Option<Place>,
+}
+
+/// A partition's id, or how the build finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartitionGuid {
+    /// Known now.
+    Fixed(Uuid),
+    /// The first 128 bits of the root hash: the verified partition.
+    RootHashFirst,
+    /// The last 128 bits of the root hash: its hash tree.
+    RootHashLast,
+}
+
+/// What is in a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartitionContent {
+    /// FAT32 with systemd-boot and the kernel image.
+    Esp {
+        /// FAT's volume id.
+        volume_id: u32,
+        /// FAT's volume label.
+        label: String,
+    },
+    /// The operating system.
+    Root {
+        /// Its file system.
+        filesystem: Filesystem,
+        /// How it is compressed.
+        compression: Compression,
+        /// True when the next partition holds its hash tree.
+        verity: bool,
+        /// The file system's id.
+        uuid: Uuid,
+    },
+    /// The hash tree of the partition before it: superblock, then the tree;
+    /// SHA-256, blocks of 4096 bytes.
+    Verity {
+        /// The salt, in hexadecimal: 32 bytes.
+        salt: String,
+        /// The superblock's id.
+        uuid: Uuid,
+    },
+    /// What the device keeps.
+    Data {
+        /// Its file system.
+        filesystem: Filesystem,
+        /// Where it is mounted.
+        mount: Option<String>,
+        /// The file system's id.
+        uuid: Uuid,
+        /// The seed of ext4's directory hashes.
+        hash_seed: Uuid,
+        /// The file system's label: at most 16 bytes for ext4.
+        label: String,
+        /// True when the first boot grows it to the end of the disk.
+        grow: bool,
+    },
+}
+
+/// One generated file, directory or link of the root.
+///
+/// A directory that the packages have already keeps its mode and owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FilePlan {
+    /// Its absolute path.
+    pub path: String,
+    /// Its permissions.
+    pub mode: u32,
+    /// The user it belongs to.
+    pub uid: u32,
+    /// The group it belongs to.
+    pub gid: u32,
+    /// What it is.
+    pub kind: FileKind,
+    /// Why it is there.
+    pub why: String,
+    /// The line that asked for it.
+    pub at: Option<Place>,
+}
+
+/// What a generated file is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileKind {
+    /// A directory.
+    Directory,
+    /// A file with this text.
+    File {
+        /// All of it.
+        text: String,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// What it points at.
+        target: String,
+    },
+}
+
+/// A directory that is copied over the root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OverlayPlan {
+    /// The directory, relative to the project: `image/overlay`.
+    pub source: String,
+    /// The line that asked for it.
+    pub at: Place,
+}
+
+/// What happens to the packages' units.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnitsPlan {
+    /// Enabled, by name, as their `[Install]` sections say.
+    pub enable: Vec<UnitPlan>,
+    /// Masked, by name; the links are among the generated files.
+    pub mask: Vec<UnitPlan>,
+}
+
+/// A unit by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnitPlan {
+    /// The full name.
+    pub name: String,
+    /// Why, when the description does not ask for it.
+    pub why: Option<String>,
+    /// The line that asked for it.
+    pub at: Option<Place>,
+}
+
+/// A user; locked, without a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UserPlan {
+    /// The name, and that of the user's own group.
+    pub name: String,
+    /// The user's id.
+    pub uid: u32,
+    /// The id of the user's own group.
+    pub gid: u32,
+    /// Further groups.
+    pub groups: Vec<String>,
+    /// The home directory.
+    pub home: String,
+    /// The shell.
+    pub shell: String,
+    /// The keys that let the user in; also in a generated file.
+    pub authorized_keys: Vec<String>,
+    /// The line that asked for it.
+    pub at: Option<Place>,
+}
+
+/// A directory that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BindPlan {
+    /// The directory as programs see it.
+    pub path: String,
+    /// The directory on the data partition.
+    pub backing: String,
+    /// True when it starts with the packages' content.
+    pub seeded: bool,
+    /// The unit that mounts it.
+    pub unit: String,
+    /// The line that asked for it.
+    pub at: Option<Place>,
+}
+
+/// The names of the files in `build/NAME/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ArtifactNames {
+    /// The whole disk.
+    pub disk: String,
+    /// A link to the disk.
+    pub disk_link: String,
+    /// The unified kernel image.
+    pub uki: String,
+    /// The content of the ESP.
+    pub esp: String,
+    /// The initrd inside the UKI.
+    pub initrd: String,
+    /// The same under the name of its format.
+    pub initrd_cpio: String,
+    /// A link to the initrd.
+    pub initrd_link: String,
+    /// The kernel.
+    pub kernel: String,
+    /// The content of the root partition.
+    pub root: String,
+    /// The content of the verity partition.
+    pub verity: Option<String>,
+    /// The content of each data partition, in order.
+    pub data: Vec<String>,
+    /// Every package in the image, as JSON.
+    pub manifest: String,
+    /// The hashes of all others.
+    pub checksums: String,
+}
+
+impl Plan {
+    /// Where on the data partition the directory `path` is kept.
+    #[must_use]
+    pub fn backing(&self, path: &str) -> Option<&str> {
+        self.binds.iter().find(|bind| bind.path == path).map(|bind| bind.backing.as_str())
+    }
+
+    /// The package `name`, when it is installed by name.
+    #[must_use]
+    pub fn package(&self, name: &str) -> Option<&PackagePlan> {
+        self.packages.iter().find(|package| package.name == name)
+    }
+
+    /// The generated file at `path`.
+    #[must_use]
+    pub fn file(&self, path: &str) -> Option<&FilePlan> {
+        self.files.iter().find(|file| file.path == path)
+    }
+
+    /// The text of the generated file at `path`.
+    #[must_use]
+    pub fn text(&self, path: &str) -> Option<&str> {
+        match &self.file(path)?.kind {
+            FileKind::File { text } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The partition with this label.
+    #[must_use]
+    pub fn partition(&self, label: &str) -> Option<&PartitionPlan> {
+        self.disk.partitions.iter().find(|partition| partition.label == label)
+    }
+
+    /// The partition the operating system is in.
+    #[must_use]
+    pub fn root(&self) -> Option<&PartitionPlan> {
+        let is_root = |partition: &&PartitionPlan| matches!(partition.content, PartitionContent::Root { .. });
+        self.disk.partitions.iter().find(is_root)
+    }
+
+    /// True when the description or the plan enables the unit.
+    #[must_use]
+    pub fn enables(&self, unit: &str) -> bool {
+        self.units.enable.iter().any(|enabled| enabled.name == unit)
+    }
+
+    /// True when the description or the plan masks the unit.
+    #[must_use]
+    pub fn masks(&self, unit: &str) -> bool {
+        self.units.mask.iter().any(|masked| masked.name == unit)
+    }
+}
+
+/// Decides everything about `image`.
+pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, Diagnostics> {
+    let mistakes = check::all(image);
+    let release = release::find(image.distribution, &image.release.value);
+    let (Some(release), [root, ..], true) = (release, image.roots.as_slice(), mistakes.is_empty()) else {
+        return Err(Diagnostics::new(mistakes));
+    };
+
+    let stream = guid::Stream::of(name);
+    let disk = layout::disk(image, root, target.architecture, &stream);
+    let binds = state::binds(image);
+    let users = people::users(image);
+    let units = units::plan(image);
+    let mut files = Vec::new();
+    files.extend(state::files(image, &disk, &binds));
+    files.extend(system::files(image));
+    files.extend(people::files(&users));
+    files.extend(units::files(image, &units));
+    files.sort_by(|left: &FilePlan, right| left.path.cmp(&right.path));
+    files.dedup_by(|later, first| later.path == first.path);
+
+    Ok(Plan {
+        name: name.to_string(),
+        distribution: image.distribution,
+        release: release.name.to_string(),
+        architecture: target.architecture,
+        archives: archives::plan(image, target.architecture),
+        mirror: image.mirror.as_ref().map(|url| url.value.as_str().trim_end_matches('/').to_string()),
+        packages: packages::plan(image, release, root),
+        without: packages::without(image),
+        tools: packages::tools(image, release, root),
+        hostname: image.hostname.as_ref().map(|name| name.value.to_string()),
+        command_line: boot::command_line(image, root, &disk),
+        locale: system::locale(image),
+        timezone: image.timezone.as_ref().map_or("UTC".to_string(), |zone| zone.value.to_string()),
+        artifacts: boot::artifacts(&disk, target.architecture),
+        disk,
+        files,
+        overlays: image
+            .overlays
+            .iter()
+            .map(|overlay| OverlayPlan { source: overlay.at.beside(&overlay.value), at: overlay.at.clone() })
+            .collect(),
+        units,
+        users,
+        binds,
+        volatile: image.volatile,
+        modules: image.modules.iter().map(|module| module.value.to_string()).collect(),
+        seed: stream.seed(),
+    })
+}
+
+impl FilePlan {
+    fn new(path: impl Into<String>, mode: u32, kind: FileKind, why: impl Into<String>) -> Self {
+        FilePlan { path: path.into(), mode, uid: 0, gid: 0, kind, why: why.into(), at: None }
+    }
+
+    fn text(path: impl Into<String>, text: impl Into<String>, why: impl Into<String>) -> Self {
+        FilePlan::new(path, 0o644, FileKind::File { text: text.into() }, why)
+    }
+
+    fn link(path: impl Into<String>, target: impl Into<String>, why: impl Into<String>) -> Self {
+        FilePlan::new(path, 0o777, FileKind::Symlink { target: target.into() }, why)
+    }
+
+    fn directory(path: impl Into<String>, why: impl Into<String>) -> Self {
+        FilePlan::new(path, 0o755, FileKind::Directory, why)
+    }
+
+    fn at(mut self, place: Option<&Place>) -> Self {
+        self.at = place.cloned();
+        self
+    }
+
+    fn owned_by(mut self, uid: u32, gid: u32) -> Self {
+        (self.uid, self.gid) = (uid, gid);
+        self
+    }
+
+    fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+}

@@ -1,0 +1,55 @@
+//! Where packages come from.
+
+use super::{ArchivePlan, Keyring};
+use crate::image::repository::Repository;
+use crate::image::target::Architecture;
+use crate::image::{Distribution, Image};
+use crate::release;
+
+/// The distribution's pockets, then the description's repositories, in order.
+pub(super) fn plan(image: &Image, architecture: Architecture) -> Vec<ArchivePlan> {
+    let (default, _) = release::components(image.distribution);
+    let mut components: Vec<String> = default.iter().map(ToString::to_string).collect();
+    for component in &image.components {
+        if !components.iter().any(|known| known == component.value.as_str()) {
+            components.push(component.value.to_string());
+        }
+    }
+    let moment = image.snapshot.as_ref().map(|snapshot| snapshot.value.to_string());
+    let keyring = match image.distribution {
+        Distribution::Debian => Keyring::Debian,
+        Distribution::Ubuntu => Keyring::Ubuntu,
+    };
+    let own = release::pockets(image.distribution, architecture).into_iter().map(|pocket| ArchivePlan {
+        base: pocket.base.to_string(),
+        suite: format!("{}{}", image.release.value, pocket.suffix),
+        pocket: pocket.name.to_string(),
+        components: components.clone(),
+        keyring: keyring.clone(),
+        snapshot_base: moment
+            .as_deref()
+            .map(|moment| release::snapshot(image.distribution, pocket.name, moment)),
+        snapshot: moment.clone(),
+        at: None,
+    });
+    own.chain(image.repositories.iter().filter_map(third_party)).collect()
+}
+
+fn third_party(repository: &Repository) -> Option<ArchivePlan> {
+    let base = repository.url.as_ref()?.value.as_str().trim_end_matches('/').to_string();
+    let host = base.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or(&base);
+    let key = &repository.key;
+    Some(ArchivePlan {
+        pocket: host.to_string(),
+        suite: repository.suite.as_ref()?.value.to_string(),
+        components: repository.components.iter().map(|component| component.value.to_string()).collect(),
+        keyring: Keyring::Key {
+            file: key.file.as_ref().map(|file| file.at.beside(&file.value)),
+            fingerprint: key.fingerprint.as_ref().map(|print| print.value.as_str().to_ascii_uppercase()),
+        },
+        snapshot: None,
+        snapshot_base: None,
+        at: Some(repository.at.clone()),
+        base,
+    })
+}

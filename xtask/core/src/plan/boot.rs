@@ -1,0 +1,56 @@
+//! The kernel's command line, and the names of what comes out.
+
+use super::{ArtifactNames, DiskPlan, PartitionContent, PartitionGuid};
+use crate::image::Image;
+use crate::image::root::RootSlot;
+use crate::image::target::Architecture;
+use crate::image::volatile::Volatile;
+
+/// What follows from the description, then what it says itself, in its order:
+/// the last `console=` is the one systemd speaks on.
+///
+/// `ro` also with the overlay: it is the lower file system that is meant, and
+/// with `rw` systemd-remount-fs would be asked to remount an overlay.
+pub(super) fn command_line(image: &Image, root: &RootSlot, disk: &DiskPlan) -> Vec<String> {
+    let mut arguments = Vec::new();
+    let is_root = |content: &PartitionContent| matches!(content, PartitionContent::Root { .. });
+    let partition = disk.partitions.iter().find(|partition| is_root(&partition.content));
+    if let Some(PartitionGuid::Fixed(guid)) = partition.map(|partition| partition.guid) {
+        arguments.push(format!("root=PARTUUID={guid}"));
+    }
+    let writable = !root.filesystem.is_read_only() && image.volatile == Volatile::None;
+    arguments.push(if writable { "rw" } else { "ro" }.to_string());
+    if image.volatile == Volatile::Overlay {
+        arguments.push("systemd.volatile=overlay".to_string());
+    }
+    arguments.extend(image.arguments.iter().map(|argument| argument.value.to_string()));
+    arguments
+}
+
+/// The seed's names: a script that picks up mkosi's artifacts picks up these.
+pub(super) fn artifacts(disk: &DiskPlan, architecture: Architecture) -> ArtifactNames {
+    let root = format!("image.root-{}", architecture.systemd());
+    let has_verity =
+        disk.partitions.iter().any(|partition| matches!(partition.content, PartitionContent::Verity { .. }));
+    let data =
+        disk.partitions.iter().filter(|partition| matches!(partition.content, PartitionContent::Data { .. }));
+    let data = data.enumerate().map(|(index, partition)| match index {
+        0 => "image.linux-generic.raw".to_string(),
+        _ => format!("image.linux-generic-{}.raw", partition.label),
+    });
+    ArtifactNames {
+        disk: "image.raw".to_string(),
+        disk_link: "image".to_string(),
+        uki: "image.efi".to_string(),
+        esp: "image.esp.raw".to_string(),
+        initrd: "image.initrd".to_string(),
+        initrd_cpio: "initrd.cpio.zst".to_string(),
+        initrd_link: "initrd".to_string(),
+        kernel: "image.vmlinuz".to_string(),
+        verity: has_verity.then(|| format!("{root}-verity.raw")),
+        root: format!("{root}.raw"),
+        data: data.collect(),
+        manifest: "image.manifest".to_string(),
+        checksums: "image.SHA256SUMS".to_string(),
+    }
+}

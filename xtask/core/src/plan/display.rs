@@ -1,0 +1,363 @@
+//! A plan for people: everything that was decided, on a page or two.
+//!
+//! Wide tables are cut to the terminal, never wrapped: a row is a line.
+
+use std::fmt;
+
+use super::{FileKind, PartitionContent, PartitionGuid, PartitionPlan, Plan, Why};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.page(100))
+    }
+}
+
+impl Plan {
+    /// The plan as text, no line wider than `width` columns (at least 40).
+    #[must_use]
+    pub fn page(&self, width: usize) -> String {
+        let width = width.max(40);
+        let mut page = Page { text: String::new(), width };
+        page.line(&format!(
+            "{}: {} {} for {}",
+            self.name, self.distribution, self.release, self.architecture
+        ));
+        self.disk(&mut page);
+        self.kept(&mut page);
+        self.software(&mut page);
+        self.generated(&mut page);
+        self.results(&mut page);
+        page.text
+    }
+
+    fn disk(&self, page: &mut Page) {
+        page.heading(&format!("disk, {}", size(self.disk.size)));
+        page.table(
+            &["", "partition", "at", "size", "content", "id"],
+            self.disk.partitions.iter().map(|partition| {
+                vec![
+                    partition.number.to_string(),
+                    partition.label.clone(),
+                    size(partition.offset),
+                    size(partition.size),
+                    content(partition),
+                    match partition.guid {
+                        PartitionGuid::Fixed(guid) => guid.to_string(),
+                        PartitionGuid::RootHashFirst => "first half of the root hash".to_string(),
+                        PartitionGuid::RootHashLast => "second half of the root hash".to_string(),
+                    },
+                ]
+            }),
+        );
+    }
+
+    fn kept(&self, page: &mut Page) {
+        if self.binds.is_empty() {
+            return;
+        }
+        page.heading("kept");
+        page.table(
+            &["directory", "on the data partition", "starts"],
+            self.binds.iter().map(|bind| {
+                let start = if bind.seeded { "seeded" } else { "empty" };
+                vec![bind.path.clone(), bind.backing.clone(), start.to_string()]
+            }),
+        );
+    }
+
+    fn software(&self, page: &mut Page) {
+        page.heading("kernel command line");
+        let hash = self
+            .root()
+            .is_some_and(|root| matches!(root.content, PartitionContent::Root { verity: true, .. }));
+        let words =
+            hash.then_some("roothash=…").into_iter().chain(self.command_line.iter().map(String::as_str));
+        page.words(words);
+
+        page.heading("archives");
+        page.table(
+            &["suite", "components", "from"],
+            self.archives.iter().map(|archive| {
+                let from = match (&archive.snapshot_base, &self.mirror) {
+                    (Some(snapshot), _) => snapshot.clone(),
+                    (None, Some(mirror)) if archive.at.is_none() => {
+                        format!("{} by way of {mirror}", archive.base)
+                    }
+                    (None, _) => archive.base.clone(),
+                };
+                vec![archive.suite.clone(), archive.components.join(" "), from]
+            }),
+        );
+
+        let asked = self.packages.iter().filter(|package| package.why == Why::Asked).count();
+        page.heading(&format!("packages: {asked} asked for, and what they depend on"));
+        page.words(
+            self.packages
+                .iter()
+                .filter(|package| package.why == Why::Asked)
+                .map(|package| package.name.as_str()),
+        );
+        let implied = |package: &super::PackagePlan| match &package.why {
+            Why::Implied(why) => Some(vec![format!("+ {}", package.name), why.clone()]),
+            Why::Asked => None,
+        };
+        page.table(&["", ""], self.packages.iter().filter_map(implied));
+        page.table(
+            &["", ""],
+            self.without.iter().map(|name| vec![format!("- {name}"), "kept out".to_string()]),
+        );
+
+        if !self.units.enable.is_empty() {
+            page.heading("started at boot");
+            page.words(self.units.enable.iter().map(|unit| unit.name.as_str()));
+        }
+        if !self.users.is_empty() {
+            page.heading("users");
+            page.table(
+                &["name", "id", "groups", "logs in with"],
+                self.users.iter().map(|user| {
+                    let login = match user.authorized_keys.len() {
+                        0 => "nothing yet".to_string(),
+                        1 => "1 key".to_string(),
+                        count => format!("{count} keys"),
+                    };
+                    vec![user.name.clone(), user.uid.to_string(), user.groups.join(" "), login]
+                }),
+            );
+        }
+    }
+
+    fn generated(&self, page: &mut Page) {
+        if !self.units.mask.is_empty() {
+            page.heading("masked units");
+            page.table(
+                &["unit", "why"],
+                self.units.mask.iter().map(|unit| {
+                    let why = unit.why.as_deref().unwrap_or("the description masks it");
+                    vec![unit.name.clone(), why.to_string()]
+                }),
+            );
+        }
+        // Directories and the links that switch a unit on or off say nothing
+        // beyond what stands above; `--json` has all.
+        let is_switch = |path: &str| path.contains(".requires/") || path.starts_with("/etc/systemd/system/");
+        let told =
+            self.files.iter().filter(|file| file.kind != FileKind::Directory && !is_switch(&file.path));
+        page.heading("generated files");
+        page.table(&["path", "why"], told.map(|file| vec![file.path.clone(), file.why.clone()]));
+        if !self.overlays.is_empty() {
+            page.heading("copied over it");
+            page.words(self.overlays.iter().map(|overlay| overlay.source.as_str()));
+        }
+    }
+
+    fn results(&self, page: &mut Page) {
+        page.heading(&format!("artifacts, in build/{}/", self.name));
+        page.words(self.artifacts.names().into_iter());
+    }
+}
+
+impl super::ArtifactNames {
+    /// All of them, the disk first.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let fixed = [&self.disk, &self.disk_link, &self.uki, &self.esp, &self.root];
+        let rest = [
+            &self.kernel,
+            &self.initrd,
+            &self.initrd_cpio,
+            &self.initrd_link,
+            &self.manifest,
+            &self.checksums,
+        ];
+        let middle = self.verity.iter().chain(&self.data);
+        fixed.into_iter().chain(middle).chain(rest).map(String::as_str).collect()
+    }
+}
+
+fn content(partition: &PartitionPlan) -> String {
+    match &partition.content {
+        PartitionContent::Esp { .. } => "fat32".to_string(),
+        PartitionContent::Root { filesystem, compression, verity, .. } => {
+            let verified = if *verity { ", verified" } else { "" };
+            match compression {
+                crate::Compression::None => format!("{filesystem}{verified}"),
+                compression => format!("{filesystem} {compression}{verified}"),
+            }
+        }
+        PartitionContent::Verity { .. } => "dm-verity".to_string(),
+        PartitionContent::Data { filesystem, mount, grow, .. } => {
+            let mount = mount.as_ref().map(|mount| format!(" at {mount}")).unwrap_or_default();
+            format!("{filesystem}{mount}{}", if *grow { ", grows" } else { "" })
+        }
+    }
+}
+
+fn size(bytes: u64) -> String {
+    let mib = bytes / (1024 * 1024);
+    if mib >= 1024 && mib.is_multiple_of(1024) { format!("{} GiB", mib / 1024) } else { format!("{mib} MiB") }
+}
+
+struct Page {
+    text: String,
+    width: usize,
+}
+
+impl Page {
+    fn line(&mut self, line: &str) {
+        let line = line.trim_end();
+        if line.chars().count() > self.width {
+            self.text.extend(line.chars().take(self.width - 1));
+            self.text.push('…');
+        } else {
+            self.text.push_str(line);
+        }
+        self.text.push('\n');
+    }
+
+    fn heading(&mut self, heading: &str) {
+        self.text.push('\n');
+        self.line(heading);
+    }
+
+    /// Columns as wide as what is in them, the widest cut until a row fits;
+    /// no header when it is empty.
+    fn table(&mut self, header: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+        let rows: Vec<Vec<String>> = rows.collect();
+        if rows.is_empty() {
+            return;
+        }
+        let titles: Vec<String> = header.iter().map(ToString::to_string).collect();
+        let titles = header.iter().any(|title| !title.is_empty()).then_some(titles);
+        let all: Vec<&Vec<String>> = titles.iter().chain(&rows).collect();
+        let mut widths: Vec<usize> = (0..header.len())
+            .map(|column| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+            .collect();
+        while widths.iter().map(|width| width + 2).sum::<usize>() > self.width {
+            let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > 4) else { break };
+            *widest -= 1;
+        }
+        for row in all {
+            let cells = row.iter().zip(&widths).map(|(cell, &width)| match cell.chars().count() > width {
+                true => format!("{}…", cell.chars().take(width - 1).collect::<String>()),
+                false => format!("{cell:width$}"),
+            });
+            let line = format!("  {}", cells.collect::<Vec<_>>().join("  "));
+            self.line(&line);
+        }
+    }
+
+    /// Words one after the other, as many a line as there is room for.
+    fn words<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
+        let mut line = String::from(" ");
+        for word in words {
+            if line.chars().count() + 1 + word.chars().count() > self.width && line != " " {
+                self.line(&line);
+                line = String::from(" ");
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        self.line(&line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::explain::device;
+    use crate::{Bind, User};
+    use expect_test::expect;
+
+    #[test]
+    fn a_plan_is_a_page_for_people() {
+        let image = device().hostname("edge").bind("/greengrass").bind(Bind::new("/etc/amazon/ssm").seeded());
+        let plan = image.user(User::new("operator").group("sudo")).enable("docker.service").plan().unwrap();
+        expect![[r#"
+            edge: Debian trixie for x86-64
+
+            disk, 3603 MiB
+                 partition           at        size     content                id
+              1  esp                 1 MiB     512 MiB  fat32                  df4bc753-d726-5191-ac4e-bd8b53c8…
+              2  root-x86-64         513 MiB   2 GiB    erofs lz4hc, verified  first half of the root hash
+              3  root-x86-64-verity  2561 MiB  17 MiB   dm-verity              second half of the root hash
+              4  persistent          2578 MiB  1 GiB    ext4 at /local, grows  3f96371b-6164-5845-b740-d61a3529…
+
+            kept
+              directory        on the data partition             starts
+              /etc/amazon/ssm  /local/persistent/etc/amazon/ssm  seeded
+              /greengrass      /local/persistent/greengrass      empty
+
+            kernel command line
+              roothash=… ro
+
+            archives
+              suite            components  from
+              trixie           main        http://ftp.debian.org/debian
+              trixie-updates   main        http://ftp.debian.org/debian
+              trixie-security  main        http://security.debian.org/debian-security
+
+            packages: 1 asked for, and what they depend on
+              linux-image-amd64
+              + dbus                systemd is spoken to over it
+              + dmsetup             sets up the verified root
+              + e2fsprogs           checks the data partition at boot
+              + kmod                the kernel's modules
+              + systemd-cryptsetup  sets up the verified root
+              + systemd-repart      grows the data partition
+              + systemd-sysv        the first process
+              + udev                devices and their names, in the initrd too
+
+            started at boot
+              docker.service
+
+            users
+              name      id    groups  logs in with
+              operator  1000  sudo    nothing yet
+
+            masked units
+              unit                         why
+              apt-daily-upgrade.service    packages come with the image
+              apt-daily-upgrade.timer      packages come with the image
+              apt-daily.service            packages come with the image
+              apt-daily.timer              packages come with the image
+              dpkg-db-backup.service       dpkg's database comes with the image
+              dpkg-db-backup.timer         dpkg's database comes with the image
+              e2scrub_all.timer            there are no LVM volumes to scrub
+              e2scrub_reap.service         there are no LVM volumes to scrub
+              motd-news.timer              nothing is fetched that nobody asked for
+              systemd-boot-update.service  the boot loader comes with the image
+              systemd-firstboot.service    nobody sits at the console to be asked
+              systemd-remount-fs.service   the root is mounted as it stays
+
+            generated files
+              path                                                  why
+              /etc/default/locale                                   the locale, for PAM
+              /etc/hostname                                         the host name
+              /etc/hosts                                            the host's own addresses
+              /etc/locale.conf                                      the locale, for systemd
+              /etc/machine-id                                       each device makes its own
+              /usr/lib/bedplate/state.conf                          which directories, and what they start with
+              /usr/lib/repart.d/04-persistent.conf                  the partition grows to the end of the disk
+              /usr/lib/systemd/system/bedplate-state.service        makes the directories behind the binds
+              /usr/lib/systemd/system/etc-amazon-ssm.mount          kept, starting with the packages' files
+              /usr/lib/systemd/system/greengrass.mount              kept, starting empty
+              /usr/lib/systemd/system/local.mount                   mounts the data partition by its id
+              /usr/lib/systemd/system/systemd-growfs@local.service  the file system grows with its partition
+
+            artifacts, in build/edge/
+              image.raw image image.efi image.esp.raw image.root-x86-64.raw image.root-x86-64-verity.raw
+              image.linux-generic.raw image.vmlinuz image.initrd initrd.cpio.zst initrd image.manifest
+              image.SHA256SUMS
+        "#]].assert_eq(&plan.to_string());
+    }
+
+    #[test]
+    fn no_line_of_a_plan_is_wider_than_the_terminal() {
+        for width in [40, 60, 80, 100] {
+            let page = device().bind("/opt/aws/amazon-cloudwatch-agent/etc").plan().unwrap().page(width);
+            for line in page.lines() {
+                assert!(line.chars().count() <= width, "{line}");
+            }
+        }
+    }
+}

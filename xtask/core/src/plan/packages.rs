@@ -1,0 +1,86 @@
+//! Packages: those asked for, those implied, those the build runs.
+
+use super::{PackagePlan, Why};
+use crate::image::Image;
+use crate::image::filesystem::Filesystem;
+use crate::image::root::RootSlot;
+use crate::place::Place;
+use crate::release::Release;
+
+/// By name; a package both asked for and implied is one that was asked for.
+pub(super) fn plan(image: &Image, release: &Release, root: &RootSlot) -> Vec<PackagePlan> {
+    let asked = image.packages.iter().map(|package| PackagePlan {
+        name: package.value.to_string(),
+        why: Why::Asked,
+        at: Some(package.at.clone()),
+    });
+    let implied = implied(image, release, root).into_iter().map(|(name, why, at)| PackagePlan {
+        name: name.to_string(),
+        why: Why::Implied(why.to_string()),
+        at: at.cloned(),
+    });
+    let mut packages: Vec<PackagePlan> = asked.chain(implied).collect();
+    packages.sort_by(|left, right| left.name.cmp(&right.name));
+    packages.dedup_by(|later, first| later.name == first.name);
+    packages
+}
+
+/// A package, why it must be there, and the line that makes it so.
+pub(crate) type Implied<'a> = (&'static str, &'static str, Option<&'a Place>);
+
+/// The packages a description cannot do without, whether or not it names them.
+pub(crate) fn implied<'a>(image: &'a Image, release: &Release, root: &'a RootSlot) -> Vec<Implied<'a>> {
+    let mut implied: Vec<Implied<'_>> = vec![
+        ("systemd-sysv", "the first process", None),
+        ("udev", "devices and their names, in the initrd too", None),
+        ("dbus", "systemd is spoken to over it", None),
+        ("kmod", "the kernel's modules", None),
+    ];
+    if root.verity {
+        let packages = release.verity.iter();
+        implied.extend(packages.map(|name| (*name, "sets up the verified root", Some(&root.at))));
+    }
+    for data in &image.data {
+        implied.push(("e2fsprogs", "checks the data partition at boot", Some(&data.at)));
+        if data.grow {
+            implied.push((release.repart, "grows the data partition", Some(&data.at)));
+        }
+    }
+    if root.filesystem == Filesystem::Ext4 {
+        implied.push(("e2fsprogs", "checks the root at boot", Some(&root.at)));
+    }
+    if let Some(locale) = &image.locale
+        && !locale.value.as_str().starts_with("C.")
+    {
+        implied.push(("locales", "makes the locale", Some(&locale.at)));
+    }
+    if let Some(timezone) = &image.timezone {
+        implied.push(("tzdata", "knows the time zone", Some(&timezone.at)));
+    }
+    implied
+}
+
+pub(super) fn without(image: &Image) -> Vec<String> {
+    let mut names: Vec<String> = image.without.iter().map(|package| package.value.to_string()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// What the build runs or copies from, in a tree of its own.
+pub(super) fn tools(image: &Image, release: &Release, root: &RootSlot) -> Vec<String> {
+    // base-files has the links of a merged /usr, without which no program finds its loader.
+    let mut names = vec!["base-files", "systemd-boot-efi"];
+    match root.filesystem {
+        Filesystem::Erofs => names.push("erofs-utils"),
+        Filesystem::Squashfs => names.push("squashfs-tools"),
+        Filesystem::Ext4 => {}
+    }
+    if root.filesystem == Filesystem::Ext4 || !image.data.is_empty() {
+        names.push("e2fsprogs");
+        // mke2fs loads it at run time to read a tar stream; nothing depends on it.
+        names.extend(release.ext4_tar);
+    }
+    names.sort_unstable();
+    names.into_iter().map(ToString::to_string).collect()
+}

@@ -1,0 +1,53 @@
+//! Users: ids, homes, keys.
+
+use super::{FilePlan, UserPlan};
+use crate::image::Image;
+
+/// The first id of a person on Debian and Ubuntu.
+pub(crate) const FIRST_UID: u32 = 1000;
+
+/// Users with an id of their own keep it; the others take the next free from 1000.
+pub(super) fn users(image: &Image) -> Vec<UserPlan> {
+    let mut taken: Vec<u32> =
+        image.users.iter().filter_map(|user| user.uid.as_ref().map(|uid| uid.value)).collect();
+    let mut users = Vec::new();
+    for user in &image.users {
+        let Some(name) = &user.name else { continue };
+        let uid = user.uid.as_ref().map_or_else(
+            || {
+                let next = (FIRST_UID..).find(|uid| !taken.contains(uid)).unwrap_or(FIRST_UID);
+                taken.push(next);
+                next
+            },
+            |uid| uid.value,
+        );
+        users.push(UserPlan {
+            name: name.value.to_string(),
+            uid,
+            gid: uid,
+            groups: user.groups.iter().map(|group| group.value.to_string()).collect(),
+            home: format!("/home/{}", name.value),
+            shell: "/bin/bash".to_string(),
+            authorized_keys: user.keys.iter().map(|key| key.value.as_str().trim_end().to_string()).collect(),
+            at: Some(name.at.clone()),
+        });
+    }
+    users
+}
+
+pub(super) fn files(users: &[UserPlan]) -> Vec<FilePlan> {
+    let mut files = Vec::new();
+    for user in users {
+        let own = |file: FilePlan| file.owned_by(user.uid, user.gid).at(user.at.as_ref());
+        files.push(own(FilePlan::directory(&user.home, format!("home of {}", user.name)).mode(0o750)));
+        if user.authorized_keys.is_empty() {
+            continue;
+        }
+        let keys = user.authorized_keys.join("\n") + "\n";
+        let ssh = format!("{}/.ssh", user.home);
+        files.push(own(FilePlan::directory(&ssh, "ssh keys").mode(0o700)));
+        let why = format!("lets {} in by key", user.name);
+        files.push(own(FilePlan::text(format!("{ssh}/authorized_keys"), keys, why).mode(0o600)));
+    }
+    files
+}

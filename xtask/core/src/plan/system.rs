@@ -1,0 +1,46 @@
+//! Files of the system's own set-up: names, language, time, identity.
+
+use super::FilePlan;
+use crate::image::Image;
+
+pub(super) fn locale(image: &Image) -> String {
+    image.locale.as_ref().map_or("C.UTF-8".to_string(), |locale| locale.value.to_string())
+}
+
+pub(super) fn files(image: &Image) -> Vec<FilePlan> {
+    let mut files = vec![
+        // Empty, not absent and not `uninitialized`: every device makes its own
+        // at boot, and no boot is taken for the first one.
+        FilePlan::text("/etc/machine-id", "", "each device makes its own").mode(0o444),
+    ];
+    if let Some(hostname) = &image.hostname {
+        let (name, at) = (hostname.value.as_str(), Some(&hostname.at));
+        let hosts = format!(
+            "127.0.0.1 localhost\n127.0.1.1 {name}\n\n::1 localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n"
+        );
+        files.push(FilePlan::text("/etc/hostname", format!("{name}\n"), "the host name").at(at));
+        files.push(FilePlan::text("/etc/hosts", hosts, "the host's own addresses").at(at));
+    }
+
+    let at = image.locale.as_ref().map(|locale| &locale.at);
+    let text = format!("LANG={}\n", locale(image));
+    files.push(FilePlan::text("/etc/locale.conf", text, "the locale, for systemd").at(at));
+    files.push(FilePlan::link("/etc/default/locale", "../locale.conf", "the locale, for PAM").at(at));
+
+    if let Some(zone) = &image.timezone {
+        let (name, at) = (zone.value.as_str(), Some(&zone.at));
+        let target = format!("../usr/share/zoneinfo/{name}");
+        files.push(FilePlan::link("/etc/localtime", target, "the time zone").at(at));
+        files.push(
+            FilePlan::text("/etc/timezone", format!("{name}\n"), "the time zone, for Debian's tools").at(at),
+        );
+    }
+
+    let resolved = image.packages.iter().find(|package| package.value.as_str() == "systemd-resolved");
+    if let Some(package) = resolved {
+        let target = "../run/systemd/resolve/stub-resolv.conf";
+        let why = "names are resolved by systemd-resolved";
+        files.push(FilePlan::link("/etc/resolv.conf", target, why).at(Some(&package.at)));
+    }
+    files
+}

@@ -1,0 +1,169 @@
+//! The words of a description, each a type that cannot hold a wrong one.
+//!
+//! A word is parsed once, where it is given; whatever holds one afterwards
+//! need not look again. Every word knows the rule (and so the page of
+//! `explain`) that its malformed spelling breaks.
+
+use crate::diagnostic::Diagnostic;
+use crate::explain::Rule;
+
+mod archive;
+mod device;
+mod kernel;
+mod people;
+mod size;
+mod unit;
+
+pub use archive::{Component, Fingerprint, PackageName, Snapshot, Suite, Url};
+pub use device::{DevicePath, Hostname, Label, Locale, Timezone};
+pub use kernel::{Argument, ModuleName};
+pub use people::{GroupName, SshKey, UserName};
+pub use size::{GiB, MiB, Size};
+pub use unit::{UnitName, escape_path};
+
+/// A word of the vocabulary: text with a grammar.
+pub trait Word: Sized {
+    /// The rule that a malformed one breaks.
+    const RULE: &'static Rule;
+    /// The word's name in a sentence, with its article: "a package name".
+    const WHAT: &'static str;
+
+    /// Reads the word.
+    ///
+    /// # Errors
+    /// What is wrong with `text`, and if it is known, what to write instead.
+    fn parse(text: &str) -> Result<Self, Malformed>;
+}
+
+/// Text that is not the word it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Malformed {
+    /// The text as it was given.
+    pub text: String,
+    /// Why it is not the word, as the end of a sentence.
+    pub reason: String,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl Malformed {
+    pub(crate) fn new(text: &str, reason: impl Into<String>) -> Self {
+        Malformed { text: text.to_string(), reason: reason.into(), help: None }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn diagnostic(self, rule: &'static Rule, what: &str) -> Diagnostic {
+        let shown = abbreviated(&self.text);
+        let diagnostic = Diagnostic::new(rule.code, format!("`{shown}` is not {what}"))
+            .label(self.reason)
+            .word(&self.text);
+        match self.help {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
+        }
+    }
+}
+
+impl std::fmt::Display for Malformed {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "`{}`: {}", abbreviated(&self.text), self.reason)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// A key or a whole file given by mistake does not fill the terminal.
+fn abbreviated(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { '·' } else { c }).collect();
+    if line.chars().count() <= 48 {
+        return line;
+    }
+    let start: String = line.chars().take(45).collect();
+    format!("{start}…")
+}
+
+/// Declares a word: a newtype over its text, readable only through its grammar.
+macro_rules! word {
+    ($(#[$doc:meta])* $name:ident, $rule:path, $what:literal, $check:path) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text of it.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl $crate::value::Word for $name {
+            const RULE: &'static $crate::explain::Rule = &$rule;
+            const WHAT: &'static str = $what;
+
+            fn parse(text: &str) -> Result<Self, $crate::value::Malformed> {
+                $check(text).map(|()| $name(text.to_string()))
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str(&self.0)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::value::Malformed;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                <Self as $crate::value::Word>::parse(text)
+            }
+        }
+    };
+}
+pub(crate) use word;
+
+/// The candidate nearest to `word`, when it is near enough to be meant.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = word.chars().count().max(3) / 3;
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance, in characters.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let substituted = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_finds_the_word_that_was_meant() {
+        assert_eq!(nearest("trixi", ["bookworm", "trixie"]), Some("trixie"));
+        assert_eq!(nearest("nobel", ["noble", "trixie"]), None);
+        assert_eq!(nearest("nobl", ["noble", "trixie"]), Some("noble"));
+        assert_eq!(nearest("windows", ["noble", "trixie"]), None);
+    }
+}

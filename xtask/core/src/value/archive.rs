@@ -1,0 +1,149 @@
+//! Words of an archive: packages, suites, components, URLs, keys, snapshots.
+
+use super::{Malformed, word};
+use crate::check::words;
+
+word! {
+    /// The name of a Debian package.
+    ///
+    /// [Debian policy 5.6.1](https://www.debian.org/doc/debian-policy/ch-controlfields.html#source):
+    /// at least two characters of `a-z 0-9 + - .`, the first a letter or digit.
+    PackageName, words::MALFORMED_PACKAGE_NAME, "a package name", package_name
+}
+
+word! {
+    /// The name of a suite in an archive, as in its `dists/` directory: `noble-updates`.
+    Suite, words::MALFORMED_SUITE, "a suite", suite
+}
+
+word! {
+    /// A component of a suite: `main`, `universe`, `stable`.
+    Component, words::MALFORMED_SUITE, "a component", suite
+}
+
+word! {
+    /// The address of an archive: `http://` or `https://`, without query.
+    Url, words::MALFORMED_URL, "the address of an archive", url
+}
+
+word! {
+    /// A moment of an archive's snapshot service: `20260101T000000Z`.
+    Snapshot, words::MALFORMED_SNAPSHOT, "a snapshot", snapshot
+}
+
+word! {
+    /// The fingerprint of an OpenPGP key: 40 hexadecimal digits (64 for version 6).
+    Fingerprint, words::MALFORMED_FINGERPRINT, "a fingerprint", fingerprint
+}
+
+fn package_name(text: &str) -> Result<(), Malformed> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
+    if let Some((name, rest)) = text.split_once([':', '=', '/'])
+        && !name.is_empty()
+    {
+        return Err(Malformed::new(text, "a name alone, without architecture, version or suite")
+            .help(format!("write `{name}`; the lock pins `{rest}` and everything else")));
+    }
+    if let Some(wrong) = text.chars().find(|c| !allowed(*c)) {
+        let refusal = Malformed::new(text, format!("`{wrong}` is not one of a-z 0-9 + - ."));
+        let repaired = text.to_ascii_lowercase().replace('_', "-");
+        return Err(if repaired != text && package_name(&repaired).is_ok() {
+            refusal.help(format!("did you mean `{repaired}`?"))
+        } else {
+            refusal
+        });
+    }
+    if text.len() < 2 {
+        return Err(Malformed::new(text, "it has fewer than two characters"));
+    }
+    if !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return Err(Malformed::new(text, "it starts with neither a letter nor a digit"));
+    }
+    Ok(())
+}
+
+fn suite(text: &str) -> Result<(), Malformed> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._+/".contains(c);
+    match text.chars().find(|c| !allowed(*c)) {
+        _ if text.is_empty() => Err(Malformed::new(text, "it is empty")),
+        _ if text.split('/').any(|part| part.is_empty() || part.starts_with('.')) => {
+            Err(Malformed::new(text, "it climbs out of the archive's `dists` directory"))
+        }
+        Some(wrong) => Err(Malformed::new(text, format!("`{wrong}` is not one of A-Z a-z 0-9 - . _ + /"))),
+        None => Ok(()),
+    }
+}
+
+fn url(text: &str) -> Result<(), Malformed> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err(Malformed::new(text, "it starts with neither `http://` nor `https://`")
+            .help(format!("write `https://{text}`")));
+    };
+    if scheme != "http" && scheme != "https" {
+        return Err(Malformed::new(text, format!("`{scheme}` is neither `http` nor `https`")));
+    }
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if host.contains('@') {
+        return Err(Malformed::new(
+            text,
+            "it holds a password, which would be in the source and in the lock",
+        )
+        .help("name the host alone; the archive's login belongs into the environment of the build"));
+    }
+    if host.is_empty() || !host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(c)) {
+        return Err(Malformed::new(text, "it names no host"));
+    }
+    if let Some(wrong) = path.chars().find(|c| !(c.is_ascii_alphanumeric() || "-._~/+%".contains(*c))) {
+        return Err(Malformed::new(text, format!("`{wrong}` does not belong into an archive's path")));
+    }
+    Ok(())
+}
+
+fn snapshot(text: &str) -> Result<(), Malformed> {
+    let refused = |reason| {
+        Err(Malformed::new(text, reason)
+            .help("write the moment in UTC, as `20260101T000000Z`: YYYYMMDD T HHMMSS Z"))
+    };
+    let bytes = text.as_bytes();
+    let digits = |range: std::ops::Range<usize>| text[range].bytes().all(|b| b.is_ascii_digit());
+    if !text.is_ascii() || bytes.len() != 16 || bytes[8] != b'T' || bytes[15] != b'Z' {
+        return refused("it does not have the form YYYYMMDDTHHMMSSZ");
+    }
+    if !digits(0..8) || !digits(9..15) {
+        return refused("it does not have the form YYYYMMDDTHHMMSSZ");
+    }
+    let number = |range: std::ops::Range<usize>| text[range].parse::<u32>().unwrap_or(u32::MAX);
+    let (year, month, day) = (number(0..4), number(4..6), number(6..8));
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let days = match month {
+        2 => 28 + u32::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return refused("there is no such month"),
+    };
+    if day == 0 || day > days {
+        return refused("there is no such day");
+    }
+    if number(9..11) > 23 || number(11..13) > 59 || number(13..15) > 59 {
+        return refused("there is no such time of day");
+    }
+    Ok(())
+}
+
+fn fingerprint(text: &str) -> Result<(), Malformed> {
+    if !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        let joined: String = text.split_whitespace().collect();
+        let refusal = Malformed::new(text, "it is not made of hexadecimal digits alone");
+        return Err(if joined != text {
+            refusal.help(format!("write it without blanks: `{joined}`"))
+        } else {
+            refusal
+        });
+    }
+    match text.len() {
+        40 | 64 => Ok(()),
+        8 | 16 => Err(Malformed::new(text, "it is a short key id, and two keys can share one")
+            .help("write the whole fingerprint, 40 digits, as `gpg --show-keys --fingerprint` prints it")),
+        _ => Err(Malformed::new(text, "it does not have 40 (or 64) digits")),
+    }
+}

@@ -1,0 +1,167 @@
+//! Words of a device: paths, host names, labels, locales, time zones.
+
+use super::{Malformed, word};
+use crate::check::words;
+
+word! {
+    /// An absolute path on the device, in its one normal spelling.
+    DevicePath, words::MALFORMED_PATH, "a path on the device", path
+}
+
+word! {
+    /// A host name: labels of `a-z 0-9 -`, at most 64 characters ([hostname(5)]).
+    ///
+    /// [hostname(5)]: https://manpages.debian.org/hostname.5
+    Hostname, words::MALFORMED_HOSTNAME, "a host name", hostname
+}
+
+word! {
+    /// The label of a partition and of the file system in it.
+    ///
+    /// Its length, at most 36 UTF-16 units in a GPT, is a rule of its own.
+    Label, words::MALFORMED_LABEL, "a label", label
+}
+
+word! {
+    /// A locale of glibc's: `en_US.UTF-8`, `C.UTF-8`.
+    Locale, words::MALFORMED_LOCALE, "a locale", locale
+}
+
+word! {
+    /// A time zone of the tz database: `Europe/Berlin`, `UTC`.
+    Timezone, words::MALFORMED_TIMEZONE, "a time zone", timezone
+}
+
+impl DevicePath {
+    /// True for this path itself and for everything below it.
+    #[must_use]
+    pub fn holds(&self, other: &DevicePath) -> bool {
+        self.as_str() == "/"
+            || other == self
+            || other.as_str().strip_prefix(self.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+fn path(text: &str) -> Result<(), Malformed> {
+    if !text.starts_with('/') {
+        return Err(Malformed::new(text, "it does not start with `/`").help(format!("write `/{text}`")));
+    }
+    if text == "/" {
+        return Ok(());
+    }
+    if let Some(wrong) = text.chars().find(|c| c.is_control() || c.is_whitespace() || *c == '%' || *c == '\\')
+    {
+        return Err(Malformed::new(
+            text,
+            format!("`{}` would mean something else in a unit", wrong.escape_debug()),
+        ));
+    }
+    if text.split('/').any(|part| part == "." || part == "..") {
+        return Err(Malformed::new(text, "it is not in its normal form: it holds `.` or `..`"));
+    }
+    if text.ends_with('/') || text.contains("//") {
+        let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+        return Err(Malformed::new(text, "it is not in its normal form")
+            .help(format!("write `/{}`", parts.join("/"))));
+    }
+    Ok(())
+}
+
+fn hostname(text: &str) -> Result<(), Malformed> {
+    let lower = text.to_ascii_lowercase().replace('_', "-");
+    let refused = |reason: String| {
+        let refusal = Malformed::new(text, reason);
+        if lower != text && hostname(&lower).is_ok() {
+            refusal.help(format!("did you mean `{lower}`?"))
+        } else {
+            refusal
+        }
+    };
+    if text.len() > 64 {
+        return Err(refused("it is longer than 64 characters".to_string()));
+    }
+    if let Some(wrong) =
+        text.chars().find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-' || *c == '.'))
+    {
+        return Err(refused(format!("`{wrong}` is not one of a-z 0-9 - .")));
+    }
+    if text.split('.').any(|label| label.is_empty() || label.starts_with('-') || label.ends_with('-')) {
+        return Err(refused("a part of it is empty, or starts or ends with a dash".to_string()));
+    }
+    Ok(())
+}
+
+fn label(text: &str) -> Result<(), Malformed> {
+    if text.is_empty() {
+        return Err(Malformed::new(text, "it is empty"));
+    }
+    match text.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.".contains(*c))) {
+        Some(wrong) => Err(Malformed::new(text, format!("`{wrong}` is not one of A-Z a-z 0-9 - _ ."))),
+        None => Ok(()),
+    }
+}
+
+fn locale(text: &str) -> Result<(), Malformed> {
+    let refused = |reason| Malformed::new(text, reason);
+    let (language, charset) = match text.split_once('.') {
+        Some((language, charset)) => (language, charset),
+        None => {
+            let refusal = refused("it names no character set");
+            let repaired = format!("{text}.UTF-8");
+            return Err(if locale(&repaired).is_ok() {
+                refusal.help(format!("write `{repaired}`"))
+            } else {
+                refusal
+            });
+        }
+    };
+    if charset != "UTF-8" {
+        return Err(refused("its character set is not `UTF-8`").help(format!("write `{language}.UTF-8`")));
+    }
+    let (language, _modifier) = language.split_once('@').unwrap_or((language, ""));
+    let well_formed = match language.split_once('_') {
+        None => language == "C" || (2..=3).contains(&language.len()) && lower(language),
+        Some((tongue, country)) => {
+            (2..=3).contains(&tongue.len())
+                && lower(tongue)
+                && country.len() == 2
+                && country.bytes().all(|b| b.is_ascii_uppercase())
+        }
+    };
+    if well_formed { Ok(()) } else { Err(refused("it does not have the form `de_DE.UTF-8`")) }
+}
+
+fn lower(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_lowercase())
+}
+
+fn timezone(text: &str) -> Result<(), Malformed> {
+    let part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic())
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_+".contains(c))
+    };
+    if text.split('/').all(part) && text.split('/').count() <= 3 {
+        return Ok(());
+    }
+    let repaired = text.replace(' ', "_");
+    let refusal = Malformed::new(text, "it does not have the form `Europe/Berlin`");
+    Err(if repaired != text && timezone(&repaired).is_ok() {
+        refusal.help(format!("did you mean `{repaired}`?"))
+    } else {
+        refusal
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Word;
+
+    #[test]
+    fn a_path_holds_what_is_below_it_and_not_what_looks_alike() {
+        let docker = DevicePath::parse("/var/lib/docker").unwrap();
+        assert!(docker.holds(&DevicePath::parse("/var/lib/docker/volumes").unwrap()));
+        assert!(!docker.holds(&DevicePath::parse("/var/lib/docker-old").unwrap()));
+        assert!(DevicePath::parse("/").unwrap().holds(&docker));
+    }
+}

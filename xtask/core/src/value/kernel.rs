@@ -1,0 +1,51 @@
+//! Words of the kernel: arguments of its command line, names of its modules.
+
+use super::{Malformed, word};
+use crate::check::words;
+
+word! {
+    /// One argument of the kernel's command line: `console=ttyS0,115200`.
+    Argument, words::MALFORMED_ARGUMENT, "an argument of the kernel command line", argument
+}
+
+word! {
+    /// The name of a kernel module, without path and `.ko`: `nbd`.
+    ModuleName, words::MALFORMED_MODULE_NAME, "the name of a kernel module", module
+}
+
+fn argument(text: &str) -> Result<(), Malformed> {
+    if text.is_empty() {
+        return Err(Malformed::new(text, "it is empty"));
+    }
+    if text.chars().any(|c| c.is_control() || !c.is_ascii()) {
+        return Err(Malformed::new(text, "it holds characters that are not printable ASCII"));
+    }
+    if text.contains('"') && !quoted(text) {
+        return Err(Malformed::new(text, "its quotation marks do not surround its value"));
+    }
+    if text.contains(' ') && !quoted(text) {
+        return Err(Malformed::new(text, "the kernel would read it as several arguments").help(
+            "give each argument in a call of its own: `.command_line(\"quiet\").command_line(\"splash\")`",
+        ));
+    }
+    Ok(())
+}
+
+/// `name="a value with blanks"`, the kernel's only quoting.
+fn quoted(text: &str) -> bool {
+    text.split_once("=\"").is_some_and(|(name, value)| {
+        !name.contains([' ', '"']) && value.ends_with('"') && value.matches('"').count() == 1
+    })
+}
+
+fn module(text: &str) -> Result<(), Malformed> {
+    if let Some(name) = text.strip_suffix(".ko") {
+        return Err(
+            Malformed::new(text, "a name alone, without path and `.ko`").help(format!("write `{name}`"))
+        );
+    }
+    if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        return Err(Malformed::new(text, "it is not made of A-Z a-z 0-9 - _ alone"));
+    }
+    Ok(())
+}

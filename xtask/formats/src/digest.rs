@@ -1,0 +1,120 @@
+//! SHA-256 of files, many at once, without reading their holes.
+//!
+//! A digest is of the bytes a reader would see: a hole counts as its zeros, so
+//! two files that read the same have the same digest however they are stored.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::sparse::extents;
+
+/// How much is read and hashed at a time, in bytes.
+const CHUNK: usize = 1 << 18;
+
+/// The SHA-256 of a whole file.
+///
+/// # Errors
+/// Fails as reading does.
+pub fn sha256(file: &File) -> io::Result<[u8; 32]> {
+    sha256_range(file, 0..file.metadata()?.len())
+}
+
+/// The SHA-256 of a range of a file; what lies beyond its end counts as zeros.
+///
+/// # Errors
+/// Fails as reading does.
+pub fn sha256_range(file: &File, range: Range<u64>) -> io::Result<[u8; 32]> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; CHUNK];
+    let mut done = range.start;
+    for extent in extents(file, range.clone())? {
+        update_zeros(&mut hasher, extent.start - done);
+        done = extent.start;
+        while done < extent.end {
+            let rest = usize::try_from(extent.end - done).unwrap_or(CHUNK).min(CHUNK);
+            file.read_exact_at(&mut buffer[..rest], done)?;
+            hasher.update(&buffer[..rest]);
+            done += rest as u64;
+        }
+    }
+    update_zeros(&mut hasher, range.end.saturating_sub(done));
+    Ok(hasher.finalize().into())
+}
+
+/// The SHA-256 of many files, side by side, in the order they are given.
+///
+/// # Errors
+/// Fails as opening and reading do, naming the file.
+pub fn sha256_files<P: AsRef<Path> + Sync>(paths: &[P]) -> io::Result<Vec<[u8; 32]>> {
+    paths
+        .par_iter()
+        .map(|path| {
+            let path = path.as_ref();
+            File::open(path)
+                .and_then(|file| sha256(&file))
+                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
+        })
+        .collect()
+}
+
+/// Sixty-four lower-case hexadecimal digits, as `sha256sum` writes them.
+pub fn hex(digest: &[u8]) -> String {
+    use std::fmt::Write as _;
+    digest.iter().fold(String::with_capacity(digest.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn update_zeros(hasher: &mut Sha256, mut count: u64) {
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    while count > 0 {
+        let rest = usize::try_from(count).unwrap_or(ZEROS.len()).min(ZEROS.len());
+        hasher.update(&ZEROS[..rest]);
+        count -= rest as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hole_counts_as_its_zeros() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(3 << 20).unwrap();
+        file.write_all_at(b"bedplate", 1 << 20).unwrap();
+        let mut bytes = vec![0; 3 << 20];
+        bytes[1 << 20..][..8].copy_from_slice(b"bedplate");
+        assert_eq!(sha256(&file).unwrap(), <[u8; 32]>::from(Sha256::digest(&bytes)));
+        assert_eq!(
+            sha256_range(&file, 1 << 20..4 << 20).unwrap(),
+            <[u8; 32]>::from(Sha256::digest([&bytes[1 << 20..], &[0; 1 << 20]].concat()))
+        );
+    }
+
+    #[test]
+    fn digests_come_in_the_order_of_the_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths: Vec<_> = ["a", "b", "c"].map(|name| directory.path().join(name)).into();
+        for path in &paths {
+            std::fs::write(path, path.file_name().unwrap().as_encoded_bytes()).unwrap();
+        }
+        // printf a | sha256sum, and so on.
+        let digests: Vec<_> = sha256_files(&paths).unwrap().iter().map(|d| hex(&d[..4])).collect();
+        assert_eq!(digests, ["ca978112", "3e23e816", "2e7d2c03"]);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = sha256_files(&["/nonexistent/image.raw"]).unwrap_err();
+        assert!(error.to_string().starts_with("/nonexistent/image.raw: "), "{error}");
+    }
+}

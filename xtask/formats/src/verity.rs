@@ -1,0 +1,314 @@
+//! dm-verity hash trees, byte for byte as `veritysetup format` writes them.
+//!
+//! A superblock, then the tree from its top level down to the hashes of the data
+//! blocks. Blocks of 4096 bytes on both sides, SHA-256 with the salt before the
+//! data, format 1: <https://docs.kernel.org/admin-guide/device-mapper/verity.html>
+//! and `lib/verity/verity.c` of cryptsetup. No other block sizes or digests, and
+//! no forward error correction.
+//!
+//! Invariant: the hash device and the root hash are functions of the data, the
+//! salt and the UUID alone.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::sparse::{extents, is_zero};
+
+/// The size of data and hash blocks, in bytes.
+pub const BLOCK: usize = 4096;
+
+/// How many hashes a hash block holds.
+const FAN: usize = BLOCK / HASH;
+/// The length of a hash, in bytes.
+const HASH: usize = 32;
+const BLOCK_U64: u64 = BLOCK as u64;
+
+/// What a hash tree is made with, apart from its data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameters {
+    /// What every hash begins with; `veritysetup --salt`.
+    pub salt: [u8; 32],
+    /// The UUID in the superblock; `veritysetup --uuid`.
+    pub uuid: Uuid,
+}
+
+/// A finished hash device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verity {
+    /// The hash everything is held against: what `roothash=` says.
+    pub root_hash: [u8; 32],
+    /// The superblock and the tree: what the hash partition holds.
+    pub device: Vec<u8>,
+}
+
+/// What a superblock says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Superblock {
+    /// What the tree was made with.
+    pub parameters: Parameters,
+    /// How many data blocks it covers.
+    pub data_blocks: u64,
+}
+
+/// What is wrong with a hash device, or with the data it covers.
+#[derive(Debug, thiserror::Error)]
+pub enum VerityError {
+    /// It cannot be read.
+    #[error("reading failed")]
+    Io(#[from] io::Error),
+    /// The data does not end at the end of a block, or there is none.
+    #[error("`{0}` bytes are not a whole number of 4096 byte blocks above zero")]
+    Size(u64),
+    /// It does not begin as a verity superblock does.
+    #[error("no verity superblock at offset 0")]
+    Signature,
+    /// A field of the superblock has a value that is not supported here.
+    #[error("the superblock's {field} at offset {offset} is `{value}`, not `{expected}`")]
+    Field {
+        /// Which one.
+        field: &'static str,
+        /// Where it stands, in bytes.
+        offset: usize,
+        /// What it holds.
+        value: String,
+        /// What it should.
+        expected: String,
+    },
+    /// The root hash of the data is another.
+    #[error("the data's root hash is `{found}`, not `{expected}`")]
+    RootHash {
+        /// The one the data gives.
+        found: String,
+        /// The one it should.
+        expected: String,
+    },
+    /// The stored tree is not the one of the data.
+    #[error("the hash tree differs from the data's at offset {offset}")]
+    Tree {
+        /// Of the first block that differs, in bytes from the start of the device.
+        offset: u64,
+    },
+}
+
+/// How large the hash device of so much data is, superblock included, in bytes.
+/// Data that ends inside a block counts as ending with it.
+pub fn device_size(data_size: u64) -> u64 {
+    let levels: u64 = levels(data_size.div_ceil(BLOCK_U64)).iter().sum();
+    (1 + levels) * BLOCK_U64
+}
+
+/// Makes the hash device of a range of a file: an image, or a partition of a disk.
+/// Holes and what lies beyond the file's end count as zeros and are not read; the
+/// rest is read once, on all cores.
+///
+/// # Errors
+/// Fails when the range is no multiple of 4096 bytes or empty, or the file cannot
+/// be read.
+pub fn format(data: &File, range: Range<u64>, parameters: &Parameters) -> Result<Verity, VerityError> {
+    let size = range.end.saturating_sub(range.start);
+    if size == 0 || !size.is_multiple_of(BLOCK_U64) {
+        return Err(VerityError::Size(size));
+    }
+    let data_blocks = size / BLOCK_U64;
+    // Every hash begins with the salt: 32 bytes, whose state is kept.
+    let salted = Sha256::new_with_prefix(parameters.salt);
+
+    let mut below = data_hashes(data, range, &salted)?;
+    let mut upwards = Vec::new();
+    while below.len() > HASH {
+        below.resize(below.len().next_multiple_of(BLOCK), 0);
+        let level = below;
+        below = level.par_chunks(BLOCK).flat_map_iter(|block| hash(&salted, block)).collect();
+        upwards.push(level);
+    }
+    let mut root_hash = [0; HASH];
+    root_hash.copy_from_slice(&below);
+
+    let mut device = Superblock { parameters: parameters.clone(), data_blocks }.to_block();
+    for level in upwards.iter().rev() {
+        device.extend_from_slice(level);
+    }
+    Ok(Verity { root_hash, device })
+}
+
+/// Holds a range of a file against the hash device at an offset of another, or of
+/// the same, and against a root hash, down to the last bit of each. What of the
+/// range lies behind the blocks the superblock counts is not looked at.
+///
+/// # Errors
+/// Fails with the first thing that does not fit, or when reading does.
+pub fn verify(
+    data: &File,
+    range: Range<u64>,
+    hashes: &File,
+    hashes_at: u64,
+    root_hash: &[u8; 32],
+) -> Result<Superblock, VerityError> {
+    let mut block = vec![0; BLOCK];
+    hashes.read_exact_at(&mut block, hashes_at)?;
+    let superblock = read_superblock(&mut &block[..])?;
+    let end = range.end.min(data.metadata()?.len());
+    let most = end.saturating_sub(range.start) / BLOCK_U64;
+    if superblock.data_blocks > most {
+        return Err(VerityError::Field {
+            field: "count of data blocks",
+            offset: 72,
+            value: superblock.data_blocks.to_string(),
+            expected: format!("{most} at most"),
+        });
+    }
+    let covered = range.start..range.start + superblock.data_blocks * BLOCK_U64;
+    let verity = format(data, covered, &superblock.parameters)?;
+    if verity.root_hash != *root_hash {
+        return Err(VerityError::RootHash {
+            found: crate::digest::hex(&verity.root_hash),
+            expected: crate::digest::hex(root_hash),
+        });
+    }
+    for (number, expected) in (0..).zip(verity.device.chunks(BLOCK)) {
+        let offset = number * BLOCK_U64;
+        hashes.read_exact_at(&mut block, hashes_at + offset)?;
+        if block != expected {
+            return Err(VerityError::Tree { offset });
+        }
+    }
+    Ok(superblock)
+}
+
+/// Reads the superblock a hash device begins with.
+///
+/// # Errors
+/// Fails when there is none, or it says something that is not supported here.
+pub fn read_superblock(source: &mut impl Read) -> Result<Superblock, VerityError> {
+    let mut bytes = [0; 512];
+    source.read_exact(&mut bytes)?;
+    let u32_at = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    if bytes[..8] != SIGNATURE {
+        return Err(VerityError::Signature);
+    }
+    for (field, offset, value, expected) in [
+        ("version", 8, u32_at(8), 1),
+        ("hash type", 12, u32_at(12), 1),
+        ("data block size", 64, u32_at(64), 4096),
+        ("hash block size", 68, u32_at(68), 4096),
+        ("salt size", 80, u32_at(80) & 0xffff, 32),
+    ] {
+        if value != expected {
+            let (value, expected) = (value.to_string(), expected.to_string());
+            return Err(VerityError::Field { field, offset, value, expected });
+        }
+    }
+    if bytes[32..64] != ALGORITHM {
+        return Err(VerityError::Field {
+            field: "algorithm",
+            offset: 32,
+            value: String::from_utf8_lossy(&bytes[32..64]).trim_end_matches('\0').escape_debug().to_string(),
+            expected: "sha256".to_owned(),
+        });
+    }
+    let mut uuid = [0; 16];
+    uuid.copy_from_slice(&bytes[16..32]);
+    let mut salt = [0; 32];
+    salt.copy_from_slice(&bytes[88..120]);
+    let data_blocks = u64::from(u32_at(72)) | u64::from(u32_at(76)) << 32;
+    Ok(Superblock { parameters: Parameters { salt, uuid: Uuid::from_bytes(uuid) }, data_blocks })
+}
+
+const SIGNATURE: [u8; 8] = *b"verity\0\0";
+const ALGORITHM: [u8; 32] = {
+    let mut name = [0; 32];
+    let text = *b"sha256";
+    let mut at = 0;
+    while at < text.len() {
+        name[at] = text[at];
+        at += 1;
+    }
+    name
+};
+
+impl Superblock {
+    /// The first block of a hash device.
+    fn to_block(&self) -> Vec<u8> {
+        let mut block = Vec::with_capacity(BLOCK);
+        block.extend(SIGNATURE);
+        block.extend(1u32.to_le_bytes()); // version
+        block.extend(1u32.to_le_bytes()); // hash type
+        block.extend(self.parameters.uuid.as_bytes());
+        block.extend(ALGORITHM);
+        block.extend(4096u32.to_le_bytes()); // data block size
+        block.extend(4096u32.to_le_bytes()); // hash block size
+        block.extend(self.data_blocks.to_le_bytes());
+        block.extend(32u16.to_le_bytes()); // salt size
+        block.extend([0; 6]);
+        block.extend(self.parameters.salt);
+        block.resize(BLOCK, 0);
+        block
+    }
+}
+
+impl Verity {
+    /// Writes the hash device at the writer's position.
+    ///
+    /// # Errors
+    /// Fails as writing does.
+    pub fn write(&self, to: &mut impl Write) -> io::Result<()> {
+        to.write_all(&self.device)
+    }
+}
+
+/// How many blocks each level of the tree has, the lowest first. The root hash
+/// itself is stored nowhere, so a single data block has no tree at all.
+fn levels(data_blocks: u64) -> Vec<u64> {
+    let mut levels = Vec::new();
+    let mut blocks = data_blocks;
+    while blocks > 1 {
+        blocks = blocks.div_ceil(FAN as u64);
+        levels.push(blocks);
+    }
+    levels
+}
+
+fn hash(salted: &Sha256, block: &[u8]) -> [u8; HASH] {
+    salted.clone().chain_update(block).finalize().into()
+}
+
+/// The hashes of all data blocks, one after another.
+fn data_hashes(data: &File, range: Range<u64>, salted: &Sha256) -> io::Result<Vec<u8>> {
+    /// Blocks one core reads and hashes at a time: 1 MiB.
+    const RUN: usize = 256;
+    let blocks = usize::try_from((range.end - range.start) / BLOCK_U64)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "more data than memory can index"))?;
+    let zero = hash(salted, &[0; BLOCK]);
+    let end = data.metadata()?.len();
+    let data_at = extents(data, range.clone())?;
+    let mut hashes = vec![0; blocks * HASH];
+    hashes.par_chunks_mut(RUN * HASH).enumerate().try_for_each(|(run, hashes)| {
+        let start = range.start + (run * RUN * BLOCK) as u64;
+        let length = hashes.len() / HASH * BLOCK;
+        let mut buffer = Vec::new();
+        let first = data_at.partition_point(|extent| extent.end <= start);
+        if data_at.get(first).is_some_and(|extent| extent.start < start + length as u64) {
+            buffer.resize(length, 0);
+            let inside = usize::try_from(end.saturating_sub(start)).unwrap_or(length).min(length);
+            data.read_exact_at(&mut buffer[..inside], start)?;
+        }
+        for (number, place) in hashes.chunks_exact_mut(HASH).enumerate() {
+            let block = buffer.get(number * BLOCK..(number + 1) * BLOCK);
+            match block.filter(|block| !is_zero(block)) {
+                Some(block) => place.copy_from_slice(&hash(salted, block)),
+                None => place.copy_from_slice(&zero),
+            }
+        }
+        Ok::<(), io::Error>(())
+    })?;
+    Ok(hashes)
+}
+
+#[cfg(test)]
+mod tests;

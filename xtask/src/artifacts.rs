@@ -1,0 +1,204 @@
+//! The directory of artifacts: made beside the last good one, and put in its
+//! place whole, so that a build that fails or is interrupted leaves it as it was.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use bedplate_core::plan::Plan;
+use bedplate_formats::digest;
+use fs_err as fs;
+use rustix::fs::{FlockOperation, RenameFlags};
+use serde::{Deserialize, Serialize};
+
+use crate::key::hex;
+use crate::report::Report;
+
+/// What says that a directory is ours, and of which inputs its files were made.
+const STAMP: &str = ".bedplate.json";
+
+/// A directory of artifacts that one build at a time works on.
+pub struct Output {
+    directory: PathBuf,
+    /// Held until the build is over.
+    _lock: File,
+}
+
+/// What the last build left behind.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+struct Stamp {
+    key: String,
+    files: Vec<StampedFile>,
+}
+
+/// A file as the last build left it.
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+struct StampedFile {
+    name: String,
+    size: u64,
+    /// Seconds and nanoseconds.
+    mtime: (i64, i64),
+}
+
+impl Output {
+    /// Opens it, waiting for another build in the same directory.
+    ///
+    /// # Errors
+    /// A directory that holds files that are not a build's.
+    pub fn open(directory: &Path, report: &Report) -> Result<Self> {
+        let name = directory.file_name().context("the output directory has no name")?.to_string_lossy();
+        let above = directory.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(above)?;
+        let lock = fs::File::create(above.join(format!(".{name}.lock")))?.into_parts().0;
+        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            report.did("Waiting", format_args!("for another build in {}", directory.display()));
+            rustix::fs::flock(&lock, FlockOperation::LockExclusive).context("waiting for the other build")?;
+        }
+        let occupied = fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some());
+        if occupied && !directory.join(STAMP).exists() {
+            bail!("`{}` holds files that no build made; choose another directory", directory.display());
+        }
+        // What an interrupted build left.
+        let _ = fs::remove_dir_all(above.join(format!(".{name}.new")));
+        Ok(Self { directory: directory.to_owned(), _lock: lock })
+    }
+
+    /// Whether the files of these inputs are already there, untouched.
+    pub fn is_current(&self, key: &str) -> bool {
+        let stamp = || -> Option<Stamp> {
+            serde_json::from_slice(&fs::read(self.directory.join(STAMP)).ok()?).ok()
+        };
+        stamp().is_some_and(|stamp| stamp.key == key && files(&self.directory).is_ok_and(|now| now == stamp.files))
+    }
+
+    /// An empty directory to build in, on the same file system.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn staging(&self) -> Result<PathBuf> {
+        let name = self.directory.file_name().unwrap_or_default().to_string_lossy();
+        let staging = self.directory.with_file_name(format!(".{name}.new"));
+        fs::create_dir_all(&staging)?;
+        Ok(staging)
+    }
+
+    /// Puts the staged files in the place of the last ones.
+    ///
+    /// # Errors
+    /// The file system refuses it; the last ones are then still there.
+    pub fn publish(&self, staging: &Path, key: &str) -> Result<()> {
+        let stamp = Stamp { key: key.to_owned(), files: files(staging)? };
+        fs::write(staging.join(STAMP), serde_json::to_vec_pretty(&stamp)?)?;
+        let cwd = rustix::fs::CWD;
+        if self.directory.exists() {
+            rustix::fs::renameat_with(cwd, staging, cwd, &self.directory, RenameFlags::EXCHANGE)
+                .with_context(|| format!("putting `{}` in its place", self.directory.display()))?;
+            fs::remove_dir_all(staging)?;
+        } else {
+            fs::rename(staging, &self.directory)?;
+        }
+        Ok(())
+    }
+}
+
+/// The regular files of a directory but the stamp, by name.
+fn files(directory: &Path) -> Result<Vec<StampedFile>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let meta = entry.metadata()?;
+        if meta.is_file() && name != STAMP {
+            files.push(StampedFile { name, size: meta.len(), mtime: (meta.mtime(), meta.mtime_nsec()) });
+        }
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(files)
+}
+
+/// Gives a file of the cache a name among the artifacts, without copying it
+/// where both are on one file system.
+///
+/// # Errors
+/// The file cannot be linked or copied.
+pub fn link(from: &Path, to: &Path) -> Result<()> {
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to)?;
+    }
+    Ok(())
+}
+
+/// Adds the links that the seed's image has, and the checksums of everything.
+///
+/// # Errors
+/// A file cannot be read or written.
+pub fn finish(plan: &Plan, directory: &Path) -> Result<()> {
+    let names = &plan.artifacts;
+    link(&directory.join(&names.initrd), &directory.join(&names.initrd_cpio))?;
+    fs_err::os::unix::fs::symlink(&names.disk, directory.join(&names.disk_link))?;
+    fs_err::os::unix::fs::symlink(&names.initrd_cpio, directory.join(&names.initrd_link))?;
+    let files: Vec<String> = files(directory)?.into_iter().map(|file| file.name).collect();
+    let paths: Vec<PathBuf> = files.iter().map(|name| directory.join(name)).collect();
+    let digests = digest::sha256_files(&paths).context("hashing the artifacts")?;
+    let mut sums = String::new();
+    for (name, digest) in files.iter().zip(digests) {
+        sums.push_str(&format!("{} *{name}\n", hex(&digest)));
+    }
+    fs::write(directory.join(&names.checksums), sums)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(directory: &Path) -> Output {
+        Output::open(directory, &Report::default()).unwrap()
+    }
+
+    fn build(output: &Output, content: &str) {
+        let staging = output.staging().unwrap();
+        std::fs::write(staging.join("image.raw"), content).unwrap();
+        output.publish(&staging, content).unwrap();
+    }
+
+    #[test]
+    fn a_build_takes_the_place_of_the_last_one_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("edge");
+        build(&output(&out), "one");
+        assert!(output(&out).is_current("one"));
+        build(&output(&out), "two");
+        assert_eq!(std::fs::read_to_string(out.join("image.raw")).unwrap(), "two");
+        assert!(!output(&out).is_current("one"));
+    }
+
+    #[test]
+    fn an_interrupted_build_leaves_the_last_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("edge");
+        build(&output(&out), "one");
+        let staging = output(&out).staging().unwrap();
+        std::fs::write(staging.join("image.raw"), "half").unwrap();
+        assert!(output(&out).is_current("one"));
+        assert!(!staging.exists(), "what it left is gone once the next build begins");
+    }
+
+    #[test]
+    fn a_changed_artifact_is_made_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("edge");
+        build(&output(&out), "one");
+        std::fs::write(out.join("image.raw"), "edited").unwrap();
+        assert!(!output(&out).is_current("one"));
+    }
+
+    #[test]
+    fn a_directory_of_somebody_elses_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("thesis.txt"), "years").unwrap();
+        assert!(Output::open(directory.path(), &Report::default()).is_err());
+        assert!(directory.path().join("thesis.txt").exists());
+    }
+}

@@ -1,0 +1,210 @@
+//! The recipe: from a plan and a lock to a directory of artifacts. Read it
+//! from the top; every step is a file in `step/`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use bedplate_core::lock::Lock;
+use bedplate_core::plan::{PartitionContent, Plan};
+use bedplate_formats::tree::Tree;
+use fs_err as fs;
+
+use crate::artifacts::{self, Output};
+use crate::key::Key;
+use crate::report::{Report, bytes};
+use crate::step::{boot, data, disk, initrd, manifest, overlay, root, scrub, system, units, users};
+use crate::store::Store;
+use crate::{tools, verify};
+
+/// What a build needs beside its plan and its lock.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Where it tells what it does.
+    pub report: &'a Report,
+    /// What was fetched, and the layers made of it.
+    pub store: &'a Store,
+    /// The directory that paths in the description start from.
+    pub project: &'a Path,
+    /// Where the artifacts go.
+    pub out: &'a Path,
+}
+
+/// Builds the image. `fetch` is called once it is certain that something has
+/// to be built, and brings every package of the lock into the store.
+///
+/// # Errors
+/// The step that failed, and why; the last good artifacts are then untouched.
+pub fn image(
+    context: Context<'_>,
+    plan: &Plan,
+    lock: &Lock,
+    fetch: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let report = context.report;
+    let output = Output::open(context.out, report)?;
+    let key = image_key(context, plan, lock)?;
+    let disk = context.out.join(&plan.artifacts.disk);
+    if output.is_current(&key) {
+        report.did("Fresh", disk.display());
+        return Ok(());
+    }
+    fetch()?;
+    let staging = output.staging()?;
+    let built = assemble(context, plan, lock, &staging).and_then(|()| output.publish(&staging, &key));
+    if let Err(error) = built {
+        // What cannot be removed now, the next build removes.
+        let _ = fs::remove_dir_all(&staging);
+        return Err(error);
+    }
+    report.did("Finished", format_args!("{}  {}", disk.display(), report.elapsed()));
+    Ok(())
+}
+
+/// Everything an image is made of, in one digest.
+fn image_key(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<String> {
+    let mut key = Key::new("image");
+    key.add(fingerprint(plan)?);
+    key.add(lock.render());
+    overlay::add_to(&mut key, plan, context.project)?;
+    Ok(key.finish())
+}
+
+/// A plan without the lines that asked: a comment above a call changes nothing.
+fn fingerprint(plan: &Plan) -> Result<String> {
+    fn strip(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                fields.remove("at");
+                fields.values_mut().for_each(strip);
+            }
+            serde_json::Value::Array(values) => values.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut value = serde_json::to_value(plan)?;
+    strip(&mut value);
+    Ok(value.to_string())
+}
+
+fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> Result<()> {
+    let Context { report, store, .. } = context;
+    let names = &plan.artifacts;
+
+    let tools_tree = tools::tree(store, &lock.tools)?;
+    let tools = tools::sandbox(&tools_tree);
+    let started = Instant::now();
+    let (layer, system_key) = system_layer(store, plan, lock)?;
+    let system = Tree::scan(&layer).context("reading the system")?;
+    report.timed("System", format_args!("{} packages", lock.packages.len()), started);
+    let kernel = initrd::Kernel::of(&system)?;
+
+    // The initrd and the root are both cut out of the system, and need nothing
+    // of each other. The data partition needs nothing at all.
+    let (tree, initrd) = std::thread::scope(|scope| {
+        let initrd = scope.spawn(|| initrd(context, plan, lock, &system_key, &system));
+        let data = scope.spawn(|| write_data(plan, lock, &tools, staging));
+        let tree = write_root(context, plan, lock, system.clone(), &tools, staging);
+        (tree, initrd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and_then(|initrd| {
+            data.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok(initrd)
+        }))
+    });
+    let (tree, initrd) = (tree?, initrd?);
+
+    let started = Instant::now();
+    artifacts::link(&initrd, &staging.join(&names.initrd))?;
+    let image = system.content(&kernel.image).context("the kernel's image is gone")?;
+    fs::write(staging.join(&names.kernel), image.read()?)?;
+    let root_hash = disk::verity(plan, staging)?;
+    boot::uki(plan, root_hash.as_ref(), &kernel.release, &tree, &tools_tree, staging)?;
+    boot::esp(plan, &kernel.release, lock.epoch, &tools_tree, staging)?;
+    let size = fs::metadata(staging.join(&names.uki))?.len();
+    report.timed("Boot", format_args!("Linux {} in a UKI of {}", kernel.release, bytes(size)), started);
+
+    let started = Instant::now();
+    disk::write(plan, root_hash.as_ref(), staging)?;
+    manifest::write(plan, &tree, &staging.join(&names.manifest))?;
+    let summary = format!("{} partitions, {}", plan.disk.partitions.len(), bytes(plan.disk.size));
+    report.timed("Disk", summary, started);
+
+    let started = Instant::now();
+    artifacts::finish(plan, staging)?;
+    verify::disk(plan, staging).context("the disk is not what the plan says: a defect of the builder")?;
+    report.timed("Verified", "checksums, and the disk against its plan", started);
+    Ok(())
+}
+
+/// The packages, installed: a directory in the cache, and its key.
+fn system_layer(store: &Store, plan: &Plan, lock: &Lock) -> Result<(PathBuf, String)> {
+    let options = system::Options {
+        architecture: plan.architecture.deb().to_owned(),
+        locale: plan.locale.clone(),
+        epoch: lock.epoch,
+    };
+    let mut key = Key::new("system");
+    key.add(format!("{options:?}"));
+    lock.packages.iter().for_each(|package| key.add(&package.sha256));
+    let key = key.finish();
+    let layer = store.layer_or_make("system", &key, |directory| {
+        let paths = tools::debs(store, &lock.packages)?;
+        let deb = |(package, path): (&bedplate_core::lock::LockedPackage, PathBuf)| system::Deb {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            path,
+        };
+        let debs: Vec<system::Deb> = lock.packages.iter().zip(paths).map(deb).collect();
+        let sandbox = crate::sandbox::Sandbox::new(directory);
+        system::build(&sandbox, directory, &debs, &options).context("installing the packages")
+    })?;
+    Ok((layer, key))
+}
+
+/// The initrd: a file in the cache.
+fn initrd(context: Context<'_>, plan: &Plan, lock: &Lock, system_key: &str, system: &Tree) -> Result<PathBuf> {
+    let started = Instant::now();
+    let options = initrd::Options { modules: plan.modules.clone() };
+    let mut key = Key::new("initrd");
+    key.add(system_key);
+    key.add(format!("{options:?}"));
+    let layer = context.store.layer_or_make("initrd", &key.finish(), |directory| {
+        let mtime = u32::try_from(lock.epoch).unwrap_or_default();
+        Ok(fs::write(directory.join("initrd"), initrd::build(system, &options, mtime)?)?)
+    })?;
+    let file = layer.join("initrd");
+    context.report.timed("Initrd", bytes(fs::metadata(&file)?.len()), started);
+    Ok(file)
+}
+
+/// The root's tree, and its file system as an artifact.
+fn write_root(
+    context: Context<'_>,
+    plan: &Plan,
+    lock: &Lock,
+    mut tree: Tree,
+    tools: &crate::sandbox::Sandbox,
+    staging: &Path,
+) -> Result<Tree> {
+    let started = Instant::now();
+    scrub::scrub(&mut tree);
+    overlay::overlays(plan, context.project, &mut tree)?;
+    overlay::files(plan, &mut tree);
+    users::apply(plan, &mut tree)?;
+    units::apply(plan, &mut tree)?;
+    scrub::clamp_mtimes(&mut tree, lock.epoch);
+    let file = staging.join(&plan.artifacts.root);
+    let filesystem = root::write(plan, &tree, lock.epoch, tools, &file)?;
+    let size = fs::metadata(&file)?.len();
+    context.report.timed("Root", format_args!("{filesystem} of {}", bytes(size)), started);
+    Ok(tree)
+}
+
+/// The empty file systems of the data partitions.
+fn write_data(plan: &Plan, lock: &Lock, tools: &crate::sandbox::Sandbox, staging: &Path) -> Result<()> {
+    for (partition, name) in disk::artifacts(plan) {
+        if matches!(partition.content, PartitionContent::Data { .. }) {
+            data::write(partition, lock.epoch, tools, &staging.join(name))?;
+        }
+    }
+    Ok(())
+}

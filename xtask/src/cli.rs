@@ -1,0 +1,151 @@
+//! The command line: verbs, their options, and nothing else.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand};
+
+/// Builds immutable Linux images from the description in image/main.rs.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// One verb of the program.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Build an image into build/NAME/
+    Image(ImageArgs),
+    /// Print what will be built, without building it
+    Plan(PlanArgs),
+    /// Pin every package the image is made of in image/NAME.lock
+    Lock(LockArgs),
+    /// Start a built image in QEMU; the image itself stays as it is
+    Boot(BootArgs),
+    /// Report the mistakes in every description
+    Check,
+    /// Explain a mistake's code
+    Explain {
+        /// The code, as `bound-twice`; without one, the list of all
+        code: Option<String>,
+    },
+    /// Hold a built image against its plan, byte for byte
+    Verify(NameArgs),
+    /// Run a command from packages of the image's distribution, in the sandbox
+    Tools(ToolsArgs),
+    /// Remove what the cache holds: layers, or everything with --all
+    Clean {
+        /// The downloaded packages, too
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+impl Verb {
+    /// Whether it makes or removes trees, and so needs the rights of root over
+    /// the files of many owners.
+    pub fn works_on_trees(&self) -> bool {
+        matches!(self, Self::Image(_) | Self::Lock(_) | Self::Boot(_) | Self::Tools(_) | Self::Clean { .. })
+    }
+}
+
+/// Which image.
+#[derive(Debug, Args)]
+pub struct NameArgs {
+    /// The image's name; the first in main.rs when left out
+    pub name: Option<String>,
+    /// The architecture to build for: x86-64 or arm64
+    #[arg(long, value_name = "ARCH")]
+    pub arch: Option<String>,
+    /// Where the artifacts lie, in place of build/NAME
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<Utf8PathBuf>,
+}
+
+/// Where packages come from.
+#[derive(Debug, Args)]
+pub struct SourceArgs {
+    /// Fetch from TO what the lock names below FROM; may be given again
+    #[arg(long, value_name = "FROM=TO")]
+    pub mirror: Vec<String>,
+    /// Use what the cache holds, and no network
+    #[arg(long)]
+    pub offline: bool,
+    /// The lock file, in place of image/NAME.lock
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<Utf8PathBuf>,
+}
+
+/// Options of `image`.
+#[derive(Debug, Args)]
+pub struct ImageArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub image: NameArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub source: SourceArgs,
+    /// Fail where the lock is missing or would have to change
+    #[arg(long)]
+    pub locked: bool,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub image: NameArgs,
+    /// As JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `lock`.
+#[derive(Debug, Args)]
+pub struct LockArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub image: NameArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub source: SourceArgs,
+    /// Move every package to what the archive has now, and print what changed
+    #[arg(long)]
+    pub update: bool,
+}
+
+/// Options of `boot`.
+#[derive(Debug, Args)]
+pub struct BootArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub image: NameArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub source: SourceArgs,
+    /// Memory of the machine, in MiB
+    #[arg(long, default_value_t = 2048, value_name = "MIB")]
+    pub memory: u32,
+    /// Size of the disk the image is put on, in GiB; at least the image's
+    #[arg(long, value_name = "GIB")]
+    pub disk: Option<u64>,
+}
+
+/// Options of `tools`.
+#[derive(Debug, Args)]
+pub struct ToolsArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub source: SourceArgs,
+    /// The image whose distribution the packages come from
+    #[arg(long, value_name = "NAME")]
+    pub image: Option<String>,
+    /// Packages that bring the command, with what they depend on
+    #[arg(required = true)]
+    pub packages: Vec<String>,
+    /// The command; the working directory and what is below it are visible to it
+    #[arg(last = true)]
+    pub command: Vec<String>,
+}

@@ -1,0 +1,34 @@
+//! `boot`: starts a built image in QEMU.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::cli::BootArgs;
+use crate::cmd::tools;
+use crate::project::Project;
+use crate::report::Report;
+use crate::source::Source;
+use crate::vm::{self, Vm};
+
+/// Starts the disk with its serial console in this terminal.
+///
+/// # Errors
+/// No disk was built, or QEMU cannot be had or started.
+pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<ExitCode> {
+    let (entry, plan) = match project.planned(&args.image, report)? {
+        Ok(planned) => planned,
+        Err(code) => return Ok(code),
+    };
+    let disk = project.out(entry, args.image.out.as_ref()).join(&plan.artifacts.disk);
+    if !disk.is_file() {
+        bail!("there is no `{}`; build it with `cargo xtask image {}`", disk.display(), plan.name);
+    }
+    let source = Source::open(&plan, &args.source, project.root())?;
+    let tools = tools::tree(&source, &plan, &vm::PACKAGES.map(str::to_owned), report)?;
+    let mut vm = Vm::new(&tools, &disk).memory(args.memory).network();
+    if let Some(gibibytes) = args.disk {
+        vm = vm.size(gibibytes << 30);
+    }
+    vm.boot(&|line| report.did("Booting", line))
+}

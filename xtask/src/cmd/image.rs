@@ -1,0 +1,31 @@
+//! `image`: builds an image into `build/NAME/`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::build;
+use crate::cli::ImageArgs;
+use crate::cmd::lock::{self, Policy};
+use crate::project::Project;
+use crate::report::Report;
+use crate::source::Source;
+
+/// Plans, locks, fetches, builds and verifies.
+///
+/// # Errors
+/// What failed, once the description itself is right.
+pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<ExitCode> {
+    let (entry, plan) = match project.planned(&args.image, report)? {
+        Ok(planned) => planned,
+        Err(code) => return Ok(code),
+    };
+    report.did("Building", format_args!("{} from {} {}", plan.name, plan.distribution, plan.release));
+    let source = Source::open(&plan, &args.source, project.root())?;
+    let policy = if args.locked { Policy::Frozen } else { Policy::Keep };
+    let lock = lock::settle(&source, &plan, &project.lock(entry, args.source.lock.as_ref()), policy, report)?;
+    let out = project.out(entry, args.image.out.as_ref());
+    let context = build::Context { report, store: &source.store, project: project.root(), out: &out };
+    build::image(context, &plan, &lock, || source.fetch(lock.packages.iter().chain(&lock.tools), report))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,112 @@
+//! `lock`: pins every package of an image in `image/NAME.lock`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use bedplate_core::lock::{Lock, LockedPackage};
+use bedplate_core::plan::{ArchivePlan, Plan};
+use fs_err as fs;
+
+use crate::cli::LockArgs;
+use crate::project::Project;
+use crate::report::{Report, bytes};
+use crate::source::Source;
+
+/// What may become of a lock.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// It is taken as it is; where it is missing or the description has
+    /// outgrown it, it is made.
+    Keep,
+    /// It is there and fits, or the build ends.
+    Frozen,
+    /// It is made from what the archives have now.
+    Update,
+}
+
+/// Writes the lock, and with `--update` prints what changed.
+///
+/// # Errors
+/// What failed, once the description itself is right.
+pub fn run(project: Project<'_>, args: &LockArgs, report: &Report) -> Result<ExitCode> {
+    let (entry, plan) = match project.planned(&args.image, report)? {
+        Ok(planned) => planned,
+        Err(code) => return Ok(code),
+    };
+    let source = Source::open(&plan, &args.source, project.root())?;
+    let path = project.lock(entry, args.source.lock.as_ref());
+    let policy = if args.update { Policy::Update } else { Policy::Keep };
+    settle(&source, &plan, &path, policy, report)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The lock to build from, made or moved as the policy allows.
+///
+/// # Errors
+/// A lock that cannot be read, is missing where it may not be made, or cannot
+/// be resolved. The file is then as it was.
+pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report: &Report) -> Result<Lock> {
+    let old = match fs::read_to_string(path) {
+        Ok(text) => Some(Lock::parse(&text).with_context(|| {
+            format!("`{}` cannot be read; mend it, or remove it to have it made again", path.display())
+        })?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error.into()),
+    };
+    let why = match &old {
+        None => Some("there is none".to_owned()),
+        Some(lock) => outgrown(plan, lock),
+    };
+    match (policy, old, why) {
+        (Policy::Keep | Policy::Frozen, Some(lock), None) => Ok(lock),
+        (Policy::Frozen, _, Some(why)) => {
+            bail!("`{}` would have to change: {why}; run `cargo xtask lock {}`", path.display(), plan.name)
+        }
+        (_, old, _) => {
+            let started = Instant::now();
+            let new = source.lock(plan, report)?;
+            write(path, &new)?;
+            let size = new.packages.iter().map(|package| package.size).sum();
+            let summary = format!("{} packages, {}, in {}", new.packages.len(), bytes(size), path.display());
+            report.timed("Locked", summary, started);
+            for change in old.iter().flat_map(|old| Lock::diff(old, &new)) {
+                report.data(format_args!("{change}\n"));
+            }
+            Ok(new)
+        }
+    }
+}
+
+/// Why a lock is not this plan's any more, if it is not.
+fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
+    let has = |locked: &[LockedPackage], name: &String| locked.iter().any(|package| package.name == *name);
+    if let Some(package) = plan.packages.iter().find(|package| !has(&lock.packages, &package.name)) {
+        return Some(format!("package `{}` is not in it", package.name));
+    }
+    if let Some(name) = plan.tools.iter().find(|name| !has(&lock.tools, name)) {
+        return Some(format!("tool `{name}` is not in it"));
+    }
+    if let Some(name) = plan.without.iter().find(|name| has(&lock.packages, name)) {
+        return Some(format!("package `{name}` is to be left out"));
+    }
+    let locked = |archive: &ArchivePlan| {
+        lock.archives.iter().any(|locked| (&locked.base, &locked.suite) == (&archive.base, &archive.suite))
+    };
+    let new = plan.archives.iter().find(|archive| !locked(archive))?;
+    Some(format!("archive `{} {}` is not in it", new.base, new.suite))
+}
+
+/// Replaces the file whole.
+fn write(path: &Path, lock: &Lock) -> Result<()> {
+    let directory = path.parent().context("the lock's path has no directory")?;
+    let mut file = tempfile::Builder::new().permissions(readable()).tempfile_in(directory)?;
+    std::io::Write::write_all(&mut file, lock.render().as_bytes())?;
+    file.persist(path).with_context(|| format!("writing `{}`", path.display()))?;
+    Ok(())
+}
+
+fn readable() -> std::fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o644)
+}

@@ -1,0 +1,27 @@
+//! `verify`: holds a built image against its plan.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use crate::cli::NameArgs;
+use crate::project::Project;
+use crate::report::Report;
+use crate::verify;
+
+/// Reads every partition of the disk and compares.
+///
+/// # Errors
+/// The first thing that is not as the plan says.
+pub fn run(project: Project<'_>, args: &NameArgs, report: &Report) -> Result<ExitCode> {
+    let (entry, plan) = match project.planned(args, report)? {
+        Ok(planned) => planned,
+        Err(code) => return Ok(code),
+    };
+    let out = project.out(entry, args.out.as_ref());
+    let started = Instant::now();
+    verify::disk(&plan, &out).with_context(|| format!("`{}` is not what the plan says", out.display()))?;
+    report.timed("Verified", out.display(), started);
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,218 @@
+//! The only place that prints.
+//!
+//! Data goes to stdout; everything else to stderr, as cargo does it: a verb
+//! flush right, what it did, how long it took. What takes longer than a second
+//! shows a bar on a terminal and plain lines elsewhere.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use bedplate_core::{Diagnostics, Renderer};
+
+use crate::fetch::Progress;
+use crate::problem::Problem;
+
+/// Where a run tells what it does.
+pub struct Report {
+    color: bool,
+    bar: ProgressBar,
+    terminal: bool,
+    started: Instant,
+}
+
+/// How often a run without a terminal says how far a download is.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+impl Default for Report {
+    fn default() -> Self {
+        let terminal = io::stderr().is_terminal();
+        Self {
+            color: terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+            bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
+            terminal,
+            started: Instant::now(),
+        }
+    }
+}
+
+impl Report {
+    /// Whether stderr takes colours: a terminal, and `NO_COLOR` is not set.
+    pub fn color(&self) -> bool {
+        self.color
+    }
+
+    /// Writes data to stdout. A reader that has gone away is no error.
+    pub fn data(&self, text: impl Display) {
+        let _ = write!(io::stdout().lock(), "{text}");
+    }
+
+    /// One line: a verb of at most twelve letters, and what was done.
+    pub fn did(&self, verb: &str, what: impl Display) {
+        self.line("1;32", verb, what);
+    }
+
+    /// The same, with the time since `since`.
+    pub fn timed(&self, verb: &str, what: impl Display, since: Instant) {
+        self.did(verb, format_args!("{what}  {}", seconds(since.elapsed())));
+    }
+
+    /// Something the reader should know, though the run goes on.
+    pub fn warn(&self, what: impl Display) {
+        self.line("1;33", "warning", what);
+    }
+
+    /// How many columns there are to write in.
+    pub fn width(&self) -> usize {
+        if self.terminal { usize::from(console::Term::stderr().size().1).min(100) } else { 100 }
+    }
+
+    /// The mistakes of a description.
+    pub fn mistakes(&self, mistakes: &Diagnostics, source: &dyn Fn(&str) -> Option<String>) {
+        self.text(self.renderer().render_all(mistakes, source));
+    }
+
+    fn renderer(&self) -> Renderer {
+        Renderer::plain().color(self.color).width(self.width())
+    }
+
+    /// What ended the run: the error and the chain of its causes, or the line
+    /// of the description that is answerable for it, `source` being the text
+    /// of a file.
+    pub fn failure(&self, error: &anyhow::Error, source: &dyn Fn(&str) -> Option<String>) {
+        self.bar.finish_and_clear();
+        if let Some(problem) = error.chain().find_map(|cause| cause.downcast_ref::<Problem>()) {
+            self.text(self.renderer().render(&problem.diagnostic(), source));
+            return;
+        }
+        let mut lines = format!("{}: {error}\n", self.paint("1;31", "error"));
+        for cause in error.chain().skip(1) {
+            let mut text = String::new();
+            for (number, line) in cause.to_string().lines().enumerate() {
+                let indent = if number == 0 { "  caused by: " } else { "    " };
+                text.push_str(&format!("{indent}{line}\n"));
+            }
+            lines.push_str(&text);
+        }
+        self.text(lines);
+    }
+
+    /// Text that is already laid out, such as a rendered diagnostic.
+    pub fn text(&self, text: impl Display) {
+        self.bar.suspend(|| {
+            let _ = write!(io::stderr().lock(), "{text}");
+        });
+    }
+
+    /// The time since this run began.
+    pub fn elapsed(&self) -> String {
+        seconds(self.started.elapsed())
+    }
+
+    fn line(&self, color: &str, verb: &str, what: impl Display) {
+        self.text(format_args!("{} {what}\n", self.paint(color, &format!("{verb:>12}"))));
+    }
+
+    fn paint(&self, color: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Ends the program with 2 when it is interrupted or told to end. What was
+/// being written has another name than what is kept, so nothing is lost.
+///
+/// # Errors
+/// The signals cannot be watched.
+pub fn watch_for_interrupts() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        let said = b"\n interrupted: the last artifacts, the lock and the cache are as they were\n";
+        let _ = io::stderr().write_all(said);
+        std::process::exit(2);
+    })?;
+    Ok(())
+}
+
+/// `0.4 s`, `12.3 s`.
+pub fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+/// Bytes in the largest decimal unit, with three digits: `512 B`, `23.4 MB`.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 999.5 {
+            let digits = if unit == "B" || value >= 99.95 { 0 } else { 1 };
+            return format!("{value:.digits$} {unit}");
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
+/// Shows how far downloads are.
+pub struct Downloads<'a> {
+    report: &'a Report,
+    started: Mutex<Option<Started>>,
+}
+
+struct Started {
+    files: usize,
+    total: u64,
+    done: u64,
+    since: Instant,
+    told: Instant,
+}
+
+impl<'a> Downloads<'a> {
+    /// Downloads of one run.
+    pub fn new(report: &'a Report) -> Self {
+        Self { report, started: Mutex::new(None) }
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Option<Started>)) {
+        // A poisoned lock only means that another download's thread is gone.
+        change(&mut self.started.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+}
+
+impl Progress for Downloads<'_> {
+    fn start(&self, files: usize, total: u64) {
+        let now = Instant::now();
+        self.with(|started| *started = Some(Started { files, total, done: 0, since: now, told: now }));
+        if self.report.terminal {
+            self.report.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+            self.report.bar.set_length(total);
+            self.report.bar.set_position(0);
+            let style = ProgressStyle::with_template("{msg:>12} [{bar:24}] {bytes}/{total_bytes} {eta}");
+            self.report.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+            self.report.bar.set_message("Fetching");
+        }
+    }
+
+    fn advance(&self, count: u64) {
+        self.report.bar.inc(count);
+        self.with(|started| {
+            let Some(started) = started else { return };
+            started.done += count;
+            if !self.report.terminal && started.told.elapsed() >= PLAIN_INTERVAL {
+                started.told = Instant::now();
+                self.report.did("Fetching", format_args!("{} of {}", bytes(started.done), bytes(started.total)));
+            }
+        });
+    }
+
+    fn done(&self) {
+        self.report.bar.finish_and_clear();
+        self.with(|started| {
+            if let Some(Started { files, total, since, .. }) = started.take() {
+                let plural = if files == 1 { "" } else { "s" };
+                self.report.timed("Fetched", format_args!("{files} file{plural}, {}", bytes(total)), since);
+            }
+        });
+    }
+}

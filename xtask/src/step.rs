@@ -1,0 +1,14 @@
+//! The steps of a build, one a file: each takes what the plan decided and turns
+//! trees into trees, or trees into bytes.
+
+pub mod boot;
+pub mod data;
+pub mod disk;
+pub mod initrd;
+pub mod manifest;
+pub mod overlay;
+pub mod root;
+pub mod scrub;
+pub mod system;
+pub mod units;
+pub mod users;

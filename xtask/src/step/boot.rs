@@ -1,0 +1,99 @@
+//! What the firmware starts: the Unified Kernel Image, and the EFI system
+//! partition with systemd-boot that holds it.
+//!
+//! <https://uapi-group.org/specifications/specs/boot_loader_specification/>
+
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use bedplate_core::plan::{PartitionContent, Plan};
+use bedplate_formats::tree::{Content, Node, Tree, TreePath};
+use bedplate_formats::uki::Uki;
+use bedplate_formats::vfat;
+use fs_err as fs;
+
+use crate::key::hex;
+use crate::problem::Problem;
+
+/// Where systemd's packages put their EFI programs.
+const EFI_PROGRAMS: &str = "usr/lib/systemd/boot/efi";
+
+/// Writes the UKI. The root hash goes onto the command line, so that whoever
+/// trusts the UKI trusts the root.
+///
+/// # Errors
+/// No stub in the tools, or a kernel or stub that cannot be combined.
+pub fn uki(
+    plan: &Plan,
+    root_hash: Option<&[u8; 32]>,
+    kernel_version: &str,
+    tree: &Tree,
+    tools: &Path,
+    staging: &Path,
+) -> Result<()> {
+    let names = &plan.artifacts;
+    let stub = format!("linux{}.efi.stub", plan.architecture.efi());
+    let stub = fs::read(tools.join(EFI_PROGRAMS).join(stub)).context("reading the EFI stub of the tools")?;
+    let release = tree.content(&"etc/os-release".into()).context("the image has no /etc/os-release")?;
+    let uki = Uki::new(stub)
+        .osrel(release.clone())
+        .cmdline(&command_line(plan, root_hash))
+        .uname(kernel_version)
+        .linux(on_disk(&staging.join(&names.kernel))?)
+        .initrd(on_disk(&staging.join(&names.initrd))?);
+    let mut file = BufWriter::with_capacity(1 << 20, fs::File::create(staging.join(&names.uki))?);
+    uki.write(&mut file).context("writing the unified kernel image")?;
+    file.flush()?;
+    Ok(())
+}
+
+/// The command line the UKI carries: the root hash, then what the plan says.
+pub fn command_line(plan: &Plan, root_hash: Option<&[u8; 32]>) -> String {
+    let hash = root_hash.map(|hash| format!("roothash={}", hex(hash)));
+    hash.into_iter().chain(plan.command_line.iter().cloned()).collect::<Vec<_>>().join(" ")
+}
+
+/// Writes the EFI system partition.
+///
+/// # Errors
+/// No systemd-boot in the tools; a UKI that does not fit, at the partition's line.
+pub fn esp(plan: &Plan, kernel_version: &str, epoch: i64, tools: &Path, staging: &Path) -> Result<()> {
+    let esp = plan.disk.partitions.iter().find_map(|partition| match &partition.content {
+        PartitionContent::Esp { volume_id, label } => Some((partition, *volume_id, label)),
+        _ => None,
+    });
+    let (partition, volume_id, label) = esp.context("the plan has no EFI system partition")?;
+    let arch = plan.architecture.efi();
+    let loader = fs::read(tools.join(EFI_PROGRAMS).join(format!("systemd-boot{arch}.efi")))
+        .context("reading systemd-boot of the tools")?;
+    let mut tree = Tree::new();
+    let mut put = |path: String, content: Content| tree.insert(TreePath::new(&path), Node::file(content, 0o644));
+    put(format!("EFI/BOOT/BOOT{}.EFI", arch.to_uppercase()), loader.clone().into());
+    put(format!("EFI/systemd/systemd-boot{arch}.efi"), loader.into());
+    put(
+        format!("EFI/Linux/{}-{kernel_version}.efi", plan.distribution),
+        on_disk(&staging.join(&plan.artifacts.uki))?,
+    );
+    // No menu: a device in the field has nobody to choose.
+    put("loader/loader.conf".into(), Content::from("timeout 0\neditor no\n"));
+    let mut file = fs::File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(staging.join(&plan.artifacts.esp))?
+        .into_parts()
+        .0;
+    let options = vfat::Options { size: partition.size, volume_id, label: label.clone(), epoch };
+    vfat::write(&tree, &mut file, &options).map_err(|error| Problem {
+        message: format!("the EFI system partition cannot be written: {error}"),
+        at: partition.at.clone(),
+        help: "give the partition more room: `Esp::new(MiB(512))`".into(),
+    })?;
+    Ok(())
+}
+
+/// The content of a file that is there.
+fn on_disk(path: &Path) -> Result<Content> {
+    Ok(Content::File { len: fs::metadata(path)?.len(), path: path.into() })
+}

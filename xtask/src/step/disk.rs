@@ -1,0 +1,114 @@
+//! The disk: partitions put where the plan says, sparse, under a GPT.
+//!
+//! <https://uapi-group.org/specifications/specs/discoverable_partitions_specification/>
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use bedplate_core::plan::{PartitionContent, PartitionGuid, PartitionPlan};
+use bedplate_core::Plan;
+use bedplate_formats::gpt::{Partition, Table};
+use bedplate_formats::{gpt, sparse, verity};
+use fs_err as fs;
+use uuid::Uuid;
+
+use crate::key::digest;
+use crate::problem::Problem;
+use crate::report::bytes;
+
+/// Writes the hash tree of the root, where the plan has one, and returns the
+/// root hash.
+///
+/// # Errors
+/// A root larger than its partition, at the partition's line.
+pub fn verity(plan: &Plan, staging: &Path) -> Result<Option<[u8; 32]>> {
+    let root = plan.root().context("the plan has no root partition")?;
+    let data = fs::File::open(staging.join(&plan.artifacts.root))?;
+    let size = data.metadata()?.len();
+    if size > root.size {
+        return Err(Problem {
+            message: format!("the root file system has {}, its partition {}", bytes(size), bytes(root.size)),
+            at: root.at.clone(),
+            help: "give it more room with `.size(GiB(…))`, or leave packages out".into(),
+        }
+        .into());
+    }
+    let parameters = plan.disk.partitions.iter().find_map(|partition| match &partition.content {
+        PartitionContent::Verity { salt, uuid } => Some((salt, *uuid)),
+        _ => None,
+    });
+    let (Some((salt, uuid)), Some(artifact)) = (parameters, &plan.artifacts.verity) else { return Ok(None) };
+    let salt = digest(salt).context("reading the plan's salt")?;
+    let made = verity::format(data.file(), 0..size, &verity::Parameters { salt, uuid })?;
+    made.write(&mut fs::File::create(staging.join(artifact))?)?;
+    Ok(Some(made.root_hash))
+}
+
+/// Writes the disk of the partitions' artifacts.
+///
+/// # Errors
+/// A layout the table cannot hold, or a disk that is full.
+pub fn write(plan: &Plan, root_hash: Option<&[u8; 32]>, staging: &Path) -> Result<()> {
+    let disk = fs::File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(staging.join(&plan.artifacts.disk))?;
+    disk.set_len(plan.disk.size)?;
+    let mut disk = disk.into_parts().0;
+    for (partition, artifact) in artifacts(plan) {
+        let content = File::open(staging.join(artifact))?;
+        let length = content.metadata()?.len();
+        sparse::copy(&content, 0..length, &disk, partition.offset)
+            .with_context(|| format!("copying partition {} to the disk", partition.number))?;
+    }
+    gpt::write(&table(plan, root_hash), &mut disk).context("writing the partition table")?;
+    Ok(())
+}
+
+/// The table the plan asks for, once the root hash is known.
+pub fn table(plan: &Plan, root_hash: Option<&[u8; 32]>) -> Table {
+    let partition = |partition: &PartitionPlan| Partition {
+        number: partition.number,
+        type_guid: partition.type_guid,
+        guid: guid(&partition.guid, root_hash),
+        first_lba: partition.offset / 512,
+        last_lba: (partition.offset + partition.size) / 512 - 1,
+        attributes: partition.attributes,
+        name: partition.label.clone(),
+    };
+    Table { guid: plan.disk.guid, partitions: plan.disk.partitions.iter().map(partition).collect() }
+}
+
+/// A partition's id: the plan's, or the half of the root hash that systemd
+/// looks for.
+fn guid(planned: &PartitionGuid, root_hash: Option<&[u8; 32]>) -> Uuid {
+    let half = |from: usize| {
+        let mut bytes = [0; 16];
+        if let Some(hash) = root_hash {
+            bytes.copy_from_slice(&hash[from..from + 16]);
+        }
+        Uuid::from_bytes(bytes)
+    };
+    match planned {
+        PartitionGuid::Fixed(guid) => *guid,
+        PartitionGuid::RootHashFirst => half(0),
+        PartitionGuid::RootHashLast => half(16),
+    }
+}
+
+/// Every partition with the artifact that it is a copy of.
+pub fn artifacts(plan: &Plan) -> impl Iterator<Item = (&PartitionPlan, &str)> {
+    let names = &plan.artifacts;
+    let mut data = names.data.iter();
+    plan.disk.partitions.iter().filter_map(move |partition| {
+        let name = match partition.content {
+            PartitionContent::Esp { .. } => &names.esp,
+            PartitionContent::Root { .. } => &names.root,
+            PartitionContent::Verity { .. } => names.verity.as_ref()?,
+            PartitionContent::Data { .. } => data.next()?,
+        };
+        Some((partition, name.as_str()))
+    })
+}

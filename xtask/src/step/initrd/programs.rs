@@ -1,0 +1,98 @@
+//! The programs of the initrd, and the libraries they need.
+
+use anyhow::bail;
+use bedplate_formats::elf::{Dlopen, Libraries, Priority};
+use bedplate_formats::tree::TreePath;
+
+use super::Need::{self, Always, WhenThere};
+use super::cut::Cut;
+
+/// Path, need, why.
+const PROGRAMS: &[(&str, Need, &str)] = &[
+    ("/usr/lib/systemd/systemd", Always("systemd"), "PID 1, by the link /init"),
+    ("/usr/lib/systemd/systemd-executor", WhenThere, "starts every service, since 255"),
+    ("/usr/lib/systemd/systemd-journald", Always("systemd"), "the log of the initrd goes on in the root"),
+    ("/usr/lib/systemd/systemd-modules-load", Always("systemd"), "modules_load= on the command line"),
+    ("/usr/lib/systemd/systemd-sysctl", Always("systemd"), "99-systemd.rules calls it for network devices"),
+    ("/usr/lib/systemd/systemd-shutdown", Always("systemd"), "restarting from a failed boot"),
+    ("/usr/lib/systemd/systemd-sysroot-fstab-check", WhenThere, "initrd-parse-etc.service, since 254"),
+    ("/usr/lib/systemd/systemd-veritysetup", Always("systemd-cryptsetup"), "roothash="),
+    ("/usr/lib/systemd/systemd-volatile-root", Always("systemd"), "systemd.volatile="),
+    ("/usr/lib/systemd/systemd-pcrextend", WhenThere, "measures that the initrd is entered and left"),
+    (
+        "/usr/lib/systemd/system-generators/systemd-debug-generator",
+        Always("systemd"),
+        "rd.systemd.mask= and wants=",
+    ),
+    ("/usr/lib/systemd/system-generators/systemd-fstab-generator", Always("systemd"), "root= and volatile="),
+    (
+        "/usr/lib/systemd/system-generators/systemd-tpm2-generator",
+        WhenThere,
+        "waits for a TPM with a late driver",
+    ),
+    (
+        "/usr/lib/systemd/system-generators/systemd-veritysetup-generator",
+        Always("systemd-cryptsetup"),
+        "roothash=",
+    ),
+    ("/usr/lib/systemd/systemd-udevd", Always("udev"), "block devices and their names"),
+    ("/usr/lib/udev/ata_id", WhenThere, "60-persistent-storage.rules"),
+    ("/usr/lib/udev/scsi_id", WhenThere, "60-persistent-storage.rules"),
+    ("/usr/bin/udevadm", Always("udev"), "coldplug"),
+    ("/usr/bin/systemctl", Always("systemd"), "the units of the initrd go on by it"),
+    ("/usr/bin/systemd-tmpfiles", Always("systemd"), "static device nodes"),
+    ("/usr/bin/journalctl", Always("systemd"), "says on the consoles why a boot failed"),
+    ("/usr/bin/kmod", Always("kmod"), "static device nodes"),
+    ("/usr/sbin/modprobe", Always("kmod"), "the kernel asks for file systems and ciphers by it"),
+    ("/usr/bin/mount", Always("mount"), "mount units"),
+    ("/usr/bin/umount", Always("mount"), "mount units"),
+    ("/usr/sbin/dmsetup", Always("dmsetup"), "55-dm.rules; libdevmapper waits for its answer"),
+];
+
+/// Libraries opened by names that no note tells: by releases whose systemd has
+/// no notes yet, and by libtss2, which chooses its transport at run time.
+const LIBRARIES: &[(&str, &str)] = &[
+    ("libcryptsetup.so.12", "systemd-veritysetup before 256"),
+    ("libkmod.so.2", "udevd before 256"),
+    ("libtss2-esys.so.0", "measuring before 256"),
+    ("libtss2-mu.so.0", "measuring before 256"),
+    ("libtss2-rc.so.0", "measuring before 256"),
+    ("libtss2-tcti-device.so.0", "libtss2's way to /dev/tpmrm0"),
+];
+
+/// Features of systemd whose libraries come along where the system has them,
+/// though they are only suggested.
+const FEATURES: &[(&str, &str)] = &[
+    ("cryptsetup", "dm-verity"),
+    ("kmod", "udev loads modules in its own process"),
+    ("tpm", "measured boot"),
+];
+
+/// Takes the programs and everything they load.
+pub(super) fn take(cut: &mut Cut<'_>) -> anyhow::Result<()> {
+    let mut programs = Vec::new();
+    for &(path, need, _why) in PROGRAMS {
+        if cut.take(path, need)? {
+            programs.push(TreePath::new(path));
+        }
+    }
+    let libraries = Libraries::of(cut.system)?;
+    programs.extend(LIBRARIES.iter().filter_map(|(name, _why)| libraries.find(name)));
+    for path in libraries.closure(&programs, wanted)? {
+        if !cut.take_file(&path) {
+            bail!("`{path}` vanished from the system");
+        }
+    }
+    cut.initrd.insert("/init".into(), bedplate_formats::tree::Node::symlink("usr/lib/systemd/systemd"));
+    Ok(())
+}
+
+/// Whether a library that is opened at run time belongs in.
+fn wanted(note: &Dlopen) -> bool {
+    match note.priority {
+        Priority::Required => true,
+        // Modules lie uncompressed in the initrd.
+        Priority::Recommended => note.feature != "xz",
+        Priority::Suggested => FEATURES.iter().any(|(feature, _why)| *feature == note.feature),
+    }
+}

@@ -1,0 +1,87 @@
+//! `image.manifest`: every package in the image, in the form of mkosi's JSON
+//! manifest, read from the image's own dpkg database.
+//!
+//! <https://github.com/systemd/mkosi/blob/main/mkosi/resources/man/mkosi.1.md>
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use bedplate_core::Plan;
+use bedplate_formats::control;
+use bedplate_formats::tree::Tree;
+use fs_err as fs;
+use serde::Serialize;
+
+/// The manifest of one image.
+#[derive(Debug, Serialize)]
+pub struct Manifest {
+    manifest_version: u32,
+    config: Config,
+    packages: Vec<Package>,
+}
+
+#[derive(Debug, Serialize)]
+struct Config {
+    name: String,
+    distribution: String,
+    release: String,
+    architecture: String,
+}
+
+/// One installed package.
+#[derive(Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Package {
+    r#type: &'static str,
+    name: String,
+    version: String,
+    architecture: String,
+}
+
+/// Writes the manifest of a tree.
+///
+/// # Errors
+/// The tree has no dpkg database, or the file cannot be written.
+pub fn write(plan: &Plan, tree: &Tree, file: &Path) -> Result<()> {
+    let status = tree.content(&"var/lib/dpkg/status".into()).context("the image has no dpkg database")?.read()?;
+    let status = String::from_utf8(status).context("the dpkg database is not UTF-8")?;
+    let manifest = Manifest {
+        manifest_version: 1,
+        config: Config {
+            name: plan.name.clone(),
+            distribution: plan.distribution.to_string(),
+            release: plan.release.clone(),
+            architecture: plan.architecture.systemd().to_owned(),
+        },
+        packages: packages(&status),
+    };
+    let mut text = serde_json::to_string_pretty(&manifest)?;
+    text.push('\n');
+    fs::write(file, text)?;
+    Ok(())
+}
+
+fn packages(status: &str) -> Vec<Package> {
+    let mut packages: Vec<Package> = control::stanzas(status)
+        .filter(|stanza| stanza.field("Status").is_some_and(|status| status.ends_with(" installed")))
+        .map(|stanza| {
+            let field = |name| stanza.field(name).unwrap_or_default().to_owned();
+            Package { r#type: "deb", name: field("Package"), version: field("Version"), architecture: field("Architecture") }
+        })
+        .collect();
+    packages.sort();
+    packages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_installed_is_listed_and_sorted() {
+        let status = "Package: zlib1g\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:1.3\n\n\
+                      Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n\
+                      Package: apt\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0\n";
+        let names: Vec<String> = packages(status).into_iter().map(|p| p.name + " " + &p.version).collect();
+        assert_eq!(names, ["apt 3.0", "zlib1g 1:1.3"]);
+    }
+}

@@ -1,0 +1,228 @@
+//! The system layer: a directory in which every package is installed.
+//!
+//! Our own code unpacks, in parallel; the target's own dpkg configures, in the
+//! sandbox, so the result is one that dpkg calls its own. In dpkg's order, as
+//! far as a package can tell: the base system is unpacked and configured before
+//! any other `preinst` runs, and packages with a `preinst` are put in place
+//! after it ran, by the diversions it registered. While the base system is
+//! configured, which keeps one core busy, the others decompress the rest.
+//!
+//! One thing is unlike dpkg: a package's pre-dependencies beyond the base
+//! system are only unpacked when its `preinst` runs.
+//!
+//! Deliberately absent: what belongs to one image only. The layer is shared by
+//! all images of the same packages; the rest is done on its tree, see
+//! [`super::scrub`].
+
+mod failure;
+mod preinst;
+mod quiet;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::thread;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use bedplate_formats::deb::{Control, read_control};
+use bedplate_formats::unpack::{Conffiles, Diversions, Inside, Root, Staged, base_system, stage_all};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use self::quiet::Quiet;
+use crate::sandbox::Sandbox;
+
+/// A package to be installed, as the lock names it.
+#[derive(Clone, Debug)]
+pub struct Deb {
+    /// The `Package` field it must have.
+    pub name: String,
+    /// The `Version` field it must have.
+    pub version: String,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+/// What else decides on the system layer.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// dpkg's name of the architecture: `amd64`.
+    pub architecture: String,
+    /// The locale, which is generated unless glibc has it built in.
+    pub locale: String,
+    /// `SOURCE_DATE_EPOCH` for the maintainer scripts, in seconds since 1970.
+    pub epoch: i64,
+}
+
+/// Installs packages into `directory`, which must be empty and is the root of
+/// `sandbox`. A failure leaves it half filled, to be removed by the caller.
+///
+/// # Errors
+/// Names the package and what is wrong with it, or the maintainer script, its
+/// exit code and its last lines.
+pub fn build(sandbox: &Sandbox, directory: &Path, debs: &[Deb], options: &Options) -> Result<()> {
+    let controls = read_controls(debs)?;
+    let base = base_system(&controls);
+    let (base, rest): (Vec<usize>, Vec<usize>) = (0..debs.len()).partition(|index| base.contains(index));
+    let paths = |indices: &[usize]| indices.iter().map(|&i| debs[i].path.clone()).collect::<Vec<_>>();
+
+    // On the same file system, because files are moved and not copied.
+    let above = directory.parent().context("the system layer cannot be the host's root")?;
+    let staging = tempfile::Builder::new().prefix(".unpack-").tempdir_in(above)?;
+    let epoch = options.epoch.to_string();
+    let sandbox = sandbox.clone().env("SOURCE_DATE_EPOCH", &epoch).without_sync();
+    let mut system = System {
+        root: Root::new(directory),
+        inside: Inside::new(directory)?,
+        quiet: Quiet::new(staging.path(), sandbox)?,
+        options,
+        recorded: 0,
+    };
+
+    let (first, second) = (staging.path().join("base"), staging.path().join("rest"));
+    let staged = stage_all(&paths(&base), &first)?;
+    thread::scope(|scope| {
+        let rest = paths(&rest);
+        let rest = scope.spawn(move || stage_all(&rest, &second));
+        system.install_base(staged)?;
+        let rest = rest.join().map_err(|_| anyhow!("a thread that unpacks packages panicked"))??;
+        system.install_rest(rest)
+    })?;
+    system.generate_locale()?;
+    system.check()?;
+    system.quiet.clean(&system.inside)?;
+    staging.close().context("could not remove the unpacked packages")
+}
+
+/// Reads what the packages say of themselves, and holds it against the lock.
+fn read_controls(debs: &[Deb]) -> Result<Vec<Control>> {
+    let read = |deb: &Deb| {
+        let file = fs::File::open(&deb.path)?;
+        let control = read_control(file).with_context(|| format!("package file `{}`", deb.path.display()))?;
+        let (name, version) = (control.package(), control.version());
+        ensure!(
+            name == deb.name && version == deb.version,
+            "package file `{}` holds `{name}` {version} and not `{}` {}",
+            deb.path.display(),
+            deb.name,
+            deb.version
+        );
+        Ok(control)
+    };
+    debs.par_iter().map(read).collect()
+}
+
+/// The system while it is installed.
+struct System<'a> {
+    root: Root,
+    inside: Inside,
+    quiet: Quiet,
+    options: &'a Options,
+    /// How many packages dpkg's database knows.
+    recorded: usize,
+}
+
+impl System<'_> {
+    /// Unpacks and configures the packages that every maintainer script may
+    /// take for granted. Their own `preinst` finds all of them unpacked, the
+    /// configuration files too.
+    fn install_base(&mut self, packages: Vec<Staged>) -> Result<()> {
+        let controls: Vec<Control> = packages.iter().map(|p| p.control.clone()).collect();
+        if controls.is_empty() {
+            bail!("there is no essential package among the packages");
+        }
+        self.add(packages, Conffiles::Both)?;
+        self.run_preinsts(&controls)?;
+        let names = controls.iter().map(|c| match c.field("Multi-Arch") {
+            "same" => format!("{}:{}", c.package(), c.architecture()),
+            _ => c.package().to_owned(),
+        });
+        // Triggers are left for the end: most would run twice.
+        self.configure(["--configure".to_owned(), "--no-triggers".to_owned()].into_iter().chain(names))
+    }
+
+    fn install_rest(&mut self, packages: Vec<Staged>) -> Result<()> {
+        let (with, without): (Vec<_>, Vec<_>) =
+            packages.into_iter().partition(|p| p.control.file("preinst").is_some());
+        self.add(without, Conffiles::New)?;
+        let controls: Vec<Control> = with.iter().map(|p| p.control.clone()).collect();
+        self.run_preinsts(&controls)?;
+        self.add(with, Conffiles::New)?;
+        self.configure(["--configure", "--pending"].map(str::to_owned))
+    }
+
+    fn add(&mut self, packages: Vec<Staged>, conffiles: Conffiles) -> Result<()> {
+        let diversions =
+            if self.recorded == 0 { Diversions::default() } else { self.root.database()?.diversions()? };
+        self.root.add(packages, &diversions, conffiles)?;
+        self.recorded = self.root.database()?.record(self.recorded, &self.options.architecture)?;
+        Ok(())
+    }
+
+    fn run_preinsts(&mut self, controls: &[Control]) -> Result<()> {
+        let sandbox = self.quiet.sandbox(&self.inside)?;
+        let database = self.root.database()?;
+        for control in preinst::order(controls) {
+            database.lay_out_control(control)?;
+            preinst::run(&sandbox, control, architecture(control, self.options))?;
+        }
+        Ok(database.remove_control()?)
+    }
+
+    fn configure(&self, arguments: impl IntoIterator<Item = String>) -> Result<()> {
+        // A file that a `preinst` made stays where a conffile belongs; there is nobody to ask.
+        let options = ["--force-unsafe-io", "--force-confdef", "--force-confold"];
+        let argv: Vec<String> =
+            std::iter::once("dpkg").chain(options).map(str::to_owned).chain(arguments).collect();
+        let output = self.run(&argv)?;
+        if output.status.success() { Ok(()) } else { Err(failure::explain(&argv, &output)) }
+    }
+
+    fn generate_locale(&self) -> Result<()> {
+        let locale = self.options.locale.as_str();
+        if ["C", "POSIX", "C.UTF-8", "C.utf8"].contains(&locale) {
+            return Ok(());
+        }
+        ensure!(
+            self.inside.exists("usr/sbin/locale-gen"),
+            "the locale `{locale}` cannot be generated without the package `locales`"
+        );
+        let charset = locale.split_once('.').map_or("ISO-8859-1", |(_, charset)| charset);
+        let line = format!("{locale} {charset}\n");
+        self.inside.write("etc/locale.gen", line.as_bytes(), 0o644)?;
+        let sandbox = self.quiet.sandbox(&self.inside)?;
+        sandbox.run(["locale-gen"]).with_context(|| format!("could not generate the locale `{locale}`"))?;
+        Ok(())
+    }
+
+    /// dpkg must find nothing left to do and nothing amiss.
+    fn check(&self) -> Result<()> {
+        let sandbox = self.quiet.sandbox(&self.inside)?;
+        let audit = sandbox.run(["dpkg", "--audit"])?;
+        ensure!(audit.trim().is_empty(), "dpkg finds fault with the system:\n{}", audit.trim_end());
+        let status = sandbox.run(["dpkg-query", "-W", "-f", "${db:Status-Abbrev}\t${binary:Package}\n"])?;
+        let amiss: Vec<&str> = status.lines().filter(|line| !line.starts_with("ii ")).collect();
+        ensure!(
+            amiss.is_empty(),
+            "these packages are not installed as they should be:\n{}",
+            amiss.join("\n")
+        );
+        let installed = status.lines().count();
+        ensure!(installed == self.recorded, "dpkg knows {installed} packages of {}", self.recorded);
+        Ok(())
+    }
+
+    /// Runs a command with its two outputs in one, in the order of writing.
+    fn run(&self, argv: &[String]) -> Result<Output> {
+        let sandbox = self.quiet.sandbox(&self.inside)?;
+        let expression = sandbox.command(argv).stdin_null().stderr_to_stdout().stdout_capture().unchecked();
+        expression.run().context("could not start the sandbox")
+    }
+}
+
+/// The architecture dpkg counts a package to.
+fn architecture<'a>(control: &'a Control, options: &'a Options) -> &'a str {
+    match control.architecture() {
+        "all" => &options.architecture,
+        architecture => architecture,
+    }
+}

@@ -1,0 +1,223 @@
+//! Enables units in a tree, as `systemctl --root enable` would, from the
+//! `[Install]` section of the unit in the image. Masks are links among the
+//! plan's files.
+//!
+//! <https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#%5BInstall%5D%20Section%20Options>
+//!
+//! Deliberately absent: presets, and specifiers other than `%i` in `[Install]`.
+
+use bedplate_core::{Place, Plan};
+use bedplate_formats::tree::{Node, Tree, TreePath};
+
+use crate::problem::{Problem, nearest};
+
+/// Where systemd looks for units, first match first.
+const UNIT_PATH: [&str; 3] = ["etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system"];
+
+/// Enables what the plan says.
+///
+/// # Errors
+/// A unit that is not in the tree, or has no `[Install]` section, at its line.
+pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<(), Problem> {
+    for unit in &plan.units.enable {
+        enable(tree, &unit.name, unit.at.as_ref(), &mut Vec::new())?;
+    }
+    Ok(())
+}
+
+fn enable(tree: &mut Tree, name: &str, at: Option<&Place>, seen: &mut Vec<String>) -> Result<(), Problem> {
+    if seen.iter().any(|n| n == name) {
+        return Ok(());
+    }
+    seen.push(name.to_owned());
+    let Some((path, text)) = find(tree, name) else {
+        let names = unit_names(tree);
+        return Err(Problem {
+            message: format!("unit `{name}` is to be enabled, but is not in the image"),
+            at: at.cloned(),
+            help: match nearest(name, names.iter().map(String::as_str)) {
+                Some(near) => format!("there is `{near}`"),
+                None => "add the package that brings it, or the unit itself with `.unit(unit!(…))`".into(),
+            },
+        });
+    };
+    let install = Install::parse(&text);
+    if install == Install::default() {
+        return Err(Problem {
+            message: format!("unit `{name}` is to be enabled, but has no [Install] section"),
+            at: at.cloned(),
+            help: "it is started by what needs it; nothing has to enable it".into(),
+        });
+    }
+    let link_to = Node::symlink(format!("/{path}").replace("//", "/"));
+    let (instance, link_name) = match name.split_once('@') {
+        // A template without an instance is enabled as its default instance.
+        Some((prefix, rest)) if rest.starts_with('.') => match &install.default_instance {
+            Some(instance) => (instance.clone(), format!("{prefix}@{instance}{rest}")),
+            None => (String::new(), name.to_owned()),
+        },
+        Some((_, rest)) => (rest.rsplit_once('.').map_or(rest, |(i, _)| i).to_owned(), name.to_owned()),
+        None => (String::new(), name.to_owned()),
+    };
+    let directory = TreePath::new(UNIT_PATH[0]);
+    for (suffix, targets) in
+        [("wants", &install.wanted_by), ("requires", &install.required_by), ("upholds", &install.upheld_by)]
+    {
+        for target in targets {
+            let target = target.replace("%i", &instance);
+            tree.insert(directory.join(format!("{target}.{suffix}")).join(&link_name), link_to.clone());
+        }
+    }
+    for alias in install.alias {
+        tree.insert(directory.join(alias), link_to.clone());
+    }
+    for other in install.also {
+        enable(tree, &other, at, seen)?;
+    }
+    Ok(())
+}
+
+/// The unit's path (an instance is found by its template) and text.
+fn find(tree: &Tree, name: &str) -> Option<(String, String)> {
+    let template = name
+        .split_once('@')
+        .and_then(|(prefix, rest)| rest.rsplit_once('.').map(|(_, suffix)| format!("{prefix}@.{suffix}")));
+    for candidate in std::iter::once(name.to_owned()).chain(template) {
+        for directory in UNIT_PATH {
+            let path = TreePath::new(directory).join(&candidate);
+            if let Some(content) = tree.content(&path)
+                && let Ok(bytes) = content.read()
+                && !bytes.is_empty()
+            {
+                return Some((format!("{directory}/{candidate}"), String::from_utf8_lossy(&bytes).into_owned()));
+            }
+        }
+    }
+    None
+}
+
+fn unit_names(tree: &Tree) -> Vec<String> {
+    let mut names = Vec::new();
+    for directory in UNIT_PATH {
+        for (path, _) in tree.children(&TreePath::new(directory)) {
+            let name = String::from_utf8_lossy(path.name().unwrap_or_default()).into_owned();
+            if !name.ends_with(".wants") && !name.ends_with(".requires") && !name.ends_with(".d") {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Install {
+    wanted_by: Vec<String>,
+    required_by: Vec<String>,
+    upheld_by: Vec<String>,
+    alias: Vec<String>,
+    also: Vec<String>,
+    default_instance: Option<String>,
+}
+
+impl Install {
+    fn parse(text: &str) -> Self {
+        let mut install = Self::default();
+        let mut inside = false;
+        for line in text.replace("\\\n", " ").lines().map(str::trim) {
+            if line.starts_with('[') {
+                inside = line == "[Install]";
+                continue;
+            }
+            let Some((key, value)) = line.split_once('=').filter(|_| inside && !line.starts_with(['#', ';']))
+            else {
+                continue;
+            };
+            let list = match key.trim() {
+                "WantedBy" => &mut install.wanted_by,
+                "RequiredBy" => &mut install.required_by,
+                "UpheldBy" => &mut install.upheld_by,
+                "Alias" => &mut install.alias,
+                "Also" => &mut install.also,
+                "DefaultInstance" => {
+                    install.default_instance = Some(value.trim().to_owned());
+                    continue;
+                }
+                _ => continue,
+            };
+            // An empty assignment resets the list, as everywhere in systemd.
+            if value.trim().is_empty() {
+                list.clear();
+            }
+            list.extend(value.split_whitespace().map(str::to_owned));
+        }
+        install
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(units: &[(&str, &str)]) -> Tree {
+        let mut tree = Tree::new();
+        tree.insert("lib".into(), Node::symlink("usr/lib"));
+        for (name, text) in units {
+            tree.insert(TreePath::new("usr/lib/systemd/system").join(name), Node::file(*text, 0o644));
+        }
+        tree
+    }
+
+    fn links(tree: &Tree) -> Vec<String> {
+        let link = |(path, node): (&TreePath, &Node)| match &node.kind {
+            bedplate_formats::tree::Kind::Symlink(to) if path.starts_with(&"etc".into()) => {
+                Some(format!("{path} -> {}", String::from_utf8_lossy(to)))
+            }
+            _ => None,
+        };
+        tree.iter().filter_map(link).collect()
+    }
+
+    #[test]
+    fn wants_aliases_and_companions_are_linked() {
+        let mut tree = tree(&[
+            ("a.service", "[Unit]\n[Install]\nWantedBy=multi-user.target\nAlias=b.service\nAlso=a.socket\n"),
+            ("a.socket", "[Install]\nRequiredBy=sockets.target\nAlso=a.service\n"),
+        ]);
+        enable(&mut tree, "a.service", None, &mut Vec::new()).unwrap();
+        assert_eq!(
+            links(&tree),
+            [
+                "/etc/systemd/system/b.service -> /usr/lib/systemd/system/a.service",
+                "/etc/systemd/system/multi-user.target.wants/a.service -> /usr/lib/systemd/system/a.service",
+                "/etc/systemd/system/sockets.target.requires/a.socket -> /usr/lib/systemd/system/a.socket",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_instance_is_enabled_by_its_template() {
+        let mut tree = tree(&[("getty@.service", "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n")]);
+        enable(&mut tree, "getty@ttyS1.service", None, &mut Vec::new()).unwrap();
+        enable(&mut tree, "getty@.service", None, &mut Vec::new()).unwrap();
+        assert_eq!(
+            links(&tree),
+            [
+                "/etc/systemd/system/getty.target.wants/getty@tty1.service -> /usr/lib/systemd/system/getty@.service",
+                "/etc/systemd/system/getty.target.wants/getty@ttyS1.service -> /usr/lib/systemd/system/getty@.service",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_unit_names_its_neighbour() {
+        let mut tree = tree(&[("docker.service", "[Install]\nWantedBy=multi-user.target\n")]);
+        let problem = enable(&mut tree, "dokcer.service", None, &mut Vec::new()).unwrap_err();
+        assert_eq!(problem.help, "there is `docker.service`");
+    }
+
+    #[test]
+    fn a_static_unit_cannot_be_enabled() {
+        let mut tree = tree(&[("x.service", "[Service]\nExecStart=/bin/true\n")]);
+        assert!(enable(&mut tree, "x.service", None, &mut Vec::new()).is_err());
+    }
+}

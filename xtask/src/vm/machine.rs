@@ -1,0 +1,193 @@
+//! QEMU's command line, and a QEMU that runs in the background.
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use super::accelerator::{self, Accelerator};
+use super::platform::X86_64;
+use super::tpm::Tpm;
+use super::{Vm, WORK};
+use crate::sandbox::{Sandbox, failed};
+
+/// The name of the port through which a test talks to the guest.
+pub(super) const PORT: &str = "bedplate.test";
+
+/// Where the guest's serial port goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Console {
+    /// This process's terminal, with QEMU's monitor behind Ctrl-A C.
+    Terminal,
+    /// The file `console.log` of the work directory; and there is a port to talk through, `agent.socket`.
+    File,
+}
+
+/// A machine that runs in the background. It ends with the value.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    vm: Option<Vm>,
+    tpm: Option<Tpm>,
+    qemu: duct::Handle,
+    command: Vec<String>,
+}
+
+impl Machine {
+    /// Starts a machine whose serial port goes to a file.
+    pub(super) fn start(mut vm: Vm) -> Result<Self> {
+        vm.prepare()?;
+        let accelerator = accelerator::choose(&vm.tools);
+        let tpm = Tpm::start(&vm)?;
+        let command = vm.qemu(accelerator, Console::File);
+        for name in ["agent.socket", "console.log"] {
+            let path = vm.work()?.join(name);
+            if path.exists() {
+                fs_err::remove_file(path)?;
+            }
+        }
+        let qemu = vm
+            .sandbox(accelerator)?
+            .command(&command)
+            .stdin_null()
+            .stdout_null()
+            .stderr_path(vm.work()?.join("qemu.log"))
+            .unchecked()
+            .start()
+            .context("could not start QEMU")?;
+        Ok(Self { vm: Some(vm), tpm: Some(tpm), qemu, command })
+    }
+
+    /// The directory of all that the machine writes.
+    pub(super) fn work(&self) -> Result<&Path> {
+        self.vm.as_ref().context("the machine has ended")?.work()
+    }
+
+    /// An error, if QEMU has ended: with its last words.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.qemu.try_wait().context("could not look after QEMU")? {
+            None => Ok(()),
+            Some(output) => {
+                let words = fs_err::read(self.work()?.join("qemu.log"))?;
+                Err(failed(&self.command, output.status, &words).context("the machine has ended"))
+            }
+        }
+    }
+
+    /// Waits until QEMU has ended by itself. Whether it has, within `patience`.
+    pub(super) fn wait(&self, patience: Duration) -> Result<bool> {
+        let start = Instant::now();
+        while self.qemu.try_wait().context("could not look after QEMU")?.is_none() {
+            if start.elapsed() > patience {
+                return Ok(false);
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(true)
+    }
+
+    /// Ends QEMU at once, wherever it is: for the guest, the power is cut.
+    pub(super) fn kill(&self) -> Result<()> {
+        self.qemu.kill().context("could not end QEMU")
+    }
+
+    /// The machine as it was before it was started, with all it wrote, once QEMU has ended.
+    pub(super) fn into_vm(mut self) -> Result<Vm> {
+        if let Some(tpm) = self.tpm.take() {
+            tpm.end();
+        }
+        self.vm.take().context("the machine has ended")
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // One that has ended already cannot be killed, which is as well.
+        let _ = self.qemu.kill();
+    }
+}
+
+impl Vm {
+    /// The sandbox QEMU runs in.
+    pub(super) fn sandbox(&self, accelerator: Accelerator) -> Result<Sandbox> {
+        let sandbox = accelerator.admit(self.sandbox_base()?);
+        Ok(if self.network { sandbox.network() } else { sandbox })
+    }
+
+    /// QEMU's command line.
+    pub(super) fn qemu(&self, accelerator: Accelerator, console: Console) -> Vec<String> {
+        let memory = self.memory.to_string();
+        let cpus = self.cpus.to_string();
+        let mut command: Vec<String> =
+            [X86_64.emulator, "-nodefaults", "-no-user-config", "-display", "none"]
+                .into_iter()
+                .chain(["-machine", X86_64.machine, "-m", &memory, "-smp", &cpus])
+                .chain(accelerator.arguments())
+                .chain(["-device", "virtio-rng-pci"])
+                .map(str::to_owned)
+                .collect();
+        let mut option = |name: &str, value: String| command.extend([name.to_owned(), value]);
+
+        option("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", X86_64.code));
+        option("-drive", format!("if=pflash,unit=1,format=raw,file={WORK}/variables.fd"));
+        // Writeback, as a disk has a cache: what the guest did not flush may be lost when the power is cut.
+        option(
+            "-drive",
+            format!("if=none,id=disk,format=qcow2,cache=writeback,discard=unmap,file={WORK}/overlay.qcow2"),
+        );
+        option("-device", "virtio-blk-pci,drive=disk,bootindex=1".to_owned());
+        option("-chardev", format!("socket,id=tpm,path={}", Tpm::SOCKET));
+        option("-tpmdev", "emulator,id=tpm,chardev=tpm".to_owned());
+        option("-device", format!("{},tpmdev=tpm", X86_64.tpm));
+        if self.network {
+            option("-netdev", "user,id=network".to_owned());
+            option("-device", "virtio-net-pci,netdev=network".to_owned());
+        }
+        for credential in &self.credentials {
+            option("-smbios", credential.to_argument());
+        }
+        match console {
+            Console::Terminal => option("-serial", "mon:stdio".to_owned()),
+            Console::File => {
+                option("-serial", format!("file:{WORK}/console.log"));
+                option("-device", "virtio-serial-pci".to_owned());
+                option("-chardev", format!("socket,id=agent,path={WORK}/agent.socket,server=on,wait=off"));
+                option("-device", format!("virtserialport,chardev=agent,name={PORT}"));
+            }
+        }
+        command.extend(self.arguments.iter().cloned());
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(vm: &Vm, console: Console) -> String {
+        vm.qemu(Accelerator::Tcg, console).join(" ")
+    }
+
+    fn vm() -> Vm {
+        Vm::new(Path::new("/tools"), Path::new("/image.raw"))
+    }
+
+    #[test]
+    fn the_image_is_only_reached_through_the_overlay() {
+        let line = line(&vm(), Console::File);
+        assert!(!line.contains(super::super::DISK) && !line.contains("/image.raw"), "{line}");
+        assert!(line.contains("file=/run/vm/overlay.qcow2"), "{line}");
+    }
+
+    #[test]
+    fn a_guest_has_a_network_only_when_asked() {
+        assert!(!line(&vm(), Console::File).contains("net"));
+        assert!(line(&vm().network(), Console::File).contains("-netdev user"));
+    }
+
+    #[test]
+    fn a_person_gets_no_port_for_tests() {
+        assert!(!line(&vm(), Console::Terminal).contains(PORT));
+        assert!(line(&vm(), Console::File).contains(PORT));
+    }
+}
