@@ -7,6 +7,7 @@
 
 pub mod error;
 mod http;
+mod names;
 mod transfer;
 
 use std::collections::BTreeSet;

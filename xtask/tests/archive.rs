@@ -10,7 +10,9 @@ mod signer;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Error;
@@ -19,6 +21,8 @@ use bedplate::archive::{self, Archive, Keys, Opened, date};
 use bedplate::fetch::{FetchError, Fetcher, Item, Patience, Progress, Silent, Subject};
 use bedplate::store::{self, Store};
 use expect_test::{Expect, expect};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 use tempfile::TempDir;
 
 use self::server::{Reply, Server};
@@ -372,7 +376,7 @@ fn two_processes_that_want_the_same_fetch_it_once() {
     let mini = Mini::new();
     // The first answer stalls long enough for the second fetcher to come.
     mini.server.script(JQ, [Reply::Stall(100_000)]);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| mini.fetch().unwrap())).collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
@@ -479,6 +483,47 @@ fn more_than_the_disk_has_room_for() {
     let error = mini.fetcher().fetch(&[huge], &Silent).unwrap_err();
     assert!(matches!(error, FetchError::Full { wanted: Some((wanted, _)), .. } if wanted == u64::MAX / 2));
     assert_eq!(mini.server.requests(), Vec::<String>::new());
+}
+
+/// Needs root: the small disk is a tmpfs in a mount namespace of one thread.
+#[test]
+fn a_disk_that_is_full_in_the_middle() {
+    /// Something else fills the disk just when the download begins.
+    struct Neighbour(PathBuf);
+    impl Progress for Neighbour {
+        fn start(&self, _files: usize, _bytes: u64) {
+            fs::write(&self.0, vec![1; 300_000]).unwrap();
+        }
+        fn advance(&self, _bytes: u64) {}
+        fn done(&self) {}
+    }
+    let disk = tempfile::tempdir().unwrap();
+    let mini = Mini::new();
+    thread::scope(|scope| {
+        let on_a_small_disk = || {
+            #[expect(
+                unsafe_code,
+                reason = "no file descriptors are unshared, only the mounts of this thread"
+            )]
+            unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }.unwrap();
+            let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+            mount_change("/", private).unwrap();
+            mount("bedplate", disk.path(), "tmpfs", MountFlags::empty(), Some(c"size=512k")).unwrap();
+            let store = Store::at(&disk.path().join("store")).unwrap();
+            let pair = (CANONICAL.to_owned(), mini.server.base());
+            let mirrors = Mirrors::choose(&[], &[pair], None, &HostSources::default());
+            let neighbour = Neighbour(disk.path().join("neighbour"));
+            let error = Fetcher::new(&store).mirrors(mirrors).fetch(&[item()], &neighbour).unwrap_err();
+            let text = error.to_string().replace(disk.path().to_str().unwrap(), "/small");
+            expect![[r#"
+                no room for the downloads in `/small/store`
+                help: free some space, run `cargo xtask clean`, or name another place in `BEDPLATE_CACHE`"#]].assert_eq(&format!("{text}\nhelp: {}", error.advice().unwrap()));
+            for directory in ["partial", "blobs"] {
+                assert_eq!(fs::read_dir(store.root().join(directory)).unwrap().count(), 0, "{directory}");
+            }
+        };
+        scope.spawn(on_a_small_disk).join().unwrap();
+    });
 }
 
 // What goes badly to the end, opening the archive.

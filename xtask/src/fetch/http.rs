@@ -5,8 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use ureq::Agent;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::DefaultConnector;
 
 use super::Patience;
+use super::names::Names;
 
 /// Clients that share their idle connections. Cloned freely.
 #[derive(Debug, Clone)]
@@ -35,7 +37,7 @@ impl Agents {
 }
 
 fn agent(patience: Patience, tls: TlsConfig) -> Agent {
-    Agent::config_builder()
+    let config = Agent::config_builder()
         .http_status_as_error(false)
         .user_agent(concat!("bedplate/", env!("CARGO_PKG_VERSION")))
         .timeout_resolve(Some(patience.connect))
@@ -45,8 +47,8 @@ fn agent(patience: Patience, tls: TlsConfig) -> Agent {
         .max_idle_connections(32)
         .max_idle_connections_per_host(16)
         .tls_config(tls)
-        .build()
-        .new_agent()
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), Names::default())
 }
 
 /// The certificate authorities of the host where it has a bundle, else Mozilla's as compiled in.
