@@ -17,7 +17,8 @@ use crate::given::{Given, accept};
 use crate::place::{At, Place};
 use crate::plan::{self, Plan};
 use crate::value::{
-    Argument, Component, Hostname, Locale, ModuleName, PackageName, Snapshot, Timezone, UnitName, Url,
+    Argument, Component, DevicePath, Hostname, Locale, ModuleName, PackageName, Snapshot, Timezone, UnitName,
+    Url,
 };
 
 pub mod bind;
@@ -353,6 +354,13 @@ impl Image {
     #[doc(alias("Include", "Profiles"))]
     pub fn with(self, piece: impl FnOnce(Image) -> Image) -> Self {
         piece(self)
+    }
+
+    /// The data partition that binds are on: the one that grows, so the one
+    /// with room; else the first that is mounted.
+    pub(crate) fn kept_on(&self) -> Option<&At<DevicePath>> {
+        let mounts = |grow: bool| self.data.iter().filter(move |data| data.grow == grow);
+        mounts(true).chain(mounts(false)).find_map(|data| data.mount.as_ref())
     }
 
     /// Decides everything, for the default target and a name after the host.

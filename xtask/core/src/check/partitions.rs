@@ -8,7 +8,6 @@ use crate::image::data::Data;
 use crate::image::esp::Esp;
 use crate::image::filesystem::{Erofs, Ext4, Squashfs};
 use crate::image::root::Root;
-use crate::place::Place;
 use crate::value::{DevicePath, GiB, MiB, Size, Word};
 
 pub(crate) static NO_ROOT: Rule = Rule {
@@ -259,11 +258,6 @@ fn mounts(image: &Image, found: &mut Vec<Diagnostic>) {
 /// directories; below `/` everything lies, and that alone says nothing.
 fn below(path: &DevicePath, system: &str) -> bool {
     system != "/" && DevicePath::parse(system).is_ok_and(|system| system.holds(path))
-}
-
-/// The first place of the description's data partitions.
-pub(super) fn first_mount(image: &Image) -> Option<(&DevicePath, &Place)> {
-    image.data.iter().find_map(|data| data.mount.as_ref()).map(|mount| (&mount.value, &mount.at))
 }
 
 #[cfg(test)]
