@@ -365,7 +365,7 @@ mod tests {
                |
             LL | …le!(|system| system.partition(Data::new("everything-this-device-has-to-keep-forever", Ext4))),
                |                                          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-               | it has 42 UTF-16 units, and a name in a GPT has at most 36
+               |                                      it has 42 UTF-16 units, and a name in a GPT has at most 36
         "#]]
         .assert_eq(&refusal(&LABEL_TOO_LONG, SOURCE));
     }
@@ -410,7 +410,7 @@ mod tests {
                |
             LL |     wrong: example!(|system| system.partition(Data::new("persistent", Ext4).mount("/etc"))),
                |                                                                             ^^^^^^^^^^^^^
-               | `/etc` is the system's
+               |                                                                          `/etc` is the system's
                |
                = help: mount it at `/local`, and `.bind(…)` what is to be kept
         "#]]

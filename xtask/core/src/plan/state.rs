@@ -194,7 +194,8 @@ mod tests {
             Label=persistent
             UUID=df6c4265-b554-50c3-86a8-177e158e4500
             SizeMinBytes=1073741824
-        "#]].assert_eq(&text(&device(), "/usr/lib/repart.d/04-persistent.conf"));
+        "#]]
+        .assert_eq(&text(&device(), "/usr/lib/repart.d/04-persistent.conf"));
         expect![[r#"
             [Unit]
             Description=Grow File System on /local
@@ -209,7 +210,8 @@ mod tests {
             RemainAfterExit=yes
             ExecStart=/usr/lib/systemd/systemd-growfs /local
             TimeoutSec=0
-        "#]].assert_eq(&text(&device(), "/usr/lib/systemd/system/systemd-growfs@local.service"));
+        "#]]
+        .assert_eq(&text(&device(), "/usr/lib/systemd/system/systemd-growfs@local.service"));
     }
 
     #[test]
@@ -226,7 +228,8 @@ mod tests {
             Where=/opt/my-agent
             Type=none
             Options=bind
-        "#]].assert_eq(&text(&image, r"/usr/lib/systemd/system/opt-my\x2dagent.mount"));
+        "#]]
+        .assert_eq(&text(&image, r"/usr/lib/systemd/system/opt-my\x2dagent.mount"));
         expect![[r#"
             [Unit]
             Description=Directories This Device Keeps
@@ -239,7 +242,8 @@ mod tests {
             Type=oneshot
             RemainAfterExit=yes
             ExecStart=systemd-tmpfiles --create /usr/lib/bedplate/state.conf
-        "#]].assert_eq(&text(&image, "/usr/lib/systemd/system/bedplate-state.service"));
+        "#]]
+        .assert_eq(&text(&image, "/usr/lib/systemd/system/bedplate-state.service"));
     }
 
     #[test]
@@ -249,7 +253,8 @@ mod tests {
             # Made at every boot, before the binds; what is there is left as it is.
             C /local/persistent/etc/amazon/ssm - - - - /etc/amazon/ssm
             d /local/persistent/greengrass :0755 :root :root -
-        "#]].assert_eq(&text(&image, "/usr/lib/bedplate/state.conf"));
+        "#]]
+        .assert_eq(&text(&image, "/usr/lib/bedplate/state.conf"));
     }
 
     #[test]
