@@ -3,6 +3,8 @@
 //! A plan is made in milliseconds, without root, network or a build: whoever
 //! changes `image/main.rs` learns here what the change breaks.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "../image/main.rs"]
 #[expect(dead_code, reason = "a test has a main function of its own")]
 mod image;
@@ -119,6 +121,16 @@ fn docker_starts_at_boot_and_comes_with_compose() {
         assert!(plan.enables("docker.service"));
         assert!(plan.package("docker.io").is_some());
         assert!(plan.package(compose).is_some());
+    }
+    // Debian's daemon only recommends its client, and nothing recommended is installed.
+    assert!(edge_debian().package("docker-cli").is_some());
+}
+
+#[test]
+fn a_device_without_a_clock_of_its_own_finds_the_time() {
+    for plan in all() {
+        assert!(plan.enables("systemd-timesyncd.service"));
+        assert!(plan.package("systemd-timesyncd").is_some());
     }
 }
 
