@@ -20,14 +20,13 @@ fn tools() -> PathBuf {
 }
 
 fn machine(disk: &Path) -> Vm {
-    // The harness starts sandboxes through the product, which a test is not.
-    // SAFETY-free: the variable is read by the library alone.
-    Vm::new(&tools(), disk)
+    Vm::new(&tools(), disk).program(Path::new(env!("CARGO_BIN_EXE_xtask")))
 }
 
 fn running(guest: &mut Guest) {
     let state = guest.run("systemctl is-system-running --wait").unwrap();
-    let failed = guest.run("systemctl --failed --no-legend --plain; systemctl list-jobs --no-legend").unwrap();
+    let failed =
+        guest.run("systemctl --failed --no-legend --plain; systemctl list-jobs --no-legend").unwrap();
     assert_eq!(state.stdout.trim(), "running", "{}\n{}", failed.stdout, guest.console());
 }
 
@@ -49,7 +48,9 @@ fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
     // What lies below cannot be written.
     let write = guest.run("dd if=/dev/zero of=/dev/mapper/root bs=4096 count=1 conv=fsync").unwrap();
     assert_ne!(write.code, 0, "{}", write.stdout);
-    let lower = guest.run("mkdir -p /run/lower && mount -t erofs /dev/mapper/root /run/lower && touch /run/lower/x").unwrap();
+    let lower = guest
+        .run("mkdir -p /run/lower && mount -t erofs /dev/mapper/root /run/lower && touch /run/lower/x")
+        .unwrap();
     assert_ne!(lower.code, 0, "{}", lower.stdout);
 
     // The data partition: grown to the disk, and kept.
@@ -93,7 +94,12 @@ fn a_flipped_byte_in_the_root_is_refused() {
     }
     let directory = product::scratch("flipped");
     let disk = directory.join("image.raw");
-    success(std::process::Command::new("cp").arg("--sparse=always").arg(edge_debian().join("image.raw")).arg(&disk));
+    success(
+        std::process::Command::new("cp")
+            .arg("--sparse=always")
+            .arg(edge_debian().join("image.raw"))
+            .arg(&disk),
+    );
     // The superblock of the erofs, which every mount reads: 1 KiB into the root
     // partition, which begins behind the ESP.
     let file = std::fs::File::options().read(true).write(true).open(&disk).unwrap();
