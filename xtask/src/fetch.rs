@@ -84,7 +84,7 @@ pub struct Fetcher {
     patience: Patience,
     connections: usize,
     offline: bool,
-    agents: http::Agents,
+    client: http::Client,
 }
 
 impl Fetcher {
@@ -97,7 +97,7 @@ impl Fetcher {
             patience,
             connections: 8,
             offline: false,
-            agents: http::Agents::new(patience),
+            client: http::Client::new(patience),
         }
     }
 
@@ -112,7 +112,7 @@ impl Fetcher {
     #[must_use]
     pub fn patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
-        self.agents = http::Agents::new(patience);
+        self.client = http::Client::new(patience);
         self
     }
 

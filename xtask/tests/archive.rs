@@ -517,7 +517,8 @@ fn a_disk_that_is_full_in_the_middle() {
             let text = error.to_string().replace(disk.path().to_str().unwrap(), "/small");
             expect![[r#"
                 no room for the downloads in `/small/store`
-                help: free some space, run `cargo xtask clean`, or name another place in `BEDPLATE_CACHE`"#]].assert_eq(&format!("{text}\nhelp: {}", error.advice().unwrap()));
+                help: free some space, run `cargo xtask clean`, or name another place in `BEDPLATE_CACHE`"#]]
+            .assert_eq(&format!("{text}\nhelp: {}", error.advice().unwrap()));
             for directory in ["partial", "blobs"] {
                 assert_eq!(fs::read_dir(store.root().join(directory)).unwrap().count(), 0, "{directory}");
             }

@@ -72,7 +72,7 @@ pub(super) fn document(fetcher: &Fetcher, url: &str, what: &str, limit: u64) -> 
 }
 
 fn document_once(fetcher: &Fetcher, url: &str, limit: u64) -> Result<Vec<u8>, Failure> {
-    let response = fetcher.agents.of(url).get(url).call()?;
+    let response = fetcher.client.get(url).call()?;
     if response.status() != 200 {
         return Err(Failure::Status(response.status().as_u16()));
     }
@@ -203,7 +203,7 @@ impl Transfer<'_> {
         if self.received == self.item.size && self.item.size > 0 {
             return Ok(());
         }
-        let mut request = self.fetcher.agents.of(&self.url).get(&self.url);
+        let mut request = self.fetcher.client.get(&self.url);
         if self.received > 0 {
             request = request.header(header::RANGE, format!("bytes={}-", self.received));
         }
@@ -293,7 +293,7 @@ impl Failure {
 
     /// The error this is when it is the last word, and whether another attempt may help.
     fn into_error(self, subject: Subject, url: &str, attempts: u32, fetcher: &Fetcher) -> (bool, FetchError) {
-        let url = url.to_owned();
+        let url = Box::from(url);
         match self {
             Self::Status(status @ (404 | 410)) => (false, FetchError::Gone { subject, url, status }),
             Self::Status(status) => {
