@@ -16,7 +16,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use bedplate_core::lock::LockedPackage;
 
 pub use self::error::FetchError;
 use crate::archive::mirror::Mirrors;
@@ -85,6 +85,18 @@ pub struct Fetcher {
     connections: usize,
     offline: bool,
     client: http::Client,
+}
+
+impl Item {
+    /// A package of a lock.
+    pub fn package(locked: &LockedPackage) -> Self {
+        Self {
+            subject: Subject::Package { name: locked.name.clone(), version: locked.version.clone() },
+            url: locked.url.clone(),
+            sha256: locked.sha256.clone(),
+            size: locked.size,
+        }
+    }
 }
 
 impl Fetcher {

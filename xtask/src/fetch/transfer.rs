@@ -12,6 +12,8 @@ use ureq::http::{Response, header};
 use super::{FetchError, Fetcher, Item, Progress, Subject};
 use crate::store::{Claim, Partial, disk_is_full, hex};
 
+const UNKNOWN_HOST: &str = "the name of the host cannot be looked up";
+
 /// An attempt that brings this much counts as a new first one: the line is bad, but it is a line.
 const WORTHWHILE: u64 = 64 * 1024;
 
@@ -338,7 +340,7 @@ impl From<ureq::Error> for Failure {
                 Self::Timeout(Waiting::Connection)
             }
             ureq::Error::Timeout(_) => Self::Timeout(Waiting::Bytes),
-            ureq::Error::HostNotFound => Self::Transport("the name of the host is not known".to_owned()),
+            ureq::Error::HostNotFound => Self::Transport(UNKNOWN_HOST.to_owned()),
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Self::Timeout(Waiting::Bytes)
             }
@@ -347,6 +349,10 @@ impl From<ureq::Error> for Failure {
                 // In words, without the operating system's number.
                 io::ErrorKind::ConnectionRefused => Self::Transport("connection refused".to_owned()),
                 io::ErrorKind::ConnectionReset => Self::Transport("connection reset".to_owned()),
+                // The resolver's kinds are not stable yet.
+                _ if error.to_string().starts_with("failed to lookup address information") => {
+                    Self::Transport(UNKNOWN_HOST.to_owned())
+                }
                 _ => Self::Transport(error.to_string()),
             },
             other => Self::Transport(other.to_string()),
