@@ -1,29 +1,211 @@
-//! tmp
-use bedplate_formats::tree::*;
-/// t
+//! What an installation leaves behind and an image must not hold: the ids and
+//! keys of one machine, logs, caches, backups, and the times of the build.
+//!
+//! Done on the tree, so the cached system layer stays as dpkg left it.
+//! Invariant: nothing that a package owns is touched, so `dpkg --verify` is as
+//! silent after it as before.
+
+use bedplate_formats::tree::{Content, Kind, Tree, TreePath};
+
+/// What is done with what a pattern fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It goes, with everything below it.
+    Remove,
+    /// It goes if it is a link that leads nowhere.
+    RemoveDangling,
+    /// It stays as an empty file.
+    EmptyFile,
+    /// Everything below it goes.
+    EmptyDirectory,
+    /// Every file below it goes; directories stay.
+    RemoveFiles,
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// A path in which `*` stands for any bytes but a slash.
+    pub pattern: &'static str,
+    /// What is done with what it fits.
+    pub action: Action,
+    /// Why.
+    pub why: &'static str,
+}
+
+const fn rule(pattern: &'static str, action: Action, why: &'static str) -> Rule {
+    Rule { pattern, action, why }
+}
+
+/// Everything that is scrubbed, in this order.
+pub const RULES: &[Rule] = &[
+    rule("etc/machine-id", Action::EmptyFile, "each device makes its own on its first boot, machine-id(5)"),
+    rule("var/lib/dbus/machine-id", Action::Remove, "a copy of the machine id; tmpfiles.d makes the link"),
+    rule("etc/ssh/ssh_host_*_key", Action::Remove, "a key that all devices share is no key"),
+    rule("etc/ssh/ssh_host_*_key.pub", Action::Remove, "it belongs to a key that is removed"),
+    rule("etc/ssl/private/ssl-cert-snakeoil.key", Action::Remove, "a key that all devices share is no key"),
+    rule("var/lib/systemd/random-seed", Action::Remove, "the same randomness on every device is none"),
+    rule("var/lib/systemd/credential.secret", Action::Remove, "a key that all devices share is no key"),
+    rule("var/lib/urandom/random-seed", Action::Remove, "the same randomness on every device is none"),
+    rule("var/log", Action::RemoveFiles, "the build's logs, with its times"),
+    rule("var/cache/apt", Action::RemoveFiles, "made anew by apt, and larger than the packages"),
+    rule("var/lib/apt/lists", Action::RemoveFiles, "outdated on the day the image is used"),
+    rule("var/cache/ldconfig/aux-cache", Action::Remove, "inode numbers and times of the build machine"),
+    rule("var/cache/debconf/*-old", Action::Remove, "a backup of the file beside it"),
+    rule("var/lib/dpkg/*-old", Action::Remove, "a backup of the file beside it"),
+    rule("var/backups", Action::EmptyDirectory, "backups of dpkg's database"),
+    rule("etc/passwd-", Action::Remove, "a backup of the file beside it"),
+    rule("etc/group-", Action::Remove, "a backup of the file beside it"),
+    rule("etc/shadow-", Action::Remove, "a backup of the file beside it"),
+    rule("etc/gshadow-", Action::Remove, "a backup of the file beside it"),
+    rule("etc/subuid-", Action::Remove, "a backup of the file beside it"),
+    rule("etc/subgid-", Action::Remove, "a backup of the file beside it"),
+    rule("root/.*_history", Action::Remove, "what somebody typed"),
+    rule("tmp", Action::EmptyDirectory, "hidden by a tmpfs on the device"),
+    rule("var/tmp", Action::EmptyDirectory, "nothing the build left there is of use"),
+    rule("run", Action::EmptyDirectory, "hidden by a tmpfs on the device"),
+    rule("dev", Action::EmptyDirectory, "hidden by devtmpfs on the device"),
+    rule("initrd.img", Action::RemoveDangling, "the initrd is in the unified kernel image"),
+    rule("initrd.img.old", Action::RemoveDangling, "the initrd is in the unified kernel image"),
+];
+
+/// Removes what [`RULES`] say.
 pub fn scrub(tree: &mut Tree) {
-    for d in ["var/log", "var/cache/apt", "var/lib/apt/lists", "tmp", "run"] {
-        let v: Vec<_> =
-            tree.below(&d.into()).filter(|(_, n)| !n.is_directory()).map(|(p, _)| p.clone()).collect();
-        for p in v {
-            tree.remove(&p);
+    for rule in RULES {
+        for path in fitting(tree, rule.pattern) {
+            apply(tree, rule.action, &path);
         }
     }
-    for p in [
-        "etc/machine-id",
-        "var/lib/systemd/random-seed",
-        "var/cache/ldconfig/aux-cache",
-        "etc/passwd-",
-        "etc/shadow-",
-        "etc/group-",
-        "etc/gshadow-",
-    ] {
-        tree.remove(&p.into());
+}
+
+/// Sets every time after the epoch to the epoch: what the build made or touched.
+/// Files keep the times of their packages, which are all before it.
+pub fn clamp_mtimes(tree: &mut Tree, epoch: i64) {
+    for (_, node) in tree.iter_mut() {
+        node.mtime = node.mtime.min(epoch);
     }
 }
-/// t
-pub fn clamp_mtimes(tree: &mut Tree, epoch: i64) {
-    for (_, n) in tree.iter_mut() {
-        n.mtime = n.mtime.min(epoch);
+
+fn apply(tree: &mut Tree, action: Action, path: &TreePath) {
+    match action {
+        Action::Remove => {
+            tree.remove(path);
+        }
+        Action::RemoveDangling => {
+            let is_link = tree.get(path).is_some_and(|node| matches!(node.kind, Kind::Symlink(_)));
+            if is_link && tree.resolve(path).is_none() {
+                tree.remove(path);
+            }
+        }
+        Action::EmptyFile => {
+            if let Some(node) = tree.get_mut(path) {
+                node.kind = Kind::File(Content::from(Vec::new()));
+            }
+        }
+        Action::EmptyDirectory => {
+            let children: Vec<TreePath> = tree.children(path).map(|(p, _)| p.clone()).collect();
+            for child in children {
+                tree.remove(&child);
+            }
+        }
+        Action::RemoveFiles => {
+            let files = tree.below(path).filter(|(_, node)| !node.is_directory());
+            let files: Vec<TreePath> = files.map(|(p, _)| p.clone()).collect();
+            for file in files {
+                tree.remove(&file);
+            }
+        }
+    }
+}
+
+/// The paths a pattern fits. Links above them are not followed.
+fn fitting(tree: &Tree, pattern: &str) -> Vec<TreePath> {
+    let (above, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+    if !name.contains('*') {
+        let path = TreePath::new(pattern);
+        return if tree.contains(&path) { vec![path] } else { Vec::new() };
+    }
+    let above = TreePath::new(above);
+    let children = tree.children(&above).map(|(path, _)| path);
+    children.filter(|path| path.name().is_some_and(|n| fits(n, name.as_bytes()))).cloned().collect()
+}
+
+fn fits(name: &[u8], pattern: &[u8]) -> bool {
+    match pattern.split_first() {
+        None => name.is_empty(),
+        Some((b'*', rest)) => (0..=name.len()).any(|skip| fits(&name[skip..], rest)),
+        Some((byte, rest)) => name.first() == Some(byte) && fits(&name[1..], rest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use bedplate_formats::tree::Node;
+
+    use super::*;
+
+    fn tree(files: &[&str]) -> Tree {
+        let mut tree = Tree::new();
+        for file in files {
+            tree.insert(TreePath::new(file), Node::file("content", 0o644));
+        }
+        tree
+    }
+
+    fn paths(tree: &Tree) -> Vec<String> {
+        tree.iter().map(|(path, _)| path.to_string()).collect()
+    }
+
+    #[test]
+    fn no_id_and_no_key_of_a_machine_is_left() {
+        let mut tree = tree(&[
+            "etc/machine-id",
+            "etc/ssh/ssh_host_rsa_key",
+            "etc/ssh/ssh_host_rsa_key.pub",
+            "etc/ssh/sshd_config",
+            "var/lib/systemd/random-seed",
+        ]);
+        scrub(&mut tree);
+        assert!(tree.content(&"etc/machine-id".into()).unwrap().read().unwrap().is_empty());
+        let left = ["/", "/etc", "/etc/machine-id", "/etc/ssh", "/etc/ssh/sshd_config", "/var", "/var/lib"];
+        assert_eq!(paths(&tree)[..left.len()], left);
+        assert_eq!(paths(&tree)[left.len()..], ["/var/lib/systemd"]);
+    }
+
+    #[test]
+    fn directories_of_logs_stay_with_their_owners() {
+        let mut tree = tree(&["var/log/apt/history.log", "var/log/dpkg.log"]);
+        tree.get_mut(&"var/log/apt".into()).unwrap().gid = 4;
+        scrub(&mut tree);
+        assert_eq!(paths(&tree), ["/", "/var", "/var/log", "/var/log/apt"]);
+        assert_eq!(tree.get(&"var/log/apt".into()).unwrap().gid, 4);
+    }
+
+    #[test]
+    fn only_a_link_that_leads_nowhere_is_removed() {
+        let mut tree = tree(&["boot/initrd.img-6"]);
+        tree.insert("initrd.img".into(), Node::symlink("boot/initrd.img-6"));
+        tree.insert("initrd.img.old".into(), Node::symlink("boot/initrd.img-5"));
+        scrub(&mut tree);
+        assert_eq!(paths(&tree), ["/", "/boot", "/boot/initrd.img-6", "/initrd.img"]);
+    }
+
+    #[test]
+    fn times_after_the_epoch_become_the_epoch() {
+        let mut tree = tree(&["old", "new"]);
+        tree.get_mut(&"old".into()).unwrap().mtime = 5;
+        tree.get_mut(&"new".into()).unwrap().mtime = 50;
+        clamp_mtimes(&mut tree, 10);
+        let mtime = |path: &str| tree.get(&path.into()).unwrap().mtime;
+        assert_eq!((mtime("old"), mtime("new")), (5, 10));
+    }
+
+    #[test]
+    fn every_rule_is_there_once_and_says_why() {
+        let patterns: BTreeSet<&str> = RULES.iter().map(|rule| rule.pattern).collect();
+        assert_eq!(patterns.len(), RULES.len());
+        assert!(RULES.iter().all(|rule| !rule.why.is_empty() && !rule.pattern.starts_with('/')));
     }
 }
