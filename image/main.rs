@@ -28,7 +28,7 @@ pub fn edge_debian(target: &Target) -> Image {
         Architecture::X86_64 => "linux-image-amd64",
         Architecture::Aarch64 => "linux-image-arm64",
     };
-    device(Image::debian("trixie"), target).package(kernel).package("docker-compose")
+    device(Image::debian("trixie"), target).package(kernel).packages(["docker-cli", "docker-compose"])
 }
 
 /// What the devices have in common: a verified root that nobody can change,
@@ -63,13 +63,15 @@ fn consoles(image: Image, target: &Target) -> Image {
 /// A small system with a network, names, time, and a shell one can work in.
 fn base(image: Image) -> Image {
     image
-        .packages(["systemd-sysv", "systemd-boot", "systemd-resolved", "dbus", "kmod", "apparmor"])
+        .packages(["systemd-sysv", "systemd-boot", "systemd-resolved", "systemd-timesyncd"])
+        .packages(["apparmor", "dbus", "kmod"])
         .packages(["apt", "ca-certificates", "locales", "lsb-release", "sudo", "tzdata"])
         .packages(["e2fsprogs", "fdisk", "dmsetup"])
         .packages(["netplan.io", "iproute2", "iputils-ping", "bind9-host", "curl"])
         .packages(["bash-completion", "jq", "less", "procps", "unzip", "vim"])
         .enable("systemd-networkd.service")
         .enable("systemd-resolved.service")
+        .enable("systemd-timesyncd.service")
 }
 
 /// Docker, with its images and volumes kept.

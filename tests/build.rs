@@ -79,11 +79,20 @@ fn fsck_finds_no_fault_with_the_data_partition() {
 
 #[test]
 fn veritysetup_accepts_the_root_hash_the_kernel_is_given() {
-    let said = agrees(edge_debian(), &["binutils"], &["objcopy", "-O", "binary", "--only-section=.cmdline", "image.efi", "/dev/stdout"]);
-    let hash = said.split_whitespace().find_map(|word| word.strip_prefix("roothash=")).unwrap().trim_end_matches('\0');
+    let said = agrees(
+        edge_debian(),
+        &["binutils"],
+        &["objcopy", "-O", "binary", "--only-section=.cmdline", "image.efi", "/dev/stdout"],
+    );
+    let hash = said
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("roothash="))
+        .unwrap()
+        .trim_end_matches('\0');
     let argv = ["veritysetup", "verify", "image.root-x86-64.raw", "image.root-x86-64-verity.raw", hash];
     agrees(edge_debian(), &["cryptsetup-bin"], &argv);
-    let dump = agrees(edge_debian(), &["cryptsetup-bin"], &["veritysetup", "dump", "image.root-x86-64-verity.raw"]);
+    let dump =
+        agrees(edge_debian(), &["cryptsetup-bin"], &["veritysetup", "dump", "image.root-x86-64-verity.raw"]);
     let field = |name: &str| {
         let line = dump.lines().find(|line| line.starts_with(name)).unwrap();
         line.split_once(':').unwrap().1.trim().to_owned()
@@ -93,7 +102,11 @@ fn veritysetup_accepts_the_root_hash_the_kernel_is_given() {
     link(&edge_debian().join("image.root-x86-64.raw"), &directory.join("root.raw"));
     let _ = std::fs::remove_file(directory.join("verity.raw"));
     let (salt, uuid) = (format!("--salt={}", field("Salt")), format!("--uuid={}", field("UUID")));
-    let format = agrees(&directory, &["cryptsetup-bin"], &["veritysetup", "format", &salt, &uuid, "root.raw", "verity.raw"]);
+    let format = agrees(
+        &directory,
+        &["cryptsetup-bin"],
+        &["veritysetup", "format", &salt, &uuid, "root.raw", "verity.raw"],
+    );
     assert!(format.contains(hash), "{format}");
     let ours = std::fs::read(edge_debian().join("image.root-x86-64-verity.raw")).unwrap();
     assert!(ours == std::fs::read(directory.join("verity.raw")).unwrap(), "the hash trees differ");
@@ -115,8 +128,15 @@ fn the_kernel_image_is_ukifys_to_the_byte() {
     std::fs::write(directory.join("osrel"), section(".osrel")).unwrap();
     let uname = format!("--uname={}", section(".uname"));
     let argv = [
-        "ukify", "build", "--linux=image.vmlinuz", "--initrd=image.initrd", "--cmdline=@cmdline", "--os-release=@osrel",
-        &uname, "--stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub", "--output=ukify.efi",
+        "ukify",
+        "build",
+        "--linux=image.vmlinuz",
+        "--initrd=image.initrd",
+        "--cmdline=@cmdline",
+        "--os-release=@osrel",
+        &uname,
+        "--stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub",
+        "--output=ukify.efi",
     ];
     agrees(&directory, &["systemd-ukify", "systemd-boot-efi"], &argv);
     let ours = std::fs::read(edge_debian().join("image.efi")).unwrap();
@@ -157,7 +177,13 @@ fn the_manifest_is_what_the_lock_pinned() {
 fn nothing_of_a_particular_machine_is_in_the_image() {
     let root = root();
     assert_eq!(std::fs::read(root.join("etc/machine-id")).unwrap_or_default(), b"");
-    for path in ["var/lib/systemd/random-seed", "var/lib/dbus/machine-id", "var/log/dpkg.log", "var/log/apt", "etc/ssh/ssh_host_ed25519_key"] {
+    for path in [
+        "var/lib/systemd/random-seed",
+        "var/lib/dbus/machine-id",
+        "var/log/dpkg.log",
+        "var/log/apt",
+        "etc/ssh/ssh_host_ed25519_key",
+    ] {
         assert!(std::fs::symlink_metadata(root.join(path)).is_err(), "/{path} is in the image");
     }
     let caches = std::fs::read_dir(root.join("var/cache/apt")).map_or(0, Iterator::count);
@@ -188,6 +214,12 @@ fn systemd_finds_no_fault_with_the_generated_units() {
 #[test]
 fn a_second_build_of_the_same_inputs_does_nothing() {
     let before = std::fs::metadata(edge_debian().join("image.raw")).unwrap().modified().unwrap();
-    success(xtask().args(["image", "edge-debian", "--locked", "--offline", "--lock"]).arg(product::lock()).arg("--out").arg(edge_debian()));
+    success(
+        xtask()
+            .args(["image", "edge-debian", "--locked", "--offline", "--lock"])
+            .arg(product::lock())
+            .arg("--out")
+            .arg(edge_debian()),
+    );
     assert_eq!(std::fs::metadata(edge_debian().join("image.raw")).unwrap().modified().unwrap(), before);
 }

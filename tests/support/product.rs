@@ -50,7 +50,13 @@ pub fn edge_debian() -> &'static Path {
 /// directory visible, and returns what it printed.
 pub fn tool(directory: &Path, packages: &[&str], argv: &[&str]) -> Output {
     let mut command = xtask();
-    command.current_dir(directory).arg("tools").args(["--image", "edge-debian"]).args(packages).arg("--").args(argv);
+    command
+        .current_dir(directory)
+        .arg("tools")
+        .args(["--image", "edge-debian"])
+        .args(packages)
+        .arg("--")
+        .args(argv);
     command.output().unwrap()
 }
 

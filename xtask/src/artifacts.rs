@@ -66,10 +66,11 @@ impl Output {
 
     /// Whether the files of these inputs are already there, untouched.
     pub fn is_current(&self, key: &str) -> bool {
-        let stamp = || -> Option<Stamp> {
-            serde_json::from_slice(&fs::read(self.directory.join(STAMP)).ok()?).ok()
-        };
-        stamp().is_some_and(|stamp| stamp.key == key && files(&self.directory).is_ok_and(|now| now == stamp.files))
+        let stamp =
+            || -> Option<Stamp> { serde_json::from_slice(&fs::read(self.directory.join(STAMP)).ok()?).ok() };
+        stamp().is_some_and(|stamp| {
+            stamp.key == key && files(&self.directory).is_ok_and(|now| now == stamp.files)
+        })
     }
 
     /// An empty directory to build in, on the same file system.

@@ -105,10 +105,13 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
         let initrd = scope.spawn(|| initrd(context, plan, lock, &system_key, &system));
         let data = scope.spawn(|| write_data(plan, lock, &tools, staging));
         let tree = write_root(context, plan, lock, system.clone(), &tools, staging);
-        (tree, initrd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and_then(|initrd| {
-            data.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            Ok(initrd)
-        }))
+        (
+            tree,
+            initrd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and_then(|initrd| {
+                data.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                Ok(initrd)
+            }),
+        )
     });
     let (tree, initrd) = (tree?, initrd?);
 
@@ -161,7 +164,13 @@ fn system_layer(store: &Store, plan: &Plan, lock: &Lock) -> Result<(PathBuf, Str
 }
 
 /// The initrd: a file in the cache.
-fn initrd(context: Context<'_>, plan: &Plan, lock: &Lock, system_key: &str, system: &Tree) -> Result<PathBuf> {
+fn initrd(
+    context: Context<'_>,
+    plan: &Plan,
+    lock: &Lock,
+    system_key: &str,
+    system: &Tree,
+) -> Result<PathBuf> {
     let started = Instant::now();
     let options = initrd::Options { modules: plan.modules.clone() };
     let mut key = Key::new("initrd");

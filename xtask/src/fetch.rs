@@ -7,6 +7,7 @@
 
 pub mod error;
 mod http;
+mod names;
 mod transfer;
 
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use bedplate_core::lock::LockedPackage;
 
 pub use self::error::FetchError;
 use crate::archive::mirror::Mirrors;
@@ -83,7 +84,19 @@ pub struct Fetcher {
     patience: Patience,
     connections: usize,
     offline: bool,
-    agents: http::Agents,
+    client: http::Client,
+}
+
+impl Item {
+    /// A package of a lock.
+    pub fn package(locked: &LockedPackage) -> Self {
+        Self {
+            subject: Subject::Package { name: locked.name.clone(), version: locked.version.clone() },
+            url: locked.url.clone(),
+            sha256: locked.sha256.clone(),
+            size: locked.size,
+        }
+    }
 }
 
 impl Fetcher {
@@ -96,7 +109,7 @@ impl Fetcher {
             patience,
             connections: 8,
             offline: false,
-            agents: http::Agents::new(patience),
+            client: http::Client::new(patience),
         }
     }
 
@@ -111,7 +124,7 @@ impl Fetcher {
     #[must_use]
     pub fn patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
-        self.agents = http::Agents::new(patience);
+        self.client = http::Client::new(patience);
         self
     }
 

@@ -189,7 +189,9 @@ impl Progress for Downloads<'_> {
             self.report.bar.set_length(total);
             self.report.bar.set_position(0);
             let style = ProgressStyle::with_template("{msg:>12} [{bar:24}] {bytes}/{total_bytes} {eta}");
-            self.report.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+            self.report
+                .bar
+                .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
             self.report.bar.set_message("Fetching");
         }
     }
@@ -201,7 +203,8 @@ impl Progress for Downloads<'_> {
             started.done += count;
             if !self.report.terminal && started.told.elapsed() >= PLAIN_INTERVAL {
                 started.told = Instant::now();
-                self.report.did("Fetching", format_args!("{} of {}", bytes(started.done), bytes(started.total)));
+                self.report
+                    .did("Fetching", format_args!("{} of {}", bytes(started.done), bytes(started.total)));
             }
         });
     }

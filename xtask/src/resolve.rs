@@ -44,6 +44,8 @@ pub enum ResolveError {
     /// The packages cannot be installed together.
     #[error("the packages cannot be installed together:\n{explanation}")]
     Unsatisfiable {
+        /// Those apt complains about, in its order; not all of them were asked for by name.
+        packages: Vec<String>,
         /// apt's words.
         explanation: String,
     },

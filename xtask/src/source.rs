@@ -35,7 +35,8 @@ impl Source {
     pub fn open(plan: &Plan, args: &SourceArgs, project: &Path) -> Result<Self> {
         let store = Store::open()?;
         let archives = plan.archives.iter().map(|a| archive(a, project)).collect::<Result<Vec<_>>>()?;
-        let explicit = args.mirror.iter().map(|pair| Mirrors::parse_pair(pair)).collect::<Result<Vec<_>>>()?;
+        let explicit =
+            args.mirror.iter().map(|pair| Mirrors::parse_pair(pair)).collect::<Result<Vec<_>>>()?;
         let host = HostSources::read(Path::new("/"));
         let mirrors = Mirrors::choose(&archives, &explicit, plan.mirror.as_deref(), &host);
         let fetcher = Fetcher::new(&store).mirrors(mirrors).offline(args.offline);
@@ -46,7 +47,11 @@ impl Source {
     ///
     /// # Errors
     /// The first package that cannot be had, and why.
-    pub fn fetch<'a>(&self, packages: impl IntoIterator<Item = &'a LockedPackage>, report: &Report) -> Result<()> {
+    pub fn fetch<'a>(
+        &self,
+        packages: impl IntoIterator<Item = &'a LockedPackage>,
+        report: &Report,
+    ) -> Result<()> {
         let item = |package: &LockedPackage| Item {
             subject: Subject::Package { name: package.name.clone(), version: package.version.clone() },
             url: package.url.clone(),
@@ -117,12 +122,13 @@ fn archive(plan: &ArchivePlan, project: &Path) -> Result<Archive> {
 /// Points a package that cannot be had at the call that asked for it.
 fn at_its_line(error: anyhow::Error, plan: &Plan) -> anyhow::Error {
     let (name, help) = match error.downcast_ref::<ResolveError>() {
-        Some(ResolveError::UnknownPackage { name, nearest }) => {
-            (name, match nearest.first() {
+        Some(ResolveError::UnknownPackage { name, nearest }) => (
+            name,
+            match nearest.first() {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "look for it on the distribution's package pages, or add its archive".to_owned(),
-            })
-        }
+            },
+        ),
         Some(ResolveError::VirtualPackage { name, providers }) => {
             (name, format!("name one of `{}`", providers.join("`, `")))
         }

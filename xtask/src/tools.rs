@@ -39,9 +39,9 @@ pub fn tree(store: &Store, packages: &[LockedPackage]) -> Result<PathBuf> {
 /// One that is not there.
 pub fn debs(store: &Store, packages: &[LockedPackage]) -> Result<Vec<PathBuf>> {
     let path = |package: &LockedPackage| {
-        store.path(&package.sha256).with_context(|| {
-            format!("package `{} {}` is not in the store", package.name, package.version)
-        })
+        store
+            .path(&package.sha256)
+            .with_context(|| format!("package `{} {}` is not in the store", package.name, package.version))
     };
     packages.iter().map(path).collect()
 }

@@ -35,7 +35,8 @@ pub fn disk(plan: &Plan, directory: &Path) -> Result<()> {
         );
     }
 
-    let at = |planned: fn(&PartitionContent) -> bool| plan.disk.partitions.iter().find(|p| planned(&p.content));
+    let at =
+        |planned: fn(&PartitionContent) -> bool| plan.disk.partitions.iter().find(|p| planned(&p.content));
     let root = at(|content| matches!(content, PartitionContent::Root { .. }));
     let hashes = at(|content| matches!(content, PartitionContent::Verity { .. }));
     if let (Some(root_hash), Some(root), Some(hashes)) = (&root_hash, root, hashes) {
@@ -58,13 +59,17 @@ fn root_hash(plan: &Plan, directory: &Path) -> Result<Option<[u8; 32]>> {
     let hash = hash.map(hex_digest).transpose().context("reading the root hash of the UKI's command line")?;
     let expected = boot::command_line(plan, hash.as_ref());
     ensure!(command_line == expected, "the UKI's command line is `{command_line}`, the plan's `{expected}`");
-    ensure!(hash.is_some() == plan.artifacts.verity.is_some(), "the UKI and the plan differ about a root hash");
+    ensure!(
+        hash.is_some() == plan.artifacts.verity.is_some(),
+        "the UKI and the plan differ about a root hash"
+    );
     Ok(hash)
 }
 
 /// The ESP holds the UKI and a loader at the place firmware looks for it.
 fn esp(plan: &Plan, directory: &Path) -> Result<()> {
-    let tree = vfat::read(&mut File::open(directory.join(&plan.artifacts.esp))?, 0).context("reading the ESP")?;
+    let tree =
+        vfat::read(&mut File::open(directory.join(&plan.artifacts.esp))?, 0).context("reading the ESP")?;
     let loader = format!("EFI/BOOT/BOOT{}.EFI", plan.architecture.efi().to_uppercase());
     ensure!(tree.content(&loader.as_str().into()).is_some(), "the ESP has no `{loader}`");
     let uki = fs::read(directory.join(&plan.artifacts.uki))?;

@@ -44,6 +44,7 @@ pub struct Vm {
     network: bool,
     credentials: Vec<Credential>,
     arguments: Vec<String>,
+    program: Option<PathBuf>,
     work: Option<TempDir>,
 }
 
@@ -62,6 +63,7 @@ impl Vm {
             network: false,
             credentials: vec![Credential::command_line("console=ttyS0")],
             arguments: Vec::new(),
+            program: None,
             work: None,
         }
     }
@@ -108,6 +110,13 @@ impl Vm {
         self
     }
 
+    /// Enters the sandbox by this program, for one (a test) that is not Bedplate's own.
+    #[must_use]
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
+        self
+    }
+
     /// Starts the machine with its serial port in this terminal, and waits for its end.
     ///
     /// `say` is told, in a line each, how the guest runs and how to leave it. The overlay goes when it ends.
@@ -117,7 +126,7 @@ impl Vm {
     /// When QEMU or the TPM cannot be started, or QEMU fails.
     pub fn boot(mut self, say: &dyn Fn(&str)) -> Result<ExitCode> {
         self.prepare()?;
-        let accelerator = accelerator::choose(&self.tools);
+        let accelerator = accelerator::choose(&self.bare());
         say(accelerator.describe());
         say("the guest's console follows; leave with Ctrl-A X, its monitor is Ctrl-A C");
         let tpm = tpm::Tpm::start(&self)?;
@@ -166,10 +175,15 @@ impl Vm {
     /// A sandbox that sees the disk and the work directory.
     fn sandbox_base(&self) -> Result<Sandbox> {
         // The overlay is thrown away in the end; what a guest has flushed survives QEMU's end without `fsync`.
-        Ok(Sandbox::new(&self.tools)
-            .read_only()
-            .without_sync()
-            .bind_read_only(&self.disk, DISK)
-            .bind(self.work()?, WORK))
+        Ok(self.bare().without_sync().bind_read_only(&self.disk, DISK).bind(self.work()?, WORK))
+    }
+
+    /// A sandbox with the tools and nothing else.
+    fn bare(&self) -> Sandbox {
+        let sandbox = Sandbox::new(&self.tools).read_only();
+        match &self.program {
+            Some(program) => sandbox.program(program),
+            None => sandbox,
+        }
     }
 }

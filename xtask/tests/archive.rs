@@ -2,236 +2,30 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "archive/mini.rs"]
+mod mini;
 #[path = "archive/server.rs"]
 mod server;
 #[path = "archive/signer.rs"]
 mod signer;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::thread;
 
-use anyhow::Error;
 use bedplate::archive::mirror::{HostSources, Mirrors};
-use bedplate::archive::{self, Archive, Keys, Opened, date};
-use bedplate::fetch::{FetchError, Fetcher, Item, Patience, Progress, Silent, Subject};
-use bedplate::store::{self, Store};
-use expect_test::{Expect, expect};
-use tempfile::TempDir;
+use bedplate::archive::{self, Archive, Keys};
+use bedplate::fetch::{FetchError, Fetcher, Item, Progress, Silent};
+use bedplate::store::Store;
+use expect_test::expect;
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use self::server::{Reply, Server};
+use self::mini::*;
+use self::server::Reply;
 use self::signer::Signer;
-
-const CANONICAL: &str = "http://archive.example/debian";
-const IN_RELEASE: &str = "/dists/trixie/InRelease";
-const JQ: &str = "/pool/main/j/jq/jq_1.7-1_amd64.deb";
-
-/// A small signed archive on loopback and an empty store.
-struct Mini {
-    server: Server,
-    signer: Signer,
-    keys: Keys,
-    store: Store,
-    _directory: TempDir,
-}
-
-/// What its `Release` says, but for the sums.
-struct Says {
-    suite: &'static str,
-    codename: &'static str,
-    /// Seconds from now.
-    date: i64,
-    valid_until: Option<i64>,
-    architectures: &'static str,
-}
-
-impl Default for Says {
-    fn default() -> Self {
-        Self {
-            suite: "stable",
-            codename: "trixie",
-            date: -3600,
-            valid_until: Some(7 * 86_400),
-            architectures: "amd64 arm64",
-        }
-    }
-}
-
-impl Mini {
-    fn new() -> Self {
-        Self::signed_by(Signer::new())
-    }
-
-    fn signed_by(signer: Signer) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::at(directory.path()).unwrap();
-        let server = Server::start(BTreeMap::from([(JQ.to_owned(), jq())]));
-        let mini = Self { server, keys: signer.keys(), signer, store, _directory: directory };
-        mini.server.put(&packages_path(), &compressed_packages());
-        mini.server.put("/dists/trixie/main/binary-amd64/Packages.xz", &compressed_packages());
-        mini.publish(&mini.signer.sign(&release(&Says::default())));
-        mini
-    }
-
-    fn says(says: &Says) -> Self {
-        let mini = Self::new();
-        mini.publish(&mini.signer.sign(&release(says)));
-        mini
-    }
-
-    fn publish(&self, in_release: &[u8]) {
-        self.server.put(IN_RELEASE, in_release);
-    }
-
-    fn archive(&self) -> Archive {
-        Archive {
-            base: CANONICAL.to_owned(),
-            suite: "trixie".to_owned(),
-            pocket: "release".to_owned(),
-            components: vec!["main".to_owned()],
-            keys: self.keys.clone(),
-            snapshot: None,
-        }
-    }
-
-    fn fetcher(&self) -> Fetcher {
-        let pair = (CANONICAL.to_owned(), self.server.base());
-        let mirrors = Mirrors::choose(&[], &[pair], None, &HostSources::default());
-        Fetcher::new(&self.store).mirrors(mirrors).patience(IMPATIENT)
-    }
-
-    fn open(&self) -> Result<Opened, Error> {
-        let mut opened = archive::open(&self.fetcher(), &[self.archive()], "amd64", now(), &Silent)?;
-        Ok(opened.remove(0))
-    }
-
-    fn fetch(&self) -> Result<(), FetchError> {
-        self.fetcher().fetch(&[item()], &Silent)
-    }
-
-    /// The error of opening the archive; nothing may have entered the store.
-    fn refuses_to_open(&self, expected: &Expect) {
-        let error = self.open().unwrap_err();
-        assert_eq!(self.blobs(), 0, "something entered the store");
-        expected.assert_eq(&self.text(&format!("{error:#}")));
-    }
-
-    /// The error of fetching the package; nothing may have entered the store.
-    fn refuses_to_fetch(&self, expected: &Expect) {
-        let error = self.fetch().unwrap_err();
-        assert_eq!(self.blobs(), 0, "something entered the store");
-        let advice = error.advice().map(|advice| format!("\nhelp: {advice}")).unwrap_or_default();
-        expected.assert_eq(&self.text(&format!("{error}{advice}")));
-    }
-
-    /// A text without what differs from run to run.
-    fn text(&self, text: &str) -> String {
-        text.replace(&self.server.base(), "http://SERVER").replace(&self.signer.fingerprint(), "FINGERPRINT")
-    }
-
-    /// How many blobs there are, each of which is what its name says.
-    fn blobs(&self) -> usize {
-        let mut count = 0;
-        for shard in fs::read_dir(self.store.root().join("blobs")).unwrap() {
-            for blob in fs::read_dir(shard.unwrap().path()).unwrap() {
-                let blob = blob.unwrap();
-                let sha256 = store::hash(&mut fs::File::open(blob.path()).unwrap()).unwrap();
-                assert_eq!(blob.file_name().to_str().unwrap(), sha256);
-                count += 1;
-            }
-        }
-        count
-    }
-
-    fn partials(&self) -> usize {
-        fs::read_dir(self.store.root().join("partial")).unwrap().count()
-    }
-
-    fn requests_for(&self, path: &str) -> Vec<String> {
-        self.server.requests().into_iter().filter(|request| request.starts_with(path)).collect()
-    }
-}
-
-const IMPATIENT: Patience = Patience {
-    connect: Duration::from_secs(2),
-    progress: Duration::from_millis(300),
-    backoff: Duration::from_millis(1),
-    attempts: 3,
-};
-
-/// A package of 300 kB that compresses badly.
-fn jq() -> Vec<u8> {
-    let mut state = 1_u32;
-    (0..300_000)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            state.to_be_bytes()[0]
-        })
-        .collect()
-}
-
-fn item() -> Item {
-    Item {
-        subject: Subject::Package { name: "jq".to_owned(), version: "1.7-1".to_owned() },
-        url: format!("{CANONICAL}{JQ}"),
-        sha256: digest(&jq()),
-        size: jq().len() as u64,
-    }
-}
-
-fn packages() -> String {
-    let path = JQ.trim_start_matches('/');
-    format!(
-        "Package: jq\nVersion: 1.7-1\nArchitecture: amd64\nFilename: {path}\nSize: {}\nSHA256: {}\n",
-        jq().len(),
-        digest(&jq())
-    )
-}
-
-fn compressed_packages() -> Vec<u8> {
-    liblzma::encode_all(packages().as_bytes(), 6).unwrap()
-}
-
-fn packages_path() -> String {
-    format!("/dists/trixie/main/binary-amd64/by-hash/SHA256/{}", digest(&compressed_packages()))
-}
-
-fn release(says: &Says) -> String {
-    let valid_until = says.valid_until.map(|until| format!("Valid-Until: {}\n", rfc5322(now() + until)));
-    let sum = |bytes: &[u8]| format!("{} {}", digest(bytes), bytes.len());
-    format!(
-        "Origin: Example\nSuite: {}\nCodename: {}\nDate: {}\n{}Acquire-By-Hash: yes\nArchitectures: {}\n\
-         Components: main\nSHA256:\n {} main/binary-amd64/Packages\n {} main/binary-amd64/Packages.xz\n",
-        says.suite,
-        says.codename,
-        rfc5322(now() + says.date),
-        valid_until.unwrap_or_default(),
-        says.architectures,
-        sum(packages().as_bytes()),
-        sum(&compressed_packages()),
-    )
-}
-
-fn digest(bytes: &[u8]) -> String {
-    store::hash(&mut &bytes[..]).unwrap()
-}
-
-fn now() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
-}
-
-/// `Sat, 21 Nov 2026 00:53:03 UTC`; the name of the day is not looked at.
-fn rfc5322(seconds: i64) -> String {
-    let text = date::format(seconds);
-    let (day, clock) = text.split_once(' ').unwrap();
-    let mut parts = day.split('-');
-    let (year, month, day) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
-    let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-        [month.parse::<usize>().unwrap() - 1];
-    format!("Sat, {day} {month} {year} {clock}")
-}
 
 // What goes well.
 
@@ -372,7 +166,7 @@ fn two_processes_that_want_the_same_fetch_it_once() {
     let mini = Mini::new();
     // The first answer stalls long enough for the second fetcher to come.
     mini.server.script(JQ, [Reply::Stall(100_000)]);
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| mini.fetch().unwrap())).collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
@@ -479,6 +273,48 @@ fn more_than_the_disk_has_room_for() {
     let error = mini.fetcher().fetch(&[huge], &Silent).unwrap_err();
     assert!(matches!(error, FetchError::Full { wanted: Some((wanted, _)), .. } if wanted == u64::MAX / 2));
     assert_eq!(mini.server.requests(), Vec::<String>::new());
+}
+
+/// Needs root: the small disk is a tmpfs in a mount namespace of one thread.
+#[test]
+fn a_disk_that_is_full_in_the_middle() {
+    /// Something else fills the disk just when the download begins.
+    struct Neighbour(PathBuf);
+    impl Progress for Neighbour {
+        fn start(&self, _files: usize, _bytes: u64) {
+            fs::write(&self.0, vec![1; 300_000]).unwrap();
+        }
+        fn advance(&self, _bytes: u64) {}
+        fn done(&self) {}
+    }
+    let disk = tempfile::tempdir().unwrap();
+    let mini = Mini::new();
+    thread::scope(|scope| {
+        let on_a_small_disk = || {
+            #[expect(
+                unsafe_code,
+                reason = "no file descriptors are unshared, only the mounts of this thread"
+            )]
+            unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }.unwrap();
+            let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+            mount_change("/", private).unwrap();
+            mount("bedplate", disk.path(), "tmpfs", MountFlags::empty(), Some(c"size=512k")).unwrap();
+            let store = Store::at(&disk.path().join("store")).unwrap();
+            let pair = (CANONICAL.to_owned(), mini.server.base());
+            let mirrors = Mirrors::choose(&[], &[pair], None, &HostSources::default());
+            let neighbour = Neighbour(disk.path().join("neighbour"));
+            let error = Fetcher::new(&store).mirrors(mirrors).fetch(&[item()], &neighbour).unwrap_err();
+            let text = error.to_string().replace(disk.path().to_str().unwrap(), "/small");
+            expect![[r#"
+                no room for the downloads in `/small/store`
+                help: free some space, run `cargo xtask clean`, or name another place in `BEDPLATE_CACHE`"#]]
+            .assert_eq(&format!("{text}\nhelp: {}", error.advice().unwrap()));
+            for directory in ["partial", "blobs"] {
+                assert_eq!(fs::read_dir(store.root().join(directory)).unwrap().count(), 0, "{directory}");
+            }
+        };
+        scope.spawn(on_a_small_disk).join().unwrap();
+    });
 }
 
 // What goes badly to the end, opening the archive.

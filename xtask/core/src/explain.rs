@@ -123,7 +123,7 @@ fn folded(call: &str, indent: usize) -> String {
     let mut depth = 0usize;
     // The bracket that the last one closes; no example has one in a string.
     let open = call.rfind(|c| {
-        depth = if c == ')' { depth + 1 } else { depth - usize::from(c == '(') };
+        depth = if c == ')' { depth + 1 } else { depth.saturating_sub(usize::from(c == '(')) };
         c == '(' && depth == 0
     });
     let Some(open) = open.filter(|_| indent + call.len() > 90 && call.ends_with(')')) else {
@@ -194,7 +194,9 @@ mod tests {
             assert!(rule.code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", rule.code);
             assert!(!rule.title.ends_with('.'), "{}", rule.title);
             assert!(rule.why.ends_with('.'), "{}", rule.code);
-            assert!(page(rule, 80).lines().all(|line| line.chars().count() <= 100), "{}", page(rule, 80));
+            // A string cannot be broken, and a key is a long one.
+            let fits = |line: &str| line.chars().count() <= 100 || line.trim_start().starts_with('"');
+            assert!(page(rule, 80).lines().all(fits), "{}", page(rule, 80));
         }
     }
 

@@ -17,7 +17,8 @@ use crate::given::{Given, accept};
 use crate::place::{At, Place};
 use crate::plan::{self, Plan};
 use crate::value::{
-    Argument, Component, Hostname, Locale, ModuleName, PackageName, Snapshot, Timezone, UnitName, Url,
+    Argument, Component, DevicePath, Hostname, Locale, ModuleName, PackageName, Snapshot, Timezone, UnitName,
+    Url,
 };
 
 pub mod bind;
@@ -156,7 +157,6 @@ impl Image {
 
     /// Installs a package, with what it depends on and without what it recommends.
     #[track_caller]
-    #[must_use = "the image with the package is the returned one"]
     #[doc(alias("Packages", "install", "apt"))]
     pub fn package(mut self, name: impl Given<PackageName>) -> Self {
         let at = Place::caller();
@@ -166,7 +166,6 @@ impl Image {
 
     /// Installs several packages.
     #[track_caller]
-    #[must_use = "the image with the packages is the returned one"]
     #[doc(alias("Packages", "install", "apt"))]
     pub fn packages(mut self, names: impl IntoIterator<Item = impl Given<PackageName>>) -> Self {
         let at = Place::caller();
@@ -179,7 +178,6 @@ impl Image {
     /// Keeps a package out, whatever depends on it; when something does, the
     /// lock cannot be made and says what.
     #[track_caller]
-    #[must_use = "the image without the package is the returned one"]
     #[doc(alias("RemovePackages", "exclude", "purge"))]
     pub fn without(mut self, name: impl Given<PackageName>) -> Self {
         let at = Place::caller();
@@ -190,7 +188,6 @@ impl Image {
     /// Takes packages from this component of the distribution's archive too:
     /// `non-free-firmware`, `multiverse`.
     #[track_caller]
-    #[must_use = "the image with the component is the returned one"]
     #[doc(alias("Repositories"))]
     pub fn component(mut self, name: impl Given<Component>) -> Self {
         let at = Place::caller();
@@ -199,7 +196,6 @@ impl Image {
     }
 
     /// Takes packages from another signed archive too.
-    #[must_use = "the image with the repository is the returned one"]
     #[doc(alias("SandboxTrees", "PackageDirectories", "sources.list"))]
     pub fn repository(mut self, mut repository: Repository) -> Self {
         self.mistakes.append(&mut repository.mistakes);
@@ -210,7 +206,6 @@ impl Image {
     /// Takes the distribution's archive as it was at this moment, in all
     /// pockets: `20260101T000000Z`.
     #[track_caller]
-    #[must_use = "the image of that moment is the returned one"]
     #[doc(alias("Snapshot"))]
     pub fn snapshot(mut self, moment: impl Given<Snapshot>) -> Self {
         let at = Place::caller();
@@ -221,7 +216,6 @@ impl Image {
     /// Fetches from this mirror of the distribution's archive. The lock names
     /// the archive all the same, so that a mirror can change or go away.
     #[track_caller]
-    #[must_use = "the image with the mirror is the returned one"]
     #[doc(alias("Mirror"))]
     pub fn mirror(mut self, url: impl Given<Url>) -> Self {
         let at = Place::caller();
@@ -231,7 +225,6 @@ impl Image {
 
     /// The device's host name.
     #[track_caller]
-    #[must_use = "the image with the host name is the returned one"]
     #[doc(alias("Hostname"))]
     pub fn hostname(mut self, name: impl Given<Hostname>) -> Self {
         let at = Place::caller();
@@ -241,7 +234,6 @@ impl Image {
 
     /// The language of messages: `en_US.UTF-8`. Otherwise `C.UTF-8`.
     #[track_caller]
-    #[must_use = "the image with the locale is the returned one"]
     #[doc(alias("Locale", "LANG", "LocaleMessages"))]
     pub fn locale(mut self, locale: impl Given<Locale>) -> Self {
         let at = Place::caller();
@@ -251,7 +243,6 @@ impl Image {
 
     /// The device's time zone: `Europe/Berlin`. Otherwise UTC.
     #[track_caller]
-    #[must_use = "the image with the time zone is the returned one"]
     #[doc(alias("Timezone", "localtime"))]
     pub fn timezone(mut self, timezone: impl Given<Timezone>) -> Self {
         let at = Place::caller();
@@ -264,7 +255,6 @@ impl Image {
     /// What follows from the description (`roothash=`, `systemd.volatile=`) is
     /// added by the plan and refused here.
     #[track_caller]
-    #[must_use = "the image with the argument is the returned one"]
     #[doc(alias("KernelCommandLine", "cmdline", "kernel_command_line"))]
     pub fn command_line(mut self, argument: impl Given<Argument>) -> Self {
         let at = Place::caller();
@@ -275,7 +265,6 @@ impl Image {
     /// Puts a kernel module and what it depends on into the initrd, beyond
     /// those for common disks and buses.
     #[track_caller]
-    #[must_use = "the image with the module is the returned one"]
     #[doc(alias("KernelModulesInitrdInclude", "KernelInitrdModules"))]
     pub fn initrd_module(mut self, name: impl Given<ModuleName>) -> Self {
         let at = Place::caller();
@@ -284,7 +273,6 @@ impl Image {
     }
 
     /// Adds a partition: an [`Esp`], a [`Root`](root::Root) or [`Data`].
-    #[must_use = "the image with the partition is the returned one"]
     #[doc(alias("RepartDirectories", "repart.d"))]
     pub fn partition(mut self, partition: impl Into<Partition>) -> Self {
         match partition.into() {
@@ -299,7 +287,6 @@ impl Image {
     }
 
     /// What becomes of writes to the root: see [`Volatile`].
-    #[must_use = "the image with the choice is the returned one"]
     #[doc(alias("systemd.volatile", "Overlay"))]
     pub fn volatile(mut self, volatile: Volatile) -> Self {
         self.volatile = volatile;
@@ -311,7 +298,6 @@ impl Image {
     /// `directory` lies beside the file that calls this. Files belong to root;
     /// their modes are kept, as far as git keeps them.
     #[track_caller]
-    #[must_use = "the image with the overlay is the returned one"]
     #[doc(alias("ExtraTrees", "mkosi.extra"))]
     pub fn overlay(mut self, directory: &str) -> Self {
         let at = Place::caller();
@@ -320,7 +306,6 @@ impl Image {
     }
 
     /// Adds a unit of your own: `.unit(unit!("units/hello.service"))`.
-    #[must_use = "the image with the unit is the returned one"]
     #[doc(alias("systemd"))]
     pub fn unit(mut self, mut unit: Unit) -> Self {
         self.mistakes.append(&mut unit.mistakes);
@@ -331,7 +316,6 @@ impl Image {
     /// Starts a unit at boot, as its `[Install]` section says. A package does
     /// not do so by itself: in a build there is no running systemd to ask.
     #[track_caller]
-    #[must_use = "the image with the unit enabled is the returned one"]
     #[doc(alias("preset", "systemctl"))]
     pub fn enable(mut self, unit: impl Given<UnitName>) -> Self {
         let at = Place::caller();
@@ -341,7 +325,6 @@ impl Image {
 
     /// Makes a unit impossible to start.
     #[track_caller]
-    #[must_use = "the image with the unit masked is the returned one"]
     #[doc(alias("disable", "systemctl"))]
     pub fn mask(mut self, unit: impl Given<UnitName>) -> Self {
         let at = Place::caller();
@@ -350,7 +333,6 @@ impl Image {
     }
 
     /// Adds a user.
-    #[must_use = "the image with the user is the returned one"]
     #[doc(alias("useradd", "sysusers", "RootPassword"))]
     pub fn user(mut self, mut user: User) -> Self {
         self.mistakes.append(&mut user.mistakes);
@@ -360,7 +342,6 @@ impl Image {
 
     /// Keeps a directory across reboots and updates: its path, or a [`Bind`].
     #[track_caller]
-    #[must_use = "the image with the bind is the returned one"]
     #[doc(alias("persistent", "BindPaths", "mount"))]
     pub fn bind(mut self, bind: impl Into<Bind>) -> Self {
         let mut bind = bind.into();
@@ -370,10 +351,16 @@ impl Image {
     }
 
     /// Applies a function to the image: a reusable piece of a description.
-    #[must_use = "the changed image is the returned one"]
     #[doc(alias("Include", "Profiles"))]
     pub fn with(self, piece: impl FnOnce(Image) -> Image) -> Self {
         piece(self)
+    }
+
+    /// The data partition that binds are on: the one that grows, so the one
+    /// with room; else the first that is mounted.
+    pub(crate) fn kept_on(&self) -> Option<&At<DevicePath>> {
+        let mounts = |grow: bool| self.data.iter().filter(move |data| data.grow == grow);
+        mounts(true).chain(mounts(false)).find_map(|data| data.mount.as_ref())
     }
 
     /// Decides everything, for the default target and a name after the host.

@@ -205,28 +205,25 @@ impl Modules {
 
         let mut by_order = chosen.clone();
         by_order.sort_by_key(|(name, module)| (module.order, *name));
+        let order: String = by_order.iter().map(|(_, module)| format!("{}\n", plain(&module.path))).collect();
+        // Counted anew, as depmod would count this choice.
+        let by_order: BTreeMap<&Name, u32> = by_order.into_iter().map(|(name, _)| name).zip(0..).collect();
+
         let mut dep = String::new();
         let mut dep_index = index::Index::default();
-        let mut order = String::new();
-        for (name, module) in by_order {
-            let needs: Vec<&str> =
-                module.needs.iter().filter_map(|n| self.modules.get(n)).map(|m| plain(&m.path)).collect();
-            let line = format!(
-                "{}:{}",
-                plain(&module.path),
-                needs.iter().map(|n| format!(" {n}")).collect::<String>()
-            );
-            dep_index.insert(name, module.order, &line);
+        for (name, module) in &chosen {
+            let needs = module.needs.iter().filter_map(|n| self.modules.get(n));
+            let needs: String = needs.map(|m| format!(" {}", plain(&m.path))).collect();
+            let line = format!("{}:{needs}", plain(&module.path));
+            dep_index.insert(name, by_order[name], &line);
             dep += &format!("{line}\n");
-            order += &format!("{}\n", plain(&module.path));
         }
 
         let mut alias = String::new();
         let mut alias_index = index::Index::default();
         for (pattern, name) in self.aliases.iter().filter(|(_, name)| has(name)) {
             alias += &format!("alias {pattern} {name}\n");
-            let order = self.modules.get(name).map_or(0, |m| m.order);
-            alias_index.insert(&normal_pattern(pattern), order, name);
+            alias_index.insert(&normal_pattern(pattern), by_order[name], name);
         }
         let mut softdep = String::new();
         for (name, others) in self.softdeps.iter().filter(|(name, _)| has(name)) {
@@ -366,7 +363,7 @@ mod tests {
         let text = |name| String::from_utf8_lossy(&lists[name]).into_owned();
         assert_eq!(
             text("modules.dep"),
-            "kernel/md/dm-mod.ko:\nkernel/md/dm-bufio.ko: kernel/md/dm-mod.ko\n\
+            "kernel/md/dm-bufio.ko: kernel/md/dm-mod.ko\nkernel/md/dm-mod.ko:\n\
              kernel/md/dm-verity.ko: kernel/md/dm-bufio.ko kernel/md/dm-mod.ko\n"
         );
         assert_eq!(text("modules.devname"), "dm_mod mapper/control c10:236\n");

@@ -206,12 +206,15 @@ Components: main
     #[test]
     fn a_snapshot_is_taken_from_nowhere_else() {
         let host = HostSources::parse("debian", &[("debian.sources", BOOKWORM)]);
-        let frozen =
-            trixie().map(|archive| Archive { snapshot: Some("20260901T000000Z".to_owned()), ..archive });
-        assert_eq!(
-            Mirrors::choose(&frozen, &[], Some("http://described.example"), &host),
-            Mirrors::default()
-        );
+        let frozen = trixie().map(|archive| Archive {
+            snapshot: Some(format!("http://then.example/{}", archive.suite)),
+            ..archive
+        });
+        let explicit = [("http://example.org/debian".to_owned(), "http://explicit.example".to_owned())];
+        let mirrors = Mirrors::choose(&frozen, &explicit, Some("http://described.example"), &host);
+        assert_eq!(mirrors.substitute("http://example.org/debian/x"), "http://then.example/trixie/x");
+        let security = mirrors.substitute("http://example.org/debian-security/x");
+        assert_eq!(security, "http://then.example/trixie-security/x");
     }
 
     #[test]

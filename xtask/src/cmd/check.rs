@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
+use crate::Architecture;
 use crate::project::Project;
 use crate::report::Report;
-use crate::Architecture;
 
 /// Plans every image; 1 where any has a mistake.
 pub fn run(project: Project<'_>, report: &Report) -> ExitCode {

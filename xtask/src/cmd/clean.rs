@@ -14,6 +14,9 @@ use crate::store::Store;
 pub fn run(all: bool, report: &Report) -> Result<ExitCode> {
     let store = Store::open()?;
     store.clean(all)?;
-    report.did("Removed", format_args!("{} in {}", if all { "everything" } else { "the layers" }, store.root().display()));
+    report.did(
+        "Removed",
+        format_args!("{} in {}", if all { "everything" } else { "the layers" }, store.root().display()),
+    );
     Ok(ExitCode::SUCCESS)
 }

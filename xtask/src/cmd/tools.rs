@@ -56,7 +56,8 @@ pub fn tree(source: &Source, plan: &Plan, names: &[String], report: &Report) -> 
     key.add(format!("{} {} {}", plan.distribution, plan.release, plan.architecture.deb()));
     names.iter().for_each(|name| key.add(name));
     let resolved = source.store.layer("resolved", &key.finish());
-    let kept = fs::read(&resolved).ok().and_then(|bytes| serde_json::from_slice::<Vec<LockedPackage>>(&bytes).ok());
+    let kept =
+        fs::read(&resolved).ok().and_then(|bytes| serde_json::from_slice::<Vec<LockedPackage>>(&bytes).ok());
     if let Some(packages) = kept
         && source.fetch(&packages, report).is_ok()
     {

@@ -16,7 +16,7 @@ pub enum FetchError {
         /// What was asked for.
         subject: Subject,
         /// Where, after the mirrors.
-        url: String,
+        url: Box<str>,
         /// 404 or 410.
         status: u16,
     },
@@ -26,7 +26,7 @@ pub enum FetchError {
         /// What was asked for.
         subject: Subject,
         /// Where, after the mirrors.
-        url: String,
+        url: Box<str>,
         /// Of HTTP.
         status: u16,
         /// How often it was tried.
@@ -38,7 +38,7 @@ pub enum FetchError {
         /// What was asked for.
         subject: Subject,
         /// Where, after the mirrors.
-        url: String,
+        url: Box<str>,
         /// What the network said.
         cause: String,
         /// How often it was tried.
@@ -50,7 +50,7 @@ pub enum FetchError {
         /// What was asked for.
         subject: Subject,
         /// Where, after the mirrors.
-        url: String,
+        url: Box<str>,
         /// Between two bytes, or for the connection.
         waited: Duration,
         /// How often it was tried.
@@ -62,7 +62,7 @@ pub enum FetchError {
         /// What was asked for.
         subject: Subject,
         /// Where, after the mirrors.
-        url: String,
+        url: Box<str>,
         /// Bytes there are.
         received: u64,
         /// Bytes there should be.
@@ -76,7 +76,7 @@ pub enum FetchError {
         /// What was asked for.
         subject: Subject,
         /// Where, after the mirrors.
-        url: String,
+        url: Box<str>,
         /// How many bytes it should have.
         expected: String,
         /// How many the server announces, or sent.
@@ -88,7 +88,7 @@ pub enum FetchError {
         /// What was asked for.
         subject: Subject,
         /// Where, after the mirrors.
-        url: String,
+        url: Box<str>,
         /// Of the lock or of the verified index.
         expected: String,
         /// Of what came.

@@ -3,39 +3,34 @@
 use std::env;
 use std::sync::{Arc, OnceLock};
 
-use ureq::Agent;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::typestate::WithoutBody;
+use ureq::unversioned::transport::DefaultConnector;
+use ureq::{Agent, RequestBuilder};
 
 use super::Patience;
+use super::names::Names;
 
-/// Clients that share their idle connections. Cloned freely.
+/// The client, made when it is first used. Clones share it and its idle connections.
 #[derive(Debug, Clone)]
-pub(super) struct Agents {
+pub(super) struct Client {
     patience: Patience,
-    plain: Agent,
-    // Loading a few hundred certificates takes time that archives over HTTP need not spend.
-    secure: Arc<OnceLock<Agent>>,
+    // Reading a few hundred certificates takes time that a build with a full store need not spend.
+    agent: Arc<OnceLock<Agent>>,
 }
 
-impl Agents {
+impl Client {
     pub(super) fn new(patience: Patience) -> Self {
-        Self { patience, plain: agent(patience, TlsConfig::default()), secure: Arc::default() }
+        Self { patience, agent: Arc::default() }
     }
 
-    /// The client for this URL.
-    pub(super) fn of(&self, url: &str) -> &Agent {
-        if url.starts_with("https:") {
-            self.secure.get_or_init(|| {
-                agent(self.patience, TlsConfig::builder().root_certs(host_certificates()).build())
-            })
-        } else {
-            &self.plain
-        }
+    pub(super) fn get(&self, url: &str) -> RequestBuilder<WithoutBody> {
+        self.agent.get_or_init(|| agent(self.patience)).get(url)
     }
 }
 
-fn agent(patience: Patience, tls: TlsConfig) -> Agent {
-    Agent::config_builder()
+fn agent(patience: Patience) -> Agent {
+    let config = Agent::config_builder()
         .http_status_as_error(false)
         .user_agent(concat!("bedplate/", env!("CARGO_PKG_VERSION")))
         .timeout_resolve(Some(patience.connect))
@@ -44,9 +39,9 @@ fn agent(patience: Patience, tls: TlsConfig) -> Agent {
         .timeout_per_write(Some(patience.progress))
         .max_idle_connections(32)
         .max_idle_connections_per_host(16)
-        .tls_config(tls)
-        .build()
-        .new_agent()
+        .tls_config(TlsConfig::builder().root_certs(host_certificates()).build())
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), Names::default())
 }
 
 /// The certificate authorities of the host where it has a bundle, else Mozilla's as compiled in.

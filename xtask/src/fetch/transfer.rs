@@ -12,6 +12,8 @@ use ureq::http::{Response, header};
 use super::{FetchError, Fetcher, Item, Progress, Subject};
 use crate::store::{Claim, Partial, disk_is_full, hex};
 
+const UNKNOWN_HOST: &str = "the name of the host cannot be looked up";
+
 /// An attempt that brings this much counts as a new first one: the line is bad, but it is a line.
 const WORTHWHILE: u64 = 64 * 1024;
 
@@ -72,7 +74,7 @@ pub(super) fn document(fetcher: &Fetcher, url: &str, what: &str, limit: u64) -> 
 }
 
 fn document_once(fetcher: &Fetcher, url: &str, limit: u64) -> Result<Vec<u8>, Failure> {
-    let response = fetcher.agents.of(url).get(url).call()?;
+    let response = fetcher.client.get(url).call()?;
     if response.status() != 200 {
         return Err(Failure::Status(response.status().as_u16()));
     }
@@ -203,7 +205,7 @@ impl Transfer<'_> {
         if self.received == self.item.size && self.item.size > 0 {
             return Ok(());
         }
-        let mut request = self.fetcher.agents.of(&self.url).get(&self.url);
+        let mut request = self.fetcher.client.get(&self.url);
         if self.received > 0 {
             request = request.header(header::RANGE, format!("bytes={}-", self.received));
         }
@@ -293,7 +295,7 @@ impl Failure {
 
     /// The error this is when it is the last word, and whether another attempt may help.
     fn into_error(self, subject: Subject, url: &str, attempts: u32, fetcher: &Fetcher) -> (bool, FetchError) {
-        let url = url.to_owned();
+        let url = Box::from(url);
         match self {
             Self::Status(status @ (404 | 410)) => (false, FetchError::Gone { subject, url, status }),
             Self::Status(status) => {
@@ -338,7 +340,7 @@ impl From<ureq::Error> for Failure {
                 Self::Timeout(Waiting::Connection)
             }
             ureq::Error::Timeout(_) => Self::Timeout(Waiting::Bytes),
-            ureq::Error::HostNotFound => Self::Transport("the name of the host is not known".to_owned()),
+            ureq::Error::HostNotFound => Self::Transport(UNKNOWN_HOST.to_owned()),
             ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
                 Self::Timeout(Waiting::Bytes)
             }
@@ -347,6 +349,10 @@ impl From<ureq::Error> for Failure {
                 // In words, without the operating system's number.
                 io::ErrorKind::ConnectionRefused => Self::Transport("connection refused".to_owned()),
                 io::ErrorKind::ConnectionReset => Self::Transport("connection reset".to_owned()),
+                // The resolver's kinds are not stable yet.
+                _ if error.to_string().starts_with("failed to lookup address information") => {
+                    Self::Transport(UNKNOWN_HOST.to_owned())
+                }
                 _ => Self::Transport(error.to_string()),
             },
             other => Self::Transport(other.to_string()),

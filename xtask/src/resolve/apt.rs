@@ -90,8 +90,9 @@ impl Apt {
             .context("cannot start apt in the sandbox")?;
         let stdout = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
-            return Err(match explanation(&stdout, &String::from_utf8_lossy(&output.stderr)) {
-                Some(explanation) => ResolveError::Unsatisfiable { explanation }.into(),
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            return Err(match unsatisfiable(&stdout, &stderr) {
+                Some(error) => error.into(),
                 None => sandbox::failed(&argv, output.status, &output.stderr),
             });
         }
@@ -137,31 +138,31 @@ fn read_uri(line: &str) -> Result<Chosen> {
 }
 
 /// What apt says about why there is no solution, if that is why it failed.
-fn explanation(stdout: &str, stderr: &str) -> Option<String> {
+fn unsatisfiable(stdout: &str, stderr: &str) -> Option<ResolveError> {
+    /// Once one package is missing that all others need, apt lists them all.
+    const LINES: usize = 20;
     let unmet: Vec<&str> = stdout
         .lines()
         .skip_while(|line| !line.starts_with("The following packages have unmet dependencies:"))
         .skip(1)
         .take_while(|line| line.starts_with(' '))
         .collect();
-    let complaints = stderr.lines().filter_map(|line| line.strip_prefix("E: "));
-    let is_about_packages = |line: &&str| {
-        [
-            "Unable to correct problems",
-            "Unable to satisfy",
-            "Unable to locate",
-            "Package '",
-            "Unmet dependencies",
-        ]
-        .iter()
-        .any(|start| line.starts_with(start))
-    };
-    let complaints: Vec<&str> = complaints.filter(is_about_packages).collect();
-    match (unmet.is_empty(), complaints.is_empty()) {
-        (false, _) => Some(unmet.join("\n")),
-        (true, false) => Some(complaints.join("\n")),
-        (true, true) => None,
+    let packages = unmet.iter().filter_map(|line| Some(line.strip_prefix(' ')?.split_once(" : ")?.0.trim()));
+    let packages: Vec<String> = packages.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    if unmet.is_empty() {
+        // Said of one package and not of several together: that it has no version that may be installed.
+        let line = stderr.lines().find_map(|line| line.strip_prefix("E: Package '"))?;
+        let name = line.split('\'').next()?.to_owned();
+        return Some(ResolveError::Unsatisfiable {
+            packages: vec![name],
+            explanation: format!(" Package '{line}"),
+        });
     }
+    let mut explanation = unmet[..unmet.len().min(LINES)].join("\n");
+    if unmet.len() > LINES {
+        explanation.push_str(&format!("\n and {} lines more", unmet.len() - LINES));
+    }
+    Some(ResolveError::Unsatisfiable { packages, explanation })
 }
 
 /// The made-up host of an archive. `.invalid` is reserved (RFC 2606): it can never be reached.
@@ -203,6 +204,39 @@ mod tests {
         assert_eq!(read_uri(line).unwrap(), chosen);
         let error = read_uri("'http://elsewhere/x' x 1 SHA256:00").unwrap_err().to_string();
         assert_eq!(error, "apt's answer `'http://elsewhere/x' x 1 SHA256:00` cannot be read");
+    }
+
+    #[test]
+    fn what_cannot_be_satisfied_is_told_in_apts_words() {
+        let stdout = "\
+Reading package lists...
+The following packages have unmet dependencies:
+ exim4 : Depends: exim4-base but it is not installable or
+                  exim4-custom but it is not installable
+ jq : Depends: libjq1 (= 1.7) but it is not installable
+";
+        let stderr = "E: Unable to correct problems, you have held broken packages.\n";
+        let Some(ResolveError::Unsatisfiable { packages, explanation }) = unsatisfiable(stdout, stderr)
+        else {
+            panic!("not understood")
+        };
+        assert_eq!(packages, ["exim4", "jq"]);
+        assert_eq!(explanation.lines().count(), 3);
+        assert!(explanation.ends_with(" jq : Depends: libjq1 (= 1.7) but it is not installable"));
+    }
+
+    #[test]
+    fn a_package_that_may_not_be_installed_is_told() {
+        let error = unsatisfiable("", "E: Package 'jq' has no installation candidate\n").unwrap().to_string();
+        assert_eq!(
+            error,
+            "the packages cannot be installed together:\n Package 'jq' has no installation candidate"
+        );
+    }
+
+    #[test]
+    fn another_failure_of_apt_is_not_taken_for_an_unsatisfiable_wish() {
+        assert_eq!(unsatisfiable("Reading package lists...\n", "E: Error reading the CPU table\n"), None);
     }
 
     #[test]

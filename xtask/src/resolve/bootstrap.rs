@@ -12,9 +12,9 @@ use fs_err as fs;
 use sha2::{Digest, Sha256};
 
 use super::{LockedPackage, stored};
-use crate::archive::Opened;
 use crate::archive::index::{Index, Package, relation_names};
-use crate::fetch::{Fetcher, Item, Progress, Subject};
+use crate::archive::{Archive, Opened};
+use crate::fetch::{Fetcher, Item, Progress};
 use crate::store::hex;
 
 /// `base-files` has the links of a merged `/usr`, without which no program finds its loader; `dpkg` the table of
@@ -37,7 +37,7 @@ pub(super) fn tree(
     else {
         bail!("none of the archives is a distribution's release")
     };
-    let packages = closure(opened, indexes)?;
+    let packages = closure(&opened.archive, indexes)?;
     let key: String = packages.iter().flat_map(|package| [&package.sha256, "\n"]).collect();
     let key = hex(&Sha256::digest(key));
     let store = fetcher.store();
@@ -45,7 +45,7 @@ pub(super) fn tree(
     if layer.is_dir() {
         return Ok(layer);
     }
-    let items: Vec<Item> = packages.iter().map(item).collect();
+    let items: Vec<Item> = packages.iter().map(Item::package).collect();
     fetcher.fetch(&items, progress)?;
     let debs = stored(fetcher, &packages)?;
     store.layer_or_make("resolver", &key, |directory| {
@@ -56,7 +56,7 @@ pub(super) fn tree(
     })
 }
 
-fn closure(opened: &Opened, indexes: &[Index]) -> Result<Vec<LockedPackage>> {
+fn closure(archive: &Archive, indexes: &[Index]) -> Result<Vec<LockedPackage>> {
     let mut found: BTreeMap<String, LockedPackage> = BTreeMap::new();
     let mut open: Vec<String> = ROOTS.map(str::to_owned).into();
     while let Some(name) = open.pop() {
@@ -74,17 +74,59 @@ fn closure(opened: &Opened, indexes: &[Index]) -> Result<Vec<LockedPackage>> {
             open.extend(relation_names(stanza.field(field).unwrap_or_default()).map(str::to_owned));
         }
         let Package { name, version, architecture, path, size, sha256 } = Package::from_stanza(stanza)?;
-        let (pocket, url) = (opened.archive.pocket.clone(), opened.archive.url(&path));
+        let (pocket, url) = (archive.pocket.clone(), archive.url(&path));
         found.insert(name.clone(), LockedPackage { name, version, architecture, pocket, size, sha256, url });
     }
     Ok(found.into_values().collect())
 }
 
-fn item(package: &LockedPackage) -> Item {
-    Item {
-        subject: Subject::Package { name: package.name.clone(), version: package.version.clone() },
-        url: package.url.clone(),
-        sha256: package.sha256.clone(),
-        size: package.size,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::Keys;
+
+    fn names(packages: &[(&str, &str)]) -> Result<Vec<String>> {
+        let text: String = packages
+            .iter()
+            .map(|(name, fields)| {
+                format!(
+                    "Package: {name}\nVersion: 1\nArchitecture: amd64\nFilename: {name}.deb\nSize: 1\nSHA256: 0\n{fields}\n\n"
+                )
+            })
+            .collect();
+        let archive = Archive {
+            base: "http://archive.example/debian".to_owned(),
+            suite: "trixie".to_owned(),
+            pocket: "release".to_owned(),
+            components: vec!["main".to_owned()],
+            keys: Keys::Debian,
+            snapshot: None,
+        };
+        let closure = closure(&archive, &[Index::parse(text.into_bytes())?])?;
+        Ok(closure.into_iter().map(|package| package.name).collect())
+    }
+
+    #[test]
+    fn apt_comes_with_what_it_runs_on_and_without_what_it_verifies_with() {
+        let packages = [
+            ("apt", "Depends: libapt-pkg7.0 (>= 3.0), sqv | gpgv, adduser"),
+            ("base-files", "Pre-Depends: awk"),
+            ("dpkg", "Pre-Depends: libc6 (>= 2.38)"),
+            ("libapt-pkg7.0", "Depends: libc6, libstdc++6, zlib"),
+            ("libc6", "Depends: libgcc-s1\nBreaks: a"),
+            ("libgcc-s1", "Depends: libc6"),
+            ("libstdc++6", "Recommends: a"),
+            ("zlib1g", "Provides: zlib (= 1)"),
+            ("a", ""),
+        ];
+        let expected =
+            ["apt", "base-files", "dpkg", "libapt-pkg7.0", "libc6", "libgcc-s1", "libstdc++6", "zlib1g"];
+        assert_eq!(names(&packages).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_archive_without_apt_is_told_so() {
+        let error = names(&[("base-files", ""), ("dpkg", "")]).unwrap_err().to_string();
+        assert_eq!(error, "no archive has the package `apt`");
     }
 }

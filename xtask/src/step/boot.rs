@@ -68,7 +68,8 @@ pub fn esp(plan: &Plan, kernel_version: &str, epoch: i64, tools: &Path, staging:
     let loader = fs::read(tools.join(EFI_PROGRAMS).join(format!("systemd-boot{arch}.efi")))
         .context("reading systemd-boot of the tools")?;
     let mut tree = Tree::new();
-    let mut put = |path: String, content: Content| tree.insert(TreePath::new(&path), Node::file(content, 0o644));
+    let mut put =
+        |path: String, content: Content| tree.insert(TreePath::new(&path), Node::file(content, 0o644));
     put(format!("EFI/BOOT/BOOT{}.EFI", arch.to_uppercase()), loader.clone().into());
     put(format!("EFI/systemd/systemd-boot{arch}.efi"), loader.into());
     put(

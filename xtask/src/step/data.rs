@@ -26,6 +26,8 @@ pub fn write(partition: &PartitionPlan, epoch: i64, tools: &Sandbox, file: &Path
     let (uuid, tools) = (uuid.to_string(), tools.clone().bind(directory, WORK));
     tools
         .env("SOURCE_DATE_EPOCH", &epoch.to_string())
-        .run(["mke2fs", "-q", "-t", "ext4", "-m", "1", "-L", label, "-U", &uuid, "-E", &extended, &out, &size])
+        .run([
+            "mke2fs", "-q", "-t", "ext4", "-m", "1", "-L", label, "-U", &uuid, "-E", &extended, &out, &size,
+        ])
         .map(drop)
 }

@@ -6,8 +6,8 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use bedplate_core::plan::{PartitionContent, PartitionGuid, PartitionPlan};
 use bedplate_core::Plan;
+use bedplate_core::plan::{PartitionContent, PartitionGuid, PartitionPlan};
 use bedplate_formats::gpt::{Partition, Table};
 use bedplate_formats::{gpt, sparse, verity};
 use fs_err as fs;

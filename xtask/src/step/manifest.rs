@@ -42,7 +42,8 @@ struct Package {
 /// # Errors
 /// The tree has no dpkg database, or the file cannot be written.
 pub fn write(plan: &Plan, tree: &Tree, file: &Path) -> Result<()> {
-    let status = tree.content(&"var/lib/dpkg/status".into()).context("the image has no dpkg database")?.read()?;
+    let status =
+        tree.content(&"var/lib/dpkg/status".into()).context("the image has no dpkg database")?.read()?;
     let status = String::from_utf8(status).context("the dpkg database is not UTF-8")?;
     let manifest = Manifest {
         manifest_version: 1,
@@ -65,7 +66,12 @@ fn packages(status: &str) -> Vec<Package> {
         .filter(|stanza| stanza.field("Status").is_some_and(|status| status.ends_with(" installed")))
         .map(|stanza| {
             let field = |name| stanza.field(name).unwrap_or_default().to_owned();
-            Package { r#type: "deb", name: field("Package"), version: field("Version"), architecture: field("Architecture") }
+            Package {
+                r#type: "deb",
+                name: field("Package"),
+                version: field("Version"),
+                architecture: field("Architecture"),
+            }
         })
         .collect();
     packages.sort();

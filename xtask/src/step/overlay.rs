@@ -68,7 +68,8 @@ fn scan(overlay: &OverlayPlan, project: &Path) -> Result<Tree, Problem> {
     Tree::scan(&project.join(&overlay.source)).map_err(|error| Problem {
         message: format!("overlay `{}` cannot be read: {error}", overlay.source),
         at: Some(overlay.at.clone()),
-        help: "an overlay is a directory beside `main.rs`, with files at the path they have on the device".into(),
+        help: "an overlay is a directory beside `main.rs`, with files at the path they have on the device"
+            .into(),
     })
 }
 

@@ -5,9 +5,9 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
-use bedplate_core::plan::{PartitionContent, PartitionPlan, Plan};
 use bedplate_core::Compression;
 use bedplate_core::image::filesystem::Filesystem;
+use bedplate_core::plan::{PartitionContent, PartitionPlan, Plan};
 use bedplate_formats::tar;
 use bedplate_formats::tree::Tree;
 use uuid::Uuid;
@@ -70,7 +70,16 @@ fn command(
     let mut add = |words: &[&str]| argv.extend(words.iter().map(|&word| word.to_owned()));
     match filesystem {
         Filesystem::Erofs => {
-            add(&["mkfs.erofs", "--quiet", "--tar=f", "--mkfs-time", "-T", &epoch.to_string(), "-U", &uuid.to_string()]);
+            add(&[
+                "mkfs.erofs",
+                "--quiet",
+                "--tar=f",
+                "--mkfs-time",
+                "-T",
+                &epoch.to_string(),
+                "-U",
+                &uuid.to_string(),
+            ]);
             // 64 KiB clusters: 5 % smaller than 4 KiB ones, at the same speed.
             add(&compress.map_or(vec![], |compress| vec![compress, "-C65536"]));
             add(&[out]);
@@ -80,7 +89,15 @@ fn command(
                 Compression::Lz4 | Compression::Lz4hc => ("lz4", None),
                 _ => ("zstd", Some("3")),
             };
-            add(&["sqfstar", "-quiet", "-no-progress", "-comp", compressor, "-mkfs-time", &epoch.to_string()]);
+            add(&[
+                "sqfstar",
+                "-quiet",
+                "-no-progress",
+                "-comp",
+                compressor,
+                "-mkfs-time",
+                &epoch.to_string(),
+            ]);
             add(&level.map_or(vec![], |level| vec!["-Xcompression-level", level]));
             if compression == Compression::None {
                 add(&["-noI", "-noD", "-noF", "-noX"]);
@@ -90,7 +107,22 @@ fn command(
         Filesystem::Ext4 => {
             let extended = format!("hash_seed={uuid},root_owner=0:0,nodiscard");
             let size = format!("{}k", partition.size / 1024);
-            add(&["mke2fs", "-q", "-t", "ext4", "-m", "0", "-U", &uuid.to_string(), "-E", &extended, "-d", "-", out, &size]);
+            add(&[
+                "mke2fs",
+                "-q",
+                "-t",
+                "ext4",
+                "-m",
+                "0",
+                "-U",
+                &uuid.to_string(),
+                "-E",
+                &extended,
+                "-d",
+                "-",
+                out,
+                &size,
+            ]);
         }
     }
     argv

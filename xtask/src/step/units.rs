@@ -89,7 +89,10 @@ fn find(tree: &Tree, name: &str) -> Option<(String, String)> {
                 && let Ok(bytes) = content.read()
                 && !bytes.is_empty()
             {
-                return Some((format!("{directory}/{candidate}"), String::from_utf8_lossy(&bytes).into_owned()));
+                return Some((
+                    format!("{directory}/{candidate}"),
+                    String::from_utf8_lossy(&bytes).into_owned(),
+                ));
             }
         }
     }
@@ -196,7 +199,8 @@ mod tests {
 
     #[test]
     fn an_instance_is_enabled_by_its_template() {
-        let mut tree = tree(&[("getty@.service", "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n")]);
+        let mut tree =
+            tree(&[("getty@.service", "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n")]);
         enable(&mut tree, "getty@ttyS1.service", None, &mut Vec::new()).unwrap();
         enable(&mut tree, "getty@.service", None, &mut Vec::new()).unwrap();
         assert_eq!(

@@ -21,7 +21,8 @@ pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<(), Problem> {
 
 fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
     let (name, uid, gid) = (&user.name, user.uid, user.gid);
-    let problem = |message: String, help: &str| Problem { message, at: user.at.clone(), help: help.to_owned() };
+    let problem =
+        |message: String, help: &str| Problem { message, at: user.at.clone(), help: help.to_owned() };
 
     for line in read(tree, "etc/passwd").lines() {
         let mut fields = line.split(':');
@@ -30,7 +31,10 @@ fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
             return Err(problem(format!("a package already has a user `{name}`"), "choose another name"));
         }
         if id == uid.to_string() {
-            return Err(problem(format!("uid {uid} of `{name}` is the uid of `{taken}`"), "choose another uid"));
+            return Err(problem(
+                format!("uid {uid} of `{name}` is the uid of `{taken}`"),
+                "choose another uid",
+            ));
         }
     }
     append(tree, "etc/passwd", &format!("{name}:x:{uid}:{gid}::{}:{}\n", user.home, user.shell));
@@ -45,7 +49,10 @@ fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
         };
         if !joined {
             let help = "add the package that makes the group, or leave it out";
-            return Err(problem(format!("user `{name}` is to be in group `{group}`, which no package makes"), help));
+            return Err(problem(
+                format!("user `{name}` is to be in group `{group}`, which no package makes"),
+                help,
+            ));
         }
     }
     Ok(())

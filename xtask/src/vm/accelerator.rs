@@ -59,7 +59,7 @@ impl Accelerator {
 }
 
 /// The best accelerator that works. Asked once per process: the answer takes seconds, and stays.
-pub(super) fn choose(tools: &Path) -> Accelerator {
+pub(super) fn choose(tools: &Sandbox) -> Accelerator {
     static CHOSEN: OnceLock<Accelerator> = OnceLock::new();
     *CHOSEN.get_or_init(|| {
         // Every failure of the probe, also one of its own, means the same: do without.
@@ -70,10 +70,10 @@ pub(super) fn choose(tools: &Path) -> Accelerator {
 }
 
 /// Starts the firmware on KVM, without a disk, and listens.
-fn probe(tools: &Path) -> Result<bool> {
+fn probe(tools: &Sandbox) -> Result<bool> {
     let work = tempfile::tempdir()?;
     let [serial, errors] = ["serial", "errors"].map(|name| work.path().join(name));
-    let sandbox = Accelerator::Kvm.admit(Sandbox::new(tools).read_only().bind(work.path(), WORK));
+    let sandbox = Accelerator::Kvm.admit(tools.clone().bind(work.path(), WORK));
     let mut command: Vec<String> = [X86_64.emulator, "-nodefaults", "-no-user-config", "-display", "none"]
         .into_iter()
         .chain(["-machine", X86_64.machine, "-m", "256"])

@@ -37,7 +37,7 @@ impl Machine {
     /// Starts a machine whose serial port goes to a file.
     pub(super) fn start(mut vm: Vm) -> Result<Self> {
         vm.prepare()?;
-        let accelerator = accelerator::choose(&vm.tools);
+        let accelerator = accelerator::choose(&vm.bare());
         let tpm = Tpm::start(&vm)?;
         let command = vm.qemu(accelerator, Console::File);
         for name in ["agent.socket", "console.log"] {

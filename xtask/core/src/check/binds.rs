@@ -1,6 +1,6 @@
 //! Rules of what is kept.
 
-use super::partitions::{SYSTEM, first_mount};
+use super::partitions::SYSTEM;
 use super::repeated;
 use crate::diagnostic::Diagnostic;
 use crate::explain::{Rule, example};
@@ -63,7 +63,7 @@ const ALL_OF: [&str; 9] = ["/bin", "/boot", "/dev", "/efi", "/lib", "/proc", "/s
 
 pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     let paths: Vec<&At<DevicePath>> = image.binds.iter().filter_map(|bind| bind.path.as_ref()).collect();
-    let mount = first_mount(image);
+    let mount = image.kept_on();
 
     for path in &paths {
         let text = path.value.as_str();
@@ -82,12 +82,13 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
                     mistake.help("add `.partition(Data::new(\"persistent\", Ext4).mount(\"/local\"))`"),
                 );
             }
-            Some((mount, at)) if mount.holds(&path.value) || path.value.holds(mount) => {
-                let message = format!("`{text}` and the data partition at `{mount}` lie in one another");
+            Some(data) if data.value.holds(&path.value) || path.value.holds(&data.value) => {
+                let message =
+                    format!("`{text}` and the data partition at `{}` lie in one another", data.value);
                 found.push(
                     Diagnostic::new(BIND_ON_DATA.code, message)
                         .at(&path.at)
-                        .related(at, "the data partition"),
+                        .related(&data.at, "the data partition"),
                 );
             }
             Some(_) => {}

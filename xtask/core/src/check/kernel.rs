@@ -19,8 +19,8 @@ pub(crate) static ARGUMENT_OF_THE_PLAN: Rule = Rule {
 pub(crate) static ARGUMENT_TWICE: Rule = Rule {
     code: "argument-twice",
     title: "an argument is given to the kernel once",
-    why: "An argument said twice was most likely added by two pieces of a description, one of which can go. (Several \
-          `console=` with different values are different arguments.)",
+    why: "An argument said twice was most likely added by two pieces of a description, one of which can go. Several \
+          `console=` with different values are different arguments.",
     wrong: example!(|device| device.command_line("quiet").command_line("quiet")),
     right: example!(|device| device.command_line("console=tty0").command_line("console=ttyS0,115200")),
 };

@@ -8,7 +8,6 @@ use crate::image::data::Data;
 use crate::image::esp::Esp;
 use crate::image::filesystem::{Erofs, Ext4, Squashfs};
 use crate::image::root::Root;
-use crate::place::Place;
 use crate::value::{DevicePath, GiB, MiB, Size, Word};
 
 pub(crate) static NO_ROOT: Rule = Rule {
@@ -261,11 +260,6 @@ fn below(path: &DevicePath, system: &str) -> bool {
     system != "/" && DevicePath::parse(system).is_ok_and(|system| system.holds(path))
 }
 
-/// The first place of the description's data partitions.
-pub(super) fn first_mount(image: &Image) -> Option<(&DevicePath, &Place)> {
-    image.data.iter().find_map(|data| data.mount.as_ref()).map(|mount| (&mount.value, &mount.at))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,7 +365,7 @@ mod tests {
                |
             LL | …le!(|system| system.partition(Data::new("everything-this-device-has-to-keep-forever", Ext4))),
                |                                          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-               | it has 42 UTF-16 units, and a name in a GPT has at most 36
+               |                                      it has 42 UTF-16 units, and a name in a GPT has at most 36
         "#]]
         .assert_eq(&refusal(&LABEL_TOO_LONG, SOURCE));
     }
@@ -416,7 +410,7 @@ mod tests {
                |
             LL |     wrong: example!(|system| system.partition(Data::new("persistent", Ext4).mount("/etc"))),
                |                                                                             ^^^^^^^^^^^^^
-               | `/etc` is the system's
+               |                                                                          `/etc` is the system's
                |
                = help: mount it at `/local`, and `.bind(…)` what is to be kept
         "#]]

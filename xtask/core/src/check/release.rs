@@ -127,7 +127,7 @@ mod tests {
                |
             LL |     wrong: example!(|device| Image::ubuntu("jammy").package("linux-generic").with(disk)),
                |                                            ^^^^^^^
-               | it packages neither systemd-boot nor the stub of a unified kernel image
+               |                         it packages neither systemd-boot nor the stub of a unified kernel image
                |
                = help: use `noble`
         "#]]

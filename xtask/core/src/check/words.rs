@@ -183,7 +183,7 @@ mod tests {
                |
             LL |     wrong: example!(|device| device.component("non-free firmware")),
                |                                               ^^^^^^^^^^^^^^^^^^^
-               | ` ` is not one of A-Z a-z 0-9 - . _ + /
+               |                                               ` ` is not one of A-Z a-z 0-9 - . _ + /
         "#]]
         .assert_eq(&refusal(&MALFORMED_SUITE, SOURCE));
     }
@@ -196,7 +196,7 @@ mod tests {
                |
             LL |     wrong: example!(|device| device.mirror("mirror.example.org/debian")),
                |                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^
-               | it starts with neither `http://` nor `https://`
+               |                                            it starts with neither `http://` nor `https://`
                |
                = help: write `https://mirror.example.org/debian`
         "#]]
@@ -211,7 +211,7 @@ mod tests {
                |
             LL |     wrong: example!(|device| device.snapshot("2026-01-01")),
                |                                              ^^^^^^^^^^^^
-               | it does not have the form YYYYMMDDTHHMMSSZ
+               |                                              it does not have the form YYYYMMDDTHHMMSSZ
                |
                = help: write the moment in UTC, as `20260101T000000Z`: YYYYMMDD T HHMMSS Z
         "#]]
@@ -241,7 +241,7 @@ mod tests {
             LL |     wrong: example!(|device| device.bind("greengrass/")),
                |                                          ^^^^^^^^^^^^^ it does not start with `/`
                |
-               = help: write `/greengrass/`
+               = help: write `/greengrass`
         "#]]
         .assert_eq(&refusal(&MALFORMED_PATH, SOURCE));
     }
@@ -268,7 +268,7 @@ mod tests {
                |
             LL |     wrong: example!(|system| system.partition(Data::new("my data", Ext4))),
                |                                                         ^^^^^^^^^
-               | ` ` is not one of A-Z a-z 0-9 - _ .
+               |                                                         ` ` is not one of A-Z a-z 0-9 - _ .
         "#]]
         .assert_eq(&refusal(&MALFORMED_LABEL, SOURCE));
     }
@@ -295,7 +295,7 @@ mod tests {
                |
             LL |     wrong: example!(|device| device.timezone("America/New York")),
                |                                              ^^^^^^^^^^^^^^^^^^
-               | it does not have the form `Europe/Berlin`
+               |                                              it does not have the form `Europe/Berlin`
                |
                = help: did you mean `America/New_York`?
         "#]]
@@ -310,7 +310,7 @@ mod tests {
                |
             LL |     wrong: example!(|device| device.command_line("quiet splash")),
                |                                                  ^^^^^^^^^^^^^^
-               | the kernel would read it as several arguments
+               |                                                  the kernel would read it as several arguments
                |
                = help: give each argument in a call of its own: `.command_line("quiet").command_line("splash")`
         "#]].assert_eq(&refusal(&MALFORMED_ARGUMENT, SOURCE));
@@ -337,7 +337,7 @@ mod tests {
                |
             LL |     wrong: example!(|device| device.user(User::new("Operator"))),
                |                                                    ^^^^^^^^^^
-               | it does not start with one of a-z _
+               |                                                    it does not start with one of a-z _
                |
                = help: did you mean `operator`?
         "#]]
@@ -352,7 +352,7 @@ mod tests {
                |
             LL |     wrong: example!(|device| device.user(User::new("operator").login(Login::Key("hunter2")))),
                |                                                                                 ^^^^^^^^^
-               | it does not have the form `ssh-ed25519 AAAA… comment`
+               |                                           it does not have the form `ssh-ed25519 AAAA… comment`
         "#]].assert_eq(&refusal(&MALFORMED_SSH_KEY, SOURCE));
     }
 

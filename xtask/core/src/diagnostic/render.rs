@@ -155,8 +155,17 @@ impl Renderer {
             text.push_str(&format!("{:gutter$} {bar} {}\n", "", line.trim_end()));
         } else {
             text.push_str(&format!("{:gutter$} {bar} {:start$}{marks}\n", "", ""));
-            for line in wrap(label, room, 0).lines() {
-                text.push_str(&format!("{:gutter$} {bar} {}\n", "", self.paint(label_color, line)));
+            // Below the marks, as far to the right as there is room for it.
+            let label = wrap(label, room, 0);
+            let longest = label.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+            let indent = start.min(room.saturating_sub(longest));
+            for line in label.lines() {
+                text.push_str(&format!(
+                    "{:gutter$} {bar} {:indent$}{}\n",
+                    "",
+                    "",
+                    self.paint(label_color, line)
+                ));
             }
         }
     }

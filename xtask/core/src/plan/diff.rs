@@ -9,7 +9,7 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Plan;
+use super::{FileKind, FilePlan, Plan};
 
 /// One fact that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,11 +26,19 @@ impl fmt::Display for Difference {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = &self.what;
         match (&self.before, &self.after) {
-            (None, Some(after)) => write!(out, "+ {what}: {after}"),
-            (Some(before), None) => write!(out, "- {what}: {before}"),
-            (Some(before), Some(after)) => write!(out, "~ {what}: {before} -> {after}"),
+            (None, Some(after)) => write!(out, "+ {what}: {}", brief(after)),
+            (Some(before), None) => write!(out, "- {what}: {}", brief(before)),
+            (Some(before), Some(after)) => write!(out, "~ {what}: {} -> {}", brief(before), brief(after)),
             (None, None) => write!(out, "  {what}"),
         }
+    }
+}
+
+/// A text of several lines by their number.
+fn brief(value: &str) -> String {
+    match value.trim_end().lines().count() {
+        0 | 1 => value.trim_end().to_string(),
+        lines => format!("{lines} lines"),
     }
 }
 
@@ -50,11 +58,24 @@ pub fn diff(before: &Plan, after: &Plan) -> Vec<Difference> {
 
 /// Every fact of a plan by its name.
 fn facts(plan: &Plan) -> BTreeMap<String, String> {
-    let mut facts = BTreeMap::new();
-    if let Ok(value) = serde_json::to_value(plan) {
-        flatten(String::new(), &value, &mut facts);
+    let mut facts: BTreeMap<String, String> = plan.files.iter().map(file).collect();
+    if let Ok(Value::Object(mut fields)) = serde_json::to_value(plan) {
+        fields.remove("files");
+        flatten(String::new(), &Value::Object(fields), &mut facts);
     }
     facts
+}
+
+/// A generated file is one fact: what it is and whose.
+fn file(file: &FilePlan) -> (String, String) {
+    let owner =
+        if (file.uid, file.gid) == (0, 0) { String::new() } else { format!(" of {}:{}", file.uid, file.gid) };
+    let kind = match &file.kind {
+        FileKind::Directory => format!("directory {:04o}{owner}", file.mode),
+        FileKind::Symlink { target } => format!("link to {target}"),
+        FileKind::File { text } => format!("file {:04o}{owner}\n{text}", file.mode),
+    };
+    (format!("file {}", file.path), kind)
 }
 
 /// The keys whose value names an element of a list, so that an element that
@@ -73,10 +94,14 @@ fn flatten(name: String, value: &Value, facts: &mut BTreeMap<String, String>) {
             for (index, element) in elements.iter().enumerate() {
                 let named = NAMES.iter().find_map(|key| element.get(key)?.as_str());
                 match (named, element) {
-                    (Some(named), _) => flatten(below(named), element, facts),
+                    (Some(named), Value::Object(fields)) => {
+                        let rest = fields.iter().filter(|(_, value)| value.as_str() != Some(named));
+                        let rest = rest.map(|(key, value)| (key.clone(), value.clone())).collect();
+                        flatten(below(named), &Value::Object(rest), facts);
+                    }
                     // A word in a list is a fact by being there.
                     (None, Value::String(word)) => _ = facts.insert(below(word), "there".to_string()),
-                    (None, element) => flatten(below(&index.to_string()), element, facts),
+                    (_, element) => flatten(below(&index.to_string()), element, facts),
                 }
             }
         }
@@ -97,44 +122,16 @@ mod tests {
         let (before, after) =
             (device().plan().unwrap(), device().package("jq").bind("/greengrass").plan().unwrap());
         let lines: Vec<String> = diff(&before, &after).iter().map(ToString::to_string).collect();
-        let first: Vec<&str> = lines.iter().filter_map(|line| line.lines().next()).collect();
         expect![[r#"
             + binds /greengrass backing: /local/persistent/greengrass
-            + binds /greengrass path: /greengrass
             + binds /greengrass seeded: false
             + binds /greengrass unit: greengrass.mount
-            + files /greengrass gid: 0
-            + files /greengrass kind: directory
-            + files /greengrass mode: 493
-            + files /greengrass path: /greengrass
-            + files /greengrass uid: 0
-            + files /greengrass why: a bind is mounted here
-            + files /usr/lib/bedplate/state.conf gid: 0
-            + files /usr/lib/bedplate/state.conf kind file text: # Made at every boot, before the binds; what is there is left as it is.
-            + files /usr/lib/bedplate/state.conf mode: 420
-            + files /usr/lib/bedplate/state.conf path: /usr/lib/bedplate/state.conf
-            + files /usr/lib/bedplate/state.conf uid: 0
-            + files /usr/lib/bedplate/state.conf why: which directories, and what they start with
-            + files /usr/lib/systemd/system/bedplate-state.service gid: 0
-            + files /usr/lib/systemd/system/bedplate-state.service kind file text: [Unit]
-            + files /usr/lib/systemd/system/bedplate-state.service mode: 420
-            + files /usr/lib/systemd/system/bedplate-state.service path: /usr/lib/systemd/system/bedplate-state.service
-            + files /usr/lib/systemd/system/bedplate-state.service uid: 0
-            + files /usr/lib/systemd/system/bedplate-state.service why: makes the directories behind the binds
-            + files /usr/lib/systemd/system/greengrass.mount gid: 0
-            + files /usr/lib/systemd/system/greengrass.mount kind file text: [Unit]
-            + files /usr/lib/systemd/system/greengrass.mount mode: 420
-            + files /usr/lib/systemd/system/greengrass.mount path: /usr/lib/systemd/system/greengrass.mount
-            + files /usr/lib/systemd/system/greengrass.mount uid: 0
-            + files /usr/lib/systemd/system/greengrass.mount why: kept, starting empty
-            + files /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount gid: 0
-            + files /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount kind symlink target: ../greengrass.mount
-            + files /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount mode: 511
-            + files /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount path: /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount
-            + files /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount uid: 0
-            + files /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount why: no service starts without what is kept
-            + packages jq name: jq
-            + packages jq why: asked"#]].assert_eq(&first.join("\n"));
+            + file /greengrass: directory 0755
+            + file /usr/lib/bedplate/state.conf: 3 lines
+            + file /usr/lib/systemd/system/bedplate-state.service: 12 lines
+            + file /usr/lib/systemd/system/greengrass.mount: 11 lines
+            + file /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount: link to ../greengrass.mount
+            + packages jq why: asked"#]].assert_eq(&lines.join("\n"));
     }
 
     #[test]

@@ -331,6 +331,7 @@ mod tests {
 
             generated files
               path                                                  why
+              /etc/.updated                                         nothing is brought up to date at boot
               /etc/default/locale                                   the locale, for PAM
               /etc/hostname                                         the host name
               /etc/hosts                                            the host's own addresses
@@ -343,6 +344,7 @@ mod tests {
               /usr/lib/systemd/system/greengrass.mount              kept, starting empty
               /usr/lib/systemd/system/local.mount                   mounts the data partition by its id
               /usr/lib/systemd/system/systemd-growfs@local.service  the file system grows with its partition
+              /var/.updated                                         nothing is brought up to date at boot
 
             artifacts, in build/edge/
               image.raw image image.efi image.esp.raw image.root-x86-64.raw image.root-x86-64-verity.raw

@@ -20,9 +20,9 @@ const BACKING: &str = "persistent";
 const STATE_UNIT: &str = "bedplate-state.service";
 const STATE_RULES: &str = "/usr/lib/bedplate/state.conf";
 
-/// The binds by path, on the first data partition that is mounted.
+/// The binds by path.
 pub(super) fn binds(image: &Image) -> Vec<BindPlan> {
-    let Some(mount) = image.data.iter().find_map(|data| data.mount.as_ref()) else { return Vec::new() };
+    let Some(mount) = image.kept_on() else { return Vec::new() };
     let mut binds: Vec<BindPlan> = image
         .binds
         .iter()
@@ -46,7 +46,7 @@ pub(super) fn files(image: &Image, disk: &DiskPlan, binds: &[BindPlan]) -> Vec<F
     for partition in &disk.partitions {
         files.extend(data(partition));
     }
-    let Some(mount) = image.data.iter().find_map(|data| data.mount.as_ref()) else { return files };
+    let Some(mount) = image.kept_on() else { return files };
     if binds.is_empty() {
         return files;
     }
@@ -95,9 +95,9 @@ fn data(partition: &PartitionPlan) -> Vec<FilePlan> {
     let unit = format!("{}.mount", escape_path(mount));
     let fsck = format!("systemd-fsck@{}.service", escape_path(&device));
     let growth = format!("systemd-growfs@{}.service", escape_path(mount));
-    let wants = if *grow { format!("Wants={growth}\n") } else { String::new() };
+    let wants = if *grow { format!("Wants={growth} systemd-repart.service\n") } else { String::new() };
     let text = format!(
-        "[Unit]\nDescription=Data of this device ({label})\nRequires={fsck}\nAfter={fsck}\n{wants}\n\
+        "[Unit]\nDescription=Data of this device ({label})\nRequires={fsck}\nAfter={fsck} systemd-repart.service\n{wants}\n\
          [Mount]\nWhat={device}\nWhere={mount}\nType={}\nOptions=nosuid,nodev\n",
         filesystem.name()
     );
@@ -157,4 +157,119 @@ fn bound(bind: &BindPlan) -> Vec<FilePlan> {
 
 fn required(unit: &str, why: &str, at: Option<&Place>) -> FilePlan {
     FilePlan::link(format!("{UNITS}/local-fs.target.requires/{unit}"), format!("../{unit}"), why).at(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::explain::device;
+    use crate::{Bind, Data, Ext4, Image};
+    use expect_test::expect;
+
+    fn text(image: &Image, path: &str) -> String {
+        image.plan().unwrap().text(path).unwrap().to_string()
+    }
+
+    #[test]
+    fn the_data_partition_is_checked_and_found_by_id() {
+        expect![[r#"
+            [Unit]
+            Description=Data of this device (persistent)
+            Requires=systemd-fsck@dev-disk-by\x2dpartuuid-df6c4265\x2db554\x2d50c3\x2d86a8\x2d177e158e4500.service
+            After=systemd-fsck@dev-disk-by\x2dpartuuid-df6c4265\x2db554\x2d50c3\x2d86a8\x2d177e158e4500.service systemd-repart.service
+            Wants=systemd-growfs@local.service systemd-repart.service
+
+            [Mount]
+            What=/dev/disk/by-partuuid/df6c4265-b554-50c3-86a8-177e158e4500
+            Where=/local
+            Type=ext4
+            Options=nosuid,nodev
+        "#]].assert_eq(&text(&device(), "/usr/lib/systemd/system/local.mount"));
+    }
+
+    #[test]
+    fn the_data_partition_grows_and_its_file_system_with_it() {
+        expect![[r#"
+            [Partition]
+            Type=linux-generic
+            Label=persistent
+            UUID=df6c4265-b554-50c3-86a8-177e158e4500
+            SizeMinBytes=1073741824
+        "#]]
+        .assert_eq(&text(&device(), "/usr/lib/repart.d/04-persistent.conf"));
+        expect![[r#"
+            [Unit]
+            Description=Grow File System on /local
+            DefaultDependencies=no
+            BindsTo=local.mount
+            Conflicts=shutdown.target
+            After=systemd-repart.service local.mount
+            Before=shutdown.target local-fs.target
+
+            [Service]
+            Type=oneshot
+            RemainAfterExit=yes
+            ExecStart=/usr/lib/systemd/systemd-growfs /local
+            TimeoutSec=0
+        "#]]
+        .assert_eq(&text(&device(), "/usr/lib/systemd/system/systemd-growfs@local.service"));
+    }
+
+    #[test]
+    fn a_bind_is_mounted_after_what_is_behind_it_was_made() {
+        let image = device().bind("/opt/my-agent");
+        expect![[r#"
+            [Unit]
+            Description=/opt/my-agent Is Kept
+            Requires=bedplate-state.service
+            After=bedplate-state.service
+
+            [Mount]
+            What=/local/persistent/opt/my-agent
+            Where=/opt/my-agent
+            Type=none
+            Options=bind
+        "#]]
+        .assert_eq(&text(&image, r"/usr/lib/systemd/system/opt-my\x2dagent.mount"));
+        expect![[r#"
+            [Unit]
+            Description=Directories This Device Keeps
+            DefaultDependencies=no
+            RequiresMountsFor=/local
+            Conflicts=shutdown.target
+            Before=local-fs.target shutdown.target
+
+            [Service]
+            Type=oneshot
+            RemainAfterExit=yes
+            ExecStart=systemd-tmpfiles --create /usr/lib/bedplate/state.conf
+        "#]]
+        .assert_eq(&text(&image, "/usr/lib/systemd/system/bedplate-state.service"));
+    }
+
+    #[test]
+    fn a_seeded_bind_starts_with_the_packages_files_and_a_plain_one_empty() {
+        let image = device().bind("/greengrass").bind(Bind::new("/etc/amazon/ssm").seeded());
+        expect![[r#"
+            # Made at every boot, before the binds; what is there is left as it is.
+            C /local/persistent/etc/amazon/ssm - - - - /etc/amazon/ssm
+            d /local/persistent/greengrass :0755 :root :root -
+        "#]]
+        .assert_eq(&text(&image, "/usr/lib/bedplate/state.conf"));
+    }
+
+    #[test]
+    fn every_mount_is_required_before_services_start() {
+        let plan = device().bind("/greengrass").plan().unwrap();
+        for unit in ["local.mount", "greengrass.mount"] {
+            assert!(plan.file(&format!("/usr/lib/systemd/system/local-fs.target.requires/{unit}")).is_some());
+        }
+    }
+
+    #[test]
+    fn what_is_kept_goes_where_there_is_room() {
+        let mut image =
+            device().partition(Data::new("logs", Ext4).mount("/logs").fixed()).bind("/greengrass");
+        image.data.reverse();
+        assert_eq!(image.plan().unwrap().backing("/greengrass"), Some("/local/persistent/greengrass"));
+    }
 }

@@ -3,6 +3,14 @@
 use super::FilePlan;
 use crate::image::Image;
 
+/// Tells `ConditionNeedsUpdate=` that `/etc` and `/var` are as new as `/usr`.
+/// Without it every boot of a root that forgets runs ldconfig, sysusers and
+/// the catalogs again. All files of an image have one time at the most, so
+/// systemd looks into the file, and finds the last moment there is.
+///
+/// <https://www.freedesktop.org/software/systemd/man/latest/systemd-update-done.service.html>
+const UPDATED: &str = "TIMESTAMP_NSEC=9223372036854775807\n";
+
 pub(super) fn locale(image: &Image) -> String {
     image.locale.as_ref().map_or("C.UTF-8".to_string(), |locale| locale.value.to_string())
 }
@@ -12,6 +20,8 @@ pub(super) fn files(image: &Image) -> Vec<FilePlan> {
         // Empty, not absent and not `uninitialized`: every device makes its own
         // at boot, and no boot is taken for the first one.
         FilePlan::text("/etc/machine-id", "", "each device makes its own").mode(0o444),
+        FilePlan::text("/etc/.updated", UPDATED, "nothing is brought up to date at boot"),
+        FilePlan::text("/var/.updated", UPDATED, "nothing is brought up to date at boot"),
     ];
     if let Some(hostname) = &image.hostname {
         let (name, at) = (hostname.value.as_str(), Some(&hostname.at));

@@ -43,8 +43,10 @@ impl DevicePath {
 }
 
 fn path(text: &str) -> Result<(), Malformed> {
+    let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+    let normal = format!("/{}", parts.join("/"));
     if !text.starts_with('/') {
-        return Err(Malformed::new(text, "it does not start with `/`").help(format!("write `/{text}`")));
+        return Err(Malformed::new(text, "it does not start with `/`").help(format!("write `{normal}`")));
     }
     if text == "/" {
         return Ok(());
@@ -59,10 +61,8 @@ fn path(text: &str) -> Result<(), Malformed> {
     if text.split('/').any(|part| part == "." || part == "..") {
         return Err(Malformed::new(text, "it is not in its normal form: it holds `.` or `..`"));
     }
-    if text.ends_with('/') || text.contains("//") {
-        let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
-        return Err(Malformed::new(text, "it is not in its normal form")
-            .help(format!("write `/{}`", parts.join("/"))));
+    if text != normal {
+        return Err(Malformed::new(text, "it is not in its normal form").help(format!("write `{normal}`")));
     }
     Ok(())
 }

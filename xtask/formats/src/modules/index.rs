@@ -1,5 +1,5 @@
 //! The binary index of kmod (`modules.dep.bin`, `modules.alias.bin`): a trie
-//! from words to values, written as depmod writes it, children first.
+//! from words to values, written as depmod 34 writes it.
 //!
 //! Format: kmod's `libkmod/libkmod-index.h`. modprobe and udev read nothing
 //! else: the text lists beside it are for people.
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 const MAGIC: u32 = 0xb007_f457;
 const VERSION: u32 = 0x0002_0001;
 const HAS_PREFIX: u32 = 0x8000_0000;
-const HAS_CHILDREN: u32 = 0x4000_0000;
-const HAS_VALUES: u32 = 0x2000_0000;
+const HAS_VALUES: u32 = 0x4000_0000;
+const HAS_CHILDREN: u32 = 0x2000_0000;
 
 /// Values by word, each with its order.
 #[derive(Debug, Default)]
@@ -37,36 +37,26 @@ impl Index {
     }
 }
 
-/// Writes a node after its children; the place of it, with its flags.
+/// Writes a node and then its children; the place of it, with its flags.
 fn node(out: &mut Vec<u8>, prefix: &[u8], entries: &Entries) -> u32 {
     let (values, entries) = match entries {
         [([], values), rest @ ..] => (*values, rest),
         all => (&[][..], all),
     };
-    let mut children = BTreeMap::new();
-    let mut rest = entries;
-    while let [(first, _), ..] = rest {
-        let letter = first[0];
-        let (alike, others) = rest.split_at(rest.partition_point(|(word, _)| word[0] == letter));
-        rest = others;
-        let (first, last) = (alike[0].0, alike[alike.len() - 1].0);
-        // Sorted words have in common what the first and the last have.
-        let common = first.iter().zip(last).take_while(|(a, b)| a == b).count();
-        let tails: Vec<_> = alike.iter().map(|(word, values)| (&word[common..], *values)).collect();
-        children.insert(letter, node(out, &first[1..common], &tails));
-    }
     let mut place = u32::try_from(out.len()).unwrap_or(u32::MAX);
     if !prefix.is_empty() {
         place |= HAS_PREFIX;
         out.extend(prefix);
         out.push(0);
     }
-    if let (Some((&first, _)), Some((&last, _))) = (children.first_key_value(), children.last_key_value()) {
+    let letters = entries.first().zip(entries.last()).map(|((first, _), (last, _))| (first[0], last[0]));
+    if let Some((first, last)) = letters {
         place |= HAS_CHILDREN;
         out.extend([first, last]);
-        for letter in first..=last {
-            out.extend(children.get(&letter).copied().unwrap_or(0).to_be_bytes());
-        }
+    }
+    let table = out.len();
+    if let Some((first, last)) = letters {
+        out.resize(table + 4 * (usize::from(last - first) + 1), 0);
     }
     if !values.is_empty() {
         place |= HAS_VALUES;
@@ -76,6 +66,18 @@ fn node(out: &mut Vec<u8>, prefix: &[u8], entries: &Entries) -> u32 {
             out.extend(value.as_bytes());
             out.push(0);
         }
+    }
+    let mut rest = entries;
+    while let ([(word, _), ..], Some((letter, _))) = (rest, letters) {
+        let (alike, others) = rest.split_at(rest.partition_point(|(other, _)| other[0] == word[0]));
+        rest = others;
+        let last = alike[alike.len() - 1].0;
+        // Sorted words have in common what the first and the last have.
+        let common = word.iter().zip(last).take_while(|(a, b)| a == b).count();
+        let tails: Vec<_> = alike.iter().map(|(word, values)| (&word[common..], *values)).collect();
+        let child = node(out, &word[1..common], &tails);
+        let at = table + 4 * usize::from(word[0] - letter);
+        out[at..at + 4].copy_from_slice(&child.to_be_bytes());
     }
     place
 }
@@ -89,15 +91,13 @@ mod tests {
         let mut index = Index::default();
         index.insert("dm_mod", 1, "m:");
         index.insert("dm", 2, "d:");
-        let bytes = index.bytes();
-        assert_eq!(&bytes[..8], b"\xb0\x07\xf4\x57\x00\x02\x00\x01");
-        // 12: `mod`, reached by `_`, with one value.
-        assert_eq!(&bytes[12..27], b"mod\0\0\0\0\x01\0\0\0\x01m:\0");
-        // 27: `dm` without its first letter, one child `_`, one value.
-        assert_eq!(&bytes[27..45], b"m\0__\xa0\0\0\x0c\0\0\0\x01\0\0\0\x02d:");
-        // The root has one child, `d`, and no prefix.
-        assert_eq!(&bytes[46..], b"dd\xe0\0\0\x1b");
-        assert_eq!(&bytes[8..12], b"\x40\0\0\x2e");
+        let parts: [&[u8]; 4] = [
+            b"\xb0\x07\xf4\x57\x00\x02\x00\x01\x20\0\0\x0c", // the root has children and lies at 12
+            b"dd\xe0\0\0\x12",                               // one, `d`
+            b"m\0__\xc0\0\0\x25\0\0\0\x01\0\0\0\x02d:\0",    // 18: `dm`: one child, `_`, and one value
+            b"mod\0\0\0\0\x01\0\0\0\x01m:\0",                // 37: `dm_mod`: one value
+        ];
+        assert_eq!(index.bytes(), parts.concat());
     }
 
     #[test]

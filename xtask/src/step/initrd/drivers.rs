@@ -71,7 +71,8 @@ const WHEN_THERE: &[(&str, &str)] = &[
     ("pinctrl_rp1", "Raspberry Pi 5"),
     ("tegra_xudc", "Jetsons"),
     ("phy_tegra_xusb", "Jetsons"),
-    // Trust and people.
+    // What PID 1 asks for, trust, and people.
+    ("autofs4", "automount units, asked for before any unit"),
     ("tpm_tis", "measured boot"),
     ("tpm_crb", "measured boot"),
     ("tpm_ftpm_tee", "measured boot on boards"),

@@ -59,6 +59,12 @@ fn groups(text: &str) -> String {
     text.lines().filter_map(line).collect()
 }
 
+/// The files of the table.
+#[cfg(test)]
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|(name, _need, _why)| *name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -96,3 +96,9 @@ fn wanted(note: &Dlopen) -> bool {
         Priority::Suggested => FEATURES.iter().any(|(feature, _why)| *feature == note.feature),
     }
 }
+
+/// The programs of the table.
+#[cfg(test)]
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    PROGRAMS.iter().map(|(name, _need, _why)| *name)
+}

@@ -110,3 +110,9 @@ pub(super) fn take(cut: &mut Cut<'_>) -> anyhow::Result<()> {
     cut.initrd.insert(directory.join("default.target"), Node::symlink("initrd.target"));
     Ok(())
 }
+
+/// The units of the table.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    UNITS.iter().map(|(name, _need, _why)| *name)
+}

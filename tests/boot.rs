@@ -1,0 +1,114 @@
+//! The built disk, started in QEMU, and asked from inside.
+
+#[path = "support/product.rs"]
+mod product;
+
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bedplate::vm::guest::Guest;
+use bedplate::vm::{self, Vm};
+use product::{edge_debian, success, xtask};
+
+const GIB: u64 = 1 << 30;
+
+/// The tree QEMU runs from.
+fn tools() -> PathBuf {
+    let printed = success(xtask().args(["tools", "--image", "edge-debian"]).args(vm::PACKAGES));
+    PathBuf::from(printed.trim())
+}
+
+fn machine(disk: &Path) -> Vm {
+    Vm::new(&tools(), disk).program(Path::new(env!("CARGO_BIN_EXE_xtask")))
+}
+
+fn running(guest: &mut Guest) {
+    let state = guest.run("systemctl is-system-running --wait").unwrap();
+    let failed =
+        guest.run("systemctl --failed --no-legend --plain; systemctl list-jobs --no-legend").unwrap();
+    assert_eq!(state.stdout.trim(), "running", "{}\n{}", failed.stdout, guest.console());
+}
+
+/// One boot and one reboot that answer most questions, since each takes a minute
+/// or two in emulation.
+#[test]
+fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
+    let disk = edge_debian().join("image.raw");
+    let mut guest = Guest::boot(machine(&disk).size(5 * GIB)).unwrap();
+    running(&mut guest);
+
+    // The root: a tmpfs over a verified erofs.
+    assert_eq!(guest.check("findmnt -no FSTYPE /").unwrap().trim(), "overlay");
+    let status = guest.check("veritysetup status root").unwrap();
+    assert!(status.contains("verified") && status.contains("hash type"), "{status}");
+    assert_eq!(guest.check("lsblk -no FSTYPE /dev/mapper/root").unwrap().trim(), "erofs");
+    guest.check("echo gone > /etc/forgotten").unwrap();
+
+    // What lies below cannot be written.
+    let write = guest.run("dd if=/dev/zero of=/dev/mapper/root bs=4096 count=1 conv=fsync").unwrap();
+    assert_ne!(write.code, 0, "{}", write.stdout);
+    let lower = guest
+        .run("mkdir -p /run/lower && mount -t erofs /dev/mapper/root /run/lower && touch /run/lower/x")
+        .unwrap();
+    assert_ne!(lower.code, 0, "{}", lower.stdout);
+
+    // The data partition: grown to the disk, and kept.
+    assert_eq!(guest.check("findmnt -no FSTYPE /local").unwrap().trim(), "ext4");
+    let size: u64 = guest.check("df -B1 --output=size /local | tail -1").unwrap().trim().parse().unwrap();
+    assert!(size > 2 * GIB, "/local has {size} bytes on a disk of 5 GiB");
+    guest.check("echo kept > /local/kept && sync").unwrap();
+
+    // The binds: mounted from the data partition, and kept.
+    let binds = ["/var/lib/docker", "/greengrass", "/etc/amazon/ssm", "/var/rauc"];
+    for path in binds {
+        let source = guest.check(&format!("findmnt -no SOURCE {path}")).unwrap();
+        assert!(source.contains(&format!("[/persistent{path}]")), "{path} is mounted from {source}");
+        guest.check(&format!("echo kept > {path}/kept && sync")).unwrap();
+    }
+
+    // Docker: a container of the guest's own files.
+    let import = "tar -C / -c bin/busybox $(ldd /bin/busybox | grep -o '/lib[^ ]*' | sort -u) bin lib lib64 \
+                  usr/bin/busybox 2>/dev/null | docker import - local >/dev/null && \
+                  docker run --rm --network none local /bin/busybox echo from a container";
+    assert_eq!(guest.check(import).unwrap().trim(), "from a container");
+
+    guest.reboot().unwrap();
+    running(&mut guest);
+    assert_ne!(guest.run("test -e /etc/forgotten").unwrap().code, 0, "/etc/forgotten survived a reboot");
+    for path in ["/local", binds[0], binds[1], binds[2], binds[3]] {
+        assert_eq!(guest.check(&format!("cat {path}/kept")).unwrap().trim(), "kept", "{path}");
+    }
+    assert_eq!(guest.check("docker image ls --format '{{.Repository}}'").unwrap().trim(), "local");
+    let vm = guest.power_off().unwrap();
+    drop(vm);
+
+    // Nothing of it reached the image.
+    success(xtask().args(["verify", "edge-debian", "--out"]).arg(edge_debian()));
+}
+
+#[test]
+fn a_flipped_byte_in_the_root_is_refused() {
+    if !product::all() {
+        return;
+    }
+    let directory = product::scratch("flipped");
+    let disk = directory.join("image.raw");
+    success(
+        std::process::Command::new("cp")
+            .arg("--sparse=always")
+            .arg(edge_debian().join("image.raw"))
+            .arg(&disk),
+    );
+    // The superblock of the erofs, which every mount reads: 1 KiB into the root
+    // partition, which begins behind the ESP.
+    let file = std::fs::File::options().read(true).write(true).open(&disk).unwrap();
+    let at = 513 * (1 << 20) + 1024 + 8;
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+    let mut guest = Guest::start(machine(&disk)).unwrap();
+    guest.wait_console("is corrupted", Duration::from_secs(300)).unwrap();
+    drop(guest);
+    std::fs::remove_dir_all(directory).unwrap();
+}

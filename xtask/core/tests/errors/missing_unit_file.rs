@@ -1,0 +1,5 @@
+use bedplate_core::*;
+
+fn main() {
+    let _ = Image::debian("trixie").unit(unit!("units/missing.service"));
+}
