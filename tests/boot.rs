@@ -23,11 +23,14 @@ fn machine(disk: &Path) -> Vm {
     Vm::new(&tools(), disk).program(Path::new(env!("CARGO_BIN_EXE_xtask")))
 }
 
+/// Waits until the system has settled, and wants it whole.
 fn running(guest: &mut Guest) {
-    let state = guest.run("systemctl is-system-running --wait").unwrap();
-    let failed =
-        guest.run("systemctl --failed --no-legend --plain; systemctl list-jobs --no-legend").unwrap();
-    assert_eq!(state.stdout.trim(), "running", "{}\n{}", failed.stdout, guest.console());
+    let patience = Duration::from_secs(600);
+    let state = guest.run_within("systemctl is-system-running --wait", patience).unwrap();
+    if state.stdout.trim() != "running" {
+        let failed = guest.run("systemctl --failed --no-legend --plain; journalctl -b -p warning -n 40").unwrap();
+        panic!("the system is {}\n{}", state.stdout.trim(), failed.stdout);
+    }
 }
 
 /// One boot and one reboot that answer most questions, since each takes a minute
