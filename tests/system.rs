@@ -1,23 +1,22 @@
 //! The system layer, held against the one mmdebstrap makes of the same packages.
 //!
-//! Slow: runs with `BEDPLATE_TESTS=all`, as root, on the packages in the
-//! directory that `BEDPLATE_DEBS` names, a whole system of Debian's, and with the
-//! mmdebstrap of the tree that `BEDPLATE_TOOLS` names, of unpacked packages. The
-//! package `mount` must be in it: without it mmdebstrap leaves `/proc` out, and
-//! systemd's scripts do half of their work.
+//! Slow: runs with `BEDPLATE_TESTS=all`, on the packages of the shared lock.
 
-mod support {
-    pub mod forge;
-}
+#[path = "support/forge.rs"]
+mod forge;
+#[path = "support/product.rs"]
+mod product;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use bedplate::lock::Lock;
 use bedplate::sandbox::Sandbox;
 use bedplate::step::scrub::{clamp_mtimes, scrub};
 use bedplate::step::system::{self, Deb, Options};
+use bedplate::store::Store;
 use bedplate_formats::deb::read_control;
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 use sha2::{Digest, Sha256};
@@ -57,16 +56,13 @@ const EXPECTED: &[(&str, &str)] = &[
     ("/var/cache/debconf/config.dat", "the order of its records"),
 ];
 
-fn is_slow_run() -> bool {
-    std::env::var("BEDPLATE_TESTS").is_ok_and(|tests| tests == "all")
-}
-
+/// The packages of the lock, from the store that building the image filled.
 fn debs() -> Vec<Deb> {
-    let directory = std::env::var("BEDPLATE_DEBS").expect("`BEDPLATE_DEBS` names a directory of packages");
-    let mut paths: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|e| e.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
-    paths.sort();
-    paths.into_iter().map(deb).collect()
+    product::edge_debian();
+    let lock = Lock::parse(&fs::read_to_string(product::lock()).unwrap()).unwrap();
+    let store = Store::open().unwrap();
+    let paths = lock.packages.iter().map(|package| store.path(&package.sha256));
+    paths.map(|path| deb(path.expect("the build has fetched every package"))).collect()
 }
 
 fn deb(path: PathBuf) -> Deb {
@@ -75,7 +71,7 @@ fn deb(path: PathBuf) -> Deb {
 }
 
 fn sandbox(root: &Path) -> Sandbox {
-    Sandbox::new(root).program(Path::new(env!("CARGO_BIN_EXE_sandbox-exec")))
+    Sandbox::new(root).program(Path::new(env!("CARGO_BIN_EXE_xtask")))
 }
 
 fn build(root: &Path, debs: &[Deb]) -> anyhow::Result<()> {
@@ -145,13 +141,15 @@ fn mmdebstrap(name: &str, debs: &[Deb], work: &Path) {
         &format!("/run/oracle/{name}"),
         "deb [trusted=yes] copy:///run/oracle ./",
     ];
-    let tools = std::env::var("BEDPLATE_TOOLS").expect("`BEDPLATE_TOOLS` names a tree with mmdebstrap");
-    sandbox(Path::new(&tools)).bind(work, "/run/oracle").run(arguments).unwrap_or_else(|e| panic!("{e:#}"));
+    // Without `mount`, mmdebstrap leaves /proc out, and systemd's scripts do half of their work.
+    let tools = ["tools", "--image", "edge-debian", "mmdebstrap", "mount"];
+    let tools = product::success(product::xtask().args(tools));
+    sandbox(Path::new(tools.trim())).bind(work, "/run/oracle").run(arguments).unwrap_or_else(|e| panic!("{e:#}"));
 }
 
 #[test]
 fn the_system_is_the_one_mmdebstrap_makes_and_the_same_every_time() {
-    if !is_slow_run() {
+    if !product::all() {
         return;
     }
     let work = tempfile::tempdir().unwrap();
@@ -187,7 +185,7 @@ fn the_system_is_the_one_mmdebstrap_makes_and_the_same_every_time() {
 
 #[test]
 fn a_maintainer_script_that_fails_is_named_with_its_last_words() {
-    if !is_slow_run() {
+    if !product::all() {
         return;
     }
     let work = tempfile::tempdir().unwrap();
@@ -199,7 +197,7 @@ fn a_maintainer_script_that_fails_is_named_with_its_last_words() {
     base.retain(|_| needed.contains(&index.next().unwrap()));
     let with = |name: &str, script: &str, text: &str, more: &str| {
         let path = work.path().join(format!("{name}.deb"));
-        fs::write(&path, support::forge::package(name, more, script, text)).unwrap();
+        fs::write(&path, forge::package(name, more, script, text)).unwrap();
         let mut debs = base.clone();
         debs.push(deb(path));
         let error = build(&work.path().join(name), &debs).unwrap_err();
