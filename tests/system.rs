@@ -144,7 +144,10 @@ fn mmdebstrap(name: &str, debs: &[Deb], work: &Path) {
     // Without `mount`, mmdebstrap leaves /proc out, and systemd's scripts do half of their work.
     let tools = ["tools", "--image", "edge-debian", "mmdebstrap", "mount"];
     let tools = product::success(product::xtask().args(tools));
-    sandbox(Path::new(tools.trim())).bind(work, "/run/oracle").run(arguments).unwrap_or_else(|e| panic!("{e:#}"));
+    sandbox(Path::new(tools.trim()))
+        .bind(work, "/run/oracle")
+        .run(arguments)
+        .unwrap_or_else(|e| panic!("{e:#}"));
 }
 
 #[test]
