@@ -18,6 +18,7 @@ use bedplate::step::scrub::{clamp_mtimes, scrub};
 use bedplate::step::system::{self, Deb, Options};
 use bedplate::store::Store;
 use bedplate_formats::deb::read_control;
+use bedplate_formats::digest::hex;
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 use sha2::{Digest, Sha256};
 
@@ -90,8 +91,8 @@ fn scrubbed(root: &Path) -> Tree {
 /// A node in a line, without its time.
 fn described(tree: &Tree, node: &Node) -> String {
     let kind = match &node.kind {
-        Kind::File(content) => format!("file {}", hex(&content.read().unwrap())),
-        Kind::Hardlink(first) => format!("file {}", hex(&tree.content(first).unwrap().read().unwrap())),
+        Kind::File(content) => format!("file {}", sha256(&content.read().unwrap())),
+        Kind::Hardlink(first) => format!("file {}", sha256(&tree.content(first).unwrap().read().unwrap())),
         other => format!("{other:?}"),
     };
     // Link modes mean nothing.
@@ -99,8 +100,8 @@ fn described(tree: &Tree, node: &Node) -> String {
     format!("{mode:o} {}:{} {:?} {kind}", node.uid, node.gid, node.xattrs)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn lines(tree: &Tree) -> BTreeMap<String, String> {
@@ -123,7 +124,7 @@ fn archive(directory: &Path, debs: &[Deb]) {
         fs::write(directory.join(&name), &bytes).unwrap();
         let control = read_control(&bytes[..]).unwrap();
         let text = control.stanza().text().trim_end();
-        writeln!(packages, "{text}\nFilename: ./{name}\nSize: {}\nSHA256: {}\n", bytes.len(), hex(&bytes))
+        writeln!(packages, "{text}\nFilename: ./{name}\nSize: {}\nSHA256: {}\n", bytes.len(), sha256(&bytes))
             .unwrap();
     }
 }

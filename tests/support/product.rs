@@ -18,6 +18,20 @@ pub fn xtask() -> Command {
     command
 }
 
+/// The same for the images of `tests/small/main.rs`, which build in seconds.
+pub fn small() -> Command {
+    let mut command = Command::new(small_program());
+    command.current_dir(root()).env("NO_COLOR", "1").env_remove("COLUMNS");
+    command
+}
+
+/// Cargo builds it for every run of all tests.
+pub fn small_program() -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name("examples").join("small");
+    assert!(program.is_file(), "run `cargo build --example small` first");
+    program
+}
+
 /// The project's root.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

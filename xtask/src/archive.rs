@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use bedplate_formats::digest::hex;
 use fs_err as fs;
 use sha2::{Digest, Sha256};
 
@@ -24,7 +25,6 @@ use self::index::Index;
 use self::openpgp::{Keyring, SignatureError};
 use self::release::{Release, Sum};
 use crate::fetch::{Fetcher, Item, Progress, Subject};
-use crate::store::hex;
 
 /// One suite of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use bedplate_core::plan::Plan;
-use bedplate_formats::digest;
+use bedplate_formats::digest::{self, hex};
 use fs_err as fs;
 use rustix::fs::{FlockOperation, RenameFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::key::hex;
-use crate::report::Report;
+use crate::report::{self, Report};
 
 /// What says that a directory is ours, and of which inputs its files were made.
 const STAMP: &str = ".bedplate.json";
@@ -52,12 +51,12 @@ impl Output {
         fs::create_dir_all(above)?;
         let lock = fs::File::create(above.join(format!(".{name}.lock")))?.into_parts().0;
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            report.did("Waiting", format_args!("for another build in {}", directory.display()));
+            report.did("Waiting", format_args!("for another build in {}", report::path(directory)));
             rustix::fs::flock(&lock, FlockOperation::LockExclusive).context("waiting for the other build")?;
         }
         let occupied = fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some());
         if occupied && !directory.join(STAMP).exists() {
-            bail!("`{}` holds files that no build made; choose another directory", directory.display());
+            bail!("`{}` holds files that no build made; choose another directory", report::path(directory));
         }
         // What an interrupted build left.
         let _ = fs::remove_dir_all(above.join(format!(".{name}.new")));
@@ -94,7 +93,7 @@ impl Output {
         let cwd = rustix::fs::CWD;
         if self.directory.exists() {
             rustix::fs::renameat_with(cwd, staging, cwd, &self.directory, RenameFlags::EXCHANGE)
-                .with_context(|| format!("putting `{}` in its place", self.directory.display()))?;
+                .with_context(|| format!("putting `{}` in its place", report::path(&self.directory)))?;
             fs::remove_dir_all(staging)?;
         } else {
             fs::rename(staging, &self.directory)?;

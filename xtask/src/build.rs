@@ -12,7 +12,7 @@ use fs_err as fs;
 
 use crate::artifacts::{self, Output};
 use crate::key::Key;
-use crate::report::{Report, bytes};
+use crate::report::{Report, bytes, path};
 use crate::step::{boot, data, disk, initrd, manifest, overlay, root, scrub, system, units, users};
 use crate::store::Store;
 use crate::{tools, verify};
@@ -46,7 +46,7 @@ pub fn image(
     let key = image_key(context, plan, lock)?;
     let disk = context.out.join(&plan.artifacts.disk);
     if output.is_current(&key) {
-        report.did("Fresh", disk.display());
+        report.did("Fresh", path(&disk));
         return Ok(());
     }
     fetch()?;
@@ -57,7 +57,7 @@ pub fn image(
         let _ = fs::remove_dir_all(&staging);
         return Err(error);
     }
-    report.did("Finished", format_args!("{}  {}", disk.display(), report.elapsed()));
+    report.did("Finished", format_args!("{}  {}", path(&disk), report.elapsed()));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! The key of a cached layer: a digest of everything that went into it.
 
 use anyhow::{Result, ensure};
+use bedplate_formats::digest::hex;
 use sha2::{Digest as _, Sha256};
 
 /// Collects what a layer is made of.
@@ -27,11 +28,6 @@ impl Key {
     pub fn finish(self) -> String {
         hex(&self.0.finalize())
     }
-}
-
-/// Bytes in lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A digest of 64 hexadecimal digits.

@@ -74,7 +74,7 @@ pub fn main(images: &[Entry]) -> ExitCode {
     let project = Project { images, root: &root };
     run(&cli.verb, project, &report).unwrap_or_else(|error| {
         report.failure(&error, &|file| project.source(file));
-        ExitCode::from(2)
+        ExitCode::from(if error.is::<problem::Misuse>() { 1 } else { 2 })
     })
 }
 

@@ -1,4 +1,5 @@
-//! A failed effect that one line of the description is answerable for.
+//! Failures that somebody is answerable for: a line of the description, or the
+//! command line.
 
 use bedplate_core::{Diagnostic, Place};
 
@@ -12,6 +13,8 @@ pub struct Problem {
     pub message: String,
     /// The call in `main.rs` that asked for it.
     pub at: Option<Place>,
+    /// The word of that call which is answerable, when it says more than one.
+    pub word: Option<String>,
     /// What to do about it.
     pub help: String,
 }
@@ -19,48 +22,14 @@ pub struct Problem {
 impl Problem {
     /// As the mistakes of a description are shown.
     pub fn diagnostic(&self) -> Diagnostic {
-        let diagnostic = Diagnostic::new("", &self.message).help(&self.help);
-        match &self.at {
-            Some(place) => diagnostic.at(place),
-            None => diagnostic,
-        }
+        let mut diagnostic = Diagnostic::new("", &self.message).help(&self.help);
+        diagnostic.at.clone_from(&self.at);
+        diagnostic.word.clone_from(&self.word);
+        diagnostic
     }
 }
 
-/// The name that was probably meant: the nearest by edits, when near enough.
-pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = wanted.len() / 3 + 1;
-    names
-        .into_iter()
-        .map(|name| (distance(wanted.as_bytes(), name.as_bytes()), name))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, name)| name)
-}
-
-/// Levenshtein's distance, in bytes.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, &left) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &right) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(left != right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_typo_finds_its_name() {
-        let names = ["docker.io", "dbus", "udev"];
-        assert_eq!(nearest("dokcer.io", names), Some("docker.io"));
-        assert_eq!(nearest("zzzzzz", names), None);
-    }
-}
+/// A command line that means nothing here: the program ends with 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misuse(pub String);

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
+use bedplate_core::spelling::nearest;
 use bedplate_core::{Architecture, Entry, Plan, Target};
 use camino::Utf8PathBuf;
 
 use crate::cli::NameArgs;
-use crate::problem::nearest;
+use crate::problem::Misuse;
 use crate::report::Report;
 
 /// The images of one `main.rs`.
@@ -41,9 +42,12 @@ impl Project<'_> {
         self.images.iter().find(|entry| entry.name == name.replace('_', "-")).ok_or_else(|| {
             let list = names().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
             match nearest(name, names()) {
-                Some(near) => anyhow!("no image is named `{name}`; did you mean `{near}`? there are {list}"),
-                None => anyhow!("no image is named `{name}`; there are {list}"),
+                Some(near) => {
+                    Misuse(format!("no image is named `{name}`; did you mean `{near}`? there are {list}"))
+                }
+                None => Misuse(format!("no image is named `{name}`; there are {list}")),
             }
+            .into()
         })
     }
 
@@ -99,7 +103,10 @@ impl NameArgs {
         match self.arch.as_deref() {
             None | Some("x86-64" | "x86_64" | "amd64") => Ok(Architecture::X86_64),
             Some("arm64" | "aarch64") => Ok(Architecture::Aarch64),
-            Some(other) => Err(anyhow!("no architecture is named `{other}`; there are `x86-64` and `arm64`")),
+            Some(other) => {
+                let message = format!("no architecture is named `{other}`; there are `x86-64` and `arm64`");
+                Err(Misuse(message).into())
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use bedplate_core::{Diagnostics, Renderer};
 
-use crate::fetch::Progress;
+use crate::fetch::{FetchError, Progress};
 use crate::problem::Problem;
+use crate::store::disk_is_full;
 
 /// Where a run tells what it does.
 pub struct Report {
@@ -65,9 +67,12 @@ impl Report {
         self.line("1;33", "warning", what);
     }
 
-    /// How many columns there are to write in.
+    /// How many columns there are to write in: as many as `COLUMNS` says, else
+    /// as the terminal has, and never more than can be read at a glance.
     pub fn width(&self) -> usize {
-        if self.terminal { usize::from(console::Term::stderr().size().1).min(100) } else { 100 }
+        let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let has = || if self.terminal { usize::from(console::Term::stderr().size().1) } else { 100 };
+        told.unwrap_or_else(has).clamp(40, 100)
     }
 
     /// The mistakes of a description.
@@ -97,6 +102,9 @@ impl Report {
             }
             lines.push_str(&text);
         }
+        if let Some(advice) = error.chain().find_map(advice) {
+            lines.push_str(&format!("{}: {advice}\n", self.paint("1;36", "help")));
+        }
         self.text(lines);
     }
 
@@ -121,6 +129,18 @@ impl Report {
     }
 }
 
+/// What to do about a failure, where its cause is known.
+fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(error) = cause.downcast_ref::<FetchError>() {
+        return error.advice();
+    }
+    let full = cause.downcast_ref::<io::Error>().is_some_and(disk_is_full);
+    full.then(|| {
+        "the disk is full: free some space there, or name another place with `--out` or `BEDPLATE_CACHE`"
+            .to_owned()
+    })
+}
+
 /// Ends the program with 2 when it is interrupted or told to end. What was
 /// being written has another name than what is kept, so nothing is lost.
 ///
@@ -133,6 +153,13 @@ pub fn watch_for_interrupts() -> anyhow::Result<()> {
         std::process::exit(2);
     })?;
     Ok(())
+}
+
+/// A path as a person at the prompt would write it: relative to the current
+/// directory where it is below it.
+pub fn path(path: &Path) -> impl Display {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }
 
 /// `0.4 s`, `12.3 s`.

@@ -7,13 +7,13 @@
 
 mod apt;
 mod bootstrap;
-mod nearest;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 pub use bedplate_core::lock::LockedPackage;
+use bedplate_core::spelling;
 use bedplate_formats::control::Stanza;
 use thiserror::Error;
 
@@ -156,7 +156,7 @@ impl Resolver {
                 let names = self.indexes.iter().flatten().flat_map(Index::names);
                 Err(ResolveError::UnknownPackage {
                     name: name.to_owned(),
-                    nearest: nearest::nearest(name, names),
+                    nearest: spelling::near(name, names).into_iter().take(3).map(str::to_owned).collect(),
                 })
             }
         }

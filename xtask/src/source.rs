@@ -13,7 +13,7 @@ use crate::archive::mirror::{HostSources, Mirrors};
 use crate::archive::{Archive, Keys};
 use crate::cli::SourceArgs;
 use crate::fetch::{Fetcher, Item, Subject};
-use crate::problem::Problem;
+use crate::problem::{Misuse, Problem};
 use crate::report::{Downloads, Report};
 use crate::resolve::{ResolveError, Resolver};
 use crate::store::Store;
@@ -35,8 +35,7 @@ impl Source {
     pub fn open(plan: &Plan, args: &SourceArgs, project: &Path) -> Result<Self> {
         let store = Store::open()?;
         let archives = plan.archives.iter().map(|a| archive(a, project)).collect::<Result<Vec<_>>>()?;
-        let explicit =
-            args.mirror.iter().map(|pair| Mirrors::parse_pair(pair)).collect::<Result<Vec<_>>>()?;
+        let explicit = args.mirror.iter().map(|pair| mirror(pair)).collect::<Result<Vec<_>>>()?;
         let host = HostSources::read(Path::new("/"));
         let mirrors = Mirrors::choose(&archives, &explicit, plan.mirror.as_deref(), &host);
         let fetcher = Fetcher::new(&store).mirrors(mirrors).offline(args.offline);
@@ -98,6 +97,10 @@ impl Source {
     }
 }
 
+fn mirror(pair: &str) -> Result<(String, String)> {
+    Mirrors::parse_pair(pair).map_err(|error| Misuse(error.to_string()).into())
+}
+
 fn archive(plan: &ArchivePlan, project: &Path) -> Result<Archive> {
     let keys = match &plan.keyring {
         Keyring::Debian => Keys::Debian,
@@ -136,5 +139,6 @@ fn at_its_line(error: anyhow::Error, plan: &Plan) -> anyhow::Error {
     };
     let at = plan.package(name).and_then(|package| package.at.clone());
     let suites = plan.archives.iter().map(|a| a.suite.as_str()).collect::<Vec<_>>().join("`, `");
-    Problem { message: format!("no package `{name}` can be installed from `{suites}`"), at, help }.into()
+    let message = format!("no package `{name}` can be installed from `{suites}`");
+    Problem { message, at, word: Some(name.clone()), help }.into()
 }

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use bedplate_formats::digest::hex;
 use fs_err as fs;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
@@ -295,11 +296,6 @@ pub fn hash(reader: &mut impl Read) -> io::Result<String> {
             read => hasher.update(&buffer[..read]),
         }
     }
-}
-
-/// Lower-case hexadecimal digits of `bytes`.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether an error means that the disk, or the user's share of it, is full.

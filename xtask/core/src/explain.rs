@@ -86,7 +86,7 @@ pub fn rule(code: &str) -> Option<&'static Rule> {
 /// The code nearest to a mistyped one.
 #[must_use]
 pub fn nearest(code: &str) -> Option<&'static str> {
-    crate::value::nearest(code, check::RULES.iter().map(|rule| rule.code))
+    crate::spelling::nearest(code, check::RULES.iter().map(|rule| rule.code))
 }
 
 /// The page of `rule`, for a terminal of `width` columns.

@@ -20,6 +20,7 @@ pub mod lock;
 pub mod place;
 pub mod plan;
 pub mod release;
+pub mod spelling;
 pub mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Renderer};

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::cli::BootArgs;
 use crate::cmd::tools;
 use crate::project::Project;
-use crate::report::Report;
+use crate::report::{Report, path};
 use crate::source::Source;
 use crate::vm::{self, Vm};
 
@@ -22,7 +22,7 @@ pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<Exi
     };
     let disk = project.out(entry, args.image.out.as_ref()).join(&plan.artifacts.disk);
     if !disk.is_file() {
-        bail!("there is no `{}`; build it with `cargo xtask image {}`", disk.display(), plan.name);
+        bail!("there is no `{}`; build it with `cargo xtask image {}`", path(&disk), plan.name);
     }
     let source = Source::open(&plan, &args.source, project.root)?;
     let tools = tools::tree(&source, &plan, &vm::PACKAGES.map(str::to_owned), report)?;

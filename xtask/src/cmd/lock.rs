@@ -11,7 +11,7 @@ use fs_err as fs;
 
 use crate::cli::LockArgs;
 use crate::project::Project;
-use crate::report::{Report, bytes};
+use crate::report::{self, Report, bytes};
 use crate::source::Source;
 
 /// What may become of a lock.
@@ -50,7 +50,7 @@ pub fn run(project: Project<'_>, args: &LockArgs, report: &Report) -> Result<Exi
 pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report: &Report) -> Result<Lock> {
     let old = match fs::read_to_string(path) {
         Ok(text) => Some(Lock::parse(&text).with_context(|| {
-            format!("`{}` cannot be read; mend it, or remove it to have it made again", path.display())
+            format!("`{}` cannot be read; mend it, or remove it to have it made again", report::path(path))
         })?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error.into()),
@@ -62,14 +62,19 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
     match (policy, old, why) {
         (Policy::Keep | Policy::Frozen, Some(lock), None) => Ok(lock),
         (Policy::Frozen, _, Some(why)) => {
-            bail!("`{}` would have to change: {why}; run `cargo xtask lock {}`", path.display(), plan.name)
+            bail!(
+                "`{}` would have to change: {why}; run `cargo xtask lock {}`",
+                report::path(path),
+                plan.name
+            )
         }
         (_, old, _) => {
             let started = Instant::now();
             let new = source.lock(plan, report)?;
             write(path, &new)?;
             let size = new.packages.iter().map(|package| package.size).sum();
-            let summary = format!("{} packages, {}, in {}", new.packages.len(), bytes(size), path.display());
+            let summary =
+                format!("{} packages, {}, in {}", new.packages.len(), bytes(size), report::path(path));
             report.timed("Locked", summary, started);
             for change in old.iter().flat_map(|old| Lock::diff(old, &new)) {
                 report.data(format_args!("{change}\n"));
@@ -103,7 +108,7 @@ fn write(path: &Path, lock: &Lock) -> Result<()> {
     let directory = path.parent().context("the lock's path has no directory")?;
     let mut file = tempfile::Builder::new().permissions(readable()).tempfile_in(directory)?;
     std::io::Write::write_all(&mut file, lock.render().as_bytes())?;
-    file.persist(path).with_context(|| format!("writing `{}`", path.display()))?;
+    file.persist(path).with_context(|| format!("writing `{}`", report::path(path)))?;
     Ok(())
 }
 

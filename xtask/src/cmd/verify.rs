@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::cli::NameArgs;
 use crate::project::Project;
-use crate::report::Report;
+use crate::report::{Report, path};
 use crate::verify;
 
 /// Reads every partition of the disk and compares.
@@ -21,7 +21,7 @@ pub fn run(project: Project<'_>, args: &NameArgs, report: &Report) -> Result<Exi
     };
     let out = project.out(entry, args.out.as_ref());
     let started = Instant::now();
-    verify::disk(&plan, &out).with_context(|| format!("`{}` is not what the plan says", out.display()))?;
-    report.timed("Verified", out.display(), started);
+    verify::disk(&plan, &out).with_context(|| format!("`{}` is not what the plan says", path(&out)))?;
+    report.timed("Verified", path(&out), started);
     Ok(ExitCode::SUCCESS)
 }

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use bedplate_formats::digest::hex;
 use sha2::{Digest, Sha256};
 use ureq::Body;
 use ureq::http::{Response, header};
 
 use super::{FetchError, Fetcher, Item, Progress, Subject};
-use crate::store::{Claim, Partial, disk_is_full, hex};
+use crate::store::{Claim, Partial, disk_is_full};
 
 const UNKNOWN_HOST: &str = "the name of the host cannot be looked up";
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use bedplate_formats::digest::hex;
 use bedplate_formats::unpack;
 use fs_err as fs;
 use sha2::{Digest, Sha256};
@@ -15,7 +16,6 @@ use super::{LockedPackage, stored};
 use crate::archive::index::{Index, Package, relation_names};
 use crate::archive::{Archive, Opened};
 use crate::fetch::{Fetcher, Item, Progress};
-use crate::store::hex;
 
 /// `base-files` has the links of a merged `/usr`, without which no program finds its loader; `dpkg` the table of
 /// architectures.

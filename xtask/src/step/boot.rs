@@ -8,12 +8,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::plan::{PartitionContent, Plan};
+use bedplate_formats::digest::hex;
 use bedplate_formats::tree::{Content, Node, Tree, TreePath};
 use bedplate_formats::uki::Uki;
 use bedplate_formats::vfat;
 use fs_err as fs;
 
-use crate::key::hex;
 use crate::problem::Problem;
 
 /// Where systemd's packages put their EFI programs.
@@ -89,6 +89,7 @@ pub fn esp(plan: &Plan, kernel_version: &str, epoch: i64, tools: &Path, staging:
     vfat::write(&tree, &mut file, &options).map_err(|error| Problem {
         message: format!("the EFI system partition cannot be written: {error}"),
         at: partition.at.clone(),
+        word: None,
         help: "give the partition more room: `Esp::new(MiB(512))`".into(),
     })?;
     Ok(())

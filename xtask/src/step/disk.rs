@@ -30,6 +30,7 @@ pub fn verity(plan: &Plan, staging: &Path) -> Result<Option<[u8; 32]>> {
         return Err(Problem {
             message: format!("the root file system has {}, its partition {}", bytes(size), bytes(root.size)),
             at: root.at.clone(),
+            word: None,
             help: "give it more room with `.size(GiB(…))`, or leave packages out".into(),
         }
         .into());

@@ -68,6 +68,7 @@ fn scan(overlay: &OverlayPlan, project: &Path) -> Result<Tree, Problem> {
     Tree::scan(&project.join(&overlay.source)).map_err(|error| Problem {
         message: format!("overlay `{}` cannot be read: {error}", overlay.source),
         at: Some(overlay.at.clone()),
+        word: None,
         help: "an overlay is a directory beside `main.rs`, with files at the path they have on the device"
             .into(),
     })

@@ -6,10 +6,11 @@
 //!
 //! Deliberately absent: presets, and specifiers other than `%i` in `[Install]`.
 
+use bedplate_core::spelling::nearest;
 use bedplate_core::{Place, Plan};
 use bedplate_formats::tree::{Node, Tree, TreePath};
 
-use crate::problem::{Problem, nearest};
+use crate::problem::Problem;
 
 /// Where systemd looks for units, first match first.
 const UNIT_PATH: [&str; 3] = ["etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system"];
@@ -35,6 +36,7 @@ fn enable(tree: &mut Tree, name: &str, at: Option<&Place>, seen: &mut Vec<String
         return Err(Problem {
             message: format!("unit `{name}` is to be enabled, but is not in the image"),
             at: at.cloned(),
+            word: Some(name.to_owned()),
             help: match nearest(name, names.iter().map(String::as_str)) {
                 Some(near) => format!("there is `{near}`"),
                 None => "add the package that brings it, or the unit itself with `.unit(unit!(…))`".into(),
@@ -46,6 +48,7 @@ fn enable(tree: &mut Tree, name: &str, at: Option<&Place>, seen: &mut Vec<String
         return Err(Problem {
             message: format!("unit `{name}` is to be enabled, but has no [Install] section"),
             at: at.cloned(),
+            word: Some(name.to_owned()),
             help: "it is started by what needs it; nothing has to enable it".into(),
         });
     }

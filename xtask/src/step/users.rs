@@ -21,8 +21,12 @@ pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<(), Problem> {
 
 fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
     let (name, uid, gid) = (&user.name, user.uid, user.gid);
-    let problem =
-        |message: String, help: &str| Problem { message, at: user.at.clone(), help: help.to_owned() };
+    let problem = |message: String, help: &str| Problem {
+        message,
+        at: user.at.clone(),
+        word: None,
+        help: help.to_owned(),
+    };
 
     for line in read(tree, "etc/passwd").lines() {
         let mut fields = line.split(':');

@@ -6,7 +6,7 @@ use crate::explain::{Rule, example};
 use crate::image::Image;
 use crate::image::repository::{Key, Repository};
 use crate::release;
-use crate::value;
+use crate::spelling;
 
 pub(crate) static UNKNOWN_COMPONENT: Rule = Rule {
     code: "unknown-component",
@@ -68,7 +68,7 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
         }
         let message = format!("{}'s archive has no component `{name}`", image.distribution);
         let mistake = Diagnostic::new(UNKNOWN_COMPONENT.code, message).at(&component.at).word(name);
-        found.push(match value::nearest(name, further.iter().copied()) {
+        found.push(match spelling::nearest(name, further.iter().copied()) {
             Some(nearest) => mistake.help(format!("did you mean `{nearest}`?")),
             None => mistake.help(format!("one of {}", further.join(", "))),
         });

@@ -8,7 +8,8 @@ use crate::image::compression::Compression;
 use crate::image::filesystem::{Erofs, Filesystem};
 use crate::image::root::{Root, RootSlot};
 use crate::release::{self, Release};
-use crate::value::{self, MiB};
+use crate::spelling;
+use crate::value::MiB;
 
 pub(crate) static UNKNOWN_RELEASE: Rule = Rule {
     code: "unknown-release",
@@ -52,7 +53,7 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     let Some(release) = release::find(distribution, name) else {
         let known: Vec<&str> = release::names(distribution).collect();
         let elsewhere = release::RELEASES.iter().find(|release| release.name == name);
-        let help = match (value::nearest(name, known.iter().copied()), elsewhere) {
+        let help = match (spelling::nearest(name, known.iter().copied()), elsewhere) {
             (Some(nearest), _) => format!("did you mean `{nearest}`?"),
             (None, Some(release)) => format!("`{name}` is a release of {}'s", release.distribution),
             (None, None) => format!("images are made of {}", known.join(", ")),
