@@ -31,7 +31,7 @@ pub fn run(bench: &Bench) -> Result<Cost> {
     let names: Vec<&str> = lock.packages.iter().map(|package| package.name.as_str()).collect();
     let include = format!("--include={}", names.join(","));
     let tools = |argv: &[&str]| {
-        let mut command = bench.xtask(["tools", "mmdebstrap", "apt", "dpkg", "--"]);
+        let mut command = bench.xtask(["tools", "mmdebstrap", "mount", "--"]);
         command.args(argv);
         command
     };
