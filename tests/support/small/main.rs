@@ -25,7 +25,7 @@ pub fn small(_: &Target) -> Image {
 
 /// Right as far as a plan can tell, with a package that no archive has.
 pub fn typo(target: &Target) -> Image {
-    small(target).packages(["less", "jqq-data", "systemd-timesincd"])
+    small(target).packages(["less", "systemd-timesincd"])
 }
 
 /// Wrong as far as a plan can tell.
