@@ -18,7 +18,7 @@ pub fn xtask() -> Command {
     command
 }
 
-/// The same for the images of `tests/small/main.rs`, which build in seconds.
+/// The same for the images of `tests/support/small/main.rs`, which build in seconds.
 pub fn small() -> Command {
     let mut command = Command::new(small_program());
     command.current_dir(root()).env("NO_COLOR", "1").env_remove("COLUMNS");

@@ -18,7 +18,8 @@ pub(crate) use render::wrap;
 /// One mistake in a description.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
-    /// The name of the rule, as `explain` takes it: `bound-twice`.
+    /// The name of the rule, as `explain` takes it: `bound-twice`. Empty where
+    /// no rule is broken, and something failed that the line is answerable for.
     pub code: &'static str,
     /// What is wrong: lower case, no full stop, values in backticks.
     pub message: String,

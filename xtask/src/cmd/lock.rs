@@ -61,9 +61,12 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
     };
     match (policy, old, why) {
         (Policy::Keep | Policy::Frozen, Some(lock), None) => Ok(lock),
+        (Policy::Frozen, None, _) => {
+            bail!("there is no lock `{}`; make it with `cargo xtask lock {}`", report::path(path), plan.name)
+        }
         (Policy::Frozen, _, Some(why)) => {
             bail!(
-                "`{}` would have to change: {why}; run `cargo xtask lock {}`",
+                "`{}` does not fit the description: {why}; run `cargo xtask lock {}`",
                 report::path(path),
                 plan.name
             )

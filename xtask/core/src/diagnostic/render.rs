@@ -74,8 +74,12 @@ impl Renderer {
     #[must_use]
     pub fn render(&self, diagnostic: &Diagnostic, sources: Sources<'_>) -> String {
         let mut text = String::new();
-        let head = self.paint(RED, &format!("error[{}]", diagnostic.code));
-        let indent = format!("error[{}]: ", diagnostic.code).len();
+        let error = match diagnostic.code {
+            "" => "error".to_owned(),
+            code => format!("error[{code}]"),
+        };
+        let head = self.paint(RED, &error);
+        let indent = error.len() + 2;
         let message = wrap(&diagnostic.message, self.width.saturating_sub(indent), 7);
         text.push_str(&format!("{head}{}\n", self.paint(BOLD, &format!(": {message}"))));
 

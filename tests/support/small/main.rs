@@ -47,7 +47,7 @@ fn base() -> Image {
 
 /// Right as far as a plan can tell, with a package that no archive has.
 pub fn typo(target: &Target) -> Image {
-    small(target).packages(["less", "jqq-data", "systemd-timesincd"])
+    small(target).packages(["less", "systemd-timesincd"])
 }
 
 /// Wrong as far as a plan can tell.
