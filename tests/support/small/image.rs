@@ -1,0 +1,56 @@
+//! Small images, for tests that build often and tests that are to fail.
+
+use std::process::ExitCode;
+
+use bedplate::*;
+
+fn main() -> ExitCode {
+    bedplate::main(&[
+        image!(small),
+        image!(small_squashfs),
+        image!(small_ext4),
+        image!(typo),
+        image!(mistaken),
+    ])
+}
+
+/// As few packages as boot, and one of everything a description can hold.
+pub fn small(_: &Target) -> Image {
+    base().partition(Root::new(Erofs).verity()).volatile(Volatile::Overlay)
+}
+
+/// The same on the other file system that can be verified, with a program that
+/// has capabilities and one with two names.
+pub fn small_squashfs(_: &Target) -> Image {
+    base()
+        .packages(["mtr-tiny", "libcap2-bin", "perl-base"])
+        .partition(Root::new(Squashfs).verity())
+        .volatile(Volatile::Overlay)
+}
+
+/// The same on a root that is written to and keeps what is written.
+pub fn small_ext4(_: &Target) -> Image {
+    base().packages(["mtr-tiny", "libcap2-bin", "perl-base"]).partition(Root::new(Ext4))
+}
+
+fn base() -> Image {
+    Image::debian("trixie")
+        .packages(["linux-image-cloud-amd64", "systemd-sysv", "systemd-boot"])
+        .packages(["dbus", "dmsetup", "kmod"])
+        .hostname("small")
+        .command_line("console=ttyS0,115200")
+        .partition(Esp::new(MiB(256)))
+        .partition(Data::new("persistent", Ext4).mount("/local"))
+        .bind("/var/lib/kept")
+        .overlay("overlay")
+}
+
+/// Right as far as a plan can tell, with a package that no archive has.
+pub fn typo(target: &Target) -> Image {
+    small(target).packages(["less", "systemd-timesincd"])
+}
+
+/// Wrong as far as a plan can tell.
+pub fn mistaken(target: &Target) -> Image {
+    small(target).bind("/var/lib/kept").hostname("-small-")
+}
