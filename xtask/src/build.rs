@@ -172,7 +172,12 @@ fn initrd(
     system: &Tree,
 ) -> Result<PathBuf> {
     let started = Instant::now();
-    let options = initrd::Options { modules: plan.modules.clone() };
+    let root = plan.root().map(|partition| &partition.content);
+    let options = initrd::Options {
+        modules: plan.modules.clone(),
+        verity: matches!(root, Some(PartitionContent::Root { verity: true, .. })),
+        writable: matches!(root, Some(PartitionContent::Root { filesystem, .. }) if !filesystem.is_read_only()),
+    };
     let mut key = Key::new("initrd");
     key.add(system_key);
     key.add(format!("{options:?}"));

@@ -8,8 +8,8 @@
 //!
 //! Invariant: the same system gives the same bytes, whatever the host.
 //! Deliberately absent: firmware, shells and logins (a device that cannot find
-//! its root says so on its consoles and starts again), fsck (the root is
-//! read-only from its first day), machine identity.
+//! its root says so on its consoles and starts again), fsck of a root that is
+//! read-only from its first day, machine identity.
 
 mod cut;
 mod drivers;
@@ -31,6 +31,10 @@ pub use kernel::Kernel;
 pub struct Options {
     /// Kernel modules beside the usual ones, by name. Each must exist.
     pub modules: Vec<String>,
+    /// The root is verified.
+    pub verity: bool,
+    /// The root is written to, and so checked before it is mounted.
+    pub writable: bool,
 }
 
 /// How hard zstd tries. Measured on two cores with 39 MB of tree: 9 takes 0.7 s
@@ -49,7 +53,7 @@ const WINDOW_LOG: u32 = 27;
 /// that cannot be read.
 pub fn cut(system: &Tree, options: &Options) -> anyhow::Result<Tree> {
     let kernel = Kernel::of(system)?;
-    let mut cut = Cut::of(system);
+    let mut cut = Cut::of(system, options);
     programs::take(&mut cut).context("cannot take programs into the initrd")?;
     units::take(&mut cut).context("cannot take units into the initrd")?;
     files::take(&mut cut).context("cannot take configuration into the initrd")?;
@@ -87,6 +91,10 @@ pub fn build(system: &Tree, options: &Options, mtime: u32) -> anyhow::Result<Vec
 enum Need {
     /// Without it there is no initrd; the package that has it is named.
     Always(&'static str),
+    /// The same where the root is verified; elsewhere it stays out.
+    Verity(&'static str),
+    /// The same where the root is written to; elsewhere it stays out.
+    Writable(&'static str),
     /// Some releases, kernels or package lists do without.
     WhenThere,
 }

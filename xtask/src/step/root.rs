@@ -28,7 +28,7 @@ pub fn write(plan: &Plan, tree: &Tree, epoch: i64, tools: &Sandbox, file: &Path)
     };
     let (directory, name) = (file.parent().unwrap_or(Path::new(".")), file.file_name().unwrap_or_default());
     let out = format!("{WORK}/{}", name.to_string_lossy());
-    let argv = command(partition, *filesystem, *compression, *uuid, epoch, &out);
+    let argv = command(partition, *filesystem, *compression, *uuid, &out);
     let sandbox = tools.clone().bind(directory, WORK).env("SOURCE_DATE_EPOCH", &epoch.to_string());
     let (reader, writer) = std::io::pipe()?;
     let tool = sandbox.command(&argv).stdin_file(reader).stdout_null().stderr_capture().unchecked();
@@ -57,7 +57,6 @@ fn command(
     filesystem: Filesystem,
     compression: Compression,
     uuid: Uuid,
-    epoch: i64,
     out: &str,
 ) -> Vec<String> {
     let compress = match compression {
@@ -82,15 +81,8 @@ fn command(
                 Compression::Lz4 | Compression::Lz4hc => ("lz4", None),
                 _ => ("zstd", Some("3")),
             };
-            add(&[
-                "sqfstar",
-                "-quiet",
-                "-no-progress",
-                "-comp",
-                compressor,
-                "-mkfs-time",
-                &epoch.to_string(),
-            ]);
+            // Its time is that of SOURCE_DATE_EPOCH, beside which it takes no option.
+            add(&["sqfstar", "-quiet", "-no-progress", "-comp", compressor]);
             add(&level.map_or(vec![], |level| vec!["-Xcompression-level", level]));
             if compression == Compression::None {
                 add(&["-noI", "-noD", "-noF", "-noX"]);

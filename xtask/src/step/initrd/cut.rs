@@ -5,24 +5,25 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, bail};
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 
-use super::Need;
+use super::{Need, Options};
 
 /// An initrd that is being cut out of a system.
 pub(super) struct Cut<'a> {
     pub(super) system: &'a Tree,
     pub(super) initrd: Tree,
+    options: &'a Options,
 }
 
 impl<'a> Cut<'a> {
     /// Begins with the empty directories every system has.
-    pub(super) fn of(system: &'a Tree) -> Self {
+    pub(super) fn of(system: &'a Tree, options: &'a Options) -> Self {
         let mut initrd = Tree::new();
         for path in ["dev", "proc", "run", "sys", "sysroot", "var"] {
             initrd.insert(TreePath::new(path), Node::directory(0o755));
         }
         initrd.insert(TreePath::new("root"), Node::directory(0o700));
         initrd.insert(TreePath::new("tmp"), Node::directory(0o1777));
-        let mut cut = Self { system, initrd };
+        let mut cut = Self { system, initrd, options };
         // A system with a merged /usr keeps its links, also those nothing
         // was taken through: units name programs by either path.
         for path in ["bin", "sbin", "lib", "lib64"] {
@@ -36,10 +37,15 @@ impl<'a> Cut<'a> {
     /// Takes an entry of a table; whether it was there.
     pub(super) fn take(&mut self, path: &str, need: Need) -> anyhow::Result<bool> {
         let path = TreePath::new(path);
+        match need {
+            Need::Verity(_) if !self.options.verity => return Ok(false),
+            Need::Writable(_) if !self.options.writable => return Ok(false),
+            _ => {}
+        }
         match (self.take_file(&path), need) {
             (true, _) => Ok(true),
             (false, Need::WhenThere) => Ok(false),
-            (false, Need::Always(package)) => {
+            (false, Need::Always(package) | Need::Verity(package) | Need::Writable(package)) => {
                 bail!("`{path}` is not in the system: the image needs the package `{package}`")
             }
         }

@@ -4,7 +4,7 @@ use anyhow::bail;
 use bedplate_formats::elf::{Dlopen, Libraries, Priority};
 use bedplate_formats::tree::TreePath;
 
-use super::Need::{self, Always, WhenThere};
+use super::Need::{self, Always, Verity, WhenThere, Writable};
 use super::cut::Cut;
 
 /// Path, need, why.
@@ -16,7 +16,7 @@ const PROGRAMS: &[(&str, Need, &str)] = &[
     ("/usr/lib/systemd/systemd-sysctl", Always("systemd"), "99-systemd.rules calls it for network devices"),
     ("/usr/lib/systemd/systemd-shutdown", Always("systemd"), "restarting from a failed boot"),
     ("/usr/lib/systemd/systemd-sysroot-fstab-check", WhenThere, "initrd-parse-etc.service, since 254"),
-    ("/usr/lib/systemd/systemd-veritysetup", Always("systemd-cryptsetup"), "roothash="),
+    ("/usr/lib/systemd/systemd-veritysetup", Verity("systemd-cryptsetup"), "roothash="),
     ("/usr/lib/systemd/systemd-volatile-root", Always("systemd"), "systemd.volatile="),
     ("/usr/lib/systemd/systemd-pcrextend", WhenThere, "measures that the initrd is entered and left"),
     (
@@ -32,7 +32,7 @@ const PROGRAMS: &[(&str, Need, &str)] = &[
     ),
     (
         "/usr/lib/systemd/system-generators/systemd-veritysetup-generator",
-        Always("systemd-cryptsetup"),
+        Verity("systemd-cryptsetup"),
         "roothash=",
     ),
     ("/usr/lib/systemd/systemd-udevd", Always("udev"), "block devices and their names"),
@@ -46,7 +46,10 @@ const PROGRAMS: &[(&str, Need, &str)] = &[
     ("/usr/sbin/modprobe", Always("kmod"), "the kernel asks for file systems and ciphers by it"),
     ("/usr/bin/mount", Always("mount"), "mount units"),
     ("/usr/bin/umount", Always("mount"), "mount units"),
-    ("/usr/sbin/dmsetup", Always("dmsetup"), "55-dm.rules; libdevmapper waits for its answer"),
+    ("/usr/sbin/dmsetup", Verity("dmsetup"), "55-dm.rules; libdevmapper waits for its answer"),
+    ("/usr/lib/systemd/systemd-fsck", Writable("systemd"), "the service fstab-generator writes for the root"),
+    ("/usr/sbin/fsck", Writable("util-linux"), "systemd-fsck calls it"),
+    ("/usr/sbin/fsck.ext4", Writable("e2fsprogs"), "fsck calls it"),
 ];
 
 /// Libraries opened by names that no note tells: by releases whose systemd has

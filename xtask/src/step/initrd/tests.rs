@@ -2,6 +2,11 @@
 
 use super::*;
 
+/// What an initrd of a verified root is cut by.
+fn usual() -> Options {
+    Options { verity: true, ..Options::default() }
+}
+
 /// A system of text files in place of programs: scripts need no libraries.
 fn system() -> Tree {
     let mut system = Tree::new();
@@ -58,7 +63,7 @@ fn text(tree: &Tree, path: &str) -> String {
 
 #[test]
 fn the_initrd_starts_systemd_and_knows_that_it_is_one() {
-    let initrd = cut(&system(), &Options::default()).unwrap();
+    let initrd = cut(&system(), &usual()).unwrap();
     assert_eq!(initrd.resolve(&"/init".into()).unwrap().0, "/usr/lib/systemd/systemd".into());
     assert_eq!(text(&initrd, "/etc/initrd-release"), "ID=debian\n");
     assert_eq!(initrd.resolve(&"/sbin/modprobe".into()).unwrap().0, "/usr/bin/kmod".into());
@@ -66,7 +71,7 @@ fn the_initrd_starts_systemd_and_knows_that_it_is_one() {
 
 #[test]
 fn nothing_comes_in_that_no_table_names() {
-    let initrd = cut(&system(), &Options::default()).unwrap();
+    let initrd = cut(&system(), &usual()).unwrap();
     for path in ["/etc/secret", "/etc/machine-id", "/usr/lib/modules/6.12.0/kernel/nbd.ko", "/boot"] {
         assert!(!initrd.contains(&path.into()), "{path}");
     }
@@ -77,7 +82,7 @@ fn nothing_comes_in_that_no_table_names() {
 
 #[test]
 fn nothing_in_it_is_set_id_and_nobody_can_log_in() {
-    let initrd = cut(&system(), &Options::default()).unwrap();
+    let initrd = cut(&system(), &usual()).unwrap();
     let open = initrd.iter().find(|(_, node)| node.mode & 0o6000 != 0);
     assert!(open.is_none(), "{open:?}");
     assert_eq!(text(&initrd, "/etc/shadow"), "root:!*:::::::\n");
@@ -86,7 +91,7 @@ fn nothing_in_it_is_set_id_and_nobody_can_log_in() {
 
 #[test]
 fn modules_lie_uncompressed_where_modprobe_looks() {
-    let initrd = cut(&system(), &Options::default()).unwrap();
+    let initrd = cut(&system(), &usual()).unwrap();
     let directory = "/usr/lib/modules/6.12.0";
     assert_eq!(text(&initrd, &format!("{directory}/kernel/dm-verity.ko")), "verity");
     let dep = text(&initrd, &format!("{directory}/modules.dep"));
@@ -96,14 +101,14 @@ fn modules_lie_uncompressed_where_modprobe_looks() {
 
 #[test]
 fn a_module_that_is_asked_for_comes_along() {
-    let options = Options { modules: vec!["nbd".into()] };
+    let options = Options { modules: vec!["nbd".into()], ..usual() };
     let initrd = cut(&system(), &options).unwrap();
     assert!(initrd.contains(&"/usr/lib/modules/6.12.0/kernel/nbd.ko".into()));
 }
 
 #[test]
 fn a_module_that_does_not_exist_is_an_error_with_the_nearest_name() {
-    let error = cut(&system(), &Options { modules: vec!["overlai".into()] }).unwrap_err();
+    let error = cut(&system(), &Options { modules: vec!["overlai".into()], ..usual() }).unwrap_err();
     assert_eq!(said(&error), "there is no kernel module `overlai`; the nearest name is `overlay`");
 }
 
@@ -111,7 +116,7 @@ fn a_module_that_does_not_exist_is_an_error_with_the_nearest_name() {
 fn a_system_without_a_kernel_says_which_package_has_one() {
     let mut system = system();
     system.remove(&"/boot".into());
-    let error = cut(&system, &Options::default()).unwrap_err();
+    let error = cut(&system, &usual()).unwrap_err();
     assert!(
         said(&error).starts_with("the system has no kernel: the image needs the package `linux-image-amd64`")
     );
@@ -121,7 +126,7 @@ fn a_system_without_a_kernel_says_which_package_has_one() {
 fn of_two_kernels_none_is_chosen() {
     let mut system = system();
     kernel(&mut system, "6.13.0");
-    let error = cut(&system, &Options::default()).unwrap_err();
+    let error = cut(&system, &usual()).unwrap_err();
     assert_eq!(said(&error), "the system has 2 kernels, and an image boots one: `6.12.0`, `6.13.0`");
 }
 
@@ -129,7 +134,7 @@ fn of_two_kernels_none_is_chosen() {
 fn a_missing_program_names_its_package() {
     let mut system = system();
     system.remove(&"/usr/lib/systemd/systemd-veritysetup".into());
-    let error = cut(&system, &Options::default()).unwrap_err();
+    let error = cut(&system, &usual()).unwrap_err();
     assert_eq!(
         said(&error),
         "cannot take programs into the initrd: `/usr/lib/systemd/systemd-veritysetup` is not in the system: \
@@ -139,18 +144,27 @@ fn a_missing_program_names_its_package() {
 
 #[test]
 fn equal_systems_give_equal_bytes() {
-    let one = build(&system(), &Options::default(), 1).unwrap();
-    assert_eq!(one, build(&system(), &Options::default(), 1).unwrap());
+    let one = build(&system(), &usual(), 1).unwrap();
+    assert_eq!(one, build(&system(), &usual(), 1).unwrap());
     let back = cpio::read(&zstd::decode_all(&one[..]).unwrap()).unwrap();
-    assert_eq!(back.len(), cut(&system(), &Options::default()).unwrap().len());
+    assert_eq!(back.len(), cut(&system(), &usual()).unwrap().len());
 }
 
 #[test]
 fn every_unit_that_restarts_a_failed_boot_is_there() {
-    let initrd = cut(&system(), &Options::default()).unwrap();
+    let initrd = cut(&system(), &usual()).unwrap();
     let units = TreePath::new("/usr/lib/systemd/system");
     for name in ["emergency.target", "emergency.service", "reboot.target", "systemd-reboot.service"] {
         assert!(initrd.contains(&units.join(name)), "{name}");
     }
     assert_eq!(initrd.resolve(&units.join("default.target")).unwrap().0, units.join("initrd.target"));
+}
+
+#[test]
+fn only_a_root_that_is_written_to_is_checked_and_only_a_verified_one_verified() {
+    let has = |options: Options, path: &str| cut(&system(), &options).unwrap().contains(&path.into());
+    let written = Options { writable: true, ..Options::default() };
+    assert!(has(written.clone(), "/usr/sbin/fsck.ext4") && !has(usual(), "/usr/sbin/fsck.ext4"));
+    let verity = "/usr/lib/systemd/systemd-veritysetup";
+    assert!(has(usual(), verity) && !has(written, verity));
 }

@@ -3,7 +3,7 @@
 
 use bedplate_formats::tree::{Kind, Node, TreePath};
 
-use super::Need::{self, Always, WhenThere};
+use super::Need::{self, Always, Verity, WhenThere};
 use super::cut::Cut;
 
 /// Name, need, why. Targets other units hang on need no more reason than that.
@@ -29,8 +29,8 @@ const UNITS: &[(&str, Need, &str)] = &[
     ("timers.target", Always("systemd"), "target"),
     ("tpm2.target", WhenThere, "what measures waits for it, since 256"),
     ("cryptsetup-pre.target", WhenThere, "order of measuring"),
-    ("veritysetup-pre.target", Always("systemd"), "order of the root's verity"),
-    ("veritysetup.target", Always("systemd"), "pulls in the root's verity"),
+    ("veritysetup-pre.target", Verity("systemd-cryptsetup"), "order of the root's verity"),
+    ("veritysetup.target", Verity("systemd-cryptsetup"), "pulls in the root's verity"),
     ("system-systemd\\x2dveritysetup.slice", WhenThere, "where the root's verity runs"),
     ("systemd-volatile-root.service", Always("systemd"), "systemd.volatile="),
     ("systemd-journald.service", Always("systemd"), "the log"),
