@@ -11,6 +11,22 @@ use bedplate_formats::deb::read_control;
 use crate::Bench;
 use crate::measure::{self, Cost};
 
+/// What mmdebstrap starts, beside what it depends on: no package has to say that
+/// it needs an essential one. Without `mount` it leaves /proc out.
+const TOOLS: [&str; 11] = [
+    "mmdebstrap",
+    "mount",
+    "coreutils",
+    "dash",
+    "diffutils",
+    "findutils",
+    "grep",
+    "gzip",
+    "mawk",
+    "sed",
+    "tar",
+];
+
 /// Installs the packages of the copied project's lock; mmdebstrap and apt come
 /// from a tree of tools, made before the time counts.
 pub fn run(bench: &Bench) -> Result<Cost> {
@@ -31,7 +47,8 @@ pub fn run(bench: &Bench) -> Result<Cost> {
     let names: Vec<&str> = lock.packages.iter().map(|package| package.name.as_str()).collect();
     let include = format!("--include={}", names.join(","));
     let tools = |argv: &[&str]| {
-        let mut command = bench.xtask(["tools", "mmdebstrap", "mount", "--"]);
+        let mut command = bench.xtask(["tools"]);
+        command.args(TOOLS).arg("--");
         command.args(argv);
         command
     };

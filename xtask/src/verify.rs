@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use bedplate_core::plan::{PartitionContent, Plan};
-use bedplate_formats::{digest, gpt, pe, verity, vfat};
+use bedplate_formats::{gpt, pe, sparse, verity, vfat};
 use fs_err as fs;
 
 use crate::key::digest as hex_digest;
@@ -27,9 +27,8 @@ pub fn disk(plan: &Plan, directory: &Path) -> Result<()> {
     for (partition, name) in disk::artifacts(plan) {
         let artifact = File::open(directory.join(name))?;
         let length = artifact.metadata()?.len();
-        let on_disk = digest::sha256_range(&image, partition.offset..partition.offset + length)?;
         ensure!(
-            on_disk == digest::sha256(&artifact)?,
+            sparse::same(&artifact, 0..length, &image, partition.offset)?,
             "partition {} does not hold `{name}`",
             partition.number
         );

@@ -9,7 +9,6 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::sparse::extents;
@@ -47,20 +46,26 @@ pub fn sha256_range(file: &File, range: Range<u64>) -> io::Result<[u8; 32]> {
     Ok(hasher.finalize().into())
 }
 
-/// The SHA-256 of many files, side by side, in the order they are given.
+/// The SHA-256 of many files, side by side, in the order they are given. The
+/// longest is begun first: one file is hashed by one core, however many there are.
 ///
 /// # Errors
 /// Fails as opening and reading do, naming the file.
 pub fn sha256_files<P: AsRef<Path> + Sync>(paths: &[P]) -> io::Result<Vec<[u8; 32]>> {
-    paths
-        .par_iter()
-        .map(|path| {
-            let path = path.as_ref();
-            File::open(path)
-                .and_then(|file| sha256(&file))
-                .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
-        })
-        .collect()
+    let mut digests: Vec<io::Result<[u8; 32]>> = paths.iter().map(|_| Ok([0; 32])).collect();
+    let mut work: Vec<_> = paths.iter().map(AsRef::as_ref).zip(&mut digests).collect();
+    // A file that is not there is found out when it is opened.
+    work.sort_by_key(|(path, _)| std::cmp::Reverse(path.metadata().map_or(0, |meta| meta.len())));
+    rayon::scope_fifo(|scope| {
+        for (path, digest) in work {
+            scope.spawn_fifo(move |_| {
+                *digest = File::open(path)
+                    .and_then(|file| sha256(&file))
+                    .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())));
+            });
+        }
+    });
+    digests.into_iter().collect()
 }
 
 /// Sixty-four lower-case hexadecimal digits, as `sha256sum` writes them.

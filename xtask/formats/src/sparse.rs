@@ -13,6 +13,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use rayon::prelude::*;
 use rustix::fs::{FallocateFlags, SeekFrom, copy_file_range, fallocate, seek};
 use rustix::io::Errno;
 
@@ -76,6 +77,44 @@ pub fn copy(from: &File, range: Range<u64>, to: &File, at: u64) -> io::Result<()
         copy_data(from, extent.clone(), to, place(extent.start))?;
     }
     punch(to, place(done)..place(range.end).min(before))
+}
+
+/// Whether a range of one file reads as the range of another that begins at an
+/// offset. What neither has data for is not read; the rest is compared on all
+/// cores. What lies beyond an end counts as zeros.
+///
+/// # Errors
+/// Fails as reading does.
+pub fn same(one: &File, range: Range<u64>, other: &File, at: u64) -> io::Result<bool> {
+    let ends = (one.metadata()?.len(), other.metadata()?.len());
+    let length = range.end - range.start;
+    let from_start = |extents: Vec<Range<u64>>, start: u64| {
+        extents.into_iter().map(move |extent| extent.start - start..extent.end - start)
+    };
+    let mut data: Vec<Range<u64>> = from_start(extents(one, range.clone())?, range.start)
+        .chain(from_start(extents(other, at..at + length)?, at))
+        .flat_map(pieces)
+        .collect();
+    data.sort_by_key(|piece| piece.start);
+    data.dedup();
+    let read = |file: &File, offset: u64, end: u64, length: usize| -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        let inside = usize::try_from(end.saturating_sub(offset)).unwrap_or(length).min(length);
+        file.read_exact_at(&mut bytes[..inside], offset)?;
+        Ok(bytes)
+    };
+    let equal = |piece: Range<u64>| -> io::Result<bool> {
+        let count = usize::try_from(piece.end.min(length) - piece.start).unwrap_or(CHUNK);
+        let theirs = read(other, at + piece.start, ends.1, count)?;
+        Ok(read(one, range.start + piece.start, ends.0, count)? == theirs)
+    };
+    data.into_par_iter().map(equal).try_reduce(|| true, |one, other| Ok(one && other))
+}
+
+/// The pieces of `CHUNK` bytes that a range touches.
+fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let size = CHUNK as u64;
+    (range.start / size..range.end.div_ceil(size)).map(move |number| number * size..(number + 1) * size)
 }
 
 /// Copies bytes inside the kernel where it can, and by hand where not.
@@ -263,6 +302,24 @@ mod tests {
         assert_eq!(write(&mut &bytes(&from)[..], &to, 0).unwrap(), 16 * MIB);
         assert_eq!(extents(&to, 0..16 * MIB).unwrap(), extents(&from, 0..16 * MIB).unwrap());
         assert!(bytes(&to) == bytes(&from));
+    }
+
+    #[test]
+    fn files_are_the_same_when_they_read_the_same() {
+        let (one, other) = (islands(), tempfile::tempfile().unwrap());
+        copy(&one, 0..16 * MIB, &other, 3 * MIB + 512).unwrap();
+        let same = |range| same(&one, range, &other, 3 * MIB + 512).unwrap();
+        assert!(same(0..16 * MIB) && same(0..99 * MIB));
+        for at in [0, MIB - 1, MIB, 9 * MIB + 99, 9 * MIB + 100, 16 * MIB - 1] {
+            let mut was = [0];
+            one.read_exact_at(&mut was, at).unwrap();
+            other.write_all_at(&[was[0] ^ 1], 3 * MIB + 512 + at).unwrap();
+            assert!(!same(0..16 * MIB), "{at}");
+            other.write_all_at(&was, 3 * MIB + 512 + at).unwrap();
+        }
+        // Zeros that are written are still zeros.
+        other.write_all_at(&[0; 9000], 5 * MIB).unwrap();
+        assert!(same(0..16 * MIB));
     }
 
     #[test]

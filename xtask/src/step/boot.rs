@@ -78,7 +78,7 @@ pub fn esp(plan: &Plan, kernel_version: &str, epoch: i64, tools: &Path, staging:
     );
     // No menu: a device in the field has nobody to choose.
     put("loader/loader.conf".into(), Content::from("timeout 0\neditor no\n"));
-    let mut file = fs::File::options()
+    let file = fs::File::options()
         .read(true)
         .write(true)
         .create_new(true)
@@ -86,7 +86,7 @@ pub fn esp(plan: &Plan, kernel_version: &str, epoch: i64, tools: &Path, staging:
         .into_parts()
         .0;
     let options = vfat::Options { size: partition.size, volume_id, label: label.clone(), epoch };
-    vfat::write(&tree, &mut file, &options).map_err(|error| Problem {
+    vfat::write(&tree, &file, &options).map_err(|error| Problem {
         message: format!("the EFI system partition cannot be written: {error}"),
         at: partition.at.clone(),
         word: None,
