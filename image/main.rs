@@ -72,6 +72,8 @@ fn base(image: Image) -> Image {
         .enable("systemd-networkd.service")
         .enable("systemd-resolved.service")
         .enable("systemd-timesyncd.service")
+        // A device without its network starts all the same, and at once.
+        .mask("systemd-networkd-wait-online.service")
 }
 
 /// Docker, with its images and volumes kept.

@@ -1,6 +1,6 @@
 //! The program under test, and one image of it that all tests share.
 
-#![expect(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -42,6 +42,11 @@ pub fn scratch(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&directory).unwrap();
     directory
+}
+
+/// The store that the tests' builds share.
+pub fn cache() -> PathBuf {
+    bedplate::store::Store::open().unwrap().root().to_owned()
 }
 
 /// The lock that all tests build from; made by the first that needs it.

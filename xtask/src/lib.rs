@@ -70,7 +70,8 @@ pub fn main(images: &[Entry]) -> ExitCode {
         }
     };
     let report = Report::default();
-    let project = Project { images };
+    let root = project::root(images);
+    let project = Project { images, root: &root };
     run(&cli.verb, project, &report).unwrap_or_else(|error| {
         report.failure(&error, &|file| project.source(file));
         ExitCode::from(if error.is::<problem::Misuse>() { 1 } else { 2 })

@@ -17,14 +17,19 @@ use crate::report::Report;
 pub struct Project<'a> {
     /// What `main.rs` lists; the first is the default.
     pub images: &'a [Entry],
+    /// The directory that paths in descriptions start from.
+    pub root: &'a Path,
+}
+
+/// The directory of the project's package, as cargo tells it to a program it
+/// runs: one that was moved since it was compiled is found where it is, and not
+/// where it was.
+pub fn root(images: &[Entry]) -> PathBuf {
+    let compiled = || images.first().map_or(".", |entry| entry.root).into();
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(compiled, PathBuf::from)
 }
 
 impl Project<'_> {
-    /// The directory that paths in descriptions start from.
-    pub fn root(&self) -> &Path {
-        Path::new(self.images.first().map_or(".", |entry| entry.root))
-    }
-
     /// The image of this name, or the default.
     ///
     /// # Errors
@@ -69,14 +74,14 @@ impl Project<'_> {
 
     /// The text of a source file that a place names.
     pub fn source(&self, file: &str) -> Option<String> {
-        std::fs::read_to_string(self.root().join(file)).ok()
+        std::fs::read_to_string(self.root.join(file)).ok()
     }
 
     /// Where an image's lock lies: beside the description.
     pub fn lock(&self, entry: &Entry, given: Option<&Utf8PathBuf>) -> PathBuf {
         match given {
             Some(path) => path.into(),
-            None => self.root().join("image").join(&entry.name).with_extension("lock"),
+            None => self.root.join("image").join(&entry.name).with_extension("lock"),
         }
     }
 
@@ -84,7 +89,7 @@ impl Project<'_> {
     pub fn out(&self, entry: &Entry, given: Option<&Utf8PathBuf>) -> PathBuf {
         match given {
             Some(path) => path.into(),
-            None => self.root().join("build").join(&entry.name),
+            None => self.root.join("build").join(&entry.name),
         }
     }
 }

@@ -33,7 +33,7 @@ pub enum ResolveError {
         /// Known names near to it, the nearest first.
         nearest: Vec<String>,
     },
-    /// It is only a name others provide, and there is more than one of them.
+    /// It is only a name others provide. A lock names packages, so the description does too.
     #[error("`{name}` is a virtual package; name the one you want: {}", quoted(providers))]
     VirtualPackage {
         /// As asked for.
@@ -148,7 +148,6 @@ impl Resolver {
             provided.entry(name).or_default().extend(providers);
         }
         match provided.get(name) {
-            Some(providers) if providers.len() == 1 => Ok(()),
             Some(providers) => Err(ResolveError::VirtualPackage {
                 name: name.to_owned(),
                 providers: providers.iter().map(|&name| name.to_owned()).collect(),

@@ -48,7 +48,7 @@ pub static RELEASES: [Release; 5] = [
         version: "24.04",
         refused: None,
         verity: &["cryptsetup-bin", "dmsetup"],
-        repart: "systemd-repart",
+        repart: "systemd",
         erofs: true,
         erofs_zstd: false,
         ext4_tar: None,

@@ -8,94 +8,18 @@
 //! Invariant: every node but the root has a parent in the tree, and the parent
 //! is a directory. Symbolic links are never followed here.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
+mod path;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-/// A path inside a tree: bytes, relative, without leading or trailing slash.
-///
-/// The root is the empty path. `.` and empty components are dropped when one
-/// is made; `..` is kept as a component of no meaning and never resolved, so
-/// readers of foreign data refuse it before they get here.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct TreePath(Vec<Vec<u8>>);
-
-impl TreePath {
-    /// The root of a tree.
-    pub fn root() -> Self {
-        Self::default()
-    }
-
-    /// Takes `/etc/hostname`, `etc/hostname` and `./etc/hostname` alike.
-    pub fn new(path: impl AsRef<[u8]>) -> Self {
-        let parts = path.as_ref().split(|&b| b == b'/');
-        Self(parts.filter(|p| !p.is_empty() && *p != b".").map(<[u8]>::to_vec).collect())
-    }
-
-    /// The path with one more component.
-    #[must_use]
-    pub fn join(&self, name: impl AsRef<[u8]>) -> Self {
-        let mut path = self.clone();
-        path.0.extend(Self::new(name).0);
-        path
-    }
-
-    /// The directory it stands in; `None` for the root.
-    pub fn parent(&self) -> Option<Self> {
-        let (_, parent) = self.0.split_last()?;
-        Some(Self(parent.to_vec()))
-    }
-
-    /// The last component; `None` for the root.
-    pub fn name(&self) -> Option<&[u8]> {
-        self.0.last().map(Vec::as_slice)
-    }
-
-    /// Its components, outermost first.
-    pub fn components(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.0.iter().map(Vec::as_slice)
-    }
-
-    /// Whether it is `ancestor` or stands below it.
-    pub fn starts_with(&self, ancestor: &Self) -> bool {
-        self.0.starts_with(&ancestor.0)
-    }
-
-    /// `etc/hostname`: without a leading slash, empty for the root.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.join(&b'/')
-    }
-
-    /// Where it lies below a directory of the host.
-    pub fn below(&self, directory: &Path) -> PathBuf {
-        let mut path = directory.to_path_buf();
-        path.extend(self.0.iter().map(|c| OsStr::from_bytes(c)));
-        path
-    }
-}
-
-impl std::fmt::Display for TreePath {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "/{}", String::from_utf8_lossy(&self.to_bytes()))
-    }
-}
-
-impl std::fmt::Debug for TreePath {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
-impl<T: AsRef<[u8]> + ?Sized> From<&T> for TreePath {
-    fn from(path: &T) -> Self {
-        Self::new(path)
-    }
-}
+pub use self::path::TreePath;
 
 /// What a regular file holds: bytes in memory, or a file of the host.
 #[derive(Clone, Debug)]
@@ -216,11 +140,14 @@ impl Node {
 #[derive(Clone, Debug)]
 pub struct Tree {
     nodes: BTreeMap<TreePath, Node>,
+    /// The further names of each file that has any. `None` where a node was
+    /// lent to be changed since; then made anew when it is needed.
+    names: Option<BTreeMap<TreePath, BTreeSet<TreePath>>>,
 }
 
 impl Default for Tree {
     fn default() -> Self {
-        Self { nodes: BTreeMap::from([(TreePath::root(), Node::directory(0o755))]) }
+        Self { nodes: BTreeMap::from([(TreePath::root(), Node::directory(0o755))]), names: None }
     }
 }
 
@@ -237,6 +164,7 @@ impl Tree {
 
     /// The node at a path, to change its metadata or content.
     pub fn get_mut(&mut self, path: &TreePath) -> Option<&mut Node> {
+        self.names = None;
         self.nodes.get_mut(path)
     }
 
@@ -250,16 +178,22 @@ impl Tree {
     /// put over a directory keeps what is below it; anything else takes the
     /// place of everything below.
     pub fn insert(&mut self, path: TreePath, node: Node) {
-        if !node.is_directory() {
+        if !(node.is_directory() && self.get(&path).is_some_and(Node::is_directory)) {
             self.remove(&path);
         }
+        let mut missing = Vec::new();
         let mut above = path.parent();
-        while let Some(directory) = above {
-            if self.nodes.get(&directory).is_some_and(Node::is_directory) {
-                break;
-            }
+        while let Some(directory) = above.filter(|path| !self.get(path).is_some_and(Node::is_directory)) {
             above = directory.parent();
+            missing.push(directory);
+        }
+        // Outermost first: what is in the way of one has nothing below it yet.
+        for directory in missing.into_iter().rev() {
+            self.remove(&directory);
             self.nodes.insert(directory, Node::directory(0o755));
+        }
+        if matches!(node.kind, Kind::Hardlink(_)) {
+            self.names = None;
         }
         self.nodes.insert(path, node);
     }
@@ -271,8 +205,14 @@ impl Tree {
         let mut removed = None;
         for path in below.into_iter().rev() {
             removed = self.nodes.remove(&path);
-            if let Some(Node { kind: Kind::File(content), .. }) = &removed {
-                self.rename_hardlinks(&path, content.clone());
+            match &removed {
+                Some(Node { kind: Kind::File(content), .. }) => self.rename_hardlinks(&path, content.clone()),
+                Some(Node { kind: Kind::Hardlink(first), .. }) => {
+                    if let Some(names) = self.names.as_mut().and_then(|names| names.get_mut(first)) {
+                        names.remove(&path);
+                    }
+                }
+                _ => {}
             }
         }
         removed
@@ -281,17 +221,18 @@ impl Tree {
     /// Gives the content to the first of the remaining names, and points the
     /// others at it.
     fn rename_hardlinks(&mut self, gone: &TreePath, content: Content) {
-        let mut first: Option<TreePath> = None;
-        for (path, node) in &mut self.nodes {
-            if !matches!(&node.kind, Kind::Hardlink(target) if target == gone) {
-                continue;
+        let names = self.names.get_or_insert_with(|| further_names(&self.nodes));
+        let Some(mut remaining) = names.remove(gone) else { return };
+        let Some(first) = remaining.pop_first() else { return };
+        for name in &remaining {
+            if let Some(node) = self.nodes.get_mut(name) {
+                node.kind = Kind::Hardlink(first.clone());
             }
-            node.kind = match &first {
-                Some(first) => Kind::Hardlink(first.clone()),
-                None => Kind::File(content.clone()),
-            };
-            first.get_or_insert_with(|| path.clone());
         }
+        if let Some(node) = self.nodes.get_mut(&first) {
+            node.kind = Kind::File(content);
+        }
+        names.insert(first, remaining);
     }
 
     /// Every node, sorted by path: a directory before what it holds.
@@ -301,6 +242,7 @@ impl Tree {
 
     /// Every node, to change metadata or content.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&TreePath, &mut Node)> {
+        self.names = None;
         self.nodes.iter_mut()
     }
 
@@ -311,8 +253,12 @@ impl Tree {
 
     /// The names directly in a directory.
     pub fn children<'a>(&'a self, path: &'a TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Node)> {
-        let depth = path.0.len() + 1;
-        self.below(path).filter(move |(p, _)| p.0.len() == depth)
+        let mut next = self.nodes.range((Bound::Excluded(path), Bound::Unbounded)).next();
+        std::iter::from_fn(move || {
+            let child = next.filter(|(child, _)| child.starts_with(path))?;
+            next = self.nodes.range(child.0.behind()..).next();
+            Some(child)
+        })
     }
 
     /// How many nodes there are, the root among them.
@@ -324,7 +270,7 @@ impl Tree {
     /// Follows symbolic links, absolute ones from the tree's root, until a node
     /// that is none. `None` where nothing stands there, or after 40 links.
     pub fn resolve(&self, path: &TreePath) -> Option<(TreePath, &Node)> {
-        let mut pending: Vec<Vec<u8>> = path.0.iter().rev().cloned().collect();
+        let mut pending: Vec<Vec<u8>> = path.components().rev().map(<[u8]>::to_vec).collect();
         let mut at = TreePath::root();
         let mut links = 0;
         while let Some(name) = pending.pop() {
@@ -342,7 +288,7 @@ impl Tree {
                     if target.first() == Some(&b'/') {
                         at = TreePath::root();
                     }
-                    pending.extend(TreePath::new(target).0.into_iter().rev());
+                    pending.extend(TreePath::new(target).components().rev().map(<[u8]>::to_vec));
                 }
                 _ => at = next,
             }
@@ -426,6 +372,17 @@ impl Tree {
     }
 }
 
+/// The names of each file but its first.
+fn further_names(nodes: &BTreeMap<TreePath, Node>) -> BTreeMap<TreePath, BTreeSet<TreePath>> {
+    let mut names: BTreeMap<TreePath, BTreeSet<TreePath>> = BTreeMap::new();
+    for (path, node) in nodes {
+        if let Kind::Hardlink(first) = &node.kind {
+            names.entry(first.clone()).or_default().insert(path.clone());
+        }
+    }
+    names
+}
+
 /// The extended attributes of a file that belong in an image.
 fn xattrs(host: &Path) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     let mut list = [0u8; 4096];
@@ -450,6 +407,8 @@ fn xattrs(host: &Path) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
 
     fn tree() -> Tree {
@@ -461,12 +420,6 @@ mod tests {
             Node { kind: Kind::Hardlink("/usr/lib/a".into()), ..Node::file("", 0o644) },
         );
         tree
-    }
-
-    #[test]
-    fn a_path_has_one_spelling() {
-        assert_eq!(TreePath::new("/a//b/"), TreePath::new("./a/./b"));
-        assert_eq!(TreePath::new("/a/b").to_string(), "/a/b");
     }
 
     #[test]
@@ -492,6 +445,50 @@ mod tests {
         let mut tree = tree();
         tree.remove(&"/usr/lib/a".into());
         assert_eq!(tree.content(&"/usr/lib/z".into()).unwrap().read().unwrap(), b"a");
+    }
+
+    #[test]
+    fn whichever_names_go_the_last_one_has_the_content() {
+        let names = ["a/1", "a/2", "b/1", "b/2"];
+        let link = Node { kind: Kind::Hardlink("a/1".into()), ..Node::file("", 0o644) };
+        for last in names {
+            let mut tree = Tree::new();
+            tree.insert("a/1".into(), Node::file("kept", 0o644));
+            names[1..].iter().for_each(|name| tree.insert(name.into(), link.clone()));
+            for (index, gone) in names.iter().filter(|name| **name != last).enumerate() {
+                match index {
+                    // In each way a name can go.
+                    0 => drop(tree.remove(&gone.into())),
+                    1 => tree.insert(gone.into(), Node::directory(0o755)),
+                    _ => tree.insert(TreePath::new(gone).join("below"), Node::file("", 0o644)),
+                }
+            }
+            assert_eq!(tree.content(&last.into()).unwrap().read().unwrap(), b"kept", "{last}");
+            let files = tree.iter().filter(|(_, node)| matches!(&node.kind, Kind::File(c) if c.len() == 4));
+            assert_eq!(files.count(), 1);
+        }
+    }
+
+    #[test]
+    fn what_is_in_the_way_of_a_directory_goes() {
+        let mut tree = Tree::new();
+        tree.insert("a".into(), Node::file("", 0o644));
+        tree.insert("a/b/c/d".into(), Node::file("", 0o644));
+        let paths: Vec<String> = tree.iter().map(|(p, _)| p.to_string()).collect();
+        assert_eq!(paths, ["/", "/a", "/a/b", "/a/b/c", "/a/b/c/d"]);
+        assert!(tree.get(&"a".into()).unwrap().is_directory());
+    }
+
+    #[test]
+    fn children_are_the_names_directly_in_a_directory() {
+        let mut tree = tree();
+        tree.insert("usr/lib-x/deep/er".into(), Node::file("", 0o644));
+        let children =
+            |path: &str| tree.children(&path.into()).map(|(p, _)| p.to_string()).collect::<Vec<_>>();
+        assert_eq!(children(""), ["/lib", "/usr"]);
+        assert_eq!(children("usr"), ["/usr/lib", "/usr/lib-x"]);
+        assert_eq!(children("usr/lib"), ["/usr/lib/a", "/usr/lib/z"]);
+        assert!(children("lib").is_empty());
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<Exi
     if !disk.is_file() {
         bail!("there is no `{}`; build it with `cargo xtask image {}`", path(&disk), plan.name);
     }
-    let source = Source::open(&plan, &args.source, project.root())?;
+    let source = Source::open(&plan, &args.source, project.root)?;
     let tools = tools::tree(&source, &plan, &vm::PACKAGES.map(str::to_owned), report)?;
     let mut vm = Vm::new(&tools, &disk).memory(args.memory).network();
     if let Some(gibibytes) = args.disk {

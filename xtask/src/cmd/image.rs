@@ -21,11 +21,11 @@ pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<Ex
         Err(code) => return Ok(code),
     };
     report.did("Building", format_args!("{} from {} {}", plan.name, plan.distribution, plan.release));
-    let source = Source::open(&plan, &args.source, project.root())?;
+    let source = Source::open(&plan, &args.source, project.root)?;
     let policy = if args.locked { Policy::Frozen } else { Policy::Keep };
     let lock = lock::settle(&source, &plan, &project.lock(entry, args.source.lock.as_ref()), policy, report)?;
     let out = project.out(entry, args.image.out.as_ref());
-    let context = build::Context { report, store: &source.store, project: project.root(), out: &out };
+    let context = build::Context { report, store: &source.store, project: project.root, out: &out };
     build::image(context, &plan, &lock, || source.fetch(lock.packages.iter().chain(&lock.tools), report))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -35,7 +35,7 @@ pub fn run(project: Project<'_>, args: &LockArgs, report: &Report) -> Result<Exi
         Ok(planned) => planned,
         Err(code) => return Ok(code),
     };
-    let source = Source::open(&plan, &args.source, project.root())?;
+    let source = Source::open(&plan, &args.source, project.root)?;
     let path = project.lock(entry, args.source.lock.as_ref());
     let policy = if args.update { Policy::Update } else { Policy::Keep };
     settle(&source, &plan, &path, policy, report)?;

@@ -29,7 +29,7 @@ pub fn run(project: Project<'_>, args: &ToolsArgs, report: &Report) -> Result<Ex
         Ok(plan) => plan,
         Err(code) => return Ok(code),
     };
-    let source = Source::open(&plan, &args.source, project.root())?;
+    let source = Source::open(&plan, &args.source, project.root)?;
     let tree = tree(&source, &plan, &args.packages, report)?;
     if args.command.is_empty() {
         report.data(format_args!("{}\n", tree.display()));

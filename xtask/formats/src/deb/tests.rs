@@ -22,7 +22,10 @@ fn sample() -> Forge {
         .hardlink("./usr/again", "./usr/noise")
 }
 
-fn read_all(deb: &[u8]) -> Result<(Control, Vec<(Entry, Vec<u8>)>), DebError> {
+/// Entries, each with its content.
+type Entries = Vec<(Entry, Vec<u8>)>;
+
+fn read_all(deb: &[u8]) -> Result<(Control, Entries), DebError> {
     let mut entries = Vec::new();
     let control = read(
         deb,

@@ -75,12 +75,17 @@ impl Inside {
         let mut above = self.open_directory(b"")?;
         let mut done: Vec<u8> = Vec::new();
         for name in path.as_ref().split(|&b| b == b'/').filter(|name| !name.is_empty()) {
-            match rustix::fs::mkdirat(&above, name, Mode::RWXU | Mode::from_raw_mode(0o055)) {
-                Ok(()) | Err(Errno::EXIST) => {}
+            let made = match rustix::fs::mkdirat(&above, name, Mode::RWXU) {
+                Ok(()) => true,
+                Err(Errno::EXIST) => false,
                 Err(e) => return Err(e.into()),
-            }
+            };
             done.extend([b"/", name].concat());
             above = self.open_directory(&done)?;
+            if made {
+                // Not left to the umask.
+                rustix::fs::fchmod(&above, Mode::RWXU | Mode::from_raw_mode(0o055))?;
+            }
         }
         Ok(())
     }

@@ -189,7 +189,7 @@ impl<R: Read + Seek> Volume<R> {
         let mut content_size = 0;
         let mut directories = vec![(TreePath::root(), self.root)];
         while let Some((path, first)) = directories.pop() {
-            if path.components().len() > MOST_DEPTH {
+            if path.depth() > MOST_DEPTH {
                 return Err(ReadError::TooMuch(path));
             }
             let bytes = self.directory(&path, first)?.0;

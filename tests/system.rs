@@ -1,23 +1,22 @@
 //! The system layer, held against the one mmdebstrap makes of the same packages.
 //!
-//! Slow: runs with `BEDPLATE_TESTS=all`, as root, on the packages in the
-//! directory that `BEDPLATE_DEBS` names: a whole system of Debian's. mmdebstrap
-//! comes from the tree that `BEDPLATE_TOOLS` names, else from the host.
+//! Slow: runs with `BEDPLATE_TESTS=all`, on the packages of the shared lock.
 
-mod support {
-    pub mod forge;
-}
+#[path = "support/forge.rs"]
+mod forge;
+#[path = "support/product.rs"]
+mod product;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
+use bedplate::lock::Lock;
 use bedplate::sandbox::Sandbox;
 use bedplate::step::scrub::{clamp_mtimes, scrub};
 use bedplate::step::system::{self, Deb, Options};
+use bedplate::store::Store;
 use bedplate_formats::deb::read_control;
 use bedplate_formats::digest::hex;
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
@@ -58,16 +57,13 @@ const EXPECTED: &[(&str, &str)] = &[
     ("/var/cache/debconf/config.dat", "the order of its records"),
 ];
 
-fn is_slow_run() -> bool {
-    std::env::var("BEDPLATE_TESTS").is_ok_and(|tests| tests == "all")
-}
-
+/// The packages of the lock, from the store that building the image filled.
 fn debs() -> Vec<Deb> {
-    let directory = std::env::var("BEDPLATE_DEBS").expect("`BEDPLATE_DEBS` names a directory of packages");
-    let mut paths: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|e| e.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "deb"));
-    paths.sort();
-    paths.into_iter().map(deb).collect()
+    product::edge_debian();
+    let lock = Lock::parse(&fs::read_to_string(product::lock()).unwrap()).unwrap();
+    let store = Store::open().unwrap();
+    let paths = lock.packages.iter().map(|package| store.path(&package.sha256));
+    paths.map(|path| deb(path.expect("the build has fetched every package"))).collect()
 }
 
 fn deb(path: PathBuf) -> Deb {
@@ -76,7 +72,7 @@ fn deb(path: PathBuf) -> Deb {
 }
 
 fn sandbox(root: &Path) -> Sandbox {
-    Sandbox::new(root).program(Path::new(env!("CARGO_BIN_EXE_sandbox-exec")))
+    Sandbox::new(root).program(Path::new(env!("CARGO_BIN_EXE_xtask")))
 }
 
 fn build(root: &Path, debs: &[Deb]) -> anyhow::Result<()> {
@@ -124,8 +120,8 @@ fn archive(directory: &Path, debs: &[Deb]) {
     let mut packages = fs::File::create(directory.join("Packages")).unwrap();
     for (index, deb) in debs.iter().enumerate() {
         let name = format!("{index}.deb");
-        symlink(&deb.path, directory.join(&name)).unwrap();
         let bytes = fs::read(&deb.path).unwrap();
+        fs::write(directory.join(&name), &bytes).unwrap();
         let control = read_control(&bytes[..]).unwrap();
         let text = control.stanza().text().trim_end();
         writeln!(packages, "{text}\nFilename: ./{name}\nSize: {}\nSHA256: {}\n", bytes.len(), sha256(&bytes))
@@ -133,27 +129,31 @@ fn archive(directory: &Path, debs: &[Deb]) {
     }
 }
 
-fn mmdebstrap(root: &Path, debs: &[Deb], work: &Path) {
+fn mmdebstrap(name: &str, debs: &[Deb], work: &Path) {
     archive(work, debs);
     let names: Vec<&str> = debs.iter().map(|deb| deb.name.as_str()).collect();
-    let work_name = work.display();
     let arguments = [
-        "mmdebstrap".to_owned(),
-        "--mode=root".to_owned(),
-        "--variant=essential".to_owned(),
-        "--aptopt=APT::Install-Recommends \"false\"".to_owned(),
-        format!("--include={}", names.join(",")),
-        String::new(),
-        root.display().to_string(),
-        format!("deb [trusted=yes] copy://{work_name} ./"),
+        "mmdebstrap",
+        "--mode=root",
+        "--variant=essential",
+        "--aptopt=APT::Install-Recommends \"false\"",
+        &format!("--include={}", names.join(",")),
+        "",
+        &format!("/run/oracle/{name}"),
+        "deb [trusted=yes] copy:///run/oracle ./",
     ];
-    let output = Command::new(&arguments[0]).args(&arguments[1..]).output().expect("mmdebstrap is installed");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Without `mount`, mmdebstrap leaves /proc out, and systemd's scripts do half of their work.
+    let tools = ["tools", "--image", "edge-debian", "mmdebstrap", "mount"];
+    let tools = product::success(product::xtask().args(tools));
+    sandbox(Path::new(tools.trim()))
+        .bind(work, "/run/oracle")
+        .run(arguments)
+        .unwrap_or_else(|e| panic!("{e:#}"));
 }
 
 #[test]
 fn the_system_is_the_one_mmdebstrap_makes_and_the_same_every_time() {
-    if !is_slow_run() {
+    if !product::all() {
         return;
     }
     let work = tempfile::tempdir().unwrap();
@@ -176,7 +176,7 @@ fn the_system_is_the_one_mmdebstrap_makes_and_the_same_every_time() {
     let verified = sandbox(&root("ours")).run(["dpkg", "--verify"]).unwrap();
     assert_eq!(verified, "", "dpkg finds files that are not as packages ship them");
 
-    mmdebstrap(&root("theirs"), &debs, work.path());
+    mmdebstrap("theirs", &debs, work.path());
     let (ours, theirs) = (lines(&ours), lines(&scrubbed(&root("theirs"))));
     let mut differences = Vec::new();
     for path in ours.keys().chain(theirs.keys().filter(|path| !ours.contains_key(*path))) {
@@ -189,7 +189,7 @@ fn the_system_is_the_one_mmdebstrap_makes_and_the_same_every_time() {
 
 #[test]
 fn a_maintainer_script_that_fails_is_named_with_its_last_words() {
-    if !is_slow_run() {
+    if !product::all() {
         return;
     }
     let work = tempfile::tempdir().unwrap();
@@ -201,7 +201,7 @@ fn a_maintainer_script_that_fails_is_named_with_its_last_words() {
     base.retain(|_| needed.contains(&index.next().unwrap()));
     let with = |name: &str, script: &str, text: &str, more: &str| {
         let path = work.path().join(format!("{name}.deb"));
-        fs::write(&path, support::forge::package(name, more, script, text)).unwrap();
+        fs::write(&path, forge::package(name, more, script, text)).unwrap();
         let mut debs = base.clone();
         debs.push(deb(path));
         let error = build(&work.path().join(name), &debs).unwrap_err();
