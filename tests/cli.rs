@@ -1,5 +1,7 @@
 //! What the program says, word for word: exit code, stdout and stderr.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "support/product.rs"]
 mod product;
 

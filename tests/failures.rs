@@ -1,6 +1,8 @@
 //! What goes wrong around a build, and that it leaves the store, the lock and
 //! the last artifacts as they were.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "support/product.rs"]
 mod product;
 #[path = "../xtask/tests/archive/server.rs"]
@@ -34,12 +36,24 @@ fn mirror(workshop: &Workshop) -> Server {
     Server::start(BTreeMap::from([(workshop.victim.path.clone(), workshop.victim.bytes.clone())]))
 }
 
+/// Without the digests and fingerprints of what is not pinned.
+fn anonymous(text: &str) -> String {
+    let after = |text: &str, word: &str, name: &str| match text.split_once(word) {
+        Some((before, rest)) => {
+            let rest = rest.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+            format!("{before}{word}[{name}]{rest}")
+        }
+        None => text.to_owned(),
+    };
+    after(&after(text, "its sha256 is `", "another"), "signed by `", "somebody")
+}
+
 /// The command must fail with 2, say this, and change nothing.
 #[track_caller]
 fn fails(workshop: &Workshop, command: &mut Command, expected: Expect) {
     let before = workshop.state();
     let output = command.output().unwrap();
-    let said = workshop.said(&output.stderr);
+    let said = anonymous(&workshop.said(&output.stderr));
     assert_eq!(output.status.code(), Some(2), "{said}");
     expected.assert_eq(&said);
     assert!(workshop.state() == before, "something was changed");
@@ -58,7 +72,7 @@ fn a_mirror_that_misbehaves_changes_nothing() {
         &mut build(),
         expect![[r#"
             Building small from Debian trixie
-        error: the archive no longer carries `dmsetup` version `2:1.02.205-2`: `http://[mirror]/[victim]` answers 404
+        error: the archive no longer carries `dmsetup` version `[version]`: `http://[mirror]/[victim]` answers 404
         help: the archive has a newer version: run `cargo xtask lock --update`, or name a snapshot in the description to keep this one
     "#]],
     );
@@ -68,7 +82,7 @@ fn a_mirror_that_misbehaves_changes_nothing() {
         &mut build(),
         expect![[r#"
             Building small from Debian trixie
-        error: cannot fetch `dmsetup` version `2:1.02.205-2`: `http://[mirror]/[victim]` answers 500, after 4 attempts
+        error: cannot fetch `dmsetup` version `[version]`: `http://[mirror]/[victim]` answers 500, after 4 attempts
         help: try again later, or take the archive from elsewhere with `--mirror FROM=TO`
     "#]],
     );
@@ -79,7 +93,7 @@ fn a_mirror_that_misbehaves_changes_nothing() {
         &mut build(),
         expect![[r#"
             Building small from Debian trixie
-        error: `http://[mirror]/[victim]` is not `dmsetup` version `2:1.02.205-2`: its sha256 is `dce4954ec58301f66ebeb3d974f7c2ea2739bcd02faefbe31f43681a0f874624` instead of `[sha256]`
+        error: `http://[mirror]/[victim]` is not `dmsetup` version `[version]`: its sha256 is `[another]` instead of `[sha256]`
         help: the mirror is out of step or something on the way changes files: try another with `--mirror FROM=TO`
     "#]],
     );
@@ -89,7 +103,7 @@ fn a_mirror_that_misbehaves_changes_nothing() {
         &mut build(),
         expect![[r#"
             Building small from Debian trixie
-        error: `http://[mirror]/[victim]` is not `dmsetup` version `2:1.02.205-2`: it has 19 bytes instead of 82344
+        error: `http://[mirror]/[victim]` is not `dmsetup` version `[version]`: it has 19 bytes instead of [size]
         help: the mirror is out of step or something on the way changes files: try another with `--mirror FROM=TO`
     "#]],
     );
@@ -99,7 +113,7 @@ fn a_mirror_that_misbehaves_changes_nothing() {
         &mut build(),
         expect![[r#"
             Building small from Debian trixie
-        error: cannot fetch `dmsetup` version `2:1.02.205-2` from `http://[mirror]/[victim]`: the body ends at byte 4000 of 82344, after 4 attempts
+        error: cannot fetch `dmsetup` version `[version]` from `http://[mirror]/[victim]`: the body ends at byte 4000 of [size], after 4 attempts
         help: check the network; what has arrived is kept and the next run resumes it; `--mirror FROM=TO` takes the archive from elsewhere
     "#]],
     );
@@ -119,7 +133,7 @@ fn a_mirror_that_is_not_there_changes_nothing() {
         &mut workshop.image_from(&address),
         expect![[r#"
             Building small from Debian trixie
-        error: cannot fetch `dmsetup` version `2:1.02.205-2` from `http://[mirror]/[victim]`: connection refused, after 4 attempts
+        error: cannot fetch `dmsetup` version `[version]` from `http://[mirror]/[victim]`: connection refused, after 4 attempts
         help: check the network; what has arrived is kept and the next run resumes it; `--mirror FROM=TO` takes the archive from elsewhere
     "#]],
     );
@@ -133,20 +147,15 @@ fn without_a_network_the_store_must_have_it() {
         workshop.image().arg("--offline"),
         expect![[r#"
             Building small from Debian trixie
-        error: `dmsetup` version `2:1.02.205-2` is not in the store, and no network may be used
+        error: `dmsetup` version `[version]` is not in the store, and no network may be used
         help: run once without `--offline`
     "#]],
     );
-    // Nothing at all: no cache, no lock.
-    fails(
-        &workshop,
-        workshop.image().arg("--offline").env("BEDPLATE_CACHE", workshop.path("empty")),
-        expect![[r#"
-                Building small from Debian trixie
-            error: `adduser` version `3.152` is not in the store, and no network may be used; 114 more are missing too
-            help: run once without `--offline`
-        "#]],
-    );
+    let output =
+        workshop.image().arg("--offline").env("BEDPLATE_CACHE", workshop.path("empty")).output().unwrap();
+    let said = workshop.said(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("is not in the store, and no network may be used; "), "{said}");
     let lock = workshop.path("none.lock");
     let mut command = workshop.small(&["lock", "small", "--offline", "--lock"]);
     fails(
@@ -194,7 +203,7 @@ fn an_archive_that_cannot_be_trusted_moves_no_lock() {
         &mut update(),
         expect![[r#"
             error: the `InRelease` of `http://ftp.debian.org/debian trixie` cannot be trusted
-              caused by: signed by `C123753186A0A2EE9BBF3A097AF54D2D2148EB42`, and by no pinned key (`1F89983E0081FDE018F3CC9673A4F27B8DD47936`, `AC530D520F2F3269F5E98313A48449044AAD5C5D`, `A4285295FC7B1A81600062A9605C66F00D6C9793`, `4D64FEC119C2029067D6E791F8D2585B8783D481`, `B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8`, `05AB90340C0C5E797F44A8C8254CF3B5AEC0A8F0`, `04B54C3CDCA79751B16BC6B5225629DF75B188BD`, `5E04A1E3223A19A20706E20F9904613D4CCE68C6`, `41587F7DB8C774BCCF131416762F67A0B2C39DE4`)
+              caused by: signed by `[somebody]`, and by no pinned key (`1F89983E0081FDE018F3CC9673A4F27B8DD47936`, `AC530D520F2F3269F5E98313A48449044AAD5C5D`, `A4285295FC7B1A81600062A9605C66F00D6C9793`, `4D64FEC119C2029067D6E791F8D2585B8783D481`, `B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8`, `05AB90340C0C5E797F44A8C8254CF3B5AEC0A8F0`, `04B54C3CDCA79751B16BC6B5225629DF75B188BD`, `5E04A1E3223A19A20706E20F9904613D4CCE68C6`, `41587F7DB8C774BCCF131416762F67A0B2C39DE4`)
         "#]],
     );
 }
@@ -226,7 +235,7 @@ fn a_typo_in_a_package_is_shown_at_its_line() {
 fn a_package_cannot_climb_out() {
     let workshop = Workshop::new("hostile");
     workshop.make_later(1);
-    let hostile = hostile_package();
+    let hostile = hostile_package(&workshop.victim.version);
     let digest = hex(&Sha256::digest(&hostile));
     let lock = fs::read_to_string(workshop.lock()).unwrap();
     let size = format!("size = {}\nsha256 = \"{}\"", workshop.victim.bytes.len(), workshop.victim.sha256);
@@ -244,8 +253,9 @@ fn a_package_cannot_climb_out() {
             Building small from Debian trixie
              Fetched 1 file, 4.3 kB  0.0 s
         error: installing the packages
-          caused by: package file `[here]/cache/blobs/d4/[digest]` holds `dmsetup` 1 and not `dmsetup` 2:1.02.205-2
-    "#]].assert_eq(&said.collect::<String>());
+          caused by: package `dmsetup` holds `../../climbed-out`, which leads out of the root directory
+    "#]]
+    .assert_eq(&said.collect::<String>());
     assert!(workshop.artifacts() == workshop.before);
     let store = fs::read_dir(workshop.path("cache/layers")).unwrap();
     assert!(
@@ -255,13 +265,14 @@ fn a_package_cannot_climb_out() {
 }
 
 /// A package whose only file is beside the root it is unpacked into.
-fn hostile_package() -> Vec<u8> {
-    let control =
-        "Package: dmsetup\nVersion: 1\nArchitecture: amd64\nMaintainer: nobody\nDescription: hostile\n";
+fn hostile_package(version: &str) -> Vec<u8> {
+    let control = format!(
+        "Package: dmsetup\nVersion: {version}\nArchitecture: amd64\nMaintainer: nobody\nDescription: no\n"
+    );
     let mut deb = b"!<arch>\n".to_vec();
     for (name, bytes) in [
         ("debian-binary", b"2.0\n".to_vec()),
-        ("control.tar", tar("./control", control)),
+        ("control.tar", tar("./control", &control)),
         ("data.tar", tar("./../../climbed-out", "gotcha\n")),
     ] {
         deb.extend(
@@ -277,11 +288,11 @@ fn tar(name: &str, text: &str) -> Vec<u8> {
     let mut header = vec![0_u8; 512];
     let mut put = |at: usize, field: &str| header[at..at + field.len()].copy_from_slice(field.as_bytes());
     put(0, name);
-    put(100, "0000644\0000000000\0000000000\0");
-    put(124, &format!("{:011o}\0{:011o}\0        0", text.len(), 0));
+    put(100, "0000644\x000000000\x000000000\x00");
+    put(124, &format!("{:011o}\x00{:011o}\x00        0", text.len(), 0));
     put(257, "ustar\x0000");
     let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    header[148..156].copy_from_slice(format!("{sum:06o}\x00 ").as_bytes());
     header.extend(text.as_bytes());
     header.resize(header.len().next_multiple_of(512) + 1024, 0);
     header
@@ -346,10 +357,10 @@ fn a_full_cache_is_named_before_anything_is_fetched() {
     let (code, said, left) = with_a_full_disk(&disk, "20m", &command);
     let said = workshop.said(&said);
     assert_eq!((code, left.as_str()), (Some(2), ""), "{said}");
-    let said: String = said.chars().filter(|c| !c.is_ascii_digit()).collect();
+    let said: String = said.chars().filter(|c| !c.is_ascii_digit() && *c != '.').collect();
     expect![[r#"
             Building small from Debian trixie
-        error: no room for the downloads in `[here]/disk`:  bytes are needed and  are free
+        error: no room for the downloads in `[here]/disk`:  MB are needed and  MB are free
         help: free some space, run `cargo xtask clean`, or name another place in `BEDPLATE_CACHE`
     "#]]
     .assert_eq(&said);
@@ -369,7 +380,7 @@ fn a_full_output_directory_keeps_its_last_artifacts() {
     let said = workshop.said(&said);
     assert_eq!(code, Some(2), "{said}");
     assert_eq!(left, "./.small.lock\n./small/.bedplate.json\n./small/image.raw\n");
-    assert!(said.contains("[here]/disk") && said.to_lowercase().contains("no space left"), "{said}");
+    assert!(said.contains("error: no space is left in `[here]/disk`"), "{said}");
     assert!(said.contains("help: "), "{said}");
 }
 
@@ -404,9 +415,16 @@ fn running(group: u32) -> Vec<String> {
         .collect()
 }
 
-/// Starts a build, lets `when` decide the moment, and interrupts it.
+/// Starts a build, lets `when` decide the moment, and interrupts it. Says
+/// whether it came in time.
 #[track_caller]
-fn interrupt(workshop: &Workshop, mut build: Command, signal: Signal, group: bool, when: impl FnOnce()) {
+fn interrupt(
+    workshop: &Workshop,
+    mut build: Command,
+    signal: Signal,
+    group: bool,
+    when: impl FnOnce(),
+) -> bool {
     let before = workshop.state();
     build.stderr(Stdio::piped()).stdout(Stdio::null()).process_group(0);
     let mut build = build.spawn().unwrap();
@@ -416,6 +434,9 @@ fn interrupt(workshop: &Workshop, mut build: Command, signal: Signal, group: boo
     let mut said = String::new();
     let status = build.wait().unwrap();
     build.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    if status.success() {
+        return false;
+    }
     assert_eq!(status.code(), Some(2), "{said}");
     assert!(
         said.contains("interrupted: the last artifacts, the lock and the cache are as they were"),
@@ -428,6 +449,7 @@ fn interrupt(workshop: &Workshop, mut build: Command, signal: Signal, group: boo
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(workshop.state() == before, "something was changed");
+    true
 }
 
 #[test]
@@ -437,11 +459,12 @@ fn a_download_can_be_interrupted() {
     for (signal, group) in [(Signal::INT, true), (Signal::INT, false), (Signal::TERM, false)] {
         mirror.script(&workshop.victim.path, [Reply::Stall(500)]);
         let asked = mirror.requests().len();
-        interrupt(&workshop, workshop.image_from(&mirror.base()), signal, group, || {
+        let in_time = interrupt(&workshop, workshop.image_from(&mirror.base()), signal, group, || {
             while mirror.requests().len() == asked {
                 std::thread::sleep(Duration::from_millis(10));
             }
         });
+        assert!(in_time);
     }
 }
 
@@ -451,13 +474,21 @@ fn a_build_can_be_interrupted_at_any_step() {
         return;
     }
     let workshop = Workshop::new("interrupted");
-    for (number, tenths) in (1..).zip([5, 10, 15, 20, 30, 40, 60, 80, 100, 120]) {
-        workshop.make_later(number);
-        let signal = if number % 3 == 0 { Signal::TERM } else { Signal::INT };
-        interrupt(&workshop, workshop.image(), signal, number % 2 == 0, || {
-            std::thread::sleep(Duration::from_millis(100 * tenths));
+    workshop.make_later(1);
+    let started = Instant::now();
+    product::success(&mut workshop.image());
+    let whole = started.elapsed();
+    let mut interrupted = 0;
+    for part in 1..=10 {
+        workshop.make_later(1);
+        let signal = if part % 3 == 0 { Signal::TERM } else { Signal::INT };
+        let in_time = interrupt(&workshop, workshop.image(), signal, part % 2 == 0, || {
+            std::thread::sleep(whole.mul_f64(0.09 * f64::from(part)));
         });
+        interrupted += u32::from(in_time);
     }
+    assert!(interrupted >= 5, "only {interrupted} builds were interrupted");
+    workshop.make_later(1);
     product::success(&mut workshop.image());
     product::success(&mut workshop.verify());
     assert!(!workshop.path(".out.new").exists(), "what was half made is still there");

@@ -31,6 +31,7 @@ pub struct Victim {
     /// Below the base of the archive, with a slash before.
     pub path: String,
     pub sha256: String,
+    pub version: String,
     pub bytes: Vec<u8>,
 }
 
@@ -143,6 +144,8 @@ impl Workshop {
         let text =
             text.replace(scratch.to_str().unwrap(), "[here]").replace(below.to_str().unwrap(), "[here]");
         let text = text.replace(&self.victim.path, "/[victim]").replace(&self.victim.sha256, "[sha256]");
+        let text = text.replace(&self.victim.version, "[version]");
+        let text = text.replace(&self.victim.bytes.len().to_string(), "[size]");
         let words =
             text.split_inclusive([' ', '/', '`', '\n']).map(|word| match word.split_once("127.0.0.1:") {
                 Some((before, port)) => {
@@ -175,7 +178,12 @@ fn victim(lock: &str, cache: &Path) -> Victim {
     };
     let sha256 = field("sha256");
     let bytes = fs::read(cache.join("blobs").join(&sha256[..2]).join(&sha256)).unwrap();
-    Victim { path: field("url").strip_prefix(MAIN).unwrap().to_owned(), sha256, bytes }
+    Victim {
+        path: field("url").strip_prefix(MAIN).unwrap().to_owned(),
+        sha256,
+        version: field("version"),
+        bytes,
+    }
 }
 
 /// Links a directory's files, with all that is below it.

@@ -14,7 +14,7 @@ use crate::artifacts::{self, Output};
 use crate::key::Key;
 use crate::report::{Report, bytes, path};
 use crate::step::{boot, data, disk, initrd, manifest, overlay, root, scrub, system, units, users};
-use crate::store::Store;
+use crate::store::{Store, or_full};
 use crate::{tools, verify};
 
 /// What a build needs beside its plan and its lock.
@@ -53,6 +53,7 @@ pub fn image(
     let staging = output.staging()?;
     let built = assemble(context, plan, lock, &staging).and_then(|()| output.publish(&staging, &key));
     if let Err(error) = built {
+        let error = or_full(error, staging.parent().unwrap_or(&staging));
         // What cannot be removed now, the next build removes.
         let _ = fs::remove_dir_all(&staging);
         return Err(error);

@@ -16,7 +16,7 @@ use bedplate_core::{Diagnostics, Renderer};
 
 use crate::fetch::{FetchError, Progress};
 use crate::problem::Problem;
-use crate::store::disk_is_full;
+use crate::store::{Full, disk_is_full};
 
 /// Where a run tells what it does.
 pub struct Report {
@@ -102,7 +102,7 @@ impl Report {
             }
             lines.push_str(&text);
         }
-        if let Some(advice) = error.chain().find_map(advice) {
+        if let Some(advice) = advice(error) {
             lines.push_str(&format!("{}: {advice}\n", self.paint("1;36", "help")));
         }
         self.text(lines);
@@ -130,11 +130,14 @@ impl Report {
 }
 
 /// What to do about a failure, where its cause is known.
-fn advice(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
-    if let Some(error) = cause.downcast_ref::<FetchError>() {
+fn advice(error: &anyhow::Error) -> Option<String> {
+    if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<FetchError>()) {
         return error.advice();
     }
-    let full = cause.downcast_ref::<io::Error>().is_some_and(disk_is_full);
+    let said = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(disk_is_full)
+    };
+    let full = error.is::<Full>() || error.chain().any(said);
     full.then(|| {
         "the disk is full: free some space there, or name another place with `--out` or `BEDPLATE_CACHE`"
             .to_owned()

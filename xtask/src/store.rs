@@ -28,6 +28,9 @@ use bedplate_formats::digest::hex;
 use fs_err as fs;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::report::path;
 
 /// The store of one user, open for this process. Clones are the same store.
 #[derive(Debug, Clone)]
@@ -214,6 +217,7 @@ impl Store {
         }
         let temporary = self.temporary()?;
         if let Err(error) = make(&temporary) {
+            let error = or_full(error, self.root());
             // The error that matters is the one of `make`; what cannot be removed now goes with the process.
             let _ = fs::remove_dir_all(&temporary);
             return Err(error);
@@ -301,6 +305,24 @@ pub fn hash(reader: &mut impl Read) -> io::Result<String> {
 /// Whether an error means that the disk, or the user's share of it, is full.
 pub fn disk_is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// There is no space left where something had to be written.
+#[derive(Debug, Error)]
+#[error("no space is left in `{}`", path(.0))]
+pub struct Full(pub PathBuf);
+
+/// Says of a failure that came while writing to `directory` that it is for want of space, where none is left:
+/// not every program says so itself.
+pub fn or_full(error: anyhow::Error, directory: &Path) -> anyhow::Error {
+    /// Bytes. A failed write leaves less than it wanted to write.
+    const NOTHING: u64 = 1 << 20;
+    match rustix::fs::statvfs(directory) {
+        Ok(room) if room.f_bavail.saturating_mul(room.f_frsize) < NOTHING => {
+            error.context(Full(directory.to_owned()))
+        }
+        _ => error,
+    }
 }
 
 fn stamp(file: &File) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::Subject;
+use crate::report::bytes;
 
 /// Why a file did not enter the store.
 #[derive(Debug, Error)]
@@ -167,8 +168,8 @@ fn others(missing: usize) -> String {
 }
 
 fn room(wanted: Option<(u64, u64)>) -> String {
-    wanted
-        .map_or_else(String::new, |(wanted, free)| format!(": {wanted} bytes are needed and {free} are free"))
+    let said = |(wanted, free)| format!(": {} are needed and {} are free", bytes(wanted), bytes(free));
+    wanted.map_or_else(String::new, said)
 }
 
 fn seconds(duration: Duration) -> String {
