@@ -1,5 +1,7 @@
 //! The built disk, started in QEMU, and asked from inside.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "support/product.rs"]
 mod product;
 

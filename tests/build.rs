@@ -1,5 +1,7 @@
 //! The built disk, held against the tools that everybody else uses.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "support/product.rs"]
 mod product;
 

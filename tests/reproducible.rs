@@ -1,5 +1,7 @@
 //! One lock, one image: whoever builds it, and wherever.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "support/product.rs"]
 mod product;
 #[path = "support/root.rs"]

@@ -2,6 +2,8 @@
 //!
 //! Slow: runs with `BEDPLATE_TESTS=all`, on the packages of the shared lock.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "support/forge.rs"]
 mod forge;
 #[path = "support/product.rs"]
