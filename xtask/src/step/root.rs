@@ -9,7 +9,7 @@ use bedplate_core::Compression;
 use bedplate_core::image::filesystem::Filesystem;
 use bedplate_core::plan::{PartitionContent, PartitionPlan, Plan};
 use bedplate_formats::tar;
-use bedplate_formats::tree::Tree;
+use bedplate_formats::tree::{Node, Tree, TreePath};
 use uuid::Uuid;
 
 use crate::sandbox::{Sandbox, failed};
@@ -28,7 +28,8 @@ pub fn write(plan: &Plan, tree: &Tree, epoch: i64, tools: &Sandbox, file: &Path)
     };
     let (directory, name) = (file.parent().unwrap_or(Path::new(".")), file.file_name().unwrap_or_default());
     let out = format!("{WORK}/{}", name.to_string_lossy());
-    let argv = command(partition, *filesystem, *compression, *uuid, &out);
+    let top = tree.get(&TreePath::root()).context("the tree has no root")?;
+    let argv = command(partition, *filesystem, *compression, *uuid, top, &out);
     let sandbox = tools.clone().bind(directory, WORK).env("SOURCE_DATE_EPOCH", &epoch.to_string());
     let (reader, writer) = std::io::pipe()?;
     let tool = sandbox.command(&argv).stdin_file(reader).stdout_null().stderr_capture().unchecked();
@@ -57,6 +58,7 @@ fn command(
     filesystem: Filesystem,
     compression: Compression,
     uuid: Uuid,
+    top: &Node,
     out: &str,
 ) -> Vec<String> {
     let compress = match compression {
@@ -83,6 +85,9 @@ fn command(
             };
             // Its time is that of SOURCE_DATE_EPOCH, beside which it takes no option.
             add(&["sqfstar", "-quiet", "-no-progress", "-comp", compressor]);
+            // It passes over the stream's entry of the root, and leaves that to everybody.
+            let (mode, uid, gid) = (format!("{:o}", top.mode), top.uid.to_string(), top.gid.to_string());
+            add(&["-root-mode", &mode, "-root-uid", &uid, "-root-gid", &gid]);
             add(&level.map_or(vec![], |level| vec!["-Xcompression-level", level]));
             if compression == Compression::None {
                 add(&["-noI", "-noD", "-noF", "-noX"]);
