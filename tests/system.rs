@@ -144,9 +144,12 @@ fn mmdebstrap(name: &str, debs: &[Deb], work: &Path) {
         &format!("/run/oracle/{name}"),
         "deb [trusted=yes] copy:///run/oracle ./",
     ];
-    // Without `mount`, mmdebstrap leaves /proc out, and systemd's scripts do half of their work.
-    let tools = ["tools", "--image", "edge-debian", "mmdebstrap", "mount"];
-    let tools = product::success(product::xtask().args(tools));
+    // What it starts and, as every package does, expects to be there. Without
+    // `mount` it leaves /proc out, and systemd's scripts do half of their work.
+    let starts = "mmdebstrap mount coreutils dash diffutils findutils grep gzip libc-bin mawk perl-base sed tar";
+    let mut tools = product::xtask();
+    tools.args(["tools", "--image", "edge-debian"]).args(starts.split(' '));
+    let tools = product::success(&mut tools);
     sandbox(Path::new(tools.trim()))
         .bind(work, "/run/oracle")
         .run(arguments)

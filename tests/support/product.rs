@@ -25,10 +25,15 @@ pub fn small() -> Command {
     command
 }
 
-/// Cargo builds it for every run of all tests.
+/// The program of the small images.
 pub fn small_program() -> PathBuf {
-    let program = Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name("examples").join("small");
-    assert!(program.is_file(), "run `cargo build --example small` first");
+    example("small")
+}
+
+/// A program of images for tests. Cargo builds it for every run of all tests.
+pub fn example(name: &str) -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_xtask")).with_file_name("examples").join(name);
+    assert!(program.is_file(), "run `cargo build --example {name}` first");
     program
 }
 

@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, anyhow};
 use bedplate_core::Compression;
 use bedplate_core::image::filesystem::Filesystem;
 use bedplate_core::plan::{PartitionContent, PartitionPlan, Plan};
-use bedplate_formats::tree::Tree;
+use bedplate_formats::tree::{Node, Tree, TreePath};
 use bedplate_formats::{sparse, tar};
 use uuid::Uuid;
 
@@ -57,7 +57,8 @@ pub fn write(
     let PartitionContent::Root { filesystem, compression, uuid, .. } = &partition.content else {
         return Err(anyhow!("the plan's root partition holds no root"));
     };
-    let argv = command(partition, *filesystem, *compression, *uuid);
+    let top = tree.get(&TreePath::root()).context("the tree has no root")?;
+    let argv = command(partition, *filesystem, *compression, *uuid, top);
     let added = changes::since(base, tree).filter(|_| *filesystem == Filesystem::Erofs);
     let Some(added) = added.filter(|_| appends(options.tools)) else {
         stream(options, &argv, tree, file)?;
@@ -121,6 +122,7 @@ fn command(
     filesystem: Filesystem,
     compression: Compression,
     uuid: Uuid,
+    top: &Node,
 ) -> Vec<String> {
     let compress = match compression {
         Compression::None => None,
@@ -146,6 +148,9 @@ fn command(
             };
             // Its time is that of SOURCE_DATE_EPOCH, beside which it takes no option.
             add(&["sqfstar", "-quiet", "-no-progress", "-comp", compressor]);
+            // It passes over the stream's entry of the root, and leaves that to everybody.
+            let (mode, uid, gid) = (format!("{:o}", top.mode), top.uid.to_string(), top.gid.to_string());
+            add(&["-root-mode", &mode, "-root-uid", &uid, "-root-gid", &gid]);
             add(&level.map_or(vec![], |level| vec!["-Xcompression-level", level]));
             if compression == Compression::None {
                 add(&["-noI", "-noD", "-noF", "-noX"]);

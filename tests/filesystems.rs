@@ -1,0 +1,180 @@
+//! A tree with one of everything, on each root file system, read back by the
+//! file system's own tool.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/product.rs"]
+mod product;
+#[path = "support/root.rs"]
+mod root;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bedplate::image::partition::Partition;
+use bedplate::sandbox::Sandbox;
+use bedplate::{Erofs, Esp, Ext4, GiB, Image, MiB, Plan, Root, Squashfs, Target, step};
+use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
+use product::{agrees, success, xtask};
+
+const EPOCH: i64 = 1_790_000_000;
+
+/// One of everything that a system of packages holds.
+fn sample() -> Tree {
+    let own = |node: Node, mode, uid, gid| Node { mode, uid, gid, mtime: 1_234_567_890, ..node };
+    let mut tree = Tree::new();
+    let mut put = |path: &[u8], node: Node| tree.insert(TreePath::new(path), node);
+    put(b"bin/su", own(Node::file("set-uid", 0), 0o4755, 0, 0));
+    put(b"bin/expiry", own(Node::file("set-gid", 0), 0o2755, 0, 42));
+    put(b"bin/perl", own(Node::file("one file", 0), 0o755, 0, 0));
+    put(
+        b"bin/perl5",
+        Node { kind: Kind::Hardlink("bin/perl".into()), ..own(Node::file("", 0), 0o755, 0, 0) },
+    );
+    let mut capable = own(Node::file("capable", 0), 0o755, 0, 0);
+    let net_raw = vec![1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    capable.xattrs.insert(b"security.capability".to_vec(), net_raw);
+    put(b"bin/ping", capable);
+    put(b"etc/empty", own(Node::file("", 0), 0o600, 0, 0));
+    put(b"etc/link", own(Node::symlink("../bin/su"), 0o777, 0, 0));
+    put(b"etc/far", own(Node::symlink("far/".repeat(60)), 0o777, 0, 0));
+    put(b"etc/caf\xe9", own(Node::file("no UTF-8", 0), 0o644, 0, 0));
+    put("etc/Főtanúsítvány".as_bytes(), own(Node::file("UTF-8", 0), 0o644, 0, 0));
+    put(b"etc/a\\b c'\"", own(Node::file("quotes", 0), 0o644, 0, 0));
+    put(b"tmp", own(Node::directory(0), 0o1777, 0, 0));
+    put(b"var/log/journal", own(Node::directory(0), 0o2755, 0, 998));
+    put(b"var/nobody", own(Node::file(vec![7; 300_000], 0), 0o640, 65534, 65534));
+    put("deep/".repeat(40).as_bytes(), own(Node::directory(0), 0o700, 1000, 1000));
+    let long = ["deep/".repeat(40), "n".repeat(255)].concat();
+    put(long.as_bytes(), own(Node::file("long", 0), 0o644, 1000, 1000));
+    // A squashfs' root has the time of the whole.
+    tree.get_mut(&TreePath::root()).unwrap().mtime = EPOCH;
+    tree
+}
+
+fn plan(root: impl Into<Partition>) -> Plan {
+    let image = Image::debian("trixie").package("linux-image-amd64");
+    let image = image.partition(Esp::new(MiB(128))).partition(root);
+    image.plan_for("sample", &Target::default()).unwrap()
+}
+
+/// Writes the sample twice, which must give the same bytes, and returns where.
+fn written(name: &str, plan: &Plan) -> PathBuf {
+    let packages = ["erofs-utils", "squashfs-tools", "e2fsprogs", "libarchive13t64"];
+    let tools = success(xtask().args(["tools", "--image", "edge-debian"]).args(packages));
+    let sandbox = Sandbox::new(Path::new(tools.trim())).read_only();
+    let sandbox = sandbox.program(Path::new(env!("CARGO_BIN_EXE_xtask")));
+    let directory = product::scratch("filesystems").join(name);
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir(&directory).unwrap();
+    let [one, other] = ["root.raw", "again.raw"].map(|file| {
+        step::root::write(plan, &sample(), EPOCH, &sandbox, &directory.join(file)).unwrap();
+        std::fs::read(directory.join(file)).unwrap()
+    });
+    assert!(one == other, "the same tree gave two {name}");
+    directory
+}
+
+fn expect(expected: &Tree, directory: &Path) {
+    let found = root::described(&Tree::scan(&directory.join("root")).unwrap());
+    let expected = root::described(expected);
+    for path in expected.keys().chain(found.keys()) {
+        assert_eq!(found.get(path), expected.get(path), "{path}");
+    }
+}
+
+#[test]
+fn an_erofs_holds_the_tree() {
+    let directory = written("erofs", &plan(Root::new(Erofs).verity()));
+    let argv = ["fsck.erofs", "--extract=root", "--preserve", "--xattrs", "root.raw"];
+    agrees(&directory, &["erofs-utils"], &argv);
+    // It gives files their owner last, at which the kernel takes their capabilities away.
+    let mut expected = sample();
+    let capable = expected.get_mut(&"bin/ping".into()).unwrap();
+    let value = std::mem::take(&mut capable.xattrs).remove(&b"security.capability"[..]).unwrap();
+    expect(&expected, &directory);
+    // Name index 6 is `security.`.
+    let entry = [&[10, 6, 20, 0], &b"capability"[..], &value].concat();
+    let bytes = std::fs::read(directory.join("root.raw")).unwrap();
+    assert!(bytes.windows(entry.len()).any(|window| window == entry), "the capability is gone");
+}
+
+#[test]
+fn a_squashfs_holds_the_tree() {
+    let directory = written("squashfs", &plan(Root::new(Squashfs).verity()));
+    agrees(
+        &directory,
+        &["squashfs-tools"],
+        &["unsquashfs", "-quiet", "-no-progress", "-d", "root", "root.raw"],
+    );
+    expect(&sample(), &directory);
+}
+
+#[test]
+fn an_ext4_holds_the_tree() {
+    let directory = written("ext4", &plan(Root::new(Ext4).size(GiB(1))));
+    agrees(&directory, &["e2fsprogs"], &["fsck.ext4", "-fn", "root.raw"]);
+    let argv = ["debugfs", "-f", "script", "root.raw"];
+    let tree = sample();
+    // A name in quotes, in which a quote is doubled.
+    let quoted = |path: &TreePath| {
+        let doubled = path.to_bytes().split(|&b| b == b'"').collect::<Vec<_>>().join(&b"\"\""[..]);
+        [b"\"/", &doubled[..], b"\""].concat()
+    };
+    let paths: Vec<&TreePath> = tree.iter().map(|(path, _)| path).collect();
+    let script: Vec<Vec<u8>> =
+        paths.iter().map(|path| [b"stat ", &quoted(path)[..], b"\n"].concat()).collect();
+    std::fs::write(directory.join("script"), script.concat()).unwrap();
+    let said = product::tool(&directory, &["e2fsprogs"], &argv);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let stats: Vec<&str> = said.split("debugfs: stat ").skip(1).collect();
+    assert_eq!(stats.len(), paths.len(), "{said}");
+    let inode = |stat: &str| field(stat, "Inode:");
+    for (path, stat) in paths.iter().zip(&stats) {
+        let node = tree.get(path).unwrap();
+        assert_eq!(u32::from_str_radix(&field(stat, "Mode:"), 8).unwrap(), node.mode, "{stat}");
+        assert_eq!(
+            (field(stat, "User:"), field(stat, "Group:")),
+            (node.uid.to_string(), node.gid.to_string())
+        );
+        assert!(stat.contains(&format!(" mtime: 0x{:08x}", node.mtime)), "{stat}");
+        let (kind, size) = match &node.kind {
+            Kind::File(content) => ("regular", content.len()),
+            Kind::Hardlink(first) => {
+                let at = paths.iter().position(|path| *path == first).unwrap();
+                assert_eq!(inode(stat), inode(stats[at]));
+                ("regular", tree.content(path).unwrap().len())
+            }
+            Kind::Symlink(target) => ("symlink", target.len() as u64),
+            _ => ("directory", 4096),
+        };
+        assert_eq!((field(stat, "Type:").as_str(), field(stat, "Size:")), (kind, size.to_string()), "{stat}");
+        for (name, value) in &node.xattrs {
+            let hex: Vec<String> = value.iter().map(|byte| format!("{byte:02x}")).collect();
+            let line = format!("{} ({}) = {}", String::from_utf8_lossy(name), value.len(), hex.join(" "));
+            assert!(stat.contains(&line), "{line} is not in {stat}");
+        }
+    }
+    // Contents, and that there is nothing else.
+    std::fs::create_dir(directory.join("root")).unwrap();
+    agrees(&directory, &["e2fsprogs"], &["debugfs", "-R", "rdump / root", "root.raw"]);
+    let found = Tree::scan(&directory.join("root")).unwrap();
+    let contents = |tree: &Tree| -> BTreeMap<String, Option<Vec<u8>>> {
+        let read = |path: &TreePath| match &tree.get(path).unwrap().kind {
+            Kind::File(_) | Kind::Hardlink(_) => tree.content(path).map(|content| content.read().unwrap()),
+            Kind::Symlink(target) => Some(target.clone()),
+            _ => None,
+        };
+        let mut contents: BTreeMap<_, _> =
+            tree.iter().map(|(path, _)| (path.to_string(), read(path))).collect();
+        contents.remove("/lost+found");
+        contents
+    };
+    assert_eq!(contents(&found), contents(&tree));
+}
+
+/// The word behind a name in what debugfs says of a file.
+fn field(stat: &str, name: &str) -> String {
+    let (_, rest) = stat.split_once(name).unwrap_or_else(|| panic!("no {name} in {stat}"));
+    rest.split_whitespace().next().unwrap().to_owned()
+}
