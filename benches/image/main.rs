@@ -21,14 +21,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs, io};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use bedplate::store::Store;
 use bedplate::{Entry, Image, Target, artifacts};
 
 use measure::Cost;
 
-/// Names the copy of the project, to a process that is to be its xtask.
-const PROJECT: &str = "BENCH_PROJECT";
+/// Set for a process that is to be the project's xtask.
+const XTASK: &str = "BENCH_XTASK";
 /// Set where the description is to ask for one package more.
 const MORE: &str = "BENCH_ONE_PACKAGE_MORE";
 
@@ -37,9 +37,9 @@ fn main() -> ExitCode {
     if let Some(code) = bedplate::sandbox::dispatch() {
         return code;
     }
-    if let Ok(project) = env::var(PROJECT) {
+    if env::var_os(XTASK).is_some() {
         let edge = if env::var_os(MORE).is_some() { one_package_more } else { description::edge_debian };
-        return bedplate::main(&[Entry::new("edge_debian", edge, project.leak())]);
+        return bedplate::main(&[Entry::new("edge_debian", edge, env!("CARGO_MANIFEST_DIR"))]);
     }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -65,10 +65,14 @@ fn run() -> Result<()> {
     say("| `edge-debian` | wall | processor | memory |\n|---|--:|--:|--:|");
     row("(a) everything downloaded, nothing cached", measure::run(&mut image())?);
     row("(b) nothing changed", measure::run(&mut image())?);
+    let sums = || fs::read_to_string(bench.directory.join("out/image.SHA256SUMS"));
+    let before = sums()?;
     let file = bench.project().join("image/overlay/etc/modules-load.d/nbd.conf");
     let text = fs::read_to_string(&file)?;
     fs::write(&file, format!("{text}# one line more\n"))?;
-    row("(c) one line of one overlay file changed", measure::run(&mut image())?);
+    let changed = measure::run(&mut image())?;
+    ensure!(sums()? != before, "the disk does not hold the changed line");
+    row("(c) one line of one overlay file changed", changed);
     row("(d) one package added, and resolved", measure::run(image().env(MORE, "1"))?);
     row("mmdebstrap: the packages of (d), no image", mmdebstrap::run(&bench)?);
     if env::args().any(|argument| argument == "--cold") {
@@ -109,6 +113,8 @@ impl Bench {
         each_file(&project.join("image"), &bench.project().join("image"), |from, to| {
             fs::copy(from, to).map(drop)
         })?;
+        // The user's lock may have what is to be added.
+        let _ = fs::remove_file(bench.project().join("image/edge-debian.lock"));
         let downloads = Store::open()?.root().join("blobs");
         // A copy would have another time, and be hashed again.
         each_file(&downloads, &bench.directory.join("cache/blobs"), |from, to| {
@@ -126,7 +132,9 @@ impl Bench {
         let mut command = Command::new(env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into()));
         command
             .args(arguments)
-            .env(PROJECT, self.project())
+            .env(XTASK, "1")
+            // What cargo would set, and where the program looks for the project's files.
+            .env("CARGO_MANIFEST_DIR", self.project())
             .env("BEDPLATE_CACHE", self.directory.join("cache"))
             .current_dir(&self.directory);
         command
