@@ -105,7 +105,7 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
     let (tree, initrd) = std::thread::scope(|scope| {
         let initrd = scope.spawn(|| initrd(context, plan, lock, &system_key, &system));
         let data = scope.spawn(|| write_data(plan, lock, &tools, staging));
-        let tree = write_root(context, plan, lock, system.clone(), &tools, staging);
+        let tree = write_root(context, plan, lock, &system_key, system.clone(), &tools, staging);
         (
             tree,
             initrd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and_then(|initrd| {
@@ -198,19 +198,23 @@ fn write_root(
     context: Context<'_>,
     plan: &Plan,
     lock: &Lock,
+    system_key: &str,
     mut tree: Tree,
     tools: &crate::sandbox::Sandbox,
     staging: &Path,
 ) -> Result<Tree> {
     let started = Instant::now();
     scrub::scrub(&mut tree);
+    scrub::clamp_mtimes(&mut tree, lock.epoch);
+    let base = tree.clone();
     overlay::overlays(plan, context.project, &mut tree)?;
     overlay::files(plan, &mut tree);
     users::apply(plan, &mut tree)?;
     units::apply(plan, &mut tree)?;
     scrub::clamp_mtimes(&mut tree, lock.epoch);
     let file = staging.join(&plan.artifacts.root);
-    let filesystem = root::write(plan, &tree, lock.epoch, tools, &file)?;
+    let options = root::Options { plan, epoch: lock.epoch, tools };
+    let filesystem = root::write(options, context.store, system_key, &base, &tree, &file)?;
     let size = fs::metadata(&file)?.len();
     context.report.timed("Root", format_args!("{filesystem} of {}", bytes(size)), started);
     Ok(tree)

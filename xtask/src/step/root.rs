@@ -1,6 +1,14 @@
 //! The root file system: a tree streamed as tar into the distribution's own
 //! mkfs, so that owners and modes need neither mounts nor root.
+//!
+//! An erofs is written in two steps. What the packages brought is compressed
+//! once and cached; what the description adds is appended to a copy of it, so
+//! that a changed line costs no second compression. The two steps are taken in
+//! every build, or the bytes would tell a first build from a second.
 
+mod changes;
+
+use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
@@ -8,28 +16,84 @@ use anyhow::{Context as _, Result, anyhow};
 use bedplate_core::Compression;
 use bedplate_core::image::filesystem::Filesystem;
 use bedplate_core::plan::{PartitionContent, PartitionPlan, Plan};
-use bedplate_formats::tar;
 use bedplate_formats::tree::{Node, Tree, TreePath};
+use bedplate_formats::{sparse, tar};
 use uuid::Uuid;
 
+use crate::key::Key;
 use crate::sandbox::{Sandbox, failed};
+use crate::store::Store;
 
 /// Where the tool finds the output's directory.
 const WORK: &str = "/run/work";
+/// Stands for the output in a command line that is part of a key.
+const OUT: &str = "OUT";
 
-/// Writes the tree's file system to `file`; returns its name.
+/// What a root is written with, apart from its tree.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// Whose root it is.
+    pub plan: &'a Plan,
+    /// The time of the file system, in seconds since 1970.
+    pub epoch: i64,
+    /// A sandbox with the mkfs.
+    pub tools: &'a Sandbox,
+}
+
+/// Writes the tree's file system to `file`; returns its name. `base` is the tree
+/// before the description's files were added to it, `key` what it was made of.
 ///
 /// # Errors
 /// The tool's own words when it fails; a content of the tree that is gone.
-pub fn write(plan: &Plan, tree: &Tree, epoch: i64, tools: &Sandbox, file: &Path) -> Result<&'static str> {
-    let partition = plan.root().context("the plan has no root partition")?;
+pub fn write(
+    options: Options<'_>,
+    store: &Store,
+    key: &str,
+    base: &Tree,
+    tree: &Tree,
+    file: &Path,
+) -> Result<&'static str> {
+    let partition = options.plan.root().context("the plan has no root partition")?;
     let PartitionContent::Root { filesystem, compression, uuid, .. } = &partition.content else {
         return Err(anyhow!("the plan's root partition holds no root"));
     };
+    let top = tree.get(&TreePath::root()).context("the tree has no root")?;
+    let argv = command(partition, *filesystem, *compression, *uuid, top);
+    let added = changes::since(base, tree).filter(|_| *filesystem == Filesystem::Erofs);
+    let Some(added) = added.filter(|_| appends(options.tools)) else {
+        stream(options, &argv, tree, file)?;
+        return Ok(filesystem.name());
+    };
+    let mut layer = Key::new("root");
+    layer.add(key);
+    layer.add(options.epoch.to_le_bytes());
+    argv.iter().for_each(|word| layer.add(word));
+    let layer = store.layer_or_make("root", &layer.finish(), |directory| {
+        stream(options, &argv, base, &directory.join("root"))
+    })?;
+    let (from, to) = (File::open(layer.join("root"))?, File::create(file)?);
+    sparse::copy(&from, 0..from.metadata()?.len(), &to, 0).context("copying the packages' file system")?;
+    let append = argv.iter().cloned().chain(["--incremental=data".to_owned()]).collect::<Vec<_>>();
+    stream(options, &append, &added, file)?;
+    Ok(filesystem.name())
+}
+
+/// Whether this `mkfs.erofs` can append: 1.8 and newer can, Ubuntu 24.04's cannot.
+fn appends(tools: &Sandbox) -> bool {
+    tools.run(["mkfs.erofs", "--help"]).is_ok_and(|help| help.contains("--incremental"))
+}
+
+/// Streams a tree into the tool, which writes `file`.
+fn stream(
+    Options { tools, epoch, .. }: Options<'_>,
+    argv: &[String],
+    tree: &Tree,
+    file: &Path,
+) -> Result<()> {
     let (directory, name) = (file.parent().unwrap_or(Path::new(".")), file.file_name().unwrap_or_default());
     let out = format!("{WORK}/{}", name.to_string_lossy());
-    let top = tree.get(&TreePath::root()).context("the tree has no root")?;
-    let argv = command(partition, *filesystem, *compression, *uuid, top, &out);
+    let argv: Vec<&str> =
+        argv.iter().map(|word| if word == OUT { out.as_str() } else { word.as_str() }).collect();
     let sandbox = tools.clone().bind(directory, WORK).env("SOURCE_DATE_EPOCH", &epoch.to_string());
     let (reader, writer) = std::io::pipe()?;
     let tool = sandbox.command(&argv).stdin_file(reader).stdout_null().stderr_capture().unchecked();
@@ -47,10 +111,10 @@ pub fn write(plan: &Plan, tree: &Tree, epoch: i64, tools: &Sandbox, file: &Path)
     });
     let output = output.with_context(|| format!("starting `{}`", argv[0]))?;
     if !output.status.success() {
+        let argv: Vec<String> = argv.into_iter().map(str::to_owned).collect();
         return Err(failed(&argv, output.status, &output.stderr));
     }
-    written.context("streaming the system into its file system")?;
-    Ok(filesystem.name())
+    written.context("streaming the system into its file system")
 }
 
 fn command(
@@ -59,7 +123,6 @@ fn command(
     compression: Compression,
     uuid: Uuid,
     top: &Node,
-    out: &str,
 ) -> Vec<String> {
     let compress = match compression {
         Compression::None => None,
@@ -76,7 +139,7 @@ fn command(
             add(&["mkfs.erofs", "--quiet", "--tar=f", "-U", &uuid.to_string()]);
             // 64 KiB clusters: 5 % smaller than 4 KiB ones, at the same speed.
             add(&compress.map_or(vec![], |compress| vec![compress, "-C65536"]));
-            add(&[out]);
+            add(&[OUT]);
         }
         Filesystem::Squashfs => {
             let (compressor, level) = match compression {
@@ -92,7 +155,7 @@ fn command(
             if compression == Compression::None {
                 add(&["-noI", "-noD", "-noF", "-noX"]);
             }
-            add(&[out]);
+            add(&[OUT]);
         }
         Filesystem::Ext4 => {
             let extended = format!("hash_seed={uuid},root_owner=0:0,nodiscard");
@@ -110,7 +173,7 @@ fn command(
                 &extended,
                 "-d",
                 "-",
-                out,
+                OUT,
                 &size,
             ]);
         }
