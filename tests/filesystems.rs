@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use bedplate::image::partition::Partition;
 use bedplate::sandbox::Sandbox;
+use bedplate::step::root::Options;
+use bedplate::store::Store;
 use bedplate::{Erofs, Esp, Ext4, GiB, Image, MiB, Plan, Root, Squashfs, Target, step};
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 use product::{agrees, success, xtask};
@@ -67,9 +69,17 @@ fn written(name: &str, plan: &Plan) -> PathBuf {
     let directory = product::scratch("filesystems").join(name);
     let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir(&directory).unwrap();
-    let [one, other] = ["root.raw", "again.raw"].map(|file| {
-        step::root::write(plan, &sample(), EPOCH, &sandbox, &directory.join(file)).unwrap();
-        std::fs::read(directory.join(file)).unwrap()
+    // What the description adds may be appended to what the packages brought.
+    let (tree, mut base) = (sample(), sample());
+    for added in [&b"etc/caf\xe9"[..], b"etc/empty", b"var/nobody", b"deep"] {
+        base.remove(&TreePath::new(added)).unwrap();
+    }
+    let options = Options { plan, epoch: EPOCH, tools: &sandbox };
+    let [one, other] = ["root", "again"].map(|file| {
+        let store = Store::at(&directory.join(file).with_extension("store")).unwrap();
+        let raw = directory.join(file).with_extension("raw");
+        step::root::write(options, &store, "sample", &base, &tree, &raw).unwrap();
+        std::fs::read(raw).unwrap()
     });
     assert!(one == other, "the same tree gave two {name}");
     directory

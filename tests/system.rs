@@ -59,6 +59,24 @@ const EXPECTED: &[(&str, &str)] = &[
     ("/var/cache/debconf/config.dat", "the order of its records"),
 ];
 
+/// What mmdebstrap starts, beside what it depends on: no package has to say that
+/// it needs an essential one. Without `mount` and `unshare` it leaves /proc out, and systemd's
+/// scripts do half of their work.
+const MMDEBSTRAP: [&str; 12] = [
+    "mmdebstrap",
+    "mount",
+    "coreutils",
+    "dash",
+    "diffutils",
+    "findutils",
+    "grep",
+    "gzip",
+    "mawk",
+    "sed",
+    "tar",
+    "util-linux",
+];
+
 /// The packages of the lock, from the store that building the image filled.
 fn debs() -> Vec<Deb> {
     product::edge_debian();
@@ -144,13 +162,9 @@ fn mmdebstrap(name: &str, debs: &[Deb], work: &Path) {
         &format!("/run/oracle/{name}"),
         "deb [trusted=yes] copy:///run/oracle ./",
     ];
-    // What it starts and, as every package does, expects to be there. Without
-    // `mount` it leaves /proc out, and systemd's scripts do half of their work.
-    let starts = "mmdebstrap mount coreutils dash diffutils findutils grep gzip libc-bin mawk perl-base sed tar";
-    let mut tools = product::xtask();
-    tools.args(["tools", "--image", "edge-debian"]).args(starts.split(' '));
-    let tools = product::success(&mut tools);
+    let tools = product::success(product::xtask().args(["tools", "--image", "edge-debian"]).args(MMDEBSTRAP));
     sandbox(Path::new(tools.trim()))
+        .read_only()
         .bind(work, "/run/oracle")
         .run(arguments)
         .unwrap_or_else(|e| panic!("{e:#}"));

@@ -12,8 +12,8 @@ use crate::Bench;
 use crate::measure::{self, Cost};
 
 /// What mmdebstrap starts, beside what it depends on: no package has to say that
-/// it needs an essential one. Without `mount` it leaves /proc out.
-const TOOLS: [&str; 11] = [
+/// it needs an essential one. Without `mount` and `unshare` it leaves /proc out.
+const TOOLS: [&str; 12] = [
     "mmdebstrap",
     "mount",
     "coreutils",
@@ -25,6 +25,7 @@ const TOOLS: [&str; 11] = [
     "mawk",
     "sed",
     "tar",
+    "util-linux",
 ];
 
 /// Installs the packages of the copied project's lock; mmdebstrap and apt come
