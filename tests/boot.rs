@@ -117,3 +117,28 @@ fn a_flipped_byte_in_the_root_is_refused() {
     drop(guest);
     std::fs::remove_dir_all(directory).unwrap();
 }
+
+#[test]
+fn the_other_root_file_systems_boot() {
+    if !product::all() {
+        return;
+    }
+    for (name, kind) in [("squashfs", "squashfs"), ("ext4", "ext4")] {
+        let out = product::scratch("images").join(name);
+        let lock = product::scratch("locks").join(format!("{name}.lock"));
+        let mut build = std::process::Command::new(product::example("roots"));
+        success(build.args(["image", name, "--lock"]).arg(lock).arg("--out").arg(&out));
+        let mut guest = Guest::boot(machine(&out.join("image.raw"))).unwrap();
+        running(&mut guest);
+        let root = guest
+            .check("findmnt -no FSTYPE /; lsblk -no FSTYPE /dev/mapper/root 2>/dev/null || true")
+            .unwrap();
+        assert!(root.contains(kind), "{name}: {root}");
+        assert_eq!(guest.check("findmnt -no FSTYPE /local").unwrap().trim(), "ext4", "{name}");
+        // One forgets what is written to its root, the other keeps it.
+        guest.check("echo written > /etc/written && sync").unwrap();
+        guest.reboot().unwrap();
+        let kept = guest.run("cat /etc/written").unwrap().code == 0;
+        assert_eq!(kept, kind == "ext4", "{name}");
+    }
+}
