@@ -1,5 +1,7 @@
 //! What is in the built image, and what is not.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "support/product.rs"]
 mod product;
 #[path = "support/root.rs"]
