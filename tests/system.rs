@@ -6,6 +6,8 @@
 
 #[path = "support/forge.rs"]
 mod forge;
+#[path = "support/mmdebstrap.rs"]
+mod mmdebstrap;
 #[path = "support/product.rs"]
 mod product;
 
@@ -57,24 +59,6 @@ const EXPECTED: &[(&str, &str)] = &[
     ("/var/lib/apt/lists/*", "made by apt when it runs"),
     ("/var/cache/apt/archives/*", "made by apt when it runs"),
     ("/var/cache/debconf/config.dat", "the order of its records"),
-];
-
-/// What mmdebstrap starts, beside what it depends on: no package has to say that
-/// it needs an essential one. Without `mount` and `unshare` it leaves /proc out, and systemd's
-/// scripts do half of their work.
-const MMDEBSTRAP: [&str; 12] = [
-    "mmdebstrap",
-    "mount",
-    "coreutils",
-    "dash",
-    "diffutils",
-    "findutils",
-    "grep",
-    "gzip",
-    "mawk",
-    "sed",
-    "tar",
-    "util-linux",
 ];
 
 /// The packages of the lock, from the store that building the image filled.
@@ -162,7 +146,9 @@ fn mmdebstrap(name: &str, debs: &[Deb], work: &Path) {
         &format!("/run/oracle/{name}"),
         "deb [trusted=yes] copy:///run/oracle ./",
     ];
-    let tools = product::success(product::xtask().args(["tools", "--image", "edge-debian"]).args(MMDEBSTRAP));
+    let tools = product::success(
+        product::xtask().args(["tools", "--image", "edge-debian"]).args(mmdebstrap::PACKAGES),
+    );
     sandbox(Path::new(tools.trim()))
         .read_only()
         .bind(work, "/run/oracle")

@@ -11,22 +11,8 @@ use bedplate_formats::deb::read_control;
 use crate::Bench;
 use crate::measure::{self, Cost};
 
-/// What mmdebstrap starts, beside what it depends on: no package has to say that
-/// it needs an essential one. Without `mount` and `unshare` it leaves /proc out.
-const TOOLS: [&str; 12] = [
-    "mmdebstrap",
-    "mount",
-    "coreutils",
-    "dash",
-    "diffutils",
-    "findutils",
-    "grep",
-    "gzip",
-    "mawk",
-    "sed",
-    "tar",
-    "util-linux",
-];
+#[path = "../../tests/support/mmdebstrap.rs"]
+mod packages;
 
 /// Installs the packages of the copied project's lock; mmdebstrap and apt come
 /// from a tree of tools, made before the time counts.
@@ -49,7 +35,7 @@ pub fn run(bench: &Bench) -> Result<Cost> {
     let include = format!("--include={}", names.join(","));
     let tools = |argv: &[&str]| {
         let mut command = bench.xtask(["tools"]);
-        command.args(TOOLS).arg("--");
+        command.args(packages::PACKAGES).arg("--");
         command.args(argv);
         command
     };
