@@ -1,4 +1,5 @@
-//! Who a device is, and what it remembers: asked of small guests.
+//! Who a device is and what it remembers, asked of small guests: on its first
+//! day, later, with its data lost, and after a reset.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,53 +7,195 @@
 mod product;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use bedplate::vm::edit::MachineDisk;
 use bedplate::vm::guest::Guest;
 use bedplate::vm::{self, Vm};
 use product::success;
 
-/// The image `small`, built once for this run.
-fn small() -> PathBuf {
-    let out = product::scratch("images").join("small");
+/// An image of `tests/support/small/main.rs`, built once.
+fn built(name: &str) -> PathBuf {
+    // Two tests may want the same one at the same time.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let out = product::scratch("images").join(name);
     let lock = product::scratch("locks").join("small.lock");
-    success(product::small().args(["image", "small", "--lock"]).arg(lock).arg("--out").arg(&out));
-    out.join("image.raw")
+    success(product::small().args(["image", name, "--lock"]).arg(lock).arg("--out").arg(&out));
+    out
 }
 
-fn machine(disk: &Path) -> Vm {
+fn machine(name: &str) -> Vm {
+    let disk = built(name).join("image.raw");
     let tools = success(product::xtask().args(["tools", "--image", "edge-debian"]).args(vm::PACKAGES));
-    Vm::new(Path::new(tools.trim()), disk).program(Path::new(env!("CARGO_BIN_EXE_xtask")))
+    Vm::new(Path::new(tools.trim()), &disk).program(Path::new(env!("CARGO_BIN_EXE_xtask")))
 }
 
+/// Whether all is well, and what is not.
 fn state(guest: &mut Guest) -> String {
-    let state = guest.run("systemctl is-system-running --wait").unwrap().stdout;
-    let failed = guest.run("systemctl --failed --no-legend --plain").unwrap().stdout;
-    format!("{} {}", state.trim(), failed.split_whitespace().next().unwrap_or("-"))
+    let state = guest.run_within("systemctl is-system-running --wait", Duration::from_secs(300)).unwrap();
+    let failed = "systemctl list-units --failed --no-legend --plain | cut -d' ' -f1 | paste -sd' '";
+    format!("{}: {}", state.stdout.trim(), guest.check(failed).unwrap().trim())
 }
 
 /// What a device is known by.
-fn identity(guest: &mut Guest) -> (String, String) {
-    let id = guest.check("cat /etc/machine-id").unwrap();
-    let seed = guest.check("sha256sum </var/lib/systemd/random-seed").unwrap();
-    (id, seed)
+fn identity(guest: &mut Guest) -> [String; 2] {
+    ["cat /etc/machine-id", "sha256sum </var/lib/systemd/random-seed"].map(|ask| guest.check(ask).unwrap())
 }
 
 #[test]
 fn each_device_is_itself_and_stays_it() {
-    let disk = small();
-    let mut guest = Guest::boot(machine(&disk)).unwrap();
-    assert_eq!(state(&mut guest), "running -");
-    println!("{}", guest.check("findmnt; cat /proc/cmdline; journalctl -b -u bedplate-machine-id -u bedplate-check -o cat; ls -lR /local; df -h").unwrap());
+    let mut guest = Guest::boot(machine("small")).unwrap();
+    assert_eq!(state(&mut guest), "running: ");
     let first = identity(&mut guest);
-    assert_eq!(first.0.trim().len(), 32, "{}", first.0);
+    assert_eq!(first[0].trim().len(), 32, "{}", first[0]);
+
+    // What is kept began as it was said.
+    assert_eq!(guest.check("cat /etc/kept/setting").unwrap(), "as packaged\n");
+    assert_eq!(guest.check("stat -c '%a %U %G' /opt/kept").unwrap(), "750 nobody nogroup\n");
+    assert_eq!(guest.check("ls -A /var/lib/kept").unwrap(), "");
+    let run = |path: &str| format!("cp /usr/bin/true {path}/program && {path}/program");
+    assert_eq!(guest.run(&run("/var/lib/kept")).unwrap().code, 126, "a program on a bind was started");
+    assert_eq!(guest.run(&run("/opt/kept")).unwrap().code, 0);
+    guest.check("echo changed >/etc/kept/setting && sync").unwrap();
+
+    // The memory for everything else is bounded, and somebody says when it is nearly used up.
+    assert_eq!(guest.check("findmnt -bno SIZE /").unwrap().trim(), (64 << 20).to_string());
+    assert_eq!(guest.run("systemctl start bedplate-overlay-full").unwrap().code, 0);
+    assert_eq!(
+        guest
+            .run("head -c 55M /dev/urandom >/var/filled && head -c 20M /dev/urandom >/var/more")
+            .unwrap()
+            .code,
+        1
+    );
+    assert_ne!(guest.run("systemctl start bedplate-overlay-full").unwrap().code, 0);
+    assert!(guest.console().contains("% of the memory for what is written to the root is used"));
+
+    // A full data partition keeps nobody from starting.
+    guest
+        .check(
+            "head -c 2G /dev/zero >/local/filled; sync; df --output=avail /local | tail -1 | grep -x ' *0'",
+        )
+        .unwrap();
     guest.reboot().unwrap();
-    assert_eq!(state(&mut guest), "running -");
+    assert_eq!(state(&mut guest), "running: ");
     let again = identity(&mut guest);
-    assert_eq!(again.0, first.0);
-    assert_ne!(again.1, first.1, "the random seed is renewed at every boot");
+    assert_eq!(again[0], first[0]);
+    assert_ne!(again[1], first[1], "the random seed is renewed at every boot");
+    assert_eq!(guest.check("cat /etc/kept/setting").unwrap(), "changed\n");
+    assert_ne!(guest.run("test -e /var/filled").unwrap().code, 0);
+    let boots =
+        guest.check("journalctl -b --no-pager -o json -n 1 | grep -o '_MACHINE_ID\":\"[0-9a-f]*'").unwrap();
+    assert!(boots.contains(first[0].trim()), "the first process writes its log as {boots}");
     drop(guest);
 
-    let mut other = Guest::boot(machine(&disk)).unwrap();
+    let mut other = Guest::boot(machine("small")).unwrap();
     let second = identity(&mut other);
-    assert_ne!((second.0, second.1), first);
+    assert!(second[0] != first[0] && second[1] != first[1], "two devices are one: {second:?}");
+}
+
+#[test]
+fn a_device_whose_data_is_lost_starts_says_so_and_writes_nothing_to_it() {
+    type Loss = fn(&MachineDisk, &Path) -> anyhow::Result<()>;
+    let zeroed: Loss = |disk, _| disk.zero("persistent");
+    let foreign: Loss = |disk, out| disk.replace("persistent", &out.join("image.esp.raw"));
+    let corrupt: Loss = |disk, _| disk.write("persistent", 0, &[0xa5; 1 << 20]);
+    let mut losses = vec![("zeroed", zeroed)];
+    if product::all() {
+        losses.extend([("foreign", foreign), ("corrupt", corrupt)]);
+    }
+    let out = built("small");
+    for (name, lose) in losses {
+        let mut before = String::new();
+        let vm = machine("small").edit(|disk| {
+            lose(disk, &out)?;
+            before = disk.digest("persistent")?;
+            Ok(())
+        });
+        let mut guest = Guest::boot(vm.unwrap()).unwrap();
+        assert_eq!(state(&mut guest), "degraded: bedplate-check.service bedplate-data.service", "{name}");
+        assert!(guest.console().contains("the data partition `persistent` could not be mounted"), "{name}");
+        let needs = guest.run("systemctl is-active needs-kept.service").unwrap();
+        assert_eq!(needs.stdout.trim(), "inactive", "{name}: it started without what it keeps");
+        assert_eq!(guest.check("cat /etc/machine-id").unwrap().trim().len(), 32, "{name}");
+        let mut after = String::new();
+        let vm = guest.power_off().unwrap().edit(|disk| {
+            after = disk.digest("persistent")?;
+            Ok(())
+        });
+        drop(vm.unwrap());
+        assert_eq!(before, after, "{name}: something was written to a partition nobody knows");
+    }
+}
+
+#[test]
+fn a_factory_reset_empties_what_is_kept_and_is_finished_when_interrupted() {
+    if !product::all() {
+        return;
+    }
+    let root = |vm: Vm| {
+        let mut digests = Vec::new();
+        let vm = vm.edit(|disk| {
+            for label in ["esp", "root-x86-64", "root-x86-64-verity"] {
+                digests.push(disk.digest(label)?);
+            }
+            Ok(())
+        });
+        (vm.unwrap(), digests)
+    };
+    let (vm, before) = root(machine("small"));
+    let mut guest = Guest::boot(vm).unwrap();
+    assert_eq!(state(&mut guest), "running: ");
+    let first = identity(&mut guest);
+    guest.check("echo changed >/etc/kept/setting; touch /local/.hidden /local/own; sync").unwrap();
+    guest.run("systemctl start --no-block factory-reset.target").unwrap();
+    guest.wait_ready().unwrap();
+    assert_eq!(state(&mut guest), "running: ");
+    let reset = |guest: &mut Guest| {
+        assert_eq!(guest.check("cat /etc/kept/setting").unwrap(), "as packaged\n");
+        assert_eq!(guest.check("ls -A /local").unwrap(), "persistent\n");
+    };
+    reset(&mut guest);
+    let second = identity(&mut guest);
+    assert_ne!(second[0], first[0]);
+
+    // Interrupted: the order is there, and a part is gone.
+    let halfway = "echo changed >/etc/kept/setting; touch /local/.hidden /local/own /local/.factory-reset; \
+                   rm /local/persistent/etc/machine-id; sync";
+    guest.check(halfway).unwrap();
+    let mut guest = Guest::boot(guest.kill().unwrap()).unwrap();
+    assert_eq!(state(&mut guest), "running: ");
+    reset(&mut guest);
+    assert_ne!(identity(&mut guest)[0], second[0]);
+
+    // A credential at boot does the same.
+    guest.check("echo changed >/etc/kept/setting; sync").unwrap();
+    let vm = guest.power_off().unwrap().credential("bedplate.factory-reset", b"");
+    let mut guest = Guest::boot(vm).unwrap();
+    reset(&mut guest);
+    let (_vm, after) = root(guest.power_off().unwrap());
+    assert_eq!(before, after, "a reset changed what is not the device's own");
+}
+
+#[test]
+fn what_is_written_to_a_writable_root_is_kept_as_long_as_there_is_where() {
+    if !product::all() {
+        return;
+    }
+    let mut guest = Guest::boot(machine("writable")).unwrap();
+    assert_eq!(state(&mut guest), "running: ");
+    guest.check("echo written >/etc/written; rm /etc/motd; sync").unwrap();
+    guest.reboot().unwrap();
+    assert_eq!(state(&mut guest), "running: ");
+    assert_eq!(guest.check("cat /etc/written").unwrap(), "written\n");
+    assert_ne!(guest.run("test -e /etc/motd").unwrap().code, 0);
+    let status = guest.check("dmsetup status root").unwrap();
+    assert!(status.trim().ends_with("verity V"), "what lies below is verified: {status}");
+
+    let vm = guest.power_off().unwrap().edit(|disk| disk.zero("persistent")).unwrap();
+    let mut guest = Guest::boot(vm).unwrap();
+    assert_eq!(state(&mut guest), "degraded: bedplate-check.service bedplate-data.service");
+    guest.check("test ! -e /etc/written && touch /etc/written").unwrap();
 }

@@ -9,6 +9,7 @@
 
 mod accelerator;
 mod credential;
+pub mod edit;
 pub mod guest;
 mod machine;
 mod platform;
@@ -46,6 +47,10 @@ pub struct Vm {
     arguments: Vec<String>,
     program: Option<PathBuf>,
     work: Option<TempDir>,
+    /// The guest was given the unit that answers a test.
+    asked: bool,
+    /// The overlay was flattened into a disk of the machine's own.
+    flat: bool,
 }
 
 impl Vm {
@@ -65,6 +70,8 @@ impl Vm {
             arguments: Vec::new(),
             program: None,
             work: None,
+            asked: false,
+            flat: false,
         }
     }
 

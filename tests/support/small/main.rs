@@ -5,11 +5,15 @@ use std::process::ExitCode;
 use bedplate::*;
 
 fn main() -> ExitCode {
-    bedplate::main(&[image!(small), image!(typo), image!(mistaken)])
+    bedplate::main(&[image!(small), image!(writable), image!(typo), image!(mistaken)])
 }
 
 /// As few packages as boot, and one of everything a description can hold.
-pub fn small(_: &Target) -> Image {
+pub fn small(target: &Target) -> Image {
+    smallest(target).volatile(Volatile::Overlay).volatile_size(MiB(64))
+}
+
+fn smallest(_: &Target) -> Image {
     Image::debian("trixie")
         .packages(["linux-image-cloud-amd64", "systemd-sysv", "systemd-boot"])
         .packages(["dbus", "dmsetup", "kmod"])
@@ -18,9 +22,17 @@ pub fn small(_: &Target) -> Image {
         .partition(Esp::new(MiB(256)))
         .partition(Root::new(Erofs).verity())
         .partition(Data::new("persistent", Ext4).mount("/local"))
-        .volatile(Volatile::Overlay)
         .bind("/var/lib/kept")
+        .bind(Bind::new("/etc/kept").seeded().required_by("needs-kept.service"))
+        .bind(Bind::new("/opt/kept").mode(0o750).owner("nobody").group("nogroup").executable())
+        .unit(unit!("needs-kept.service"))
+        .enable("needs-kept.service")
         .overlay("overlay")
+}
+
+/// The same, with all that is written to its root kept.
+pub fn writable(target: &Target) -> Image {
+    smallest(target).volatile(Volatile::Persistent)
 }
 
 /// Right as far as a plan can tell, with a package that no archive has.

@@ -131,9 +131,10 @@ impl Vm {
         option("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", X86_64.code));
         option("-drive", format!("if=pflash,unit=1,format=raw,file={WORK}/variables.fd"));
         // Writeback, as a disk has a cache: what the guest did not flush may be lost when the power is cut.
+        let (format, file) = if self.flat { ("raw", "disk.raw") } else { ("qcow2", "overlay.qcow2") };
         option(
             "-drive",
-            format!("if=none,id=disk,format=qcow2,cache=writeback,discard=unmap,file={WORK}/overlay.qcow2"),
+            format!("if=none,id=disk,format={format},cache=writeback,discard=unmap,file={WORK}/{file}"),
         );
         option("-device", "virtio-blk-pci,drive=disk,bootindex=1".to_owned());
         option("-chardev", format!("socket,id=tpm,path={}", Tpm::SOCKET));

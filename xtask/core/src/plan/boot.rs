@@ -20,7 +20,8 @@ pub(super) fn command_line(image: &Image, root: &RootSlot, disk: &DiskPlan) -> V
     }
     let writable = !root.filesystem.is_read_only() && image.volatile == Volatile::None;
     arguments.push(if writable { "rw" } else { "ro" }.to_string());
-    if image.volatile == Volatile::Overlay {
+    // With a size, a unit of ours in the initrd does it (`initrd.rs`).
+    if image.volatile == Volatile::Overlay && image.volatile_size.is_none() {
         arguments.push("systemd.volatile=overlay".to_string());
     }
     arguments.extend(image.arguments.iter().map(|argument| argument.value.to_string()));

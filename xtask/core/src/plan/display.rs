@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::{FileKind, PartitionContent, PartitionGuid, PartitionPlan, Plan, Why};
+use super::{BindKind, FileKind, PartitionContent, PartitionGuid, PartitionPlan, Plan, Why};
 
 impl fmt::Display for Plan {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,11 +70,16 @@ impl Plan {
         if self.binds.is_empty() {
             return;
         }
-        page.heading("kept");
+        let below = self.binds[0].backing.strip_suffix(&self.binds[0].path).unwrap_or_default();
+        page.heading(&format!("kept, each at its path below {below}"));
         page.table(
-            &["path", "on the data partition", "starts", "whose", "why"],
+            &["path", "starts", "whose", "asked by"],
             self.binds.iter().map(|bind| {
-                let start = if bind.seeded { "seeded" } else { "empty" };
+                let start = match (bind.seeded, bind.kind) {
+                    (true, _) => "as packaged",
+                    (false, BindKind::Directory) => "empty",
+                    (false, BindKind::File) => "empty file",
+                };
                 let mode = bind.mode.map(|mode| format!("{mode:04o} ")).unwrap_or_default();
                 let owner = bind.owner.as_deref().unwrap_or("the packages'");
                 let why = match (&bind.why, &bind.at) {
@@ -82,13 +87,7 @@ impl Plan {
                     (None, Some(at)) => format!("{}:{}", at.file, at.line),
                     (None, None) => String::new(),
                 };
-                vec![
-                    bind.path.clone(),
-                    bind.backing.clone(),
-                    start.to_string(),
-                    format!("{mode}{owner}"),
-                    why,
-                ]
+                vec![bind.path.clone(), start.to_string(), format!("{mode}{owner}"), why]
             }),
         );
     }
@@ -310,12 +309,12 @@ mod tests {
               3  root-x86-64-verity  2561 MiB  17 MiB   dm-verity              second half of the root hash
               4  persistent          2578 MiB  1 GiB    ext4 at /local, grows  3f96371b-6164-5845-b740-d61a3529…
 
-            kept
-              path                      on the data partition     starts  whose          why
-              /etc/amazon/ssm           /local/persistent/etc/a…  seeded  the packages'  xtask/core/src/plan/di…
-              /etc/machine-id           /local/persistent/etc/m…  empty   0444 root      who this device is
-              /greengrass               /local/persistent/green…  empty   0755 root      xtask/core/src/plan/di…
-              /var/lib/systemd/random…  /local/persistent/var/l…  empty   0600 root      its own randomness, fr…
+            kept, each at its path below /local/persistent
+              path                          starts       whose          asked by
+              /etc/amazon/ssm               as packaged  the packages'  xtask/core/src/plan/display.rs:300
+              /etc/machine-id               empty file   0444 root      who this device is
+              /greengrass                   empty        0755 root      xtask/core/src/plan/display.rs:300
+              /var/lib/systemd/random-seed  empty file   0600 root      its own randomness, from the last boot
 
             kernel command line
               roothash=… ro

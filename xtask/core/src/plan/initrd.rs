@@ -13,7 +13,7 @@
 use super::{DiskPlan, FilePlan, PartitionContent, PartitionGuid, PartitionPlan};
 use crate::image::Image;
 use crate::image::volatile::Volatile;
-use crate::value::escape_path;
+use crate::value::{Size, escape_path};
 
 /// Where units live in an initrd, as in a root.
 const UNITS: &str = "/usr/lib/systemd/system";
@@ -38,22 +38,7 @@ pub(super) fn files(image: &Image, disk: &DiskPlan) -> Vec<FilePlan> {
         files.extend(data(image, partition, &mount));
     }
     if let (Volatile::Overlay, Some(size)) = (image.volatile, &image.volatile_size) {
-        // systemd-volatile-root takes half of the memory and no option.
-        let text = format!(
-            "[Unit]\nDescription=What Is Written to the Root Takes {size} of Memory at Most\nDefaultDependencies=no\n\
-             After=systemd-volatile-root.service\nBefore=initrd-root-fs.target\n\n\
-             [Service]\nType=oneshot\nRemainAfterExit=yes\n\
-             ExecStart=mount -o remount,size={} /run/systemd/overlay-sysroot\n",
-            size.value.bytes(),
-            size = size.value
-        );
-        let why = "limits what the root's writable layer may take of the memory";
-        files.extend(wanted("bedplate-overlay-size.service", &text, "initrd-root-fs.target", why));
-        for file in &mut files {
-            if file.path.contains("bedplate-overlay-size") {
-                file.at = Some(size.at.clone());
-            }
-        }
+        files.extend(in_memory(size.value).into_iter().map(|file| file.at(Some(&size.at))));
     }
     files.sort_by(|left, right| left.path.cmp(&right.path));
     files
@@ -168,24 +153,46 @@ fn reset(data: &str) -> Vec<FilePlan> {
 
 /// What is written to the root goes to the data partition; where that is lost, to memory.
 fn persistent(data: &str) -> Vec<FilePlan> {
-    let rules = format!("{RULES}/overlay.conf");
-    let layer = format!("{DATA}/overlay");
-    let text = format!(
-        "[Unit]\nDescription=What Is Written to the Root Is Kept\nDefaultDependencies=no\nRequires={data}\n\
-         After={data} bedplate-factory-reset.service sysroot.mount\nBefore=initrd-root-fs.target\n\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=systemd-tmpfiles --create {rules}\n\
-         ExecStart=mount -t overlay overlay -o lowerdir=/sysroot,upperdir={layer}/upper,workdir={layer}/work /sysroot\n"
-    );
     let why = "the root's writable layer lies on the data partition";
-    let mut files = wanted("bedplate-overlay.service", &text, "initrd-root-fs.target", why);
-    let text = format!("d {layer} 0755\nd {layer}/upper 0755\nd {layer}/work 0755\n");
-    files.push(FilePlan::text(rules, text, why));
+    let more = format!("Requires={data}\nAfter={data} bedplate-factory-reset.service\n");
+    let mut files =
+        overlay("What Is Written to the Root Is Kept", &more, &format!("{DATA}/overlay"), None, why);
     let text = "[Unit]\nDescription=What Is Written to the Root Is Forgotten, for Its Data Partition Is Lost\n\
          DefaultDependencies=no\nAfter=bedplate-overlay.service sysroot.mount\nBefore=initrd-root-fs.target\n\
          ConditionPathIsReadWrite=!/sysroot\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/lib/systemd/systemd-volatile-root overlay /sysroot\n";
     let why = "a device whose data partition is lost starts all the same";
     files.extend(wanted("bedplate-overlay-lost.service", text, "initrd-root-fs.target", why));
+    files
+}
+
+/// What is written to the root goes to a bounded part of the memory: what
+/// `systemd.volatile=overlay` does, which has no word for a size.
+fn in_memory(size: Size) -> Vec<FilePlan> {
+    let why = "limits what the root's writable layer may take of the memory";
+    let title = format!("What Is Written to the Root Takes {size} of Memory at Most");
+    overlay(&title, "", "/run/bedplate/overlay", Some(size), why)
+}
+
+/// Mounts an overlay over the root, whose upper layer lies in the directory
+/// `layer`, or in a tmpfs of that size there.
+fn overlay(title: &str, more: &str, layer: &str, size: Option<Size>, why: &str) -> Vec<FilePlan> {
+    let rules = format!("{RULES}/overlay.conf");
+    let (mut begin, mut end) = (String::new(), String::new());
+    if let Some(size) = size {
+        let options = format!("size={},mode=0755", size.bytes());
+        // `mount` makes the directory; there is no other program here that does.
+        begin = format!("ExecStart=mount -t tmpfs -o X-mount.mkdir,{options} tmpfs {layer}\n");
+        end = format!("ExecStart=umount {layer}\n");
+    }
+    let text = format!(
+        "[Unit]\nDescription={title}\nDefaultDependencies=no\n{more}After=sysroot.mount\nBefore=initrd-root-fs.target\n\n\
+         [Service]\nType=oneshot\nRemainAfterExit=yes\n{begin}ExecStart=systemd-tmpfiles --create {rules}\n\
+         ExecStart=mount -t overlay overlay -o lowerdir=/sysroot,upperdir={layer}/upper,workdir={layer}/work /sysroot\n{end}"
+    );
+    let mut files = wanted("bedplate-overlay.service", &text, "initrd-root-fs.target", why);
+    let text = format!("d {layer} 0755\nd {layer}/upper 0755\nd {layer}/work 0755\n");
+    files.push(FilePlan::text(rules, text, why));
     files
 }
 
