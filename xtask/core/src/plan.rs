@@ -23,6 +23,7 @@ pub mod guid;
 
 mod archives;
 mod boot;
+mod debs;
 mod layout;
 mod packages;
 pub(crate) use packages::implied;
@@ -48,6 +49,8 @@ pub struct Plan {
     pub mirror: Option<String>,
     /// The packages asked for and implied, by name; dependencies are the lock's.
     pub packages: Vec<PackagePlan>,
+    /// The packages of vendors that have no archive, in the description's order.
+    pub debs: Vec<DebPlan>,
     /// The packages kept out, by name.
     pub without: Vec<String>,
     /// The packages of the tools tree, by name.
@@ -76,6 +79,8 @@ pub struct Plan {
     pub volatile: Volatile,
     /// Kernel modules for the initrd, beyond the usual ones.
     pub modules: Vec<String>,
+    /// What the description does that weakens the device.
+    pub dangers: Vec<DangerPlan>,
     /// The names of the files that come out.
     pub artifacts: ArtifactNames,
     /// What every identifier is derived from.
@@ -129,6 +134,32 @@ pub struct PackagePlan {
     /// Why it is there.
     pub why: Why,
     /// The line that asked for it, or for what implies it.
+    pub at: Option<Place>,
+}
+
+/// A package that is fetched from its vendor's address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DebPlan {
+    /// Where it is.
+    pub url: String,
+    /// Where its detached signature is.
+    pub signature: Option<String>,
+    /// Whose signature is accepted; there when `signature` is.
+    pub keyring: Option<Keyring>,
+    /// The digest it is taken by, in hexadecimal, when there is no signature.
+    pub sha256: Option<String>,
+    /// The line that asked for it.
+    pub at: Option<Place>,
+}
+
+/// Something in the description that weakens the device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DangerPlan {
+    /// What is weaker than it would be.
+    pub what: String,
+    /// Why that is dangerous.
+    pub why: String,
+    /// The line that asked for it.
     pub at: Option<Place>,
 }
 
@@ -437,6 +468,8 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     let binds = state::binds(image);
     let users = people::users(image);
     let units = units::plan(image);
+    let debs = debs::plan(image);
+    let dangers = debs::dangers(&debs).collect();
     let mut files = Vec::new();
     files.extend(state::files(image, &disk, &binds));
     files.extend(system::files(image));
@@ -453,6 +486,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         archives: archives::plan(image, target.architecture),
         mirror: image.mirror.as_ref().map(|url| url.value.as_str().trim_end_matches('/').to_string()),
         packages: packages::plan(image, release, root),
+        debs,
         without: packages::without(image),
         tools: packages::tools(image, release, root),
         hostname: image.hostname.as_ref().map(|name| name.value.to_string()),
@@ -472,6 +506,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         binds,
         volatile: image.volatile,
         modules: image.modules.iter().map(|module| module.value.to_string()).collect(),
+        dangers,
         seed: stream.seed(),
     })
 }

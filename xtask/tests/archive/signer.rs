@@ -6,7 +6,9 @@ use pgp::composed::{
     SignedPublicKey, SignedSecretKey, SubkeyParamsBuilder,
 };
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{KeyFlags, Signature, SignatureConfig, SignatureType, Subpacket, SubpacketData};
+use pgp::packet::{
+    KeyFlags, PacketTrait, Signature, SignatureConfig, SignatureType, Subpacket, SubpacketData,
+};
 use pgp::ser::Serialize;
 use pgp::types::{Duration, KeyDetails, Password, SigningKey, Tag, Timestamp};
 use rand::thread_rng;
@@ -68,7 +70,9 @@ impl Signer {
 
     /// A signature over a file, apart from it, binary.
     pub fn detached(&self, bytes: &[u8]) -> Vec<u8> {
-        self.signature(bytes).signature.to_bytes_with_header()
+        let mut packet = Vec::new();
+        self.signature(bytes).signature.to_writer_with_header(&mut packet).unwrap();
+        packet
     }
 
     /// The same as text.
