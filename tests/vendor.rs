@@ -445,6 +445,21 @@ fn a_file_with_the_right_digest_needs_no_signature_and_is_told_as_a_danger() {
 }
 
 #[test]
+fn a_pinned_key_may_have_a_weak_self_signature_and_make_no_weak_signature() {
+    let scene = Scene::trusting(Signer::old().weakly_certified());
+    let deb = agent("1").build();
+    scene.vendor.offer(AGENT, &deb);
+    product::success(&mut scene.lock("signed"));
+    assert_eq!(scene.package("agent").sha256, digest(&deb));
+    scene.vendor.server.put("/latest/agent.deb.sig", &scene.vendor.signer.detached_weakly(&deb));
+    let output = scene.lock("signed").arg("--update").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let flat: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("signed with SHA1, which is too weak"), "{said}");
+}
+
+#[test]
 fn a_lock_keeps_its_version_until_it_is_updated() {
     let scene = Scene::new();
     scene.vendor.offer(AGENT, &agent("1").build());
