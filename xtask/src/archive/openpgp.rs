@@ -350,10 +350,10 @@ fn newest<'a>(
     for signature in signatures {
         match strong(signature) {
             Err(reason) if !weak_counts => weak = Some(reason),
-            _ if created(signature).is_some_and(|at| at <= now + CLOCK_SKEW) => {
-                if found.is_none_or(|best| created(best) < created(signature)) {
-                    found = Some(signature);
-                }
+            _ if created(signature).is_some_and(|at| at <= now + CLOCK_SKEW)
+                && found.is_none_or(|best| created(best) < created(signature)) =>
+            {
+                found = Some(signature);
             }
             _ => {}
         }
