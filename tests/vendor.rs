@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
+use bedplate::archive::openpgp::Keyring;
 use bedplate::lock::{Lock, LockedPackage};
 use bedplate_formats::digest::hex;
 use expect_test::{Expect, expect};
@@ -374,6 +375,14 @@ fn what_a_package_needs_and_nobody_has_is_told_at_its_line() {
            = help: what a vendor's package needs comes from the archives, or is named with `.deb` too
     "#]],
     );
+}
+
+#[test]
+fn the_key_beside_the_description_is_the_ssm_agents() {
+    let file = fs::read(product::root().join("image/keys/amazon-ssm-agent.asc")).unwrap();
+    let keyring = Keyring::parse(&file).unwrap();
+    // As AWS's documentation has it.
+    assert_eq!(keyring.fingerprints(), ["1C5B395CBE5E74E2F1CA21592784DBF388D19D46"]);
 }
 
 // What is installed.
