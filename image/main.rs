@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use bedplate::*;
 
 mod agents;
+mod docker;
 
 fn main() -> ExitCode {
     bedplate::main(&[image!(edge), image!(edge_debian)])
@@ -43,7 +44,7 @@ fn device(image: Image, target: &Target) -> Image {
         .volatile(Volatile::Overlay)
         .with(|image| consoles(image, target))
         .with(base)
-        .with(containers)
+        .with(docker::docker)
         .with(updates)
         .with(agents::greengrass)
         .with(agents::ssm)
@@ -74,16 +75,6 @@ fn base(image: Image) -> Image {
         .enable("systemd-timesyncd.service")
         // A device without its network starts all the same, and at once.
         .mask("systemd-networkd-wait-online.service")
-}
-
-/// Docker, with its images and volumes kept.
-fn containers(image: Image) -> Image {
-    image
-        .package("docker.io")
-        .enable("containerd.service")
-        .enable("docker.service")
-        .bind("/var/lib/containerd")
-        .bind("/var/lib/docker")
 }
 
 /// What RAUC remembers of an update; it streams one through nbd.

@@ -40,9 +40,12 @@ fn what_a_device_must_not_forget_is_kept() {
             "/etc/amazon/ssm",
             "/greengrass",
             "/opt/aws/amazon-cloudwatch-agent/etc",
+            "/opt/aws/amazon-cloudwatch-agent/logs",
+            "/opt/aws/amazon-cloudwatch-agent/var",
             "/var/lib/amazon/ssm",
             "/var/lib/containerd",
             "/var/lib/docker",
+            "/var/log/amazon/ssm",
             "/var/rauc",
         ] {
             assert_eq!(plan.backing(path), Some(format!("/local/persistent{path}").as_str()), "{path}");
@@ -175,5 +178,32 @@ fn what_is_copied_over_the_root_lies_beside_the_description() {
     for plan in all() {
         let sources: Vec<&str> = plan.overlays.iter().map(|overlay| overlay.source.as_str()).collect();
         assert_eq!(sources, ["image/overlay"]);
+    }
+}
+
+#[test]
+fn agents_are_registered_from_credentials_and_before_they_start() {
+    for plan in all() {
+        for unit in ["amazon-ssm-provision.service", "greengrass-claim.service", "greengrass-claim-gone.path"]
+        {
+            assert!(plan.enables(unit), "{unit}");
+        }
+        let text = |unit: &str| plan.text(&format!("/usr/lib/systemd/system/{unit}")).unwrap();
+        let provision = text("amazon-ssm-provision.service");
+        assert!(provision.contains("ImportCredential=ssm.*\n"));
+        assert!(provision.contains("Before=amazon-ssm-agent.service\n"));
+        let claim = text("greengrass-claim.service");
+        assert!(claim.contains("ImportCredential=greengrass.*\n"));
+        assert!(claim.contains("Before=greengrass.service\n"));
+        assert!(plan.package("dmidecode").is_some(), "the agent's fingerprint needs it");
+    }
+}
+
+#[test]
+fn a_kernel_that_breaks_starts_again_and_loads_signed_modules_only() {
+    for plan in all() {
+        for argument in ["panic=10", "oops=panic", "lockdown=integrity", "module.sig_enforce=1"] {
+            assert!(plan.command_line.iter().any(|known| known == argument), "{argument}");
+        }
     }
 }

@@ -44,5 +44,5 @@ pub use place::Place;
 pub use plan::Plan;
 pub use value::{
     Argument, Component, DevicePath, Fingerprint, GiB, GroupName, Hostname, Label, Locale, MiB, ModuleName,
-    PackageName, Size, Snapshot, SshKey, Suite, Timezone, UnitName, Url, UserName,
+    PackageName, Size, Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url, UserName,
 };

@@ -23,6 +23,7 @@ pub mod guid;
 
 mod archives;
 mod boot;
+pub(crate) mod hardening;
 mod layout;
 mod packages;
 pub(crate) use packages::implied;
@@ -74,6 +75,8 @@ pub struct Plan {
     pub binds: Vec<BindPlan>,
     /// What becomes of writes to the root.
     pub volatile: Volatile,
+    /// Settings of the kernel and of systemd: the defaults that hold, and the description's.
+    pub settings: Vec<SettingPlan>,
     /// Kernel modules for the initrd, beyond the usual ones.
     pub modules: Vec<String>,
     /// The names of the files that come out.
@@ -339,6 +342,33 @@ pub struct BindPlan {
     pub at: Option<Place>,
 }
 
+/// One setting of the kernel or of systemd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SettingPlan {
+    /// What is set.
+    pub kind: Settled,
+    /// Its name: `kernel.sysrq`.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// Why it is set.
+    pub why: String,
+    /// The line that asked for it; none for a default.
+    pub at: Option<Place>,
+}
+
+/// What a setting is a setting of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Settled {
+    /// The kernel, on its command line.
+    Argument,
+    /// The kernel, by sysctl.
+    Sysctl,
+    /// systemd, the first process.
+    Manager,
+}
+
 /// The names of the files in `build/NAME/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ArtifactNames {
@@ -437,9 +467,11 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     let binds = state::binds(image);
     let users = people::users(image);
     let units = units::plan(image);
+    let settings = hardening::settings(image);
     let mut files = Vec::new();
     files.extend(state::files(image, &disk, &binds));
     files.extend(system::files(image));
+    files.extend(hardening::files(&settings));
     files.extend(people::files(&users));
     files.extend(units::files(image, &units));
     files.sort_by(|left: &FilePlan, right| left.path.cmp(&right.path));
@@ -456,7 +488,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         without: packages::without(image),
         tools: packages::tools(image, release, root),
         hostname: image.hostname.as_ref().map(|name| name.value.to_string()),
-        command_line: boot::command_line(image, root, &disk),
+        command_line: boot::command_line(image, root, &disk, &settings),
         locale: system::locale(image),
         timezone: image.timezone.as_ref().map_or("UTC".to_string(), |zone| zone.value.to_string()),
         artifacts: boot::artifacts(&disk, target.architecture),
@@ -471,6 +503,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         users,
         binds,
         volatile: image.volatile,
+        settings,
         modules: image.modules.iter().map(|module| module.value.to_string()).collect(),
         seed: stream.seed(),
     })

@@ -74,6 +74,14 @@ impl Plan {
             hash.then_some("roothash=…").into_iter().chain(self.command_line.iter().map(String::as_str));
         page.words(words);
 
+        page.heading("settings");
+        page.table(
+            &["setting", "value", "why"],
+            self.settings
+                .iter()
+                .map(|setting| vec![setting.key.clone(), setting.value.clone(), setting.why.clone()]),
+        );
+
         page.heading("archives");
         page.table(
             &["suite", "components", "from"],
@@ -288,7 +296,34 @@ mod tests {
               /greengrass      /local/persistent/greengrass      empty
 
             kernel command line
-              roothash=… ro
+              roothash=… ro panic=10 oops=panic lockdown=integrity module.sig_enforce=1
+
+            settings
+              setting                              value        why
+              panic                                10           a kernel that gave up starts again after 10 s
+              oops                                 panic        a kernel with a broken thread is not trusted to…
+              lockdown                             integrity    root cannot change the running kernel
+              module.sig_enforce                   1            the kernel loads its distribution's modules only
+              dev.tty.ldisc_autoload               0            a terminal does not make the kernel load modules
+              fs.protected_fifos                   2            nobody is led into writing to another's pipe
+              fs.protected_hardlinks               1            nobody links to a file he may not write
+              fs.protected_regular                 2            nobody is led into writing to another's file
+              fs.protected_symlinks                1            links in /tmp are followed by their owner only
+              fs.suid_dumpable                     0            what ran with more rights leaves no memory behi…
+              kernel.core_pattern                  |/bin/false  no memory of a program reaches the disk
+              kernel.dmesg_restrict                1            the kernel's log is the administrator's
+              kernel.kexec_load_disabled           1            no kernel is started but the firmware's
+              kernel.kptr_restrict                 2            no address of the kernel is shown
+              kernel.sysrq                         0            a key on the console does not command the kernel
+              kernel.unprivileged_bpf_disabled     1            only root loads programs into the kernel
+              net.ipv4.conf.*.accept_redirects     0            nobody on the network changes routes
+              net.ipv4.conf.*.accept_source_route  0            nobody on the network chooses routes
+              net.ipv4.tcp_syncookies              1            a flood of connections does not lock others out
+              net.ipv6.conf.*.accept_redirects     0            nobody on the network changes routes
+              vm.unprivileged_userfaultfd          0            only root stops the kernel in a page fault
+              CrashReboot                          yes          a device whose first process died starts again
+              DefaultLimitCORE                     0            no memory of a program reaches the disk
+              RuntimeWatchdogSec                   2min         a device that hangs is started again by its har…
 
             archives
               suite            components  from
@@ -339,6 +374,8 @@ mod tests {
               /etc/machine-id                                       each device makes its own
               /usr/lib/bedplate/state.conf                          which directories, and what they start with
               /usr/lib/repart.d/04-persistent.conf                  the partition grows to the end of the disk
+              /usr/lib/sysctl.d/60-bedplate.conf                    settings of the kernel
+              /usr/lib/systemd/system.conf.d/60-bedplate.conf       settings of systemd
               /usr/lib/systemd/system/bedplate-state.service        makes the directories behind the binds
               /usr/lib/systemd/system/etc-amazon-ssm.mount          kept, starting with the packages' files
               /usr/lib/systemd/system/greengrass.mount              kept, starting empty
