@@ -41,7 +41,7 @@ fn running(guest: &mut Guest) {
 #[test]
 fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
     let disk = edge_debian().join("image.raw");
-    let mut guest = Guest::boot(machine(&disk).size(5 * GIB)).unwrap();
+    let mut guest = Guest::boot(machine(&disk).size(5 * GIB).network()).unwrap();
     running(&mut guest);
 
     // The root: a tmpfs over a verified erofs.
@@ -115,7 +115,11 @@ fn docker_is_bounded_and_composes(guest: &mut Guest) {
 }
 
 fn network_and_time_are_right(guest: &mut Guest) {
-    let addresses = guest.check("ip -4 -o addr show").unwrap();
+    // QEMU's own network hands out one address. Nothing in the boot waits for it.
+    let addresses = "for second in $(seq 60); do ip -4 -o addr | grep -q 10.0.2.15 && break; sleep 1; done; \
+                     ip -4 -o addr show";
+    let addresses = guest.check(addresses).unwrap();
+    assert!(addresses.contains("10.0.2.15/24"), "{addresses}");
     assert!(!addresses.contains("169.254."), "{addresses}");
     let holders =
         guest.run("grep -rlF 169.254.169.254 /etc /usr/lib/systemd/network /usr/lib/netplan").unwrap();

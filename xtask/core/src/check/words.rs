@@ -349,7 +349,8 @@ mod tests {
                |                                            the name and the value are given apart
                |
                = help: write `.sysctl("kernel.sysrq", "0")`
-        "#]].assert_eq(&refusal(&MALFORMED_SYSCTL, SOURCE));
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_SYSCTL, SOURCE));
     }
 
     #[test]
