@@ -6,6 +6,11 @@
 
 use bedplate::{Bind, Image, unit};
 
+/// Where credentials lie that are handed in as files of the data partition.
+pub fn credentials(image: Image) -> Image {
+    image.bind(Bind::new("/etc/credstore").mode(0o700))
+}
+
 /// AWS IoT Greengrass, version 2, the classic nucleus, with all it writes
 /// below `/greengrass`. It starts once the nucleus is there.
 ///
@@ -14,7 +19,8 @@ use bedplate::{Bind, Image, unit};
 /// certificate of its own.
 pub fn greengrass(image: Image) -> Image {
     image
-        .bind("/greengrass")
+        // Components are programs, and lie in it.
+        .bind(Bind::new("/greengrass").executable().required_by("greengrass.service"))
         .unit(unit!("units/greengrass.service"))
         .unit(unit!("units/greengrass-claim.service"))
         .unit(unit!("units/greengrass-claim-gone.path"))
@@ -33,7 +39,8 @@ pub fn greengrass(image: Image) -> Image {
 pub fn ssm(image: Image) -> Image {
     image
         .package("dmidecode")
-        .bind("/var/lib/amazon/ssm")
+        // The agent writes the scripts it is sent to a file here, and starts it.
+        .bind(Bind::new("/var/lib/amazon/ssm").executable())
         .bind("/var/log/amazon/ssm")
         .bind(Bind::new("/etc/amazon/ssm").seeded())
         .unit(unit!("units/amazon-ssm-provision.service"))

@@ -1,6 +1,6 @@
 //! Docker, with its images, containers and volumes kept.
 
-use bedplate::Image;
+use bedplate::{Bind, Image};
 
 /// The daemon and containerd, each with its directory on the data partition.
 ///
@@ -11,6 +11,6 @@ pub fn docker(image: Image) -> Image {
         .package("docker.io")
         .enable("containerd.service")
         .enable("docker.service")
-        .bind("/var/lib/containerd")
-        .bind("/var/lib/docker")
+        .bind(Bind::new("/var/lib/containerd").mode(0o711).executable().required_by("containerd.service"))
+        .bind(Bind::new("/var/lib/docker").mode(0o710).executable().required_by("docker.service"))
 }

@@ -46,6 +46,7 @@ fn device(image: Image, target: &Target) -> Image {
         .with(base)
         .with(docker::docker)
         .with(updates)
+        .with(agents::credentials)
         .with(agents::greengrass)
         .with(agents::ssm)
         .with(agents::cloudwatch)

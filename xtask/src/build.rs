@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::lock::Lock;
-use bedplate_core::plan::{PartitionContent, Plan};
+use bedplate_core::plan::{FilePlan, PartitionContent, Plan};
 use bedplate_formats::tree::Tree;
 use fs_err as fs;
 
@@ -180,6 +180,9 @@ fn initrd(
         modules: plan.modules.clone(),
         verity: matches!(root, Some(PartitionContent::Root { verity: true, .. })),
         writable: matches!(root, Some(PartitionContent::Root { filesystem, .. }) if !filesystem.is_read_only()),
+        kept: plan.binds.iter().any(|bind| bind.unit.is_none()),
+        makefs: plan.initrd.iter().any(|file| file.path.ends_with("/bedplate-makefs.service")),
+        files: plan.initrd.iter().map(|file| FilePlan { at: None, ..file.clone() }).collect(),
     };
     let mut key = Key::new("initrd");
     key.add(system_key);
@@ -208,7 +211,7 @@ fn write_root(
     scrub::clamp_mtimes(&mut tree, lock.epoch);
     let base = tree.clone();
     overlay::overlays(plan, context.project, &mut tree)?;
-    overlay::files(plan, &mut tree);
+    overlay::files(&plan.files, &mut tree);
     users::apply(plan, &mut tree)?;
     units::apply(plan, &mut tree)?;
     scrub::clamp_mtimes(&mut tree, lock.epoch);

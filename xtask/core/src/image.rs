@@ -13,11 +13,11 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::given::{Given, accept};
+use crate::given::{Given, SizeWithUnit, accept};
 use crate::place::{At, Place};
 use crate::plan::{self, Plan};
 use crate::value::{
-    Argument, Component, DevicePath, Hostname, Locale, ModuleName, PackageName, Snapshot, SysctlKey,
+    Argument, Component, DevicePath, Hostname, Locale, ModuleName, PackageName, Size, Snapshot, SysctlKey,
     SysctlValue, Timezone, UnitName, Url,
 };
 
@@ -102,6 +102,7 @@ pub struct Image {
     pub(crate) roots: Vec<RootSlot>,
     pub(crate) data: Vec<Data>,
     pub(crate) volatile: Volatile,
+    pub(crate) volatile_size: Option<At<Size>>,
     pub(crate) overlays: Vec<At<String>>,
     pub(crate) units: Vec<Unit>,
     pub(crate) enabled: Vec<At<UnitName>>,
@@ -147,6 +148,7 @@ impl Image {
             roots: Vec::new(),
             data: Vec::new(),
             volatile: Volatile::None,
+            volatile_size: None,
             overlays: Vec::new(),
             units: Vec::new(),
             enabled: Vec::new(),
@@ -304,6 +306,15 @@ impl Image {
     #[doc(alias("systemd.volatile", "Overlay"))]
     pub fn volatile(mut self, volatile: Volatile) -> Self {
         self.volatile = volatile;
+        self
+    }
+
+    /// Lets what is written to the root take at most so much memory, instead
+    /// of systemd's share of it.
+    #[track_caller]
+    #[doc(alias("systemd.volatile", "size"))]
+    pub fn volatile_size(mut self, size: impl SizeWithUnit) -> Self {
+        self.volatile_size = Some(At { value: size.size(), at: Place::caller() });
         self
     }
 

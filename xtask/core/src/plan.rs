@@ -23,11 +23,14 @@ pub mod guid;
 
 mod archives;
 mod boot;
+mod dangers;
 pub(crate) mod hardening;
+mod initrd;
 mod layout;
 mod packages;
 pub(crate) use packages::implied;
 mod people;
+mod service;
 mod state;
 mod system;
 mod units;
@@ -71,8 +74,12 @@ pub struct Plan {
     pub units: UnitsPlan,
     /// The users.
     pub users: Vec<UserPlan>,
-    /// The directories that are kept.
+    /// What is kept.
     pub binds: Vec<BindPlan>,
+    /// What is put into the initrd, by path.
+    pub initrd: Vec<FilePlan>,
+    /// What the description weakens, by the words that start with `dangerous_`.
+    pub dangers: Vec<DangerPlan>,
     /// What becomes of writes to the root.
     pub volatile: Volatile,
     /// Settings of the kernel and of systemd: the defaults that hold, and the description's.
@@ -275,6 +282,8 @@ pub enum FileKind {
         /// What it points at.
         target: String,
     },
+    /// An empty file, unless there is a file: the place of a mount.
+    Place,
 }
 
 /// A directory that is copied over the root.
@@ -327,17 +336,61 @@ pub struct UserPlan {
     pub at: Option<Place>,
 }
 
-/// A directory that is kept.
+/// A directory or file that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BindPlan {
-    /// The directory as programs see it.
+    /// Its path as programs see it.
     pub path: String,
-    /// The directory on the data partition.
+    /// Its path on the data partition.
     pub backing: String,
-    /// True when it starts with the packages' content.
+    /// Directory or file.
+    pub kind: BindKind,
+    /// True when it starts with the packages' content, modes and owners.
     pub seeded: bool,
-    /// The unit that mounts it.
+    /// Its permissions when it is made; none for those of the packages.
+    pub mode: Option<u32>,
+    /// The user it belongs to when it is made; none for that of the packages.
+    pub owner: Option<String>,
+    /// The group it belongs to when it is made; none for that of the packages.
+    pub group: Option<String>,
+    /// True when programs in it may be started.
+    pub executable: bool,
+    /// The units that do not start without it.
+    pub required_by: Vec<RequiredBy>,
+    /// The unit that mounts it; none when the initrd does, before systemd looks at it.
+    pub unit: Option<String>,
+    /// Why, when the description does not ask for it.
+    pub why: Option<String>,
+    /// The line that asked for it.
+    pub at: Option<Place>,
+}
+
+/// A directory or a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BindKind {
+    /// A directory.
+    Directory,
+    /// A file.
+    File,
+}
+
+/// A unit that does not start without something that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RequiredBy {
+    /// The unit.
     pub unit: String,
+    /// The line that said so.
+    pub at: Option<Place>,
+}
+
+/// Something the description weakens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DangerPlan {
+    /// What it does.
+    pub what: String,
+    /// What may come of it.
+    pub why: String,
     /// The line that asked for it.
     pub at: Option<Place>,
 }
@@ -474,6 +527,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     files.extend(hardening::files(&settings));
     files.extend(people::files(&users));
     files.extend(units::files(image, &units));
+    let initrd = initrd::files(image, &disk);
     files.sort_by(|left: &FilePlan, right| left.path.cmp(&right.path));
     files.dedup_by(|later, first| later.path == first.path);
 
@@ -502,6 +556,8 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         units,
         users,
         binds,
+        initrd,
+        dangers: dangers::plan(image),
         volatile: image.volatile,
         settings,
         modules: image.modules.iter().map(|module| module.value.to_string()).collect(),

@@ -134,9 +134,12 @@ pub fn pockets(distribution: Distribution, architecture: Architecture) -> [Pocke
 /// Where the snapshot service has the pocket as it was at `moment`.
 #[must_use]
 pub fn snapshot(distribution: Distribution, pocket: &str, moment: &str) -> String {
+    // The content delivery network before Debian's service: the service itself
+    // answers a build's many requests with refusals for coming too fast.
+    let debian = |archive| format!("https://snapshot-cloudflare.debian.org/archive/{archive}/{moment}");
     match (distribution, pocket) {
-        (Debian, "security") => format!("http://snapshot.debian.org/archive/debian-security/{moment}"),
-        (Debian, _) => format!("http://snapshot.debian.org/archive/debian/{moment}"),
+        (Debian, "security") => debian("debian-security"),
+        (Debian, _) => debian("debian"),
         // All pockets and all architectures are under this one path.
         (Ubuntu, _) => format!("https://snapshot.ubuntu.com/ubuntu/{moment}"),
     }

@@ -19,6 +19,7 @@ mod programs;
 mod units;
 
 use anyhow::Context as _;
+use bedplate_core::plan::FilePlan;
 use bedplate_formats::cpio;
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 use rayon::prelude::*;
@@ -35,6 +36,12 @@ pub struct Options {
     pub verity: bool,
     /// The root is written to, and so checked before it is mounted.
     pub writable: bool,
+    /// The device keeps something: its data partition is mounted here already.
+    pub kept: bool,
+    /// A data partition with no known file system is formatted.
+    pub makefs: bool,
+    /// The plan's own files.
+    pub files: Vec<FilePlan>,
 }
 
 /// How hard zstd tries. Measured on two cores with 39 MB of tree: 9 takes 0.7 s
@@ -58,7 +65,9 @@ pub fn cut(system: &Tree, options: &Options) -> anyhow::Result<Tree> {
     units::take(&mut cut).context("cannot take units into the initrd")?;
     files::take(&mut cut).context("cannot take configuration into the initrd")?;
     drivers::take(&mut cut, &kernel, &options.modules)?;
-    Ok(cut.finish())
+    let mut initrd = cut.finish();
+    super::overlay::files(&options.files, &mut initrd);
+    Ok(initrd)
 }
 
 /// Packs a tree as a zstd-compressed `newc` archive, every file with the time
@@ -95,6 +104,10 @@ enum Need {
     Verity(&'static str),
     /// The same where the root is written to; elsewhere it stays out.
     Writable(&'static str),
+    /// The same where the data partition is mounted; elsewhere it stays out.
+    Kept(&'static str),
+    /// The same where a data partition may be formatted; elsewhere it stays out.
+    Makefs(&'static str),
     /// Some releases, kernels or package lists do without.
     WhenThere,
 }

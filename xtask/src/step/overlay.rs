@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bedplate_core::plan::{FileKind, OverlayPlan, Plan};
+use bedplate_core::plan::{FileKind, FilePlan, OverlayPlan, Plan};
 use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
 
 use crate::key::Key;
@@ -74,9 +74,9 @@ fn scan(overlay: &OverlayPlan, project: &Path) -> Result<Tree, Problem> {
     })
 }
 
-/// Puts the plan's generated files in.
-pub fn files(plan: &Plan, tree: &mut Tree) {
-    for file in &plan.files {
+/// Puts generated files in.
+pub fn files(files: &[FilePlan], tree: &mut Tree) {
+    for file in files {
         let path = real(tree, &TreePath::new(&file.path));
         let own = |node| Node { uid: file.uid, gid: file.gid, ..node };
         match &file.kind {
@@ -84,6 +84,8 @@ pub fn files(plan: &Plan, tree: &mut Tree) {
             FileKind::Directory if tree.get(&path).is_some_and(Node::is_directory) => {}
             FileKind::Directory => tree.insert(path, own(Node::directory(file.mode))),
             FileKind::File { text } => tree.insert(path, own(Node::file(text.as_str(), file.mode))),
+            FileKind::Place if tree.contains(&path) => {}
+            FileKind::Place => tree.insert(path, own(Node::file("", file.mode))),
             FileKind::Symlink { target } => tree.insert(path, own(Node::symlink(target.as_str()))),
         }
     }

@@ -1,41 +1,112 @@
-//! A directory that is kept.
+//! What survives a reboot.
 
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, accept};
 use crate::place::{At, Place};
-use crate::value::DevicePath;
+use crate::plan::BindKind;
+use crate::value::{DevicePath, GroupName, UnitName, UserName};
 
-/// A directory of the device that lives on the data partition.
+/// A directory or a file that is kept on the data partition and mounted where programs look for it.
 ///
-/// A plain one starts empty. A seeded one starts with what the packages put
-/// there, copied once, on the first boot.
+/// Nothing on it is executed unless said: it is mounted `nosuid,nodev,noexec`.
 ///
 /// ```
 /// # use bedplate_core::*;
-/// let kept = Bind::new("/etc/amazon/ssm").seeded();
+/// let ssm = Bind::new("/etc/amazon/ssm").seeded().required_by("amazon-ssm-agent.service");
+/// let docker = Bind::new("/var/lib/docker").mode(0o710).executable().required_by("docker.service");
 /// ```
 #[must_use = "a bind does nothing until it is given to an image"]
 #[derive(Debug, Clone)]
 #[doc(alias("BindPaths", "persistent"))]
 pub struct Bind {
     pub(crate) path: Option<At<DevicePath>>,
+    pub(crate) kind: BindKind,
     pub(crate) seeded: bool,
+    pub(crate) mode: Option<u32>,
+    pub(crate) owner: Option<At<UserName>>,
+    pub(crate) group: Option<At<GroupName>>,
+    pub(crate) executable: bool,
+    pub(crate) required_by: Vec<At<UnitName>>,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
 
 impl Bind {
-    /// Keeps the directory at `path`.
+    /// Keeps a directory, empty on the first day.
     #[track_caller]
     pub fn new(path: impl Given<DevicePath>) -> Self {
-        let mut mistakes = Vec::new();
-        let path = accept(&mut mistakes, path, &Place::caller());
-        Bind { path, seeded: false, mistakes }
+        Bind::of(path, BindKind::Directory)
     }
 
-    /// Starts with the packages' content instead of empty.
+    /// Keeps one file, empty on the first day. For a program that writes its
+    /// file in place: one that renames a new file over it finds the place busy.
+    #[track_caller]
+    pub fn file(path: impl Given<DevicePath>) -> Self {
+        Bind::of(path, BindKind::File)
+    }
+
+    #[track_caller]
+    fn of(path: impl Given<DevicePath>, kind: BindKind) -> Self {
+        let mut mistakes = Vec::new();
+        let path = accept(&mut mistakes, path, &Place::caller());
+        Bind {
+            path,
+            kind,
+            seeded: false,
+            mode: None,
+            owner: None,
+            group: None,
+            executable: false,
+            required_by: Vec::new(),
+            mistakes,
+        }
+    }
+
+    /// Copies what the packages have there to the data partition, once, with its modes and owners.
+    /// What the device changes stays changed; a later version of the image does not overwrite it.
     #[doc(alias("tmpfiles", "CopyFiles"))]
     pub fn seeded(mut self) -> Self {
         self.seeded = true;
+        self
+    }
+
+    /// Its permissions when it is made; 0755 for a directory and 0644 for a file unless said.
+    #[doc(alias("chmod", "DirectoryMode"))]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// The user it belongs to when it is made; root unless said.
+    #[track_caller]
+    #[doc(alias("chown", "User"))]
+    pub fn owner(mut self, name: impl Given<UserName>) -> Self {
+        let at = Place::caller();
+        self.owner = accept(&mut self.mistakes, name, &at).or(self.owner);
+        self
+    }
+
+    /// The group it belongs to when it is made; root unless said.
+    #[track_caller]
+    #[doc(alias("chgrp", "Group"))]
+    pub fn group(mut self, name: impl Given<GroupName>) -> Self {
+        let at = Place::caller();
+        self.group = accept(&mut self.mistakes, name, &at).or(self.group);
+        self
+    }
+
+    /// Lets programs that lie in it be started.
+    #[doc(alias("noexec", "exec"))]
+    pub fn executable(mut self) -> Self {
+        self.executable = true;
+        self
+    }
+
+    /// Does not let the unit start on a device whose data is lost: it would begin anew, in memory.
+    #[track_caller]
+    #[doc(alias("RequiresMountsFor", "RequiredBy"))]
+    pub fn required_by(mut self, unit: impl Given<UnitName>) -> Self {
+        let at = Place::caller();
+        self.required_by.extend(accept(&mut self.mistakes, unit, &at));
         self
     }
 }

@@ -24,6 +24,7 @@ pub struct Data {
     pub(crate) mount: Option<At<DevicePath>>,
     pub(crate) size: Size,
     pub(crate) grow: bool,
+    pub(crate) makefs: Option<Place>,
     pub(crate) at: Place,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
@@ -42,6 +43,7 @@ impl Data {
             mount: None,
             size: Size::mib(1024),
             grow: true,
+            makefs: None,
             at,
             mistakes,
         }
@@ -69,6 +71,17 @@ impl Data {
     #[doc(alias("GrowFileSystem", "growfs"))]
     pub fn fixed(mut self) -> Self {
         self.grow = false;
+        self
+    }
+
+    /// Formats the partition when nothing known to systemd is on it: a new
+    /// disk, and also one whose first blocks were lost. Without this word a
+    /// partition that cannot be mounted is left as it is, and the device
+    /// starts without it.
+    #[track_caller]
+    #[doc(alias("x-systemd.makefs", "mkfs"))]
+    pub fn dangerous_makefs(mut self) -> Self {
+        self.makefs = Some(Place::caller());
         self
     }
 }

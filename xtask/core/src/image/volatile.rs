@@ -9,6 +9,9 @@ use serde::Serialize;
 pub enum Volatile {
     /// They go to memory, and are gone at the next boot.
     Overlay,
+    /// They go to the data partition, and stay over a new version of the root:
+    /// what the device changed hides what the new version ships.
+    Persistent,
     /// They go to the root itself, where its file system can be written at all.
     None,
 }

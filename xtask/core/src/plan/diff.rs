@@ -73,6 +73,7 @@ fn file(file: &FilePlan) -> (String, String) {
     let kind = match &file.kind {
         FileKind::Directory => format!("directory {:04o}{owner}", file.mode),
         FileKind::Symlink { target } => format!("link to {target}"),
+        FileKind::Place => "place of a mount".to_string(),
         FileKind::File { text } => format!("file {:04o}{owner}\n{text}", file.mode),
     };
     (format!("file {}", file.path), kind)
@@ -124,14 +125,19 @@ mod tests {
         let lines: Vec<String> = diff(&before, &after).iter().map(ToString::to_string).collect();
         expect![[r#"
             + binds /greengrass backing: /local/persistent/greengrass
+            + binds /greengrass executable: false
+            + binds /greengrass group: root
+            + binds /greengrass kind: directory
+            + binds /greengrass mode: 493
+            + binds /greengrass owner: root
             + binds /greengrass seeded: false
             + binds /greengrass unit: greengrass.mount
             + file /greengrass: directory 0755
-            + file /usr/lib/bedplate/state.conf: 3 lines
-            + file /usr/lib/systemd/system/bedplate-state.service: 12 lines
-            + file /usr/lib/systemd/system/greengrass.mount: 11 lines
-            + file /usr/lib/systemd/system/local-fs.target.requires/greengrass.mount: link to ../greengrass.mount
-            + packages jq why: asked"#]].assert_eq(&lines.join("\n"));
+            ~ file /usr/lib/bedplate/state: 27 lines -> 28 lines
+            + file /usr/lib/systemd/system/greengrass.mount: 12 lines
+            + file /usr/lib/systemd/system/local-fs.target.wants/greengrass.mount: link to ../greengrass.mount
+            + packages jq why: asked"#]]
+        .assert_eq(&lines.join("\n"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ impl Plan {
             "{}: {} {} for {}",
             self.name, self.distribution, self.release, self.architecture
         ));
+        self.weakened(&mut page);
         self.disk(&mut page);
         self.kept(&mut page);
         self.software(&mut page);
@@ -51,16 +52,43 @@ impl Plan {
         );
     }
 
+    fn weakened(&self, page: &mut Page) {
+        if self.dangers.is_empty() {
+            return;
+        }
+        page.heading("WEAKENED, by the description");
+        page.table(
+            &["what", "why it matters", "asked by"],
+            self.dangers.iter().map(|danger| {
+                let at = danger.at.as_ref().map(|at| format!("{}:{}", at.file, at.line)).unwrap_or_default();
+                vec![danger.what.clone(), danger.why.clone(), at]
+            }),
+        );
+    }
+
     fn kept(&self, page: &mut Page) {
         if self.binds.is_empty() {
             return;
         }
         page.heading("kept");
         page.table(
-            &["directory", "on the data partition", "starts"],
+            &["path", "on the data partition", "starts", "whose", "why"],
             self.binds.iter().map(|bind| {
                 let start = if bind.seeded { "seeded" } else { "empty" };
-                vec![bind.path.clone(), bind.backing.clone(), start.to_string()]
+                let mode = bind.mode.map(|mode| format!("{mode:04o} ")).unwrap_or_default();
+                let owner = bind.owner.as_deref().unwrap_or("the packages'");
+                let why = match (&bind.why, &bind.at) {
+                    (Some(why), _) => why.clone(),
+                    (None, Some(at)) => format!("{}:{}", at.file, at.line),
+                    (None, None) => String::new(),
+                };
+                vec![
+                    bind.path.clone(),
+                    bind.backing.clone(),
+                    start.to_string(),
+                    format!("{mode}{owner}"),
+                    why,
+                ]
             }),
         );
     }
@@ -291,9 +319,11 @@ mod tests {
               4  persistent          2578 MiB  1 GiB    ext4 at /local, grows  3f96371b-6164-5845-b740-d61a3529…
 
             kept
-              directory        on the data partition             starts
-              /etc/amazon/ssm  /local/persistent/etc/amazon/ssm  seeded
-              /greengrass      /local/persistent/greengrass      empty
+              path                      on the data partition     starts  whose          why
+              /etc/amazon/ssm           /local/persistent/etc/a…  seeded  the packages'  xtask/core/src/plan/di…
+              /etc/machine-id           /local/persistent/etc/m…  empty   0444 root      who this device is
+              /greengrass               /local/persistent/green…  empty   0755 root      xtask/core/src/plan/di…
+              /var/lib/systemd/random…  /local/persistent/var/l…  empty   0600 root      its own randomness, fr…
 
             kernel command line
               roothash=… ro panic=10 oops=panic lockdown=integrity module.sig_enforce=1
@@ -350,38 +380,48 @@ mod tests {
               operator  1000  sudo    nothing yet
 
             masked units
-              unit                         why
-              apt-daily-upgrade.service    packages come with the image
-              apt-daily-upgrade.timer      packages come with the image
-              apt-daily.service            packages come with the image
-              apt-daily.timer              packages come with the image
-              dpkg-db-backup.service       dpkg's database comes with the image
-              dpkg-db-backup.timer         dpkg's database comes with the image
-              e2scrub_all.timer            there are no LVM volumes to scrub
-              e2scrub_reap.service         there are no LVM volumes to scrub
-              motd-news.timer              nothing is fetched that nobody asked for
-              systemd-boot-update.service  the boot loader comes with the image
-              systemd-firstboot.service    nobody sits at the console to be asked
-              systemd-remount-fs.service   the root is mounted as it stays
+              unit                               why
+              apt-daily-upgrade.service          packages come with the image
+              apt-daily-upgrade.timer            packages come with the image
+              apt-daily.service                  packages come with the image
+              apt-daily.timer                    packages come with the image
+              dpkg-db-backup.service             dpkg's database comes with the image
+              dpkg-db-backup.timer               dpkg's database comes with the image
+              e2scrub_all.timer                  there are no LVM volumes to scrub
+              e2scrub_reap.service               there are no LVM volumes to scrub
+              motd-news.timer                    nothing is fetched that nobody asked for
+              systemd-boot-update.service        the boot loader comes with the image
+              systemd-firstboot.service          nobody sits at the console to be asked
+              systemd-machine-id-commit.service  the id is on the data partition already
+              systemd-remount-fs.service         the root is mounted as it stays
 
             generated files
-              path                                                  why
-              /etc/.updated                                         nothing is brought up to date at boot
-              /etc/default/locale                                   the locale, for PAM
-              /etc/hostname                                         the host name
-              /etc/hosts                                            the host's own addresses
-              /etc/locale.conf                                      the locale, for systemd
-              /etc/machine-id                                       each device makes its own
-              /usr/lib/bedplate/state.conf                          which directories, and what they start with
-              /usr/lib/repart.d/04-persistent.conf                  the partition grows to the end of the disk
-              /usr/lib/sysctl.d/60-bedplate.conf                    settings of the kernel
-              /usr/lib/systemd/system.conf.d/60-bedplate.conf       settings of systemd
-              /usr/lib/systemd/system/bedplate-state.service        makes the directories behind the binds
-              /usr/lib/systemd/system/etc-amazon-ssm.mount          kept, starting with the packages' files
-              /usr/lib/systemd/system/greengrass.mount              kept, starting empty
-              /usr/lib/systemd/system/local.mount                   mounts the data partition by its id
-              /usr/lib/systemd/system/systemd-growfs@local.service  the file system grows with its partition
-              /var/.updated                                         nothing is brought up to date at boot
+              path                                              why
+              /etc/.updated                                     nothing is brought up to date at boot
+              /etc/default/locale                               the locale, for PAM
+              /etc/hostname                                     the host name
+              /etc/hosts                                        the host's own addresses
+              /etc/locale.conf                                  the locale, for systemd
+              /etc/machine-id                                   each device makes its own
+              /usr/lib/bedplate/data-is-there                   says so when the data partition is lost
+              /usr/lib/bedplate/state                           which directories and files, and what they star…
+              /usr/lib/repart.d/04-persistent.conf              the partition grows to the end of the disk
+              /usr/lib/sysctl.d/60-bedplate.conf                settings of the kernel
+              /usr/lib/systemd/system.conf.d/60-bedplate.conf   settings of systemd
+              /usr/lib/systemd/system/bedplate-data.service     says so when the data partition is lost
+              /usr/lib/systemd/system/bedplate-factory-reset.…  `systemctl start factory-reset.target` empties …
+              /usr/lib/systemd/system/bedplate-state.service    makes what lies behind the binds
+              /usr/lib/systemd/system/etc-amazon-ssm.mount      kept, starting with the packages' files
+              /usr/lib/systemd/system/greengrass.mount          kept, starting empty
+              /usr/lib/systemd/system/local-fs.target.wants/e…  no service starts before what is kept is there
+              /usr/lib/systemd/system/local-fs.target.wants/g…  no service starts before what is kept is there
+              /usr/lib/systemd/system/local-fs.target.wants/l…  a device whose data is lost starts all the same
+              /usr/lib/systemd/system/local-fs.target.wants/v…  no service starts before what is kept is there
+              /usr/lib/systemd/system/local.mount               mounts the data partition by its id
+              /usr/lib/systemd/system/systemd-growfs@local.se…  the file system grows with its partition
+              /usr/lib/systemd/system/var-lib-systemd-random\…  its own randomness, from the last boot
+              /var/.updated                                     nothing is brought up to date at boot
+              /var/lib/systemd/random-seed                      a bind is mounted here
 
             artifacts, in build/edge/
               image.raw image image.efi image.esp.raw image.root-x86-64.raw image.root-x86-64-verity.raw

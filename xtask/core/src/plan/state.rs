@@ -1,73 +1,142 @@
 //! What a device keeps: the data partition, its growth, and the binds on it.
 //!
 //! ```text
-//! systemd-repart ─► local.mount ─► bedplate-state.service ─► greengrass.mount ─► local-fs.target
-//! (partition grows)  (after fsck)   (directories are made)    (bind)
-//!                        └─► systemd-growfs@local (file system grows)
+//! local.mount ───► bedplate-state.service ─► greengrass.mount ─► local-fs.target
+//! (by the initrd)   (directories are made)    (bind)
+//!      └─► systemd-repart, systemd-growfs@local (partition and file system grow)
 //! ```
 //!
 //! Everything is in place before `local-fs.target`, so no service can see a
-//! directory before what is kept in it. The partition is found by its id.
+//! directory before what is kept in it. The partition is found by its id, and
+//! mounted by the initrd (`initrd.rs` beside this). None of it is required: on
+//! a device whose data partition is lost, what needs it does not start, and
+//! the rest does.
 
+use super::service::SHUT_IN;
 use super::units::UNITS;
-use super::{BindPlan, DiskPlan, FilePlan, PartitionContent, PartitionGuid, PartitionPlan};
+use super::{
+    BindKind, BindPlan, DiskPlan, FileKind, FilePlan, PartitionContent, PartitionGuid, PartitionPlan,
+    RequiredBy,
+};
 use crate::image::Image;
+use crate::image::volatile::Volatile;
 use crate::place::Place;
 use crate::value::escape_path;
 
 /// The directory on the data partition that backs the binds.
-const BACKING: &str = "persistent";
+pub(super) const BACKING: &str = "persistent";
 const STATE_UNIT: &str = "bedplate-state.service";
-const STATE_RULES: &str = "/usr/lib/bedplate/state.conf";
+const STATE_SCRIPT: &str = "/usr/lib/bedplate/state";
+const DATA_UNIT: &str = "bedplate-data.service";
 
-/// The binds by path.
+/// What is kept, by path: what the description says, and what makes a device itself.
 pub(super) fn binds(image: &Image) -> Vec<BindPlan> {
     let Some(mount) = image.kept_on() else { return Vec::new() };
-    let mut binds: Vec<BindPlan> = image
-        .binds
-        .iter()
-        .filter_map(|bind| {
-            let path = bind.path.as_ref()?;
-            Some(BindPlan {
-                path: path.value.to_string(),
-                backing: format!("{}/{BACKING}{}", mount.value, path.value),
-                seeded: bind.seeded,
-                unit: format!("{}.mount", escape_path(path.value.as_str())),
-                at: Some(path.at.clone()),
-            })
+    let backing = |path: &str| format!("{}/{BACKING}{path}", mount.value);
+    let said = image.binds.iter().filter_map(|bind| {
+        let path = bind.path.as_ref()?;
+        let unless_seeded = |value: Option<String>, default: &str| match bind.seeded {
+            true => value,
+            false => Some(value.unwrap_or_else(|| default.to_string())),
+        };
+        let mode = match bind.kind {
+            BindKind::Directory => 0o755,
+            BindKind::File => 0o644,
+        };
+        Some(BindPlan {
+            path: path.value.to_string(),
+            backing: backing(path.value.as_str()),
+            kind: bind.kind,
+            seeded: bind.seeded,
+            mode: bind.mode.or((!bind.seeded).then_some(mode)),
+            owner: unless_seeded(bind.owner.as_ref().map(|name| name.value.to_string()), "root"),
+            group: unless_seeded(bind.group.as_ref().map(|name| name.value.to_string()), "root"),
+            executable: bind.executable,
+            required_by: bind
+                .required_by
+                .iter()
+                .map(|unit| RequiredBy { unit: unit.value.to_string(), at: Some(unit.at.clone()) })
+                .collect(),
+            unit: Some(format!("{}.mount", escape_path(path.value.as_str()))),
+            why: None,
+            at: Some(path.at.clone()),
         })
-        .collect();
+    });
+    let implied = implied(image).into_iter().map(|(kind, path, mode, why)| BindPlan {
+        path: path.to_string(),
+        backing: backing(path),
+        kind,
+        seeded: false,
+        mode: Some(mode),
+        owner: Some("root".to_string()),
+        group: Some("root".to_string()),
+        executable: false,
+        required_by: Vec::new(),
+        unit: (path != MACHINE_ID).then(|| format!("{}.mount", escape_path(path))),
+        why: Some(why.to_string()),
+        at: None,
+    });
+    let mut binds: Vec<BindPlan> = said.chain(implied).collect();
+    // What the description says stands before what is implied, and wins.
     binds.sort_by(|left, right| left.path.cmp(&right.path));
+    binds.dedup_by(|later, first| later.path == first.path);
     binds
+}
+
+const MACHINE_ID: &str = "/etc/machine-id";
+
+/// What every device keeps, whatever the description says: kind, path, mode, why.
+fn implied(image: &Image) -> Vec<(BindKind, &'static str, u32, &'static str)> {
+    let mut rows = vec![
+        (BindKind::File, MACHINE_ID, 0o444, "who this device is"),
+        (BindKind::File, "/var/lib/systemd/random-seed", 0o600, "its own randomness, from the last boot"),
+    ];
+    let has = |name: &str| image.packages.iter().any(|package| package.value.as_str() == name);
+    if has("systemd-timesyncd") {
+        rows.push((
+            BindKind::Directory,
+            "/var/lib/systemd/timesync",
+            0o755,
+            "no clock goes back over a reboot",
+        ));
+    }
+    rows
 }
 
 pub(super) fn files(image: &Image, disk: &DiskPlan, binds: &[BindPlan]) -> Vec<FilePlan> {
     let mut files = Vec::new();
+    let kept = super::initrd::kept_on(image, disk);
     for partition in &disk.partitions {
-        files.extend(data(partition));
+        let early = kept.as_ref().is_some_and(|(kept, _)| kept.number == partition.number);
+        files.extend(data(partition, early));
     }
-    let Some(mount) = image.kept_on() else { return files };
-    if binds.is_empty() {
-        return files;
+    if image.volatile == Volatile::Overlay {
+        files.extend(nearly_full());
     }
+    let Some((_, mount)) = kept else { return files };
+    files.extend(factory_reset(&mount));
     files.push(FilePlan::text(
         format!("{UNITS}/{STATE_UNIT}"),
-        state_unit(mount.value.as_str()),
-        "makes the directories behind the binds",
+        state_unit(&mount),
+        "makes what lies behind the binds",
     ));
-    files.push(FilePlan::text(
-        STATE_RULES,
-        state_rules(binds),
-        "which directories, and what they start with",
-    ));
+    files.push(
+        FilePlan::text(
+            STATE_SCRIPT,
+            state_script(binds),
+            "which directories and files, and what they start with",
+        )
+        .mode(0o755),
+    );
     for bind in binds {
         files.extend(bound(bind));
     }
     files
 }
 
-/// A data partition: where it is mounted, and how it grows.
-fn data(partition: &PartitionPlan) -> Vec<FilePlan> {
+/// A data partition: where it is mounted, and how it grows. The one that the
+/// binds lie on is mounted by the initrd, `early`.
+fn data(partition: &PartitionPlan, early: bool) -> Vec<FilePlan> {
     let PartitionContent::Data { filesystem, mount, grow, .. } = &partition.content else {
         return Vec::new();
     };
@@ -93,17 +162,22 @@ fn data(partition: &PartitionPlan) -> Vec<FilePlan> {
     let Some(mount) = mount else { return files };
     let device = format!("/dev/disk/by-partuuid/{guid}");
     let unit = format!("{}.mount", escape_path(mount));
-    let fsck = format!("systemd-fsck@{}.service", escape_path(&device));
     let growth = format!("systemd-growfs@{}.service", escape_path(mount));
     let wants = if *grow { format!("Wants={growth} systemd-repart.service\n") } else { String::new() };
+    let check = if early { DATA_UNIT.to_string() } else { format!("bedplate-check-{label}.service") };
     let text = format!(
-        "[Unit]\nDescription=Data of this device ({label})\nRequires={fsck}\nAfter={fsck} systemd-repart.service\n{wants}\n\
-         [Mount]\nWhat={device}\nWhere={mount}\nType={}\nOptions=nosuid,nodev\n",
+        "[Unit]\nDescription=Data of This Device ({label})\nRequires={check}\nAfter={check} systemd-repart.service\n{wants}\n\
+         [Mount]\nWhat={device}\nWhere={mount}\nType={}\nOptions=nosuid,nodev,noexec\n",
         filesystem.name()
     );
     files.push(FilePlan::text(format!("{UNITS}/{unit}"), text, "mounts the data partition by its id").at(at));
-    files.push(required(&unit, "the device does not start without its data", at));
+    files.push(wanted(&unit, "a device whose data is lost starts all the same", at));
     files.push(FilePlan::directory(mount, "the data partition is mounted here").at(at));
+    if early {
+        files.extend(mounted_or_lost(label, mount, at));
+    } else {
+        files.push(checked(label, &device, filesystem.name(), &check).at(at));
+    }
     if *grow {
         // As systemd's fstab generator writes it; older releases have no template.
         let text = format!(
@@ -119,44 +193,179 @@ fn data(partition: &PartitionPlan) -> Vec<FilePlan> {
     files
 }
 
-fn state_unit(mount: &str) -> String {
-    format!(
-        "[Unit]\nDescription=Directories This Device Keeps\nDefaultDependencies=no\nRequiresMountsFor={mount}\n\
+/// What the initrd could not mount stays away: the machine id would be another
+/// than that of what is kept. Said where somebody may see it.
+fn mounted_or_lost(label: &str, mount: &str, at: Option<&Place>) -> Vec<FilePlan> {
+    let unit = format!(
+        "[Unit]\nDescription=The Data Partition Is There ({label})\nDefaultDependencies=no\n\
          Conflicts=shutdown.target\nBefore=local-fs.target shutdown.target\n\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=systemd-tmpfiles --create {STATE_RULES}\n"
-    )
-}
-
-/// tmpfiles.d(5): a colon before mode and owner means only when it is made, so
-/// that a service that narrows its directory's mode keeps it narrow.
-fn state_rules(binds: &[BindPlan]) -> String {
-    let mut rules = String::from("# Made at every boot, before the binds; what is there is left as it is.\n");
-    for bind in binds {
-        let line = match bind.seeded {
-            true => format!("C {} - - - - {}\n", bind.backing, bind.path),
-            false => format!("d {} :0755 :root :root -\n", bind.backing),
-        };
-        rules.push_str(&line);
-    }
-    rules
-}
-
-fn bound(bind: &BindPlan) -> Vec<FilePlan> {
-    let (path, backing, at) = (&bind.path, &bind.backing, bind.at.as_ref());
-    let text = format!(
-        "[Unit]\nDescription={path} Is Kept\nRequires={STATE_UNIT}\nAfter={STATE_UNIT}\n\n\
-         [Mount]\nWhat={backing}\nWhere={path}\nType=none\nOptions=bind\n"
+         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/lib/bedplate/data-is-there\n\
+         StandardOutput=journal+console\nStandardError=inherit\n{SHUT_IN}CapabilityBoundingSet=\n"
     );
-    let why = if bind.seeded { "kept, starting with the packages' files" } else { "kept, starting empty" };
+    let script = format!(
+        "#!/bin/sh\nif mountpoint -q {mount}; then exit 0; fi\n\
+         echo '<2>bedplate: the data partition `{label}` could not be mounted: this device forgets what it should keep'\n\
+         echo '<2>bedplate: what needs it is not started; `journalctl -b -u bedplate-check -u run-bedplate-data.mount` says why'\n\
+         exit 1\n"
+    );
     vec![
-        FilePlan::text(format!("{UNITS}/{}", bind.unit), text, why).at(at),
-        required(&bind.unit, "no service starts without what is kept", at),
-        FilePlan::directory(path, "a bind is mounted here").at(at),
+        FilePlan::text(format!("{UNITS}/{DATA_UNIT}"), unit, "says so when the data partition is lost")
+            .at(at),
+        FilePlan::text("/usr/lib/bedplate/data-is-there", script, "says so when the data partition is lost")
+            .mode(0o755)
+            .at(at),
     ]
 }
 
-fn required(unit: &str, why: &str, at: Option<&Place>) -> FilePlan {
-    FilePlan::link(format!("{UNITS}/local-fs.target.requires/{unit}"), format!("../{unit}"), why).at(at)
+/// Not systemd-fsck, which ends in emergency mode when it cannot mend something.
+fn checked(label: &str, device: &str, filesystem: &str, unit: &str) -> FilePlan {
+    let device_unit = format!("{}.device", escape_path(device));
+    let text = format!(
+        "[Unit]\nDescription=Check the Data Partition ({label})\nDefaultDependencies=no\n\
+         BindsTo={device_unit}\nAfter={device_unit}\nConflicts=shutdown.target\nBefore=shutdown.target\n\n\
+         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/sbin/fsck.{filesystem} -p {device}\n\
+         SuccessExitStatus=1 2\nTimeoutSec=0\n"
+    );
+    FilePlan::text(format!("{UNITS}/{unit}"), text, "the data partition is checked before it is mounted")
+}
+
+/// The order is given here and carried out by the next boot's initrd, before anything reads what is kept.
+fn factory_reset(mount: &str) -> Vec<FilePlan> {
+    let text = format!(
+        "[Unit]\nDescription=Order a Reset to How This Device Left the Factory\nDefaultDependencies=no\n\
+         Requires={}.mount\nAfter={}.mount\nSuccessAction=reboot\n\n\
+         [Service]\nType=oneshot\nExecStart=touch {mount}/.factory-reset\nExecStart=sync -f {mount}/.factory-reset\n\
+         {SHUT_IN}ReadWritePaths={mount}\nCapabilityBoundingSet=CAP_DAC_OVERRIDE\n",
+        escape_path(mount),
+        escape_path(mount)
+    );
+    let why = "`systemctl start factory-reset.target` empties what is kept, at the next boot";
+    let unit = "bedplate-factory-reset.service";
+    // The target is systemd's since 250.
+    vec![
+        FilePlan::text(format!("{UNITS}/{unit}"), text, why),
+        FilePlan::link(format!("{UNITS}/factory-reset.target.requires/{unit}"), format!("../{unit}"), why),
+    ]
+}
+
+/// Looks after the memory that the root's writable layer takes.
+fn nearly_full() -> Vec<FilePlan> {
+    let why = "says so when the memory for what is written to the root is nearly used up";
+    let service = format!(
+        "[Unit]\nDescription=Room in the Memory That Holds What Is Written to the Root\n\n\
+         [Service]\nType=oneshot\nExecStart=/usr/lib/bedplate/overlay-has-room\n\
+         StandardOutput=journal+console\nStandardError=inherit\n{SHUT_IN}CapabilityBoundingSet=\nDynamicUser=yes\n"
+    );
+    let timer = "[Unit]\nDescription=Look After the Memory That Holds What Is Written to the Root\n\n\
+                 [Timer]\nOnBootSec=2min\nOnUnitInactiveSec=5min\n";
+    let script = "#!/bin/sh\n# A full overlay fails every write: somebody should look before.\n\
+                  used=$(df --output=pcent / | tail -n 1 | tr -dc 0-9)\n\
+                  [ \"$used\" -ge 80 ] || exit 0\n\
+                  echo \"<3>bedplate: $used % of the memory for what is written to the root is used; a reboot frees it\"\n\
+                  exit 1\n";
+    let unit = "bedplate-overlay-full";
+    vec![
+        FilePlan::text(format!("{UNITS}/{unit}.service"), service, why),
+        FilePlan::text(format!("{UNITS}/{unit}.timer"), timer, why),
+        FilePlan::link(format!("{UNITS}/timers.target.wants/{unit}.timer"), format!("../{unit}.timer"), why),
+        FilePlan::text("/usr/lib/bedplate/overlay-has-room", script, why).mode(0o755),
+    ]
+}
+
+fn state_unit(mount: &str) -> String {
+    format!(
+        "[Unit]\nDescription=What This Device Keeps\nDefaultDependencies=no\nRequiresMountsFor={mount}\n\
+         Conflicts=shutdown.target\nBefore=local-fs.target shutdown.target\n\n\
+         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={STATE_SCRIPT}\nTimeoutSec=0\n{SHUT_IN}\
+         ReadWritePaths={mount}\n\
+         CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID\n"
+    )
+}
+
+/// Each is made beside its place and renamed to it, on disk before the rename
+/// and after: a power cut leaves all of it or nothing.
+fn state_script(binds: &[BindPlan]) -> String {
+    let mut script = String::from(
+        r#"#!/bin/sh
+# Makes what lies behind the binds, at every boot, before they are mounted.
+# What is there is left as it is.
+failed=0
+
+# KIND MODE OWNER PATH BACKING; `-` leaves what the packages have.
+kept() {
+    new=$5.new~
+    if [ -e "$5" ]; then return; fi
+    mkdir -p "${5%/*}" && rm -rf "$new" &&
+        case $1 in
+        seeded) cp -a "$4" "$new" ;;
+        directory) mkdir "$new" ;;
+        file) : >"$new" ;;
+        esac &&
+        if [ "$3" != - ]; then chown "$3" "$new"; fi &&
+        if [ "$2" != - ]; then chmod "$2" "$new"; fi &&
+        sync -f "$new" && mv -T "$new" "$5" && sync -f "$5" && return
+    echo "<3>bedplate: could not make $5, so $4 is not kept"
+    rm -rf "$new"
+    failed=1
+}
+
+"#,
+    );
+    for bind in binds.iter().filter(|bind| bind.unit.is_some()) {
+        let kind = match (bind.seeded, bind.kind) {
+            (true, _) => "seeded",
+            (false, BindKind::Directory) => "directory",
+            (false, BindKind::File) => "file",
+        };
+        let mode = bind.mode.map_or("-".to_string(), |mode| format!("{mode:04o}"));
+        let owner = match (&bind.owner, &bind.group) {
+            (None, None) => "-".to_string(),
+            (owner, group) => {
+                let group = group.as_ref().map(|group| format!(":{group}")).unwrap_or_default();
+                format!("{}{group}", owner.as_deref().unwrap_or_default())
+            }
+        };
+        script.push_str(&format!("kept {kind} {mode} {owner} '{}' '{}'\n", bind.path, bind.backing));
+    }
+    script.push_str("\nexit $failed\n");
+    script
+}
+
+fn bound(bind: &BindPlan) -> Vec<FilePlan> {
+    let Some(unit) = &bind.unit else { return Vec::new() };
+    let (path, backing, at) = (&bind.path, &bind.backing, bind.at.as_ref());
+    let exec = if bind.executable { "exec" } else { "noexec" };
+    // systemd makes the source of a bind where it is missing, empty: what
+    // should have been seeded never would be.
+    let text = format!(
+        "[Unit]\nDescription={path} Is Kept\nWants={STATE_UNIT}\nAfter={STATE_UNIT}\nAssertPathExists={backing}\n\n\
+         [Mount]\nWhat={backing}\nWhere={path}\nType=none\nOptions=bind,nosuid,nodev,{exec}\n"
+    );
+    let why = match (&bind.why, bind.seeded) {
+        (Some(why), _) => why.as_str(),
+        (None, true) => "kept, starting with the packages' files",
+        (None, false) => "kept, starting empty",
+    };
+    let place = match bind.kind {
+        BindKind::Directory => FilePlan::directory(path, "a bind is mounted here"),
+        BindKind::File => FilePlan::new(path, 0o644, FileKind::Place, "a bind is mounted here"),
+    };
+    let mut files = vec![
+        FilePlan::text(format!("{UNITS}/{unit}"), text, why).at(at),
+        wanted(unit, "no service starts before what is kept is there", at),
+        place.at(at),
+    ];
+    for needs in &bind.required_by {
+        let name = format!("{UNITS}/{}.d/50-kept-{}.conf", needs.unit, escape_path(path));
+        let text = format!("[Unit]\nRequiresMountsFor={path}\n");
+        let why = format!("{} does not start without {path}", needs.unit);
+        files.push(FilePlan::text(name, text, why).at(needs.at.as_ref()));
+    }
+    files
+}
+
+fn wanted(unit: &str, why: &str, at: Option<&Place>) -> FilePlan {
+    FilePlan::link(format!("{UNITS}/local-fs.target.wants/{unit}"), format!("../{unit}"), why).at(at)
 }
 
 #[cfg(test)]
@@ -173,17 +382,18 @@ mod tests {
     fn the_data_partition_is_checked_and_found_by_id() {
         expect![[r#"
             [Unit]
-            Description=Data of this device (persistent)
-            Requires=systemd-fsck@dev-disk-by\x2dpartuuid-df6c4265\x2db554\x2d50c3\x2d86a8\x2d177e158e4500.service
-            After=systemd-fsck@dev-disk-by\x2dpartuuid-df6c4265\x2db554\x2d50c3\x2d86a8\x2d177e158e4500.service systemd-repart.service
+            Description=Data of This Device (persistent)
+            Requires=bedplate-data.service
+            After=bedplate-data.service systemd-repart.service
             Wants=systemd-growfs@local.service systemd-repart.service
 
             [Mount]
             What=/dev/disk/by-partuuid/df6c4265-b554-50c3-86a8-177e158e4500
             Where=/local
             Type=ext4
-            Options=nosuid,nodev
-        "#]].assert_eq(&text(&device(), "/usr/lib/systemd/system/local.mount"));
+            Options=nosuid,nodev,noexec
+        "#]]
+        .assert_eq(&text(&device(), "/usr/lib/systemd/system/local.mount"));
     }
 
     #[test]
@@ -220,19 +430,20 @@ mod tests {
         expect![[r#"
             [Unit]
             Description=/opt/my-agent Is Kept
-            Requires=bedplate-state.service
+            Wants=bedplate-state.service
             After=bedplate-state.service
+            AssertPathExists=/local/persistent/opt/my-agent
 
             [Mount]
             What=/local/persistent/opt/my-agent
             Where=/opt/my-agent
             Type=none
-            Options=bind
+            Options=bind,nosuid,nodev,noexec
         "#]]
         .assert_eq(&text(&image, r"/usr/lib/systemd/system/opt-my\x2dagent.mount"));
         expect![[r#"
             [Unit]
-            Description=Directories This Device Keeps
+            Description=What This Device Keeps
             DefaultDependencies=no
             RequiresMountsFor=/local
             Conflicts=shutdown.target
@@ -241,27 +452,72 @@ mod tests {
             [Service]
             Type=oneshot
             RemainAfterExit=yes
-            ExecStart=systemd-tmpfiles --create /usr/lib/bedplate/state.conf
+            ExecStart=/usr/lib/bedplate/state
+            TimeoutSec=0
+            NoNewPrivileges=yes
+            PrivateDevices=yes
+            PrivateNetwork=yes
+            ProtectSystem=strict
+            ProtectHome=read-only
+            ProtectKernelTunables=yes
+            ProtectKernelModules=yes
+            ProtectKernelLogs=yes
+            ProtectControlGroups=yes
+            ProtectClock=yes
+            ProtectHostname=yes
+            ProtectProc=invisible
+            ProcSubset=pid
+            RestrictAddressFamilies=none
+            RestrictNamespaces=yes
+            RestrictRealtime=yes
+            LockPersonality=yes
+            MemoryDenyWriteExecute=yes
+            SystemCallArchitectures=native
+            SystemCallFilter=@system-service
+            SystemCallErrorNumber=EPERM
+            KeyringMode=private
+            IPAddressDeny=any
+            UMask=0077
+            ReadWritePaths=/local
+            CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID
         "#]]
         .assert_eq(&text(&image, "/usr/lib/systemd/system/bedplate-state.service"));
     }
 
     #[test]
-    fn a_seeded_bind_starts_with_the_packages_files_and_a_plain_one_empty() {
-        let image = device().bind("/greengrass").bind(Bind::new("/etc/amazon/ssm").seeded());
+    fn what_lies_behind_a_bind_is_made_as_it_was_said() {
+        let image = device()
+            .bind("/greengrass")
+            .bind(Bind::new("/etc/amazon/ssm").seeded())
+            .bind(Bind::file("/etc/serial").mode(0o600).owner("ggc_user").group("ggc_group"));
+        let script = text(&image, "/usr/lib/bedplate/state");
+        let calls: Vec<&str> = script.lines().filter(|line| line.starts_with("kept ")).collect();
         expect![[r#"
-            # Made at every boot, before the binds; what is there is left as it is.
-            C /local/persistent/etc/amazon/ssm - - - - /etc/amazon/ssm
-            d /local/persistent/greengrass :0755 :root :root -
+            [
+                "kept seeded - - '/etc/amazon/ssm' '/local/persistent/etc/amazon/ssm'",
+                "kept file 0600 ggc_user:ggc_group '/etc/serial' '/local/persistent/etc/serial'",
+                "kept directory 0755 root:root '/greengrass' '/local/persistent/greengrass'",
+                "kept file 0600 root:root '/var/lib/systemd/random-seed' '/local/persistent/var/lib/systemd/random-seed'",
+            ]
         "#]]
-        .assert_eq(&text(&image, "/usr/lib/bedplate/state.conf"));
+        .assert_debug_eq(&calls);
     }
 
     #[test]
-    fn every_mount_is_required_before_services_start() {
+    fn a_service_that_needs_what_is_kept_does_not_start_without() {
+        let image = device().bind(Bind::new("/var/lib/docker").executable().required_by("docker.service"));
+        let drop_in = r"/usr/lib/systemd/system/docker.service.d/50-kept-var-lib-docker.conf";
+        assert_eq!(text(&image, drop_in), "[Unit]\nRequiresMountsFor=/var/lib/docker\n");
+        let unit = text(&image, "/usr/lib/systemd/system/var-lib-docker.mount");
+        assert!(unit.contains("Options=bind,nosuid,nodev,exec\n"), "{unit}");
+    }
+
+    #[test]
+    fn no_mount_keeps_a_device_from_starting() {
         let plan = device().bind("/greengrass").plan().unwrap();
         for unit in ["local.mount", "greengrass.mount"] {
-            assert!(plan.file(&format!("/usr/lib/systemd/system/local-fs.target.requires/{unit}")).is_some());
+            let link = |how: &str| format!("/usr/lib/systemd/system/local-fs.target.{how}/{unit}");
+            assert!(plan.file(&link("wants")).is_some() && plan.file(&link("requires")).is_none());
         }
     }
 

@@ -42,6 +42,13 @@ pub(super) fn plan(image: &Image) -> UnitsPlan {
             at: None,
         }));
     }
+    if image.kept_on().is_some() {
+        mask.push(UnitPlan {
+            name: "systemd-machine-id-commit.service".to_string(),
+            why: Some("the id is on the data partition already".to_string()),
+            at: None,
+        });
+    }
     for units in [&mut enable, &mut mask] {
         units.sort_by(|left, right| left.name.cmp(&right.name));
         units.dedup_by(|later, first| later.name == first.name);
@@ -51,7 +58,7 @@ pub(super) fn plan(image: &Image) -> UnitsPlan {
 
 /// True when what is written to the root is not kept there.
 fn is_image(image: &Image) -> bool {
-    image.volatile == Volatile::Overlay || image.roots.iter().any(|root| root.filesystem.is_read_only())
+    image.volatile != Volatile::None || image.roots.iter().any(|root| root.filesystem.is_read_only())
 }
 
 pub(super) fn files(image: &Image, units: &UnitsPlan) -> Vec<FilePlan> {

@@ -40,12 +40,21 @@ impl<'a> Cut<'a> {
         match need {
             Need::Verity(_) if !self.options.verity => return Ok(false),
             Need::Writable(_) if !self.options.writable => return Ok(false),
+            Need::Kept(_) if !self.options.kept => return Ok(false),
+            Need::Makefs(_) if !self.options.makefs => return Ok(false),
             _ => {}
         }
         match (self.take_file(&path), need) {
             (true, _) => Ok(true),
             (false, Need::WhenThere) => Ok(false),
-            (false, Need::Always(package) | Need::Verity(package) | Need::Writable(package)) => {
+            (
+                false,
+                Need::Always(package)
+                | Need::Verity(package)
+                | Need::Writable(package)
+                | Need::Kept(package)
+                | Need::Makefs(package),
+            ) => {
                 bail!("`{path}` is not in the system: the image needs the package `{package}`")
             }
         }

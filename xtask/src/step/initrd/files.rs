@@ -1,7 +1,7 @@
 //! The configuration of the initrd: udev's rules, the system's kernel module
 //! options, and the few files of `/etc` that programs cannot do without.
 
-use super::Need::{self, Always};
+use super::Need::{self, Always, Makefs};
 use super::cut::Cut;
 
 /// Path, need, why.
@@ -27,6 +27,7 @@ const FILES: &[(&str, Need, &str)] = &[
     ("/usr/lib/udev/rules.d/80-net-setup-link.rules", Always("udev"), "names of network devices"),
     ("/usr/lib/udev/rules.d/95-dm-notify.rules", Always("dmsetup"), "libdevmapper waits for this"),
     ("/usr/lib/udev/rules.d/99-systemd.rules", Always("systemd"), "device units"),
+    ("/etc/mke2fs.conf", Makefs("e2fsprogs"), "what an ext4 is"),
 ];
 
 /// Takes the files and writes those of `/etc`.
