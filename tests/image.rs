@@ -207,3 +207,26 @@ fn a_kernel_that_breaks_starts_again_and_loads_signed_modules_only() {
         }
     }
 }
+
+#[test]
+fn docker_does_not_start_anew_in_memory_when_its_data_is_lost() {
+    for plan in all() {
+        for (path, unit) in [
+            ("/var/lib/docker", "docker.service"),
+            ("/var/lib/containerd", "containerd.service"),
+            ("/greengrass", "greengrass.service"),
+        ] {
+            let bind = plan.binds.iter().find(|bind| bind.path == path).unwrap();
+            assert!(bind.executable, "{path} holds programs");
+            assert!(bind.required_by.iter().any(|required| required.unit == unit), "{path}");
+        }
+    }
+}
+
+#[test]
+fn credentials_that_are_handed_in_as_files_are_roots_alone() {
+    for plan in all() {
+        let bind = plan.binds.iter().find(|bind| bind.path == "/etc/credstore").unwrap();
+        assert_eq!(bind.mode, Some(0o700));
+    }
+}
