@@ -181,11 +181,41 @@ fn the_plan_is_printed_on_stdout() {
               4  persistent          2322 MiB  1 GiB    ext4 at /local, grows  eb822ee8-060a-51aa-a513-8e6aa93d…
 
             kept
-              directory      on the data partition           starts
-              /var/lib/kept  /local/persistent/var/lib/kept  empty
+              path                       on the data partition      starts  whose      why
+              /etc/machine-id            /local/persistent/etc/ma…  empty   0444 root  who this device is
+              /var/lib/kept              /local/persistent/var/li…  empty   0755 root  tests/support/small/main…
+              /var/lib/systemd/random-…  /local/persistent/var/li…  empty   0600 root  its own randomness, from…
 
             kernel command line
-              roothash=… ro systemd.volatile=overlay console=ttyS0,115200
+              roothash=… ro systemd.volatile=overlay panic=10 oops=panic lockdown=integrity module.sig_enforce=1
+              console=ttyS0,115200
+
+            settings
+              setting                              value        why
+              panic                                10           a kernel that gave up starts again after 10 s
+              oops                                 panic        a kernel with a broken thread is not trusted to…
+              lockdown                             integrity    root cannot change the running kernel
+              module.sig_enforce                   1            the kernel loads its distribution's modules only
+              dev.tty.ldisc_autoload               0            a terminal does not make the kernel load modules
+              fs.protected_fifos                   2            nobody is led into writing to another's pipe
+              fs.protected_hardlinks               1            nobody links to a file he may not write
+              fs.protected_regular                 2            nobody is led into writing to another's file
+              fs.protected_symlinks                1            links in /tmp are followed by their owner only
+              fs.suid_dumpable                     0            what ran with more rights leaves no memory behi…
+              kernel.core_pattern                  |/bin/false  no memory of a program reaches the disk
+              kernel.dmesg_restrict                1            the kernel's log is the administrator's
+              kernel.kexec_load_disabled           1            no kernel is started but the firmware's
+              kernel.kptr_restrict                 2            no address of the kernel is shown
+              kernel.sysrq                         0            a key on the console does not command the kernel
+              kernel.unprivileged_bpf_disabled     1            only root loads programs into the kernel
+              net.ipv4.conf.*.accept_redirects     0            nobody on the network changes routes
+              net.ipv4.conf.*.accept_source_route  0            nobody on the network chooses routes
+              net.ipv4.tcp_syncookies              1            a flood of connections does not lock others out
+              net.ipv6.conf.*.accept_redirects     0            nobody on the network changes routes
+              vm.unprivileged_userfaultfd          0            only root stops the kernel in a page fault
+              CrashReboot                          yes          a device whose first process died starts again
+              DefaultLimitCORE                     0            no memory of a program reaches the disk
+              RuntimeWatchdogSec                   2min         a device that hangs is started again by its har…
 
             archives
               suite            components  from
@@ -201,35 +231,50 @@ fn the_plan_is_printed_on_stdout() {
               + udev                devices and their names, in the initrd too
 
             masked units
-              unit                         why
-              apt-daily-upgrade.service    packages come with the image
-              apt-daily-upgrade.timer      packages come with the image
-              apt-daily.service            packages come with the image
-              apt-daily.timer              packages come with the image
-              dpkg-db-backup.service       dpkg's database comes with the image
-              dpkg-db-backup.timer         dpkg's database comes with the image
-              e2scrub_all.timer            there are no LVM volumes to scrub
-              e2scrub_reap.service         there are no LVM volumes to scrub
-              motd-news.timer              nothing is fetched that nobody asked for
-              systemd-boot-update.service  the boot loader comes with the image
-              systemd-firstboot.service    nobody sits at the console to be asked
-              systemd-remount-fs.service   the root is mounted as it stays
+              unit                               why
+              apt-daily-upgrade.service          packages come with the image
+              apt-daily-upgrade.timer            packages come with the image
+              apt-daily.service                  packages come with the image
+              apt-daily.timer                    packages come with the image
+              dpkg-db-backup.service             dpkg's database comes with the image
+              dpkg-db-backup.timer               dpkg's database comes with the image
+              e2scrub_all.timer                  there are no LVM volumes to scrub
+              e2scrub_reap.service               there are no LVM volumes to scrub
+              motd-news.timer                    nothing is fetched that nobody asked for
+              systemd-boot-update.service        the boot loader comes with the image
+              systemd-firstboot.service          nobody sits at the console to be asked
+              systemd-machine-id-commit.service  the id is on the data partition already
+              systemd-remount-fs.service         the root is mounted as it stays
 
             generated files
-              path                                                  why
-              /etc/.updated                                         nothing is brought up to date at boot
-              /etc/default/locale                                   the locale, for PAM
-              /etc/hostname                                         the host name
-              /etc/hosts                                            the host's own addresses
-              /etc/locale.conf                                      the locale, for systemd
-              /etc/machine-id                                       each device makes its own
-              /usr/lib/bedplate/state.conf                          which directories, and what they start with
-              /usr/lib/repart.d/04-persistent.conf                  the partition grows to the end of the disk
-              /usr/lib/systemd/system/bedplate-state.service        makes the directories behind the binds
-              /usr/lib/systemd/system/local.mount                   mounts the data partition by its id
-              /usr/lib/systemd/system/systemd-growfs@local.service  the file system grows with its partition
-              /usr/lib/systemd/system/var-lib-kept.mount            kept, starting empty
-              /var/.updated                                         nothing is brought up to date at boot
+              path                                              why
+              /etc/.updated                                     nothing is brought up to date at boot
+              /etc/default/locale                               the locale, for PAM
+              /etc/hostname                                     the host name
+              /etc/hosts                                        the host's own addresses
+              /etc/locale.conf                                  the locale, for systemd
+              /etc/machine-id                                   each device makes its own
+              /usr/lib/bedplate/data-is-there                   says so when the data partition is lost
+              /usr/lib/bedplate/overlay-has-room                says so when the memory for what is written to …
+              /usr/lib/bedplate/state                           which directories and files, and what they star…
+              /usr/lib/repart.d/04-persistent.conf              the partition grows to the end of the disk
+              /usr/lib/sysctl.d/60-bedplate.conf                settings of the kernel
+              /usr/lib/systemd/system.conf.d/60-bedplate.conf   settings of systemd
+              /usr/lib/systemd/system/bedplate-data.service     says so when the data partition is lost
+              /usr/lib/systemd/system/bedplate-factory-reset.…  `systemctl start factory-reset.target` empties …
+              /usr/lib/systemd/system/bedplate-overlay-full.s…  says so when the memory for what is written to …
+              /usr/lib/systemd/system/bedplate-overlay-full.t…  says so when the memory for what is written to …
+              /usr/lib/systemd/system/bedplate-state.service    makes what lies behind the binds
+              /usr/lib/systemd/system/local-fs.target.wants/l…  a device whose data is lost starts all the same
+              /usr/lib/systemd/system/local-fs.target.wants/v…  no service starts before what is kept is there
+              /usr/lib/systemd/system/local-fs.target.wants/v…  no service starts before what is kept is there
+              /usr/lib/systemd/system/local.mount               mounts the data partition by its id
+              /usr/lib/systemd/system/systemd-growfs@local.se…  the file system grows with its partition
+              /usr/lib/systemd/system/timers.target.wants/bed…  says so when the memory for what is written to …
+              /usr/lib/systemd/system/var-lib-kept.mount        kept, starting empty
+              /usr/lib/systemd/system/var-lib-systemd-random\…  its own randomness, from the last boot
+              /var/.updated                                     nothing is brought up to date at boot
+              /var/lib/systemd/random-seed                      a bind is mounted here
 
             copied over it
               tests/support/small/overlay
