@@ -21,9 +21,12 @@ pub fn edge(target: &Target) -> Image {
         .package("linux-generic-hwe-24.04")
         .package("linux-firmware")
         .package("docker-compose-v2")
+        .with(|image| agents::ssm_package(image, target))
+        .with(|image| agents::cloudwatch_package(image, target))
 }
 
-/// The same device from Debian's archive.
+/// The same device from Debian's archive, with nothing of AWS's in it: their
+/// packages can be added later, and find their places kept.
 pub fn edge_debian(target: &Target) -> Image {
     let kernel = match target.architecture {
         Architecture::X86_64 => "linux-image-amd64",
@@ -46,10 +49,10 @@ fn device(image: Image, target: &Target) -> Image {
         .with(base)
         .with(docker::docker)
         .with(updates)
-        .with(agents::credentials)
+        .with(agents::provisioning)
         .with(agents::greengrass)
-        .with(agents::ssm)
-        .with(agents::cloudwatch)
+        .with(agents::ssm_state)
+        .with(agents::cloudwatch_state)
         .overlay("overlay")
 }
 

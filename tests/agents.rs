@@ -1,12 +1,30 @@
-//! The scripts that make a device its owner's, each run as the unit runs it.
+//! AWS's agents: the scripts that make a device its owner's, each run as its
+//! unit runs it, and packages of the vendors' layout in a guest.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/forge.rs"]
+mod forge;
+#[path = "support/product.rs"]
+mod product;
+#[path = "../xtask/tests/archive/server.rs"]
+#[expect(dead_code, reason = "every test uses its own part")]
+mod server;
+#[path = "../xtask/tests/archive/signer.rs"]
+#[expect(dead_code, reason = "every test uses its own part")]
+mod signer;
+#[path = "support/vendor.rs"]
+mod vendor;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bedplate::vm::guest::Guest;
+use bedplate::vm::{self, Vm};
+use forge::Forged;
 use tempfile::TempDir;
+use vendor::Vendor;
 
 /// A device's directories, and an agent that writes down how it was called.
 struct Device {
@@ -44,8 +62,7 @@ impl Device {
     }
 
     fn run(&self, script: &str, arguments: [&str; 2]) -> bool {
-        let script =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("image/overlay/usr/lib/bedplate").join(script);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("image/agents/usr/lib/bedplate").join(script);
         let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
         Command::new(script)
             .args(arguments.map(|name| self.path(name)))
@@ -147,4 +164,152 @@ fn a_device_with_a_certificate_of_its_own_is_not_given_the_claim_again() {
     std::fs::write(device.path("state/thingCert.crt"), "").unwrap();
     assert!(device.run("greengrass-claim", ["state", "claim"]));
     assert_eq!(device.files("claim"), [""; 0]);
+}
+
+/// As AWS lays it out: a unit, two conffiles, a script that enables the unit
+/// only where systemd runs. The daemon reads, writes and logs where theirs does.
+fn ssm() -> Vec<u8> {
+    Forged::of("amazon-ssm-agent", "3.3.0.0-1", "amd64")
+        .file("/usr/bin/amazon-ssm-agent", 0o755, SSM)
+        .file(
+            "/lib/systemd/system/amazon-ssm-agent.service",
+            0o644,
+            "[Unit]\nDescription=amazon-ssm-agent\nAfter=network-online.target\n\n[Service]\nType=simple\n\
+             ExecStart=/usr/bin/amazon-ssm-agent\nKillMode=process\nRestart=always\n\n\
+             [Install]\nWantedBy=multi-user.target\n",
+        )
+        .conffile("/etc/amazon/ssm/amazon-ssm-agent.json", "{\"Agent\": {\"Region\": \"\"}}\n")
+        .conffile("/etc/amazon/ssm/seelog.xml", "<seelog type=\"adaptive\"/>\n")
+        .script(
+            "postinst",
+            "#!/bin/sh\nset -e\nif [ -d /run/systemd/system ]; then systemctl enable --now amazon-ssm-agent; fi\n",
+        )
+        .build()
+}
+
+const SSM: &str = r#"#!/bin/sh
+set -eu
+state=/var/lib/amazon/ssm
+if [ "${1:-}" = -register ]; then
+    echo "$*" >>$state/registrations
+    dmidecode -t 1 >$state/fingerprint
+    echo '{"ManagedInstanceID":"mi-0"}' >$state/registration
+    exit 0
+fi
+grep -q Region /etc/amazon/ssm/amazon-ssm-agent.json
+if [ -e $state/registration ]; then said=registered; else said=unregistered; fi
+echo "started $said" >>/var/log/amazon/ssm/amazon-ssm-agent.log
+exec sleep infinity
+"#;
+
+fn cloudwatch() -> Vec<u8> {
+    let root = "/opt/aws/amazon-cloudwatch-agent";
+    Forged::of("amazon-cloudwatch-agent", "1.300000.0-1", "amd64")
+        .file(&format!("{root}/bin/start-amazon-cloudwatch-agent"), 0o755, CLOUDWATCH)
+        .file(
+            "/etc/systemd/system/amazon-cloudwatch-agent.service",
+            0o644,
+            &format!(
+                "[Unit]\nDescription=Amazon CloudWatch Agent\nAfter=network.target\n\n[Service]\nType=simple\n\
+                 ExecStart={root}/bin/start-amazon-cloudwatch-agent\nKillMode=process\nRestart=on-failure\n\n\
+                 [Install]\nWantedBy=multi-user.target\n"
+            ),
+        )
+        .conffile(&format!("{root}/etc/common-config.toml"), "# [credentials]\n")
+        .directory(&format!("{root}/logs"), 0o755)
+        .directory(&format!("{root}/var"), 0o755)
+        .build()
+}
+
+const CLOUDWATCH: &str = r#"#!/bin/sh
+set -eu
+cd /opt/aws/amazon-cloudwatch-agent
+cp etc/common-config.toml etc/amazon-cloudwatch-agent.toml
+echo started >>logs/amazon-cloudwatch-agent.log
+echo 1 >>var/offset
+exec sleep infinity
+"#;
+
+/// What the SSM agent's fingerprint is made of: with another one, the
+/// registration is void.
+const FINGERPRINT: &str = "cat /etc/machine-id; hostname; for type in 0 1 4 17; do dmidecode -t $type | sha256sum; done; \
+     cat /sys/class/net/e*/address; ls /dev/disk/by-uuid; ip -4 -o addr show scope global | tr -s ' ' | cut -d' ' -f 2,4";
+
+/// Three boots of one small device, with AWS's packages played by the test.
+#[test]
+fn agents_keep_their_registration_their_configuration_and_their_logs() {
+    if !product::all() {
+        return;
+    }
+    let vendor = Vendor::start("https://vendor.example");
+    vendor.offer("/amazon-ssm-agent.deb", &ssm());
+    vendor.offer("/amazon-cloudwatch-agent.deb", &cloudwatch());
+    let out = product::scratch("images").join("agents");
+    let key = vendor.publish_key(&product::scratch("vendor"));
+    let mut build = Command::new(product::example("agents"));
+    build.current_dir(product::root()).env("NO_COLOR", "1");
+    build.env("VENDOR_KEY", key).env("VENDOR_FINGERPRINT", vendor.signer.fingerprint());
+    build.args(["image", "agents", "--lock"]).arg(tempfile::tempdir().unwrap().path().join("agents.lock"));
+    product::success(build.arg("--out").arg(&out).arg("--mirror").arg(vendor.mirror()));
+
+    let tools =
+        product::success(product::xtask().args(["tools", "--image", "edge-debian"]).args(vm::PACKAGES));
+    let machine = Vm::new(Path::new(tools.trim()), &out.join("image.raw"))
+        .program(Path::new(env!("CARGO_BIN_EXE_xtask")))
+        .network();
+    let machine = ACTIVATION
+        .iter()
+        .chain(&CLAIM)
+        .fold(machine, |machine, (name, value)| machine.credential(name, value.trim_end().as_bytes()));
+    let mut guest = Guest::boot(machine).unwrap();
+    whole(&mut guest);
+
+    assert_eq!(
+        guest.check("cat /var/lib/amazon/ssm/registrations").unwrap(),
+        "-register -y -code secret -id the-id -region eu-central-1\n"
+    );
+    let log = "cat /var/log/amazon/ssm/amazon-ssm-agent.log";
+    assert_eq!(guest.check(log).unwrap(), "started registered\n", "registered before it is started");
+    // What a package brings is found, beside what its daemon adds.
+    guest.check("test -s /etc/amazon/ssm/seelog.xml").unwrap();
+    guest.check("test -s /opt/aws/amazon-cloudwatch-agent/etc/amazon-cloudwatch-agent.toml").unwrap();
+    // Nothing of theirs is in memory: what was written since the start lies on other file systems.
+    let lost = guest
+        .check("find /opt /srv /home /var/lib /var/log /etc -xdev -type f -newer /proc/1 -print")
+        .unwrap();
+    let lost: Vec<&str> =
+        lost.lines().filter(|path| path.contains("amazon") || path.contains("/aws")).collect();
+    assert!(lost.is_empty(), "written where it is forgotten: {lost:?}");
+    // The claim lies where the nucleus looks for it, until the device has a certificate of its own.
+    assert_eq!(guest.check("cat /run/greengrass-claim/private.key").unwrap(), "key");
+    guest.check("mkdir -p /greengrass/v2 && touch /greengrass/v2/thingCert.crt").unwrap();
+    guest.check("for i in $(seq 30); do test -e /run/greengrass-claim/private.key || exit 0; sleep 1; done; exit 1").unwrap();
+
+    let fingerprint = guest.check(FINGERPRINT).unwrap();
+    guest.check("echo changed >/etc/amazon/ssm/seelog.xml; sync").unwrap();
+    for boot in 2..=3 {
+        guest.reboot().unwrap();
+        whole(&mut guest);
+        assert_eq!(guest.check(FINGERPRINT).unwrap(), fingerprint, "boot {boot}");
+        assert_eq!(guest.check("wc -l </var/lib/amazon/ssm/registrations").unwrap().trim(), "1");
+        assert_eq!(guest.check(log).unwrap(), "started registered\n".repeat(boot));
+        assert_eq!(guest.check("cat /etc/amazon/ssm/seelog.xml").unwrap(), "changed\n");
+        let seen = guest.check("wc -l </opt/aws/amazon-cloudwatch-agent/var/offset").unwrap();
+        assert_eq!(seen.trim(), boot.to_string());
+        assert_ne!(guest.run("test -e /run/greengrass-claim/private.key").unwrap().code, 0);
+    }
+}
+
+/// Waits until the system has settled and has its address, with both agents up.
+fn whole(guest: &mut Guest) {
+    let state = guest.run("systemctl is-system-running --wait").unwrap();
+    let failed = "systemctl --failed --no-legend --plain; journalctl -b -p warning --no-pager | tail -40";
+    assert_eq!(state.stdout.trim(), "running", "{}", guest.run(failed).unwrap().stdout);
+    for unit in ["amazon-ssm-agent", "amazon-cloudwatch-agent"] {
+        assert_eq!(guest.check(&format!("systemctl is-enabled {unit}")).unwrap().trim(), "enabled");
+        assert_eq!(guest.check(&format!("systemctl is-active {unit}")).unwrap().trim(), "active");
+    }
+    guest
+        .check("for i in $(seq 60); do ip -4 -o addr | grep -q 10.0.2.15 && exit 0; sleep 1; done; exit 1")
+        .unwrap();
 }

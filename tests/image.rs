@@ -177,7 +177,7 @@ fn an_arm_device_is_the_same_device() {
 fn what_is_copied_over_the_root_lies_beside_the_description() {
     for plan in all() {
         let sources: Vec<&str> = plan.overlays.iter().map(|overlay| overlay.source.as_str()).collect();
-        assert_eq!(sources, ["image/overlay"]);
+        assert_eq!(sources, ["image/agents", "image/overlay"]);
     }
 }
 
@@ -220,6 +220,25 @@ fn docker_does_not_start_anew_in_memory_when_its_data_is_lost() {
             assert!(bind.executable, "{path} holds programs");
             assert!(bind.required_by.iter().any(|required| required.unit == unit), "{path}");
         }
+    }
+}
+
+#[test]
+fn the_vendors_packages_are_signed_and_started_and_right_for_the_processor() {
+    for (architecture, word) in [(Architecture::X86_64, "amd64"), (Architecture::Aarch64, "arm64")] {
+        let target = Target { architecture };
+        let plan = image::edge(&target).plan_for("edge", &target).unwrap();
+        assert_eq!(plan.debs.len(), 2);
+        for deb in &plan.debs {
+            assert!(deb.url.contains(word), "{}", deb.url);
+            assert!(deb.signature.is_some(), "{}", deb.url);
+        }
+        assert!(plan.enables("amazon-ssm-agent.service"));
+        assert!(plan.enables("amazon-cloudwatch-agent.service"));
+    }
+    assert!(edge_debian().debs.is_empty(), "it is built where AWS cannot be reached");
+    for plan in all() {
+        assert!(plan.dangers.is_empty(), "{:?}", plan.dangers);
     }
 }
 

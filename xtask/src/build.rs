@@ -128,7 +128,7 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
 
     let started = Instant::now();
     disk::write(plan, root_hash.as_ref(), staging)?;
-    manifest::write(plan, &tree, &staging.join(&names.manifest))?;
+    manifest::write(plan, lock, &tree, &staging.join(&names.manifest))?;
     let summary = format!("{} partitions, {}", plan.disk.partitions.len(), bytes(plan.disk.size));
     report.timed("Disk", summary, started);
 

@@ -59,6 +59,13 @@ pub enum Subject {
         /// `26.1.5+dfsg1-9`
         version: String,
     },
+    /// A package that a vendor has at an address of its own.
+    Vendor {
+        /// `amazon-ssm-agent`
+        name: String,
+        /// `3.3.987.0-1`
+        version: String,
+    },
     /// An index of an archive: `Packages` of `trixie main`.
     Index(String),
 }
@@ -90,12 +97,12 @@ pub struct Fetcher {
 impl Item {
     /// A package of a lock.
     pub fn package(locked: &LockedPackage) -> Self {
-        Self {
-            subject: Subject::Package { name: locked.name.clone(), version: locked.version.clone() },
-            url: locked.url.clone(),
-            sha256: locked.sha256.clone(),
-            size: locked.size,
-        }
+        let (name, version) = (locked.name.clone(), locked.version.clone());
+        let subject = match locked.is_vendors() {
+            true => Subject::Vendor { name, version },
+            false => Subject::Package { name, version },
+        };
+        Self { subject, url: locked.url.clone(), sha256: locked.sha256.clone(), size: locked.size }
     }
 }
 
@@ -236,7 +243,9 @@ impl Progress for Silent {
 impl fmt::Display for Subject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Package { name, version } => write!(formatter, "`{name}` version `{version}`"),
+            Self::Package { name, version } | Self::Vendor { name, version } => {
+                write!(formatter, "`{name}` version `{version}`")
+            }
             Self::Index(name) => formatter.write_str(name),
         }
     }

@@ -14,13 +14,14 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 pub use bedplate_core::lock::LockedPackage;
 use bedplate_core::spelling;
-use bedplate_formats::control::Stanza;
+use bedplate_formats::control::{Stanza, stanzas};
 use thiserror::Error;
 
-use self::apt::Apt;
+use self::apt::{Apt, Wishes};
 use crate::archive::index::{Index, Package};
 use crate::archive::{self, Archive, Opened};
 use crate::fetch::{Fetcher, Progress};
+use crate::source::vendor::VendorDeb;
 
 /// Why a set of packages has no solution. Everything else that goes wrong is not the description's fault.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -55,31 +56,37 @@ pub enum ResolveError {
 #[derive(Debug)]
 pub struct Resolver {
     opened: Vec<Opened>,
-    /// For each archive, its indexes.
+    /// For each archive, its indexes; behind them that of the vendors' packages.
     indexes: Vec<Vec<Index>>,
+    vendors: Vec<LockedPackage>,
     apt: Apt,
 }
 
 impl Resolver {
     /// Opens the archives and makes apt ready.
     ///
+    /// `debs` are packages beside the archives' ones; each is the only one of its name that may be installed in a
+    /// system, and none is a tool.
     /// `architecture` is Debian's name of it, and the one of this machine; `now` in seconds after 1970.
     pub fn open(
         fetcher: &Fetcher,
         archives: &[Archive],
+        debs: Vec<VendorDeb>,
         architecture: &str,
         now: i64,
         progress: &dyn Progress,
     ) -> Result<Self> {
         let opened = archive::open(fetcher, archives, architecture, now, progress)?;
-        let indexes = opened
+        let mut indexes = opened
             .iter()
             .map(|opened| opened.packages.iter().map(archive::Packages::index).collect::<Result<_>>())
             .collect::<Result<Vec<Vec<Index>>>>()?;
         let tree = bootstrap::tree(fetcher, &opened, &indexes, progress)
             .context("cannot set up apt, the resolver")?;
-        let apt = Apt::new(fetcher.store(), tree, &opened, architecture)?;
-        Ok(Self { opened, indexes, apt })
+        let index = vendor_index(&debs);
+        let apt = Apt::new(fetcher.store(), tree, &opened, &index, architecture)?;
+        indexes.push(vec![Index::parse(index.into_bytes())?]);
+        Ok(Self { opened, indexes, vendors: debs.into_iter().map(|deb| deb.locked).collect(), apt })
     }
 
     /// The archives as they were verified.
@@ -105,20 +112,22 @@ impl Resolver {
             .filter(|name| !without.contains(name))
             .collect();
         let wanted: BTreeSet<&str> = essential.iter().chain(packages).map(String::as_str).collect();
-        self.resolve(&wanted, without)
+        let vendors = self.vendors.iter().map(|package| package.name.clone()).collect();
+        self.resolve(&wanted, Wishes { without: without.to_owned(), vendors: Some(vendors) })
     }
 
     /// The packages of a tree of tools: these and what they depend on. Nothing essential is added, and nothing
     /// is to be configured in it.
     pub fn tools(&self, packages: &[String]) -> Result<Vec<LockedPackage>> {
-        self.resolve(&packages.iter().map(String::as_str).collect(), &[])
+        let wanted = packages.iter().map(String::as_str).collect();
+        self.resolve(&wanted, Wishes { without: Vec::new(), vendors: None })
     }
 
-    fn resolve(&self, wanted: &BTreeSet<&str>, without: &[String]) -> Result<Vec<LockedPackage>> {
-        for name in wanted.iter().copied().chain(without.iter().map(String::as_str)) {
+    fn resolve(&self, wanted: &BTreeSet<&str>, wishes: Wishes) -> Result<Vec<LockedPackage>> {
+        for name in wanted.iter().copied().chain(wishes.without.iter().map(String::as_str)) {
             self.check_known(name)?;
         }
-        let chosen = self.apt.install(wanted, without)?;
+        let chosen = self.apt.install(wanted, &wishes)?;
         let mut locked: Vec<_> = chosen.iter().map(|chosen| self.locked(chosen)).collect::<Result<_>>()?;
         locked
             .sort_by(|left, right| (&left.name, &left.architecture).cmp(&(&right.name, &right.architecture)));
@@ -132,7 +141,15 @@ impl Resolver {
             .flat_map(|index| index.find(&chosen.name))
             .find(|stanza| stanza.field("SHA256") == Some(&chosen.sha256))
             .with_context(|| format!("apt chose a file of `{}` that no index names", chosen.name))?;
-        let archive = &self.opened[chosen.archive].archive;
+        let Some(opened) = self.opened.get(chosen.archive) else {
+            let mut vendors = self.vendors.iter();
+            let package =
+                vendors.find(|package| (&package.name, &package.sha256) == (&chosen.name, &chosen.sha256));
+            return package
+                .cloned()
+                .with_context(|| format!("apt chose a file of `{}` that no vendor has", chosen.name));
+        };
+        let archive = &opened.archive;
         let Package { name, version, architecture, path, size, sha256 } = Package::from_stanza(package)?;
         let (pocket, url) = (archive.pocket.clone(), archive.url(&path));
         Ok(LockedPackage { name, version, architecture, pocket, size, sha256, url })
@@ -165,6 +182,30 @@ impl Resolver {
     fn find<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Stanza<'a>> {
         self.indexes.iter().flatten().flat_map(move |index| index.find(name))
     }
+}
+
+/// The index an archive of these packages would have.
+fn vendor_index(debs: &[VendorDeb]) -> String {
+    /// What an index says of a file, and a control file has no business to say.
+    const OF_THE_FILE: [&str; 6] = ["Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512"];
+    let mut index = String::new();
+    for VendorDeb { locked: LockedPackage { name, version, architecture, size, sha256, .. }, control } in debs
+    {
+        // The name stands first, as in every index.
+        index.push_str(&format!(
+            "Package: {name}\nFilename: pool/{name}_{version}_{architecture}.deb\nSize: {size}\nSHA256: {sha256}\n"
+        ));
+        let fields =
+            stanzas(control).next().into_iter().flat_map(|stanza| stanza.fields().collect::<Vec<_>>());
+        let is_said = |field: &str| OF_THE_FILE.iter().any(|said| field.eq_ignore_ascii_case(said));
+        for (field, value) in
+            fields.filter(|(field, _)| !field.eq_ignore_ascii_case("Package") && !is_said(field))
+        {
+            index.push_str(&format!("{field}: {value}\n"));
+        }
+        index.push('\n');
+    }
+    index
 }
 
 /// Where the files of a lock are in the store.

@@ -1,7 +1,9 @@
 //! Where an image's packages come from: the plan's archives, the mirrors they
 //! are reached by, and the store that keeps what was fetched.
 
-use std::path::Path;
+pub mod vendor;
+
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
@@ -12,11 +14,12 @@ use fs_err as fs;
 use crate::archive::mirror::{HostSources, Mirrors};
 use crate::archive::{Archive, Keys};
 use crate::cli::SourceArgs;
-use crate::fetch::{Fetcher, Item, Subject};
+use crate::fetch::{Fetcher, Item};
 use crate::problem::{Misuse, Problem};
 use crate::report::{Downloads, Report};
 use crate::resolve::{ResolveError, Resolver};
 use crate::store::Store;
+use vendor::{VendorDeb, Vendors};
 
 /// The archives of one plan, and what was fetched from them.
 pub struct Source {
@@ -25,6 +28,7 @@ pub struct Source {
     fetcher: Fetcher,
     archives: Vec<Archive>,
     architecture: &'static str,
+    project: PathBuf,
 }
 
 impl Source {
@@ -39,37 +43,44 @@ impl Source {
         let host = HostSources::read(Path::new("/"));
         let mirrors = Mirrors::choose(&archives, &explicit, plan.mirror.as_deref(), &host);
         let fetcher = Fetcher::new(&store).mirrors(mirrors).offline(args.offline);
-        Ok(Self { store, fetcher, archives, architecture: plan.architecture.deb() })
+        let (architecture, project) = (plan.architecture.deb(), project.to_owned());
+        Ok(Self { store, fetcher, archives, architecture, project })
     }
 
-    /// Brings packages of a lock into the store.
+    /// Brings packages of a lock into the store; those of vendors are the plan's.
     ///
     /// # Errors
     /// The first package that cannot be had, and why.
     pub fn fetch<'a>(
         &self,
+        plan: &Plan,
         packages: impl IntoIterator<Item = &'a LockedPackage>,
         report: &Report,
     ) -> Result<()> {
-        let item = |package: &LockedPackage| Item {
-            subject: Subject::Package { name: package.name.clone(), version: package.version.clone() },
-            url: package.url.clone(),
-            sha256: package.sha256.clone(),
-            size: package.size,
-        };
-        let items: Vec<Item> = packages.into_iter().map(item).collect();
-        Ok(self.fetcher.fetch(&items, &Downloads::new(report))?)
+        let packages: Vec<&LockedPackage> = packages.into_iter().collect();
+        let items: Vec<Item> = packages.iter().map(|package| Item::package(package)).collect();
+        let fetched = self.fetcher.fetch(&items, &Downloads::new(report));
+        fetched.map_err(|error| vendor::replaced(error, &self.fetcher, plan, packages))
     }
 
-    /// Resolves a plan's packages into a lock, from what the archives have now.
+    /// Resolves a plan's packages into a lock, from what the archives have now, and what vendors have; of theirs,
+    /// what is in `old` and still asked for is kept as it is there.
     ///
     /// # Errors
     /// An archive that cannot be reached or trusted, or a package that no
     /// archive has, at its line.
-    pub fn lock(&self, plan: &Plan, report: &Report) -> Result<Lock> {
-        let resolver = self.resolver(report)?;
-        let names: Vec<String> = plan.packages.iter().map(|package| package.name.clone()).collect();
-        let packages = resolver.system(&names, &plan.without).map_err(|error| at_its_line(error, plan))?;
+    pub fn lock(&self, plan: &Plan, old: Option<&Lock>, report: &Report) -> Result<Lock> {
+        let progress = Downloads::new(report);
+        let vendors =
+            Vendors { fetcher: &self.fetcher, project: &self.project, now: now(), progress: &progress };
+        let debs = vendors.packages(plan, old)?;
+        let lines: Vec<(String, String)> =
+            debs.iter().map(|deb| (deb.locked.name.clone(), deb.locked.url.clone())).collect();
+        let names = plan.packages.iter().map(|package| package.name.clone());
+        let names: Vec<String> = names.chain(lines.iter().map(|(name, _)| name.clone())).collect();
+        let resolver = self.resolver(debs, report)?;
+        let packages =
+            resolver.system(&names, &plan.without).map_err(|error| at_its_line(error, plan, &lines))?;
         let tools = resolver.tools(&plan.tools).context("resolving the packages of the tools")?;
         let archive = |opened: &crate::archive::Opened| LockedArchive {
             base: opened.archive.base.clone(),
@@ -87,14 +98,19 @@ impl Source {
     /// # Errors
     /// As [`Source::lock`].
     pub fn tools(&self, names: &[String], report: &Report) -> Result<Vec<LockedPackage>> {
-        self.resolver(report)?.tools(names)
+        self.resolver(Vec::new(), report)?.tools(names)
     }
 
-    fn resolver(&self, report: &Report) -> Result<Resolver> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Resolver::open(&self.fetcher, &self.archives, self.architecture, now, &Downloads::new(report))
+    fn resolver(&self, debs: Vec<VendorDeb>, report: &Report) -> Result<Resolver> {
+        let progress = Downloads::new(report);
+        Resolver::open(&self.fetcher, &self.archives, debs, self.architecture, now(), &progress)
     }
+}
+
+/// Seconds after 1970.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    i64::try_from(now).unwrap_or(i64::MAX)
 }
 
 fn mirror(pair: &str) -> Result<(String, String)> {
@@ -102,16 +118,7 @@ fn mirror(pair: &str) -> Result<(String, String)> {
 }
 
 fn archive(plan: &ArchivePlan, project: &Path) -> Result<Archive> {
-    let keys = match &plan.keyring {
-        Keyring::Debian => Keys::Debian,
-        Keyring::Ubuntu => Keys::Ubuntu,
-        Keyring::Key { file, fingerprint } => {
-            let file = file.as_ref().with_context(|| {
-                format!("the key of `{}` is named by its fingerprint alone; give its file too", plan.base)
-            })?;
-            Keys::Pinned { content: fs::read(project.join(file))?, fingerprint: fingerprint.clone() }
-        }
-    };
+    let keys = keys(&plan.keyring, &plan.base, project)?;
     Ok(Archive {
         base: plan.base.clone(),
         suite: plan.suite.clone(),
@@ -122,8 +129,35 @@ fn archive(plan: &ArchivePlan, project: &Path) -> Result<Archive> {
     })
 }
 
-/// Points a package that cannot be had at the call that asked for it.
-fn at_its_line(error: anyhow::Error, plan: &Plan) -> anyhow::Error {
+/// Reads the keys that what is at `address` may be signed with.
+fn keys(keyring: &Keyring, address: &str, project: &Path) -> Result<Keys> {
+    Ok(match keyring {
+        Keyring::Debian => Keys::Debian,
+        Keyring::Ubuntu => Keys::Ubuntu,
+        Keyring::Key { file, fingerprint } => {
+            let file = file.as_ref().with_context(|| {
+                format!("the key of `{address}` is named by its fingerprint alone; give its file too")
+            })?;
+            Keys::Pinned { content: fs::read(project.join(file))?, fingerprint: fingerprint.clone() }
+        }
+    })
+}
+
+/// Points a package that cannot be had at the call that asked for it. `vendors` are the names and addresses of
+/// vendors' packages.
+fn at_its_line(error: anyhow::Error, plan: &Plan, vendors: &[(String, String)]) -> anyhow::Error {
+    if let Some(ResolveError::Unsatisfiable { packages, .. }) = error.downcast_ref::<ResolveError>() {
+        let mut asked = packages.iter().filter_map(|name| vendors.iter().find(|(known, _)| known == name));
+        let Some((_, url)) = asked.next() else { return error };
+        return Problem {
+            message: error.to_string(),
+            at: plan.debs.iter().find(|deb| deb.url == *url).and_then(|deb| deb.at.clone()),
+            word: None,
+            help: "what a vendor's package needs comes from the archives, or is named with `.deb` too"
+                .to_owned(),
+        }
+        .into();
+    }
     let (name, help) = match error.downcast_ref::<ResolveError>() {
         Some(ResolveError::UnknownPackage { name, nearest }) => (
             name,

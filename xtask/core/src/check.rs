@@ -10,6 +10,7 @@ use crate::image::Image;
 
 pub(crate) mod archives;
 pub(crate) mod binds;
+pub(crate) mod debs;
 pub(crate) mod kernel;
 pub(crate) mod packages;
 pub(crate) mod partitions;
@@ -28,6 +29,7 @@ pub static RULES: &[&Rule] = &[
     &words::MALFORMED_URL,
     &words::MALFORMED_SNAPSHOT,
     &words::MALFORMED_FINGERPRINT,
+    &words::MALFORMED_DIGEST,
     &words::MALFORMED_PATH,
     &words::MALFORMED_HOSTNAME,
     &words::MALFORMED_LABEL,
@@ -61,6 +63,9 @@ pub static RULES: &[&Rule] = &[
     &archives::UNKNOWN_COMPONENT,
     &archives::REPOSITORY_TWICE,
     &archives::REPOSITORY_WITHOUT_COMPONENT,
+    &debs::DEB_TWICE,
+    &debs::DEB_BY_ANY_KEY,
+    &debs::DEB_BY_SIGNATURE_AND_DIGEST,
     &kernel::ARGUMENT_OF_THE_PLAN,
     &kernel::ARGUMENT_TWICE,
     &kernel::SYSCTL_TWICE,
@@ -83,6 +88,7 @@ pub(crate) fn all(image: &Image) -> Vec<Diagnostic> {
     binds::check(image, &mut found);
     packages::check(image, &mut found);
     archives::check(image, &mut found);
+    debs::check(image, &mut found);
     kernel::check(image, &mut found);
     units::check(image, &mut found);
     users::check(image, &mut found);
@@ -124,6 +130,7 @@ mod tests {
         let families = [
             include_str!("check/archives.rs"),
             include_str!("check/binds.rs"),
+            include_str!("check/debs.rs"),
             include_str!("check/kernel.rs"),
             include_str!("check/packages.rs"),
             include_str!("check/partitions.rs"),

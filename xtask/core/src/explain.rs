@@ -120,6 +120,14 @@ fn chained(source: &str) -> String {
 }
 
 fn folded(call: &str, indent: usize) -> String {
+    let chain = pieces(call, '.');
+    if let [first, rest @ ..] = chain.as_slice()
+        && !rest.is_empty()
+        && indent + call.len() > 90
+    {
+        let rest = rest.iter().map(|call| format!("\n{:indent$}.{}", "", folded(call, indent)));
+        return folded(first, indent) + &rest.collect::<String>();
+    }
     let mut depth = 0usize;
     // The bracket that the last one closes; no example has one in a string.
     let open = call.rfind(|c| {

@@ -24,6 +24,7 @@ use crate::value::{
 pub mod bind;
 pub mod compression;
 pub mod data;
+pub mod deb;
 pub mod entry;
 pub mod esp;
 pub mod filesystem;
@@ -37,6 +38,7 @@ pub mod volatile;
 
 use bind::Bind;
 use data::Data;
+use deb::Deb;
 use esp::Esp;
 use partition::Partition;
 use repository::Repository;
@@ -90,6 +92,7 @@ pub struct Image {
     pub(crate) without: Vec<At<PackageName>>,
     pub(crate) components: Vec<At<Component>>,
     pub(crate) repositories: Vec<Repository>,
+    pub(crate) debs: Vec<Deb>,
     pub(crate) snapshot: Option<At<Snapshot>>,
     pub(crate) mirror: Option<At<Url>>,
     pub(crate) hostname: Option<At<Hostname>>,
@@ -136,6 +139,7 @@ impl Image {
             without: Vec::new(),
             components: Vec::new(),
             repositories: Vec::new(),
+            debs: Vec::new(),
             snapshot: None,
             mirror: None,
             hostname: None,
@@ -204,6 +208,15 @@ impl Image {
     pub fn repository(mut self, mut repository: Repository) -> Self {
         self.mistakes.append(&mut repository.mistakes);
         self.repositories.push(repository);
+        self
+    }
+
+    /// Installs a package that is in no archive, from a vendor's address. The
+    /// description names the file, the lock its name, version and sha256.
+    #[doc(alias("Packages", "PackageDirectories", "dpkg", "install"))]
+    pub fn deb(mut self, mut deb: Deb) -> Self {
+        self.mistakes.append(&mut deb.mistakes);
+        self.debs.push(deb);
         self
     }
 

@@ -29,6 +29,7 @@ pub use given::{Given, SizeWithUnit};
 pub use image::bind::Bind;
 pub use image::compression::Compression;
 pub use image::data::Data;
+pub use image::deb::Deb;
 pub use image::entry::Entry;
 pub use image::esp::Esp;
 pub use image::filesystem::{Erofs, Ext4, Squashfs};
@@ -44,5 +45,6 @@ pub use place::Place;
 pub use plan::Plan;
 pub use value::{
     Argument, Component, DevicePath, Fingerprint, GiB, GroupName, Hostname, Label, Locale, MiB, ModuleName,
-    PackageName, Size, Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url, UserName,
+    PackageName, Sha256, Size, Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url,
+    UserName,
 };

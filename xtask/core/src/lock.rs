@@ -18,6 +18,12 @@ pub use error::LockError;
 /// The version of the format this program writes and reads.
 pub const VERSION: u32 = 1;
 
+/// The pocket of packages that come from a vendor's address and from no archive.
+///
+/// The signature of such a package was verified when the lock was made, and is
+/// not looked at again: from then on its sha256 in the lock is the trust.
+pub const VENDOR: &str = "vendor";
+
 /// What an image is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,7 +70,7 @@ pub struct LockedPackage {
     pub version: String,
     /// Its architecture: `amd64`, `arm64` or `all`.
     pub architecture: String,
-    /// The pocket it comes from.
+    /// The pocket it comes from; [`VENDOR`] when it comes from no archive.
     pub pocket: String,
     /// The size of the file in bytes.
     pub size: u64,
@@ -72,6 +78,14 @@ pub struct LockedPackage {
     pub sha256: String,
     /// Its canonical address.
     pub url: String,
+}
+
+impl LockedPackage {
+    /// True when it comes from a vendor's address and from no archive.
+    #[must_use]
+    pub fn is_vendors(&self) -> bool {
+        self.pocket == VENDOR
+    }
 }
 
 impl Lock {

@@ -28,10 +28,10 @@ impl Place {
         Place { file: normal(location.file()), line: location.line(), column: location.column() }
     }
 
-    /// `path` as it is meant in this place: beside the file that says it.
+    /// `path` as it is meant in this place: beside the file that says it. An absolute path is meant as it is.
     #[must_use]
     pub fn beside(&self, path: &str) -> String {
-        match self.file.rsplit_once('/') {
+        match self.file.rsplit_once('/').filter(|_| !path.starts_with('/')) {
             Some((directory, _)) => normal(&format!("{directory}/{path}")),
             None => normal(path),
         }
@@ -84,6 +84,7 @@ mod tests {
         let place = Place { file: "image/main.rs".into(), line: 1, column: 1 };
         assert_eq!(place.beside("overlay"), "image/overlay");
         assert_eq!(place.beside("../shared"), "shared");
+        assert_eq!(place.beside("/srv/keys/./vendor.asc"), "/srv/keys/vendor.asc");
         let top = Place { file: "main.rs".into(), line: 1, column: 1 };
         assert_eq!(top.beside("overlay"), "overlay");
     }

@@ -24,6 +24,7 @@ pub mod guid;
 mod archives;
 mod boot;
 mod dangers;
+mod debs;
 pub(crate) mod hardening;
 mod initrd;
 mod layout;
@@ -52,6 +53,8 @@ pub struct Plan {
     pub mirror: Option<String>,
     /// The packages asked for and implied, by name; dependencies are the lock's.
     pub packages: Vec<PackagePlan>,
+    /// The packages of vendors that have no archive, in the description's order.
+    pub debs: Vec<DebPlan>,
     /// The packages kept out, by name.
     pub without: Vec<String>,
     /// The packages of the tools tree, by name.
@@ -139,6 +142,21 @@ pub struct PackagePlan {
     /// Why it is there.
     pub why: Why,
     /// The line that asked for it, or for what implies it.
+    pub at: Option<Place>,
+}
+
+/// A package that is fetched from its vendor's address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DebPlan {
+    /// Where it is.
+    pub url: String,
+    /// Where its detached signature is.
+    pub signature: Option<String>,
+    /// Whose signature is accepted; there when `signature` is.
+    pub keyring: Option<Keyring>,
+    /// The digest it is taken by, in hexadecimal, when there is no signature.
+    pub sha256: Option<String>,
+    /// The line that asked for it.
     pub at: Option<Place>,
 }
 
@@ -521,6 +539,8 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     let users = people::users(image);
     let units = units::plan(image);
     let settings = hardening::settings(image);
+    let debs = debs::plan(image);
+    let dangers = dangers::plan(image).into_iter().chain(debs::dangers(&debs)).collect();
     let mut files = Vec::new();
     files.extend(state::files(image, &disk, &binds));
     files.extend(system::files(image));
@@ -539,6 +559,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         archives: archives::plan(image, target.architecture),
         mirror: image.mirror.as_ref().map(|url| url.value.as_str().trim_end_matches('/').to_string()),
         packages: packages::plan(image, release, root),
+        debs,
         without: packages::without(image),
         tools: packages::tools(image, release, root),
         hostname: image.hostname.as_ref().map(|name| name.value.to_string()),
@@ -557,10 +578,10 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         users,
         binds,
         initrd,
-        dangers: dangers::plan(image),
         volatile: image.volatile,
         settings,
         modules: image.modules.iter().map(|module| module.value.to_string()).collect(),
+        dangers,
         seed: stream.seed(),
     })
 }

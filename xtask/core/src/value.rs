@@ -14,7 +14,7 @@ mod people;
 mod size;
 mod unit;
 
-pub use archive::{Component, Fingerprint, PackageName, Snapshot, Suite, Url};
+pub use archive::{Component, Fingerprint, PackageName, Sha256, Snapshot, Suite, Url};
 pub use device::{DevicePath, Hostname, Label, Locale, Timezone};
 pub use kernel::{Argument, ModuleName, SysctlKey, SysctlValue};
 pub use people::{GroupName, SshKey, UserName};

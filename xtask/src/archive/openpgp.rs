@@ -1,9 +1,10 @@
-//! Signatures over `InRelease`, verified in this process against pinned keys.
+//! Signatures over `InRelease` and over vendors' packages, verified in this process against pinned keys.
 //!
 //! Specification: RFC 9580, sections 5.2 (signatures), 7 (cleartext signature framework), 10.1 (keys).
 //!
 //! The `pgp` crate does the arithmetic; what a signature is worth is decided here:
 //! * the signed text is the whole file: text outside the armour is refused;
+//! * a file that is no text is signed as it is: a signature that lets line ends change is none for it;
 //! * a key counts through a self-signature that holds, a subkey through its binding *and* its own signature back;
 //! * a revoked or expired key counts for nothing, a subkey as little as its primary key;
 //! * MD5, SHA-1 and RIPEMD-160 count for nothing, in a self-signature as little as over the text;
@@ -16,7 +17,7 @@ use std::io::Read;
 use pgp::armor::Dearmor;
 use pgp::composed::{CleartextSignedMessage, Deserializable, SignedPublicKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{PacketParser, PacketTrait, Signature, SignatureType};
+use pgp::packet::{Packet, PacketParser, PacketTrait, Signature, SignatureType};
 use pgp::ser::Serialize;
 use pgp::types::{KeyDetails, Tag, VerifyingKey};
 use thiserror::Error;
@@ -55,6 +56,9 @@ pub enum SignatureError {
     /// No cleartext signature, or something around it.
     #[error("not a signed text: {0}")]
     Malformed(String),
+    /// A file in the place of a detached signature is none.
+    #[error("not a detached signature: {0}")]
+    NoSignature(String),
     /// None of the signatures is by a pinned key.
     #[error("signed by {}, and by no pinned key ({})", list(signers), list(pinned))]
     Stranger {
@@ -130,17 +134,56 @@ impl Keyring {
         let (message, _) = CleartextSignedMessage::from_string(text)
             .map_err(|error| SignatureError::Malformed(error.to_string()))?;
         let text = message.signed_text();
+        let signatures: Vec<&Signature> = message.signatures().iter().collect();
+        let signed = Signed { bytes: text.as_bytes(), is_text: true };
+        let (key, created) = self.judge(&signatures, signed, now, frozen)?;
+        Ok(Verified { text: text.replace("\r\n", "\n"), fingerprint: fingerprint_of(key), created })
+    }
+
+    /// Whose detached signature, binary or armoured, is over `file`: the fingerprint of a key of this ring that is
+    /// good at `now` (seconds after 1970).
+    pub fn verify_detached(&self, file: &[u8], signature: &[u8], now: i64) -> Result<String, SignatureError> {
+        let mut binary = Vec::new();
+        let packets = if signature.trim_ascii_start().starts_with(b"-----BEGIN PGP SIGNATURE-----") {
+            Dearmor::new(signature.trim_ascii_start())
+                .read_to_end(&mut binary)
+                .map_err(|error| SignatureError::NoSignature(error.to_string()))?;
+            &binary
+        } else {
+            signature
+        };
+        let mut signatures = Vec::new();
+        for packet in PacketParser::new(packets) {
+            match packet {
+                Ok(Packet::Signature(signature)) => signatures.push(signature),
+                Ok(other) => {
+                    let reason = format!("there is a packet of the kind {:?} in it", other.tag());
+                    return Err(SignatureError::NoSignature(reason));
+                }
+                Err(error) => return Err(SignatureError::NoSignature(error.to_string())),
+            }
+        }
+        if signatures.is_empty() {
+            return Err(SignatureError::NoSignature("there is none in it".to_owned()));
+        }
+        let signatures: Vec<&Signature> = signatures.iter().collect();
+        let (key, _) = self.judge(&signatures, Signed { bytes: file, is_text: false }, now, false)?;
+        Ok(fingerprint_of(key))
+    }
+
+    /// The first key of this ring that made one of the signatures, and when.
+    fn judge(
+        &self,
+        signatures: &[&Signature],
+        signed: Signed<'_>,
+        now: i64,
+        frozen: bool,
+    ) -> Result<(&SignedPublicKey, i64), SignatureError> {
         let mut reasons = Vec::new();
-        for signature in message.signatures() {
+        for signature in signatures {
             for key in &self.keys {
-                match verify_by(signature, text.as_bytes(), key, now, frozen) {
-                    Outcome::Valid { created } => {
-                        return Ok(Verified {
-                            text: text.replace("\r\n", "\n"),
-                            fingerprint: fingerprint_of(key),
-                            created,
-                        });
-                    }
+                match verify_by(signature, signed, key, now, frozen) {
+                    Outcome::Valid { created } => return Ok((key, created)),
                     Outcome::Refused(reason) => {
                         reasons.push(format!("key `{}` {reason}", fingerprint_of(key)))
                     }
@@ -151,9 +194,17 @@ impl Keyring {
         if !reasons.is_empty() {
             return Err(SignatureError::Refused { reasons });
         }
-        let signers = message.signatures().iter().map(issuer).collect();
+        let signers = signatures.iter().map(|signature| issuer(signature)).collect();
         Err(SignatureError::Stranger { signers, pinned: self.fingerprints() })
     }
+}
+
+/// What was signed.
+#[derive(Clone, Copy)]
+struct Signed<'a> {
+    bytes: &'a [u8],
+    /// In a text, line ends do not count.
+    is_text: bool,
 }
 
 enum Outcome {
@@ -162,23 +213,36 @@ enum Outcome {
     NotBy,
 }
 
-/// What a signature over a text is worth when it comes from `key` or one of its subkeys.
-fn verify_by(signature: &Signature, text: &[u8], key: &SignedPublicKey, now: i64, frozen: bool) -> Outcome {
+/// What a signature is worth when it comes from `key` or one of its subkeys.
+fn verify_by(
+    signature: &Signature,
+    signed: Signed<'_>,
+    key: &SignedPublicKey,
+    now: i64,
+    frozen: bool,
+) -> Outcome {
+    let Signed { bytes, is_text } = signed;
+    let what = if is_text { "text" } else { "file" };
     let by_primary = is_issuer(signature, &key.primary_key);
     let subkey = key.public_subkeys.iter().find(|subkey| is_issuer(signature, &subkey.key));
     if !by_primary && subkey.is_none() {
         return Outcome::NotBy;
     }
     let judge = || -> Result<i64, String> {
-        if !matches!(signature.typ(), Some(SignatureType::Text | SignatureType::Binary)) {
-            return Err("signed something that is no text".to_owned());
+        let fits = match signature.typ() {
+            Some(SignatureType::Binary) => true,
+            Some(SignatureType::Text) => is_text,
+            _ => false,
+        };
+        if !fits {
+            return Err(format!("signed something that is no {what}"));
         }
         strong(signature)?;
         match subkey {
-            Some(subkey) => signature.verify(&subkey.key, text),
-            None => signature.verify(&key.primary_key, text),
+            Some(subkey) => signature.verify(&subkey.key, bytes),
+            None => signature.verify(&key.primary_key, bytes),
         }
-        .map_err(|_| "did not make this signature, or the text was changed".to_owned())?;
+        .map_err(|_| format!("did not make this signature, or the {what} was changed"))?;
 
         let created = created(signature).ok_or("does not say when it signed")?;
         if created > now + CLOCK_SKEW {

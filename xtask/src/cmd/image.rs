@@ -26,6 +26,8 @@ pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<Ex
     let lock = lock::settle(&source, &plan, &project.lock(entry, args.source.lock.as_ref()), policy, report)?;
     let out = project.out(entry, args.image.out.as_ref());
     let context = build::Context { report, store: &source.store, project: project.root, out: &out };
-    build::image(context, &plan, &lock, || source.fetch(lock.packages.iter().chain(&lock.tools), report))?;
+    build::image(context, &plan, &lock, || {
+        source.fetch(&plan, lock.packages.iter().chain(&lock.tools), report)
+    })?;
     Ok(ExitCode::SUCCESS)
 }

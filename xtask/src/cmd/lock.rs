@@ -12,7 +12,7 @@ use fs_err as fs;
 use crate::cli::LockArgs;
 use crate::project::Project;
 use crate::report::{self, Report, bytes};
-use crate::source::Source;
+use crate::source::{Source, vendor};
 
 /// What may become of a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,8 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
         }
         (_, old, _) => {
             let started = Instant::now();
-            let new = source.lock(plan, report)?;
+            let kept = old.as_ref().filter(|_| policy != Policy::Update);
+            let new = source.lock(plan, kept, report)?;
             write(path, &new)?;
             let size = new.packages.iter().map(|package| package.size).sum();
             let summary =
@@ -92,6 +93,13 @@ fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
     let has = |locked: &[LockedPackage], name: &String| locked.iter().any(|package| package.name == *name);
     if let Some(package) = plan.packages.iter().find(|package| !has(&lock.packages, &package.name)) {
         return Some(format!("package `{}` is not in it", package.name));
+    }
+    if let Some(deb) = plan.debs.iter().find(|deb| vendor::kept(lock, deb).is_none()) {
+        return Some(format!("package `{}` is not in it", deb.url));
+    }
+    let asked = |locked: &LockedPackage| plan.debs.iter().any(|deb| deb.url == locked.url);
+    if let Some(locked) = lock.packages.iter().find(|package| package.is_vendors() && !asked(package)) {
+        return Some(format!("package `{}` of a vendor is not asked for", locked.name));
     }
     if let Some(name) = plan.tools.iter().find(|name| !has(&lock.tools, name)) {
         return Some(format!("tool `{name}` is not in it"));

@@ -59,12 +59,12 @@ pub fn tree(source: &Source, plan: &Plan, names: &[String], report: &Report) -> 
     let kept =
         fs::read(&resolved).ok().and_then(|bytes| serde_json::from_slice::<Vec<LockedPackage>>(&bytes).ok());
     if let Some(packages) = kept
-        && source.fetch(&packages, report).is_ok()
+        && source.fetch(plan, &packages, report).is_ok()
     {
         return tools::tree(&source.store, &packages);
     }
     let packages = source.tools(&names, report)?;
-    source.fetch(&packages, report)?;
+    source.fetch(plan, &packages, report)?;
     let temporary = source.store.temporary()?.join("resolved");
     fs::write(&temporary, serde_json::to_vec(&packages)?)?;
     fs::rename(&temporary, &resolved)?;

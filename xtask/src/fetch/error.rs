@@ -127,6 +127,15 @@ impl FetchError {
                 "the archive has a newer version: run `cargo xtask lock --update`, or name a snapshot in the \
                  description to keep this one"
             }
+            Self::Gone { subject: Subject::Vendor { .. }, .. } => {
+                "the vendor has moved it: run `cargo xtask lock --update` with its new address, or take the locked \
+                 file from a mirror of your own with `--mirror FROM=TO`"
+            }
+            Self::Size { subject: Subject::Vendor { .. }, .. }
+            | Self::Hash { subject: Subject::Vendor { .. }, .. } => {
+                "the vendor has replaced it: `cargo xtask lock --update` takes the new one; to keep the locked one, \
+                 keep its file in a mirror of your own and name that with `--mirror FROM=TO`"
+            }
             Self::Gone { .. } => {
                 "check the release and the mirror: `--mirror FROM=TO` takes the archive from elsewhere"
             }
@@ -154,6 +163,9 @@ fn gone(subject: &Subject, url: &str, status: u16) -> String {
     match subject {
         Subject::Package { .. } => {
             format!("the archive no longer carries {subject}: `{url}` answers {status}")
+        }
+        Subject::Vendor { .. } => {
+            format!("the vendor no longer has {subject}: `{url}` answers {status}")
         }
         Subject::Index(_) => format!("the archive has no {subject}: `{url}` answers {status}"),
     }

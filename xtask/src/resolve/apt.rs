@@ -26,6 +26,17 @@ const STATE: &str = "/run/apt";
 pub(super) struct Apt {
     tree: PathBuf,
     state: PathBuf,
+    /// Behind the archives: the number of the made-up one with the vendors' packages.
+    vendors: usize,
+}
+
+/// What is to be installed beyond what is named, or not at all.
+#[derive(Debug)]
+pub(super) struct Wishes {
+    /// Names that are kept out.
+    pub without: Vec<String>,
+    /// Names of which the vendor's package is the only one; `None` keeps out all packages of vendors.
+    pub vendors: Option<Vec<String>>,
 }
 
 /// A file apt chose.
@@ -40,8 +51,14 @@ pub(super) struct Chosen {
 }
 
 impl Apt {
-    /// apt out of `tree`, on the indexes of these archives.
-    pub(super) fn new(store: &Store, tree: PathBuf, opened: &[Opened], architecture: &str) -> Result<Self> {
+    /// apt out of `tree`, on the indexes of these archives and on that of the vendors' packages.
+    pub(super) fn new(
+        store: &Store,
+        tree: PathBuf,
+        opened: &[Opened],
+        vendors: &str,
+        architecture: &str,
+    ) -> Result<Self> {
         let state = store.temporary()?;
         for directory in ["lists/partial", "lists/auxfiles", "cache/archives/partial", "preferences.d"] {
             fs::create_dir_all(state.join(directory))?;
@@ -61,18 +78,33 @@ impl Apt {
             let components = opened.archive.components.join(" ");
             writeln!(sources, "deb [trusted=yes] http://{host}/ {suite} {components}")?;
         }
+        if !vendors.is_empty() {
+            let host = host(opened.len());
+            let name = list_name(&format!("{host}/dists/vendor/main/binary-{architecture}/Packages"));
+            fs::write(state.join("lists").join(name), vendors)?;
+            // Trusted: each file was verified, by its signature or its digest.
+            writeln!(sources, "deb [trusted=yes] http://{host}/ vendor main")?;
+        }
         fs::write(state.join("sources.list"), sources)?;
         fs::write(state.join("status"), "")?;
         fs::write(state.join("apt.conf"), configuration(architecture))?;
-        Ok(Self { tree, state })
+        Ok(Self { tree, state, vendors: opened.len() })
     }
 
-    /// What apt would fetch to install `wanted`, and nothing of `without`, on an empty system.
-    pub(super) fn install(&self, wanted: &BTreeSet<&str>, without: &[String]) -> Result<Vec<Chosen>> {
+    /// What apt would fetch to install `wanted` on an empty system, by these wishes.
+    pub(super) fn install(&self, wanted: &BTreeSet<&str>, wishes: &Wishes) -> Result<Vec<Chosen>> {
         // Only a pin keeps a package out for good: `NAME-` on the command line gives way to a dependency.
         let mut preferences = String::new();
-        for name in without {
+        for name in &wishes.without {
             writeln!(preferences, "Package: {name}\nPin: release *\nPin-Priority: -1\n")?;
+        }
+        let origin = host(self.vendors);
+        for name in wishes.vendors.iter().flatten() {
+            // Above 1000 an older version wins, too.
+            writeln!(preferences, "Package: {name}\nPin: origin \"{origin}\"\nPin-Priority: 1001\n")?;
+        }
+        if wishes.vendors.is_none() {
+            writeln!(preferences, "Package: *\nPin: origin \"{origin}\"\nPin-Priority: -1\n")?;
         }
         fs::write(self.state.join("preferences"), preferences)?;
         let options =

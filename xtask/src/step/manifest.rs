@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use bedplate_core::Plan;
+use bedplate_core::{Lock, Plan};
 use bedplate_formats::control;
 use bedplate_formats::tree::Tree;
 use fs_err as fs;
@@ -35,13 +35,16 @@ struct Package {
     name: String,
     version: String,
     architecture: String,
+    /// The address it was taken from, when it is in no archive; mkosi has no such key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
 }
 
 /// Writes the manifest of a tree.
 ///
 /// # Errors
 /// The tree has no dpkg database, or the file cannot be written.
-pub fn write(plan: &Plan, tree: &Tree, file: &Path) -> Result<()> {
+pub fn write(plan: &Plan, lock: &Lock, tree: &Tree, file: &Path) -> Result<()> {
     let status =
         tree.content(&"var/lib/dpkg/status".into()).context("the image has no dpkg database")?.read()?;
     let status = String::from_utf8(status).context("the dpkg database is not UTF-8")?;
@@ -53,7 +56,7 @@ pub fn write(plan: &Plan, tree: &Tree, file: &Path) -> Result<()> {
             release: plan.release.clone(),
             architecture: plan.architecture.systemd().to_owned(),
         },
-        packages: packages(&status),
+        packages: packages(&status, lock),
     };
     let mut text = serde_json::to_string_pretty(&manifest)?;
     text.push('\n');
@@ -61,7 +64,11 @@ pub fn write(plan: &Plan, tree: &Tree, file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn packages(status: &str) -> Vec<Package> {
+fn packages(status: &str, lock: &Lock) -> Vec<Package> {
+    let origin = |name: &str| {
+        let locked = lock.packages.iter().find(|package| package.name == name && package.is_vendors());
+        locked.map(|package| package.url.clone())
+    };
     let mut packages: Vec<Package> = control::stanzas(status)
         .filter(|stanza| stanza.field("Status").is_some_and(|status| status.ends_with(" installed")))
         .map(|stanza| {
@@ -71,6 +78,7 @@ fn packages(status: &str) -> Vec<Package> {
                 name: field("Package"),
                 version: field("Version"),
                 architecture: field("Architecture"),
+                origin: origin(&field("Package")),
             }
         })
         .collect();
@@ -81,13 +89,37 @@ fn packages(status: &str) -> Vec<Package> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bedplate_core::lock::{LockedPackage, VENDOR};
+
+    const STATUS: &str = "Package: zlib1g\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:1.3\n\n\
+                          Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n\
+                          Package: apt\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0\n";
+
+    fn lock(pocket: &str) -> Lock {
+        let package = LockedPackage {
+            name: "apt".to_owned(),
+            version: "3.0".to_owned(),
+            architecture: "amd64".to_owned(),
+            pocket: pocket.to_owned(),
+            size: 1,
+            sha256: "00".repeat(32),
+            url: "https://vendor.example/apt.deb".to_owned(),
+        };
+        Lock { version: 1, epoch: 0, archives: Vec::new(), packages: vec![package], tools: Vec::new() }
+    }
 
     #[test]
     fn only_what_is_installed_is_listed_and_sorted() {
-        let status = "Package: zlib1g\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:1.3\n\n\
-                      Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n\
-                      Package: apt\nStatus: install ok installed\nArchitecture: amd64\nVersion: 3.0\n";
-        let names: Vec<String> = packages(status).into_iter().map(|p| p.name + " " + &p.version).collect();
+        let packages = packages(STATUS, &lock("release"));
+        let names: Vec<String> = packages.into_iter().map(|p| p.name + " " + &p.version).collect();
         assert_eq!(names, ["apt 3.0", "zlib1g 1:1.3"]);
+    }
+
+    #[test]
+    fn what_is_in_no_archive_says_where_it_is_from() {
+        let origins =
+            |pocket| packages(STATUS, &lock(pocket)).into_iter().map(|p| p.origin).collect::<Vec<_>>();
+        assert_eq!(origins(VENDOR), [Some("https://vendor.example/apt.deb".to_owned()), None]);
+        assert_eq!(origins("release"), [None, None]);
     }
 }

@@ -2,11 +2,13 @@
 
 use bedplate::archive::Keys;
 use pgp::composed::{
-    ArmorOptions, CleartextSignedMessage, KeyType, SecretKeyParamsBuilder, SignedPublicKey, SignedSecretKey,
-    SubkeyParamsBuilder,
+    ArmorOptions, CleartextSignedMessage, DetachedSignature, KeyType, SecretKeyParamsBuilder,
+    SignedPublicKey, SignedSecretKey, SubkeyParamsBuilder,
 };
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{KeyFlags, Signature, SignatureConfig, SignatureType, Subpacket, SubpacketData};
+use pgp::packet::{
+    KeyFlags, PacketTrait, Signature, SignatureConfig, SignatureType, Subpacket, SubpacketData,
+};
 use pgp::ser::Serialize;
 use pgp::types::{Duration, KeyDetails, Password, SigningKey, Tag, Timestamp};
 use rand::thread_rng;
@@ -64,6 +66,29 @@ impl Signer {
     pub fn sign_by_subkey(&self, text: &str) -> Vec<u8> {
         let subkey = &self.secret.secret_subkeys[0].key;
         armoured(CleartextSignedMessage::sign(thread_rng(), text, subkey, &Password::empty()).unwrap())
+    }
+
+    /// A signature over a file, apart from it, binary.
+    pub fn detached(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut packet = Vec::new();
+        self.signature(bytes).signature.to_writer_with_header(&mut packet).unwrap();
+        packet
+    }
+
+    /// The same as text.
+    pub fn detached_armoured(&self, bytes: &[u8]) -> Vec<u8> {
+        self.signature(bytes).to_armored_bytes(ArmorOptions::default()).unwrap()
+    }
+
+    fn signature(&self, bytes: &[u8]) -> DetachedSignature {
+        let key = &self.secret.primary_key;
+        let hash = HashAlgorithm::Sha256;
+        DetachedSignature::sign_binary_data(thread_rng(), key, &Password::empty(), hash, bytes).unwrap()
+    }
+
+    /// The public key as text.
+    pub fn armoured_key(&self) -> Vec<u8> {
+        self.public.to_armored_bytes(ArmorOptions::default()).unwrap()
     }
 
     /// The text signed over a digest nobody should believe any more.

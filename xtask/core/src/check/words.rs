@@ -4,6 +4,7 @@
 
 use crate::explain::{Rule, example};
 use crate::image::data::Data;
+use crate::image::deb::Deb;
 use crate::image::filesystem::Ext4;
 use crate::image::repository::{Key, Repository};
 use crate::image::user::{Login, User};
@@ -60,6 +61,21 @@ pub(crate) static MALFORMED_FINGERPRINT: Rule = Rule {
         "trixie",
         ["stable"],
         Key::fingerprint("9DC858229FC7DD38854AE2D88D81803C0EBFCD88"),
+    ))),
+};
+
+pub(crate) static MALFORMED_DIGEST: Rule = Rule {
+    code: "malformed-digest",
+    title: "a file is named by its whole sha256",
+    why: "A file without a signature is trusted for its digest alone, so the digest is one that nobody can forge and \
+          all of it: 64 hexadecimal digits, as `sha256sum` prints them.",
+    wrong: example!(|device| device.deb(Deb::dangerous_unsigned(
+        "https://vendor.example/agent.deb",
+        "d41d8cd98f00b204e9800998ecf8427e",
+    ))),
+    right: example!(|device| device.deb(Deb::dangerous_unsigned(
+        "https://vendor.example/agent.deb",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     ))),
 };
 
@@ -239,6 +255,20 @@ mod tests {
                = help: write the whole fingerprint, 40 digits, as `gpg --show-keys --fingerprint` prints it
         "#]]
         .assert_eq(&refusal(&MALFORMED_FINGERPRINT, SOURCE));
+    }
+
+    #[test]
+    fn a_weak_digest_is_told_what_it_is() {
+        expect![[r#"
+            error[malformed-digest]: `d41d8cd98f00b204e9800998ecf8427e` is not a sha256
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     "d41d8cd98f00b204e9800998ecf8427e",
+               |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ it is an MD5 digest, which anybody can forge
+               |
+               = help: write the 64 digits that `sha256sum` prints
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_DIGEST, SOURCE));
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub struct Repository {
     pub(crate) mistakes: Vec<Diagnostic>,
 }
 
-/// The key an archive is signed with.
-#[must_use = "a key does nothing until it is given to a repository"]
+/// The key an archive or a [`Deb`](super::deb::Deb) is signed with.
+#[must_use = "a key does nothing until it is given to a repository or a package"]
 #[derive(Debug, Clone)]
 pub struct Key {
     pub(crate) file: Option<At<String>>,
@@ -77,6 +77,11 @@ impl Key {
     pub fn pinned(self, fingerprint: impl Given<Fingerprint>) -> Self {
         let at = Place::caller();
         self.pin(fingerprint, &at)
+    }
+
+    /// What is wrong with its words.
+    pub(crate) fn mistakes(&self) -> &[Diagnostic] {
+        &self.mistakes
     }
 
     fn pin(mut self, fingerprint: impl Given<Fingerprint>, at: &Place) -> Self {

@@ -1,7 +1,7 @@
 //! Where packages come from.
 
 use super::{ArchivePlan, Keyring};
-use crate::image::repository::Repository;
+use crate::image::repository::{Key, Repository};
 use crate::image::target::Architecture;
 use crate::image::{Distribution, Image};
 use crate::release;
@@ -38,18 +38,24 @@ pub(super) fn plan(image: &Image, architecture: Architecture) -> Vec<ArchivePlan
 fn third_party(repository: &Repository) -> Option<ArchivePlan> {
     let base = repository.url.as_ref()?.value.as_str().trim_end_matches('/').to_string();
     let host = base.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or(&base);
-    let key = &repository.key;
     Some(ArchivePlan {
         pocket: host.to_string(),
         suite: repository.suite.as_ref()?.value.to_string(),
         components: repository.components.iter().map(|component| component.value.to_string()).collect(),
-        keyring: Keyring::Key {
-            file: key.file.as_ref().map(|file| file.at.beside(&file.value)),
-            fingerprint: key.fingerprint.as_ref().map(|print| print.value.as_str().to_ascii_uppercase()),
-        },
+        keyring: Keyring::of(&repository.key),
         snapshot: None,
         snapshot_base: None,
         at: Some(repository.at.clone()),
         base,
     })
+}
+
+impl Keyring {
+    /// The key a description names.
+    pub(super) fn of(key: &Key) -> Self {
+        Keyring::Key {
+            file: key.file.as_ref().map(|file| file.at.beside(&file.value)),
+            fingerprint: key.fingerprint.as_ref().map(|print| print.value.as_str().to_ascii_uppercase()),
+        }
+    }
 }

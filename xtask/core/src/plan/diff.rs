@@ -81,7 +81,7 @@ fn file(file: &FilePlan) -> (String, String) {
 
 /// The keys whose value names an element of a list, so that an element that
 /// is added does not rename all that follow.
-const NAMES: [&str; 5] = ["label", "path", "name", "suite", "source"];
+const NAMES: [&str; 7] = ["label", "path", "name", "suite", "source", "url", "what"];
 
 fn flatten(name: String, value: &Value, facts: &mut BTreeMap<String, String>) {
     let below = |part: &str| if name.is_empty() { part.to_string() } else { format!("{name} {part}") };

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::{FileKind, PartitionContent, PartitionGuid, PartitionPlan, Plan, Why};
+use super::{FileKind, Keyring, PartitionContent, PartitionGuid, PartitionPlan, Plan, Why};
 
 impl fmt::Display for Plan {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,6 +143,7 @@ impl Plan {
             self.without.iter().map(|name| vec![format!("- {name}"), "kept out".to_string()]),
         );
 
+        self.vendors(page);
         if !self.units.enable.is_empty() {
             page.heading("started at boot");
             page.words(self.units.enable.iter().map(|unit| unit.name.as_str()));
@@ -161,6 +162,27 @@ impl Plan {
                 }),
             );
         }
+    }
+
+    fn vendors(&self, page: &mut Page) {
+        if self.debs.is_empty() {
+            return;
+        }
+        page.heading("packages of vendors");
+        page.table(
+            &["from", "taken because"],
+            self.debs.iter().map(|deb| {
+                let key = match &deb.keyring {
+                    Some(Keyring::Key { fingerprint: Some(fingerprint), .. }) => fingerprint.as_str(),
+                    _ => "",
+                };
+                let why = match &deb.sha256 {
+                    Some(sha256) => format!("dangerous: unsigned, sha256 {sha256}"),
+                    None => format!("signed by {key}"),
+                };
+                vec![deb.url.clone(), why]
+            }),
+        );
     }
 
     fn generated(&self, page: &mut Page) {

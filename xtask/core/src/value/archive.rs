@@ -36,6 +36,11 @@ word! {
     Fingerprint, words::MALFORMED_FINGERPRINT, "a fingerprint", fingerprint
 }
 
+word! {
+    /// The sha256 of a file: 64 hexadecimal digits in lower case.
+    Sha256, words::MALFORMED_DIGEST, "a sha256", sha256
+}
+
 fn package_name(text: &str) -> Result<(), Malformed> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
     if let Some((name, rest)) = text.split_once([':', '=', '/'])
@@ -146,4 +151,23 @@ fn fingerprint(text: &str) -> Result<(), Malformed> {
             .help("write the whole fingerprint, 40 digits, as `gpg --show-keys --fingerprint` prints it")),
         _ => Err(Malformed::new(text, "it does not have 40 (or 64) digits")),
     }
+}
+
+fn sha256(text: &str) -> Result<(), Malformed> {
+    let is_hexadecimal = text.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_hexadecimal && text.len() == 64 {
+        return match text.bytes().any(|b| b.is_ascii_uppercase()) {
+            true => Err(Malformed::new(text, "it has upper-case digits")
+                .help(format!("write `{}`", text.to_ascii_lowercase()))),
+            false => Ok(()),
+        };
+    }
+    let other = match (is_hexadecimal, text.len()) {
+        (true, 32) => "it is an MD5 digest, which anybody can forge",
+        (true, 40) => "it is a SHA-1 digest, which can be forged",
+        (true, 128) => "it is a SHA-512 digest",
+        (true, _) => "it does not have 64 digits",
+        (false, _) => "it is not made of hexadecimal digits alone",
+    };
+    Err(Malformed::new(text, other).help("write the 64 digits that `sha256sum` prints"))
 }

@@ -1,0 +1,407 @@
+//! Packages that come from a vendor's address: believed for a reason, locked, and
+//! installed like any other. The vendor is a server of the test's own.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/forge.rs"]
+mod forge;
+#[path = "support/product.rs"]
+mod product;
+#[path = "support/root.rs"]
+mod root;
+#[path = "../xtask/tests/archive/server.rs"]
+#[expect(dead_code, reason = "every test uses its own part")]
+mod server;
+#[path = "../xtask/tests/archive/signer.rs"]
+#[expect(dead_code, reason = "every test uses its own part")]
+mod signer;
+#[path = "support/vendor.rs"]
+mod vendor;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use bedplate::lock::{Lock, LockedPackage};
+use bedplate_formats::digest::hex;
+use expect_test::{Expect, expect};
+use forge::Forged;
+use server::Reply;
+use sha2::{Digest as _, Sha256};
+use signer::Signer;
+use tempfile::TempDir;
+use vendor::Vendor;
+
+const AGENT: &str = "/latest/agent.deb";
+
+/// A vendor, and a project that installs what it has.
+struct Scene {
+    vendor: Vendor,
+    directory: TempDir,
+    key: std::path::PathBuf,
+    sha256: String,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::trusting(Signer::new())
+    }
+
+    /// With a vendor that signs with this key, which the project pins.
+    fn trusting(signer: Signer) -> Self {
+        let vendor = Vendor::signing_with("https://vendor.example", signer);
+        let directory = tempfile::tempdir_in(product::scratch("vendor")).unwrap();
+        let key = vendor.publish_key(directory.path());
+        Self { vendor, directory, key, sha256: "0".repeat(64) }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A verb on one of the images.
+    fn xtask(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(product::example("vendor"));
+        command.current_dir(product::root()).env("NO_COLOR", "1").env_remove("COLUMNS");
+        command.env("VENDOR_KEY", &self.key).env("VENDOR_SHA256", &self.sha256);
+        command.env("VENDOR_FINGERPRINT", self.vendor.signer.fingerprint());
+        command.args(arguments).arg("--lock").arg(self.path("image.lock"));
+        command.arg("--mirror").arg(self.vendor.mirror());
+        command
+    }
+
+    fn lock(&self, image: &str) -> Command {
+        self.xtask(&["lock", image])
+    }
+
+    fn image(&self, image: &str, out: &str) -> Command {
+        let mut command = self.xtask(&["image", image, "--locked"]);
+        command.arg("--out").arg(self.path(out));
+        command
+    }
+
+    fn locked(&self) -> Lock {
+        Lock::parse(&fs::read_to_string(self.path("image.lock")).unwrap()).unwrap()
+    }
+
+    fn package(&self, name: &str) -> LockedPackage {
+        let mut packages = self.locked().packages;
+        packages.retain(|package| package.name == name);
+        assert_eq!(packages.len(), 1, "{name}");
+        packages.remove(0)
+    }
+
+    /// The command must fail with 2, say this, and leave no other lock.
+    #[track_caller]
+    fn fails(&self, command: &mut Command, expected: &Expect) {
+        let lock = fs::read(self.path("image.lock")).ok();
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert_eq!(fs::read(self.path("image.lock")).ok(), lock, "the lock was changed");
+        let said = said.replace(&self.vendor.server.base(), "http://[here]");
+        let said =
+            said.replace(&self.vendor.signer.fingerprint(), "[pinned]").replace(&self.sha256, "[expected]");
+        let lines = said.lines().map(|line| match line.split_once(".rs:") {
+            Some((before, _)) => format!("{before}.rs:LL:CC"),
+            None => line.to_owned(),
+        });
+        // The line's number is as wide as it is.
+        let lines = lines.map(|line| match line.trim_start().split_once(" | ") {
+            Some((number, rest)) if number.bytes().all(|b| b.is_ascii_digit()) => format!("LL | {rest}"),
+            _ => line,
+        });
+        expected.assert_eq(&(lines.collect::<Vec<_>>().join("\n") + "\n"));
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn agent(version: &str) -> Forged {
+    Forged::of("agent", version, "amd64")
+}
+
+// What is not believed.
+
+#[test]
+fn a_signature_of_another_key_is_refused() {
+    let scene = Scene::new();
+    let deb = agent("1").build();
+    scene.vendor.offer(AGENT, &deb);
+    let stranger = Signer::new();
+    scene.vendor.server.put("/latest/agent.deb.sig", &stranger.detached(&deb));
+    let mut command = scene.lock("signed");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let says = format!(
+        "`https://vendor.example/latest/agent.deb` cannot be trusted: signed by `{}`, and by no pinned key (`{}`)",
+        stranger.fingerprint(),
+        scene.vendor.signer.fingerprint()
+    );
+    let flat: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains(&says), "{said}");
+    assert!(!scene.path("image.lock").exists());
+}
+
+#[test]
+fn an_expired_key_is_refused() {
+    let scene = Scene::trusting(Signer::new().expiring_after(5));
+    scene.vendor.offer(AGENT, &agent("1").build());
+    let output = scene.lock("signed").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let flat: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("no signature counts: key `"), "{said}");
+    assert!(flat.contains("` expired on "), "{said}");
+    assert!(!scene.path("image.lock").exists());
+}
+
+#[test]
+fn a_revoked_key_is_refused() {
+    let scene = Scene::trusting(Signer::new().revoked());
+    scene.vendor.offer(AGENT, &agent("1").build());
+    let output = scene.lock("signed").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("was revoked on"), "{said}");
+}
+
+#[test]
+fn a_file_that_was_changed_is_refused() {
+    let scene = Scene::new();
+    let mut deb = agent("1").build();
+    scene.vendor.offer(AGENT, &deb);
+    let last = deb.len() - 1;
+    deb[last] ^= 1;
+    scene.vendor.server.put(AGENT, &deb);
+    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+}
+
+#[test]
+fn a_signature_that_was_changed_is_refused() {
+    let scene = Scene::new();
+    let deb = agent("1").build();
+    scene.vendor.offer(AGENT, &deb);
+    let mut signature = scene.vendor.signer.detached(&deb);
+    let last = signature.len() - 1;
+    signature[last] ^= 1;
+    scene.vendor.server.put("/latest/agent.deb.sig", &signature);
+    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+}
+
+#[test]
+fn a_page_in_the_place_of_a_signature_is_none() {
+    let scene = Scene::new();
+    scene.vendor.offer(AGENT, &agent("1").build());
+    scene.vendor.server.put("/latest/agent.deb.sig", b"<html>Please log in</html>");
+    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+}
+
+#[test]
+fn a_package_without_a_signature_is_refused() {
+    let scene = Scene::new();
+    scene.vendor.server.put(AGENT, &agent("1").build());
+    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+}
+
+#[test]
+fn a_file_with_another_digest_is_refused() {
+    let mut scene = Scene::new();
+    scene.vendor.server.put(AGENT, &agent("1").build());
+    scene.sha256 = digest(b"another file");
+    scene.fails(&mut scene.lock("unsigned"), &expect![[""]]);
+}
+
+// What is believed, and cannot be used.
+
+#[test]
+fn a_package_for_another_architecture_is_refused() {
+    let scene = Scene::new();
+    scene.vendor.offer(AGENT, &Forged::of("agent", "1", "arm64").build());
+    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+}
+
+#[test]
+fn one_name_cannot_have_two_versions() {
+    let scene = Scene::new();
+    scene.vendor.offer(AGENT, &agent("2").build());
+    scene.vendor.offer("/older.deb", &agent("1").build());
+    scene.fails(&mut scene.lock("twice"), &expect![[""]]);
+}
+
+#[test]
+fn what_is_kept_out_is_not_installed_from_a_vendor_either() {
+    let scene = Scene::new();
+    scene.vendor.offer(AGENT, &agent("1").build());
+    scene.fails(&mut scene.lock("kept_out"), &expect![[""]]);
+}
+
+#[test]
+fn what_is_signed_and_no_package_is_refused() {
+    let scene = Scene::new();
+    scene.vendor.offer(AGENT, b"PK\x03\x04 a zip");
+    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+}
+
+#[test]
+fn what_a_package_needs_and_nobody_has_is_told_at_its_line() {
+    let scene = Scene::new();
+    scene.vendor.offer(AGENT, &agent("1").control("Depends: library (>= 2)\n").build());
+    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+}
+
+// What is installed.
+
+#[test]
+fn a_package_is_resolved_with_the_archives() {
+    let scene = Scene::new();
+    let deb = agent("1").control("Depends: jq, library (>= 2)\n").build();
+    scene.vendor.offer(AGENT, &deb);
+    scene.vendor.offer("/library.deb", &Forged::new("library", "2.1").build());
+    product::success(&mut scene.lock("both"));
+    let locked = scene.package("agent");
+    let expected = LockedPackage {
+        name: "agent".to_owned(),
+        version: "1".to_owned(),
+        architecture: "amd64".to_owned(),
+        pocket: "vendor".to_owned(),
+        size: deb.len() as u64,
+        sha256: digest(&deb),
+        url: "https://vendor.example/latest/agent.deb".to_owned(),
+    };
+    assert_eq!(locked, expected);
+    assert_eq!(scene.package("library").pocket, "vendor");
+    // From Debian's archive, and what it depends on.
+    assert_eq!(scene.package("jq").pocket, "release");
+    assert_eq!(scene.package("libjq1").pocket, "release");
+}
+
+#[test]
+fn the_vendors_version_wins_over_a_newer_one_of_the_archive() {
+    let scene = Scene::new();
+    scene.vendor.offer(AGENT, &Forged::new("jq", "0.1").build());
+    product::success(&mut scene.lock("signed"));
+    let locked = scene.package("jq");
+    assert_eq!((locked.version.as_str(), locked.pocket.as_str()), ("0.1", "vendor"));
+    assert!(!scene.locked().packages.iter().any(|package| package.name == "libjq1"));
+}
+
+#[test]
+fn an_armoured_signature_may_be_elsewhere() {
+    let scene = Scene::new();
+    let deb = agent("1").build();
+    scene.vendor.server.put(AGENT, &deb);
+    scene.vendor.server.put("/signatures/agent.asc", &scene.vendor.signer.detached_armoured(&deb));
+    product::success(&mut scene.lock("signed_elsewhere"));
+    assert_eq!(scene.package("agent").sha256, digest(&deb));
+}
+
+#[test]
+fn a_file_with_the_right_digest_needs_no_signature_and_is_told_as_a_danger() {
+    let mut scene = Scene::new();
+    let deb = agent("1").build();
+    scene.vendor.server.put(AGENT, &deb);
+    scene.sha256 = digest(&deb);
+    product::success(&mut scene.lock("unsigned"));
+    assert_eq!(scene.package("agent").sha256, scene.sha256);
+    let mut command = Command::new(product::example("vendor"));
+    command
+        .current_dir(product::root())
+        .args(["plan", "unsigned", "--json"])
+        .env("VENDOR_SHA256", &scene.sha256);
+    let plan: serde_json::Value = serde_json::from_str(&product::success(&mut command)).unwrap();
+    assert_eq!(
+        plan["dangers"][0]["what"],
+        "`https://vendor.example/latest/agent.deb` is installed without a signature"
+    );
+}
+
+#[test]
+fn a_lock_keeps_its_version_until_it_is_updated() {
+    let scene = Scene::new();
+    scene.vendor.offer(AGENT, &agent("1").build());
+    product::success(&mut scene.lock("signed"));
+    scene.vendor.offer(AGENT, &agent("2").build());
+    scene.vendor.offer("/library.deb", &Forged::new("library", "2.1").build());
+    // The description has another package now; the one it had stays.
+    product::success(&mut scene.lock("both"));
+    assert_eq!(scene.package("agent").version, "1");
+    let said = product::success(scene.lock("both").arg("--update"));
+    assert!(said.contains("~ agent 1 -> 2\n"), "{said}");
+    // And one that is asked for no more is gone.
+    let said = product::success(&mut scene.lock("signed"));
+    assert!(said.contains("- library 2.1\n"), "{said}");
+}
+
+#[test]
+fn a_vendor_who_replaced_the_file_breaks_no_promise_of_the_lock() {
+    let scene = Scene::new();
+    // Of this test alone: it is taken out of the store that all share.
+    let own = scene.directory.path().file_name().unwrap().to_str().unwrap().to_owned();
+    let old = agent("1").file("/usr/share/agent", 0o644, &format!("{own} old")).build();
+    let new = agent("2").file("/usr/share/agent", 0o644, &format!("{own} is new and longer")).build();
+    scene.vendor.offer(AGENT, &old);
+    product::success(&mut scene.lock("signed"));
+    let (old_digest, new_digest) = (digest(&old), digest(&new));
+    let blob = product::cache().join("blobs").join(&old_digest[..2]).join(&old_digest);
+    fs::remove_file(blob).unwrap();
+    scene.vendor.offer(AGENT, &new);
+    let output = scene.image("signed", "out").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let flat: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let says = format!(
+        "`https://vendor.example/latest/agent.deb` is not `agent` version `1` any more: its sha256 is `{new_digest}`, \
+         and `{old_digest}` is locked"
+    );
+    assert!(flat.contains(&says), "{said}");
+    assert!(flat.contains("`cargo xtask lock --update` takes the new one"), "{said}");
+    assert!(said.contains("tests/support/vendor/main.rs"), "{said}");
+}
+
+#[test]
+fn a_locked_package_is_installed_from_the_store_when_the_vendor_is_gone() {
+    let scene = Scene::new();
+    let unit = "[Service]\nExecStart=/usr/bin/true\n[Install]\nWantedBy=multi-user.target\n";
+    let deb = agent("1")
+        .control("Depends: jq\n")
+        .file("/usr/lib/systemd/system/agent.service", 0o644, unit)
+        .file("/usr/bin/agent", 0o755, "#!/bin/sh\nexit 0\n")
+        .conffile("/etc/agent/agent.json", "{}\n")
+        .script(
+            "postinst",
+            "#!/bin/sh\nset -e\nmkdir -p /var/lib/agent\njq --version >/var/lib/agent/configured\n",
+        )
+        .build();
+    scene.vendor.offer(AGENT, &deb);
+    product::success(&mut scene.lock("signed"));
+    product::success(&mut scene.image("signed", "first"));
+    assert!(scene.vendor.server.requests().iter().filter(|request| *request == AGENT).count() == 1);
+    scene.vendor.server.script(AGENT, [Reply::Status(404)]);
+    product::success(scene.image("signed", "second").arg("--offline"));
+    let sums = |out: &str| fs::read_to_string(scene.path(out).join("image.SHA256SUMS")).unwrap();
+    assert_eq!(sums("first"), sums("second"));
+
+    let tree = root::unpacked(&scene.path("first"), "vendor-root");
+    let text = |path: &str| String::from_utf8(tree.content(&path.into()).unwrap().read().unwrap()).unwrap();
+    let status = text("var/lib/dpkg/status");
+    let paragraph = status.split("\n\n").find(|paragraph| paragraph.contains("Package: agent\n")).unwrap();
+    assert!(paragraph.contains("Status: install ok installed"), "{paragraph}");
+    assert!(paragraph.contains("Conffiles:\n /etc/agent/agent.json "), "{paragraph}");
+    assert_eq!(text("usr/lib/systemd/system/agent.service"), unit);
+    assert_eq!(text("etc/agent/agent.json"), "{}\n");
+    assert!(text("var/lib/agent/configured").starts_with("jq-"), "what it depends on is configured first");
+
+    let manifest = fs::read_to_string(scene.path("first").join("image.manifest")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let origins: BTreeMap<&str, &str> = manifest["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|package| Some((package["name"].as_str()?, package["origin"].as_str()?)))
+        .collect();
+    assert_eq!(origins, BTreeMap::from([("agent", "https://vendor.example/latest/agent.deb")]));
+}

@@ -1,0 +1,187 @@
+//! Rules of packages that come from a vendor's address.
+
+use super::repeated;
+use crate::diagnostic::Diagnostic;
+use crate::explain::{Rule, example};
+use crate::image::Image;
+use crate::image::deb::{Deb, Trust};
+use crate::image::repository::Key;
+
+pub(crate) static DEB_TWICE: Rule = Rule {
+    code: "deb-twice",
+    title: "a vendor's package is named once",
+    why: "With two keys for one file it would be unclear whose signature counts. When two reusable pieces install the \
+          same package, install it in the piece they share.",
+    wrong: example!(|device| device
+        .deb(Deb::signed(
+            "https://vendor.example/agent.deb",
+            Key::file("vendor.asc").pinned("937616F3450B7D806CBD9725D58167303B789C72"),
+        ))
+        .deb(Deb::dangerous_unsigned(
+            "https://vendor.example/agent.deb",
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        ))),
+    right: example!(|device| device.deb(Deb::signed(
+        "https://vendor.example/agent.deb",
+        Key::file("vendor.asc").pinned("937616F3450B7D806CBD9725D58167303B789C72"),
+    ))),
+};
+
+pub(crate) static DEB_BY_ANY_KEY: Rule = Rule {
+    code: "deb-by-any-key",
+    title: "a vendor's key is a file whose fingerprint is pinned",
+    why: "Vendors publish their key beside what it signs, so whoever can replace the one can replace both. The \
+          fingerprint is in the vendor's documentation; compare it there once, and pin it here.",
+    wrong: example!(
+        |device| device.deb(Deb::signed("https://vendor.example/agent.deb", Key::file("vendor.asc")))
+    ),
+    right: example!(|device| device.deb(Deb::signed(
+        "https://vendor.example/agent.deb",
+        Key::file("vendor.asc").pinned("937616F3450B7D806CBD9725D58167303B789C72"),
+    ))),
+};
+
+pub(crate) static DEB_BY_SIGNATURE_AND_DIGEST: Rule = Rule {
+    code: "deb-by-signature-and-digest",
+    title: "a vendor's package is taken by its signature or by its digest, not both",
+    why: "A signature without a key proves nothing. With the key there is no need for the digest: the lock pins it.",
+    wrong: example!(|device| device.deb(
+        Deb::dangerous_unsigned(
+            "https://vendor.example/agent.deb",
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        )
+        .signature("https://vendor.example/agent.deb.asc")
+    )),
+    right: example!(|device| device.deb(
+        Deb::signed(
+            "https://vendor.example/agent.deb",
+            Key::file("vendor.asc").pinned("937616F3450B7D806CBD9725D58167303B789C72"),
+        )
+        .signature("https://vendor.example/agent.deb.asc")
+    )),
+};
+
+pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
+    let url = |deb: &Deb| Some(deb.url.as_ref()?.value.clone());
+    for (first, second) in repeated(&image.debs, url) {
+        let Some(url) = url(second) else { continue };
+        let mistake = Diagnostic::new(DEB_TWICE.code, format!("the package `{url}` is named twice"));
+        let mistake = mistake.at(&second.at).word(url.as_str());
+        found.push(mistake.related(&first.at, "first named here").help("remove one of the two"));
+    }
+    for deb in &image.debs {
+        let Trust::Signed { key, .. } = &deb.trust else { continue };
+        // A fingerprint that is malformed has been told.
+        if !key.mistakes().is_empty() {
+            continue;
+        }
+        let (message, help) = match (&key.file, &key.fingerprint) {
+            (Some(_), Some(_)) => continue,
+            (_, None) => (
+                "the key of the package is any that is in its file",
+                "add `.pinned(\"…\")` with the fingerprint that the vendor documents",
+            ),
+            (None, _) => (
+                "the key of the package is named, and is in no file",
+                "write `Key::file(\"keys/vendor.asc\").pinned(\"…\")`; no vendor's key ships with Bedplate",
+            ),
+        };
+        found.push(Diagnostic::new(DEB_BY_ANY_KEY.code, message).at(&deb.at).help(help));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::tests::refusal;
+    use crate::explain::device;
+    use expect_test::expect;
+
+    const SOURCE: &str = include_str!("debs.rs");
+
+    #[test]
+    fn a_package_named_twice_shows_the_first() {
+        expect![[r#"
+            error[deb-twice]: the package `https://vendor.example/agent.deb` is named twice
+              --> xtask/core/src/check/debs.rs:LL:CC
+               |
+            LL |     "https://vendor.example/agent.deb",
+               |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/debs.rs:LL:CC
+               |
+            LL |     "https://vendor.example/agent.deb",
+               |     ---------------------------------- first named here
+               |
+               = help: remove one of the two
+        "#]]
+        .assert_eq(&refusal(&DEB_TWICE, SOURCE));
+    }
+
+    #[test]
+    fn a_key_without_a_fingerprint_is_no_key() {
+        expect![[r#"
+            error[deb-by-any-key]: the key of the package is any that is in its file
+              --> xtask/core/src/check/debs.rs:LL:CC
+               |
+            LL | …  |device| device.deb(Deb::signed("https://vendor.example/agent.deb", Key::file("vendor.asc"))
+               |                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+               |
+               = help: add `.pinned("…")` with the fingerprint that the vendor documents
+        "#]].assert_eq(&refusal(&DEB_BY_ANY_KEY, SOURCE));
+    }
+
+    #[test]
+    fn a_key_without_a_file_is_no_key() {
+        let key = Key::fingerprint("937616F3450B7D806CBD9725D58167303B789C72");
+        let mistakes = device().deb(Deb::signed("https://vendor.example/a.deb", key)).plan().unwrap_err();
+        let mistake = mistakes.iter().next().unwrap();
+        assert_eq!(mistake.code, DEB_BY_ANY_KEY.code);
+        assert_eq!(mistake.message, "the key of the package is named, and is in no file");
+    }
+
+    #[test]
+    fn a_signature_without_a_key_is_refused() {
+        expect![[r#"
+            error[deb-by-signature-and-digest]: a package that is taken without a signature is told where its
+                   signature is
+              --> xtask/core/src/check/debs.rs:LL:CC
+               |
+            LL |     .signature("https://vendor.example/agent.deb.asc")
+               |      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/debs.rs:LL:CC
+               |
+            LL |     Deb::dangerous_unsigned(
+               |     ------------------------ taken without here
+               |
+               = help: name its key with `Deb::signed`, or leave `.signature` out
+        "#]]
+        .assert_eq(&refusal(&DEB_BY_SIGNATURE_AND_DIGEST, SOURCE));
+    }
+
+    #[test]
+    fn only_what_has_no_signature_is_a_danger() {
+        let plan = DEB_TWICE.right.describe().plan().unwrap();
+        assert_eq!(plan.dangers, []);
+        assert_eq!(plan.debs[0].signature.as_deref(), Some("https://vendor.example/agent.deb.sig"));
+        let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let plan =
+            device().deb(Deb::dangerous_unsigned("http://vendor.example/a.deb", digest)).plan().unwrap();
+        assert_eq!(plan.dangers.len(), 1);
+        assert_eq!(plan.dangers[0].what, "`http://vendor.example/a.deb` is installed without a signature");
+        assert!(plan.dangers[0].at.is_some());
+    }
+
+    #[test]
+    fn a_vendors_package_is_on_the_page_with_its_reason() {
+        let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let image = DEB_TWICE.right.describe();
+        let plan = image.deb(Deb::dangerous_unsigned("http://vendor.example/a.deb", digest)).plan().unwrap();
+        let page = plan.page(120);
+        let (_, section) = page.split_once("packages of vendors\n").unwrap();
+        let lines: Vec<&str> = section.lines().take(3).map(str::trim_start).collect();
+        expect![[r#"
+              from                              taken because
+              https://vendor.example/agent.deb  signed by 937616F3450B7D806CBD9725D58167303B789C72
+              http://vendor.example/a.deb       dangerous: unsigned, sha256 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991…"#]].assert_eq(&lines.join("\n"));
+    }
+}

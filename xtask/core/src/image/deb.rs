@@ -1,0 +1,103 @@
+//! One package of a vendor who has no archive, only a file to download.
+//!
+//! The lock holds its version and sha256 like any other package's. A signature
+//! is looked at once, when the lock is made, before anything in the file is
+//! read; a build from the lock asks for the locked bytes and nothing else.
+
+use super::repository::Key;
+use crate::diagnostic::Diagnostic;
+use crate::given::{Given, accept};
+use crate::place::{At, Place};
+use crate::value::{Sha256, Url};
+
+/// A `.deb` at an address, with what makes it trusted.
+///
+/// What it depends on comes from the image's archives. It is the one that is
+/// installed under its name, whatever version the archives have of it.
+///
+/// ```
+/// use bedplate_core::*;
+///
+/// fn agent(image: Image, target: &Target) -> Image {
+///     let architecture = match target.architecture {
+///         Architecture::X86_64 => "amd64",
+///         Architecture::Aarch64 => "arm64",
+///     };
+///     let url = format!("https://vendor.example/latest/{architecture}/agent.deb");
+///     let key = Key::file("keys/vendor.asc").pinned("1C5B395CBE5E74E2F1CA21592784DBF388D19D46");
+///     image.deb(Deb::signed(url, key))
+/// }
+///
+/// let image = Image::debian("trixie")
+///     .package("linux-image-amd64")
+///     .partition(Esp::new(MiB(512)))
+///     .partition(Root::new(Erofs).verity());
+/// let plan_for = |architecture| {
+///     let target = Target { architecture, ..Target::default() };
+///     agent(image.clone(), &target).plan_for("edge", &target).unwrap()
+/// };
+/// assert_eq!(plan_for(Architecture::X86_64).debs[0].url, "https://vendor.example/latest/amd64/agent.deb");
+/// assert_eq!(plan_for(Architecture::Aarch64).debs[0].url, "https://vendor.example/latest/arm64/agent.deb");
+/// ```
+#[must_use = "a package does nothing until it is given to an image"]
+#[derive(Debug, Clone)]
+#[doc(alias("PackageDirectories", "dpkg", "local package"))]
+pub struct Deb {
+    pub(crate) url: Option<At<Url>>,
+    pub(crate) trust: Trust,
+    pub(crate) at: Place,
+    pub(crate) mistakes: Vec<Diagnostic>,
+}
+
+/// Why a file is believed.
+#[derive(Debug, Clone)]
+pub(crate) enum Trust {
+    /// It is signed with this key, in a file beside it or elsewhere.
+    Signed { key: Key, signature: Option<At<Url>> },
+    /// It is the file with this digest.
+    Unsigned { sha256: Option<At<Sha256>> },
+}
+
+impl Deb {
+    /// The package at `url`, accepted only with a detached signature of `key`:
+    /// binary or armored, at `url` with `.sig` at its end.
+    ///
+    /// The key is a file that pins its fingerprint.
+    #[track_caller]
+    pub fn signed(url: impl Given<Url>, key: Key) -> Self {
+        let at = Place::caller();
+        let mut mistakes = key.mistakes().to_vec();
+        let url = accept(&mut mistakes, url, &at);
+        Deb { url, trust: Trust::Signed { key, signature: None }, at, mistakes }
+    }
+
+    /// The signature is at this address.
+    #[track_caller]
+    pub fn signature(mut self, url: impl Given<Url>) -> Self {
+        let at = Place::caller();
+        let url = accept(&mut self.mistakes, url, &at);
+        match &mut self.trust {
+            Trust::Signed { signature, .. } => *signature = url,
+            Trust::Unsigned { .. } => {
+                let message = "a package that is taken without a signature is told where its signature is";
+                let mistake = Diagnostic::new(crate::check::debs::DEB_BY_SIGNATURE_AND_DIGEST.code, message);
+                let help = "name its key with `Deb::signed`, or leave `.signature` out";
+                self.mistakes.push(mistake.at(&at).related(&self.at, "taken without here").help(help));
+            }
+        }
+        self
+    }
+
+    /// The package at `url` with this sha256, whoever made it.
+    ///
+    /// Dangerous because a digest says that the file is always the same one,
+    /// and not that it is the vendor's. The plan shows it.
+    #[track_caller]
+    pub fn dangerous_unsigned(url: impl Given<Url>, sha256: impl Given<Sha256>) -> Self {
+        let at = Place::caller();
+        let mut mistakes = Vec::new();
+        let url = accept(&mut mistakes, url, &at);
+        let sha256 = accept(&mut mistakes, sha256, &at);
+        Deb { url, trust: Trust::Unsigned { sha256 }, at, mistakes }
+    }
+}
