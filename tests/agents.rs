@@ -179,6 +179,8 @@ fn ssm() -> Vec<u8> {
              [Install]\nWantedBy=multi-user.target\n",
         )
         .conffile("/etc/amazon/ssm/amazon-ssm-agent.json", "{\"Agent\": {\"Region\": \"\"}}\n")
+        // Without this member, `dpkg --audit` finds fault with a package.
+        .script("md5sums", "")
         .conffile("/etc/amazon/ssm/seelog.xml", "<seelog type=\"adaptive\"/>\n")
         .script(
             "postinst",
@@ -216,6 +218,7 @@ fn cloudwatch() -> Vec<u8> {
             ),
         )
         .conffile(&format!("{root}/etc/common-config.toml"), "# [credentials]\n")
+        .script("md5sums", "")
         .directory(&format!("{root}/logs"), 0o755)
         .directory(&format!("{root}/var"), 0o755)
         .build()
@@ -246,10 +249,12 @@ fn agents_keep_their_registration_their_configuration_and_their_logs() {
     vendor.offer("/amazon-cloudwatch-agent.deb", &cloudwatch());
     let out = product::scratch("images").join("agents");
     let key = vendor.publish_key(&product::scratch("vendor"));
+    // A vendor's key is the test's own each time, and so is the lock.
+    let locks = tempfile::tempdir().unwrap();
     let mut build = Command::new(product::example("agents"));
     build.current_dir(product::root()).env("NO_COLOR", "1");
     build.env("VENDOR_KEY", key).env("VENDOR_FINGERPRINT", vendor.signer.fingerprint());
-    build.args(["image", "agents", "--lock"]).arg(tempfile::tempdir().unwrap().path().join("agents.lock"));
+    build.args(["image", "agents", "--lock"]).arg(locks.path().join("agents.lock"));
     product::success(build.arg("--out").arg(&out).arg("--mirror").arg(vendor.mirror()));
 
     let tools =
