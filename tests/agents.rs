@@ -142,6 +142,16 @@ fn an_activation_without_its_region_registers_nothing() {
 }
 
 #[test]
+fn a_device_that_is_handed_nothing_starts_as_it_is() {
+    let device = Device::new(&[]);
+    device.agent("touch STATE/registration");
+    assert!(device.provision());
+    assert!(device.run("greengrass-claim", ["state", "claim"]));
+    assert_eq!(device.calls(), "");
+    assert_eq!(device.files("claim"), [""; 0]);
+}
+
+#[test]
 fn the_claim_certificate_is_for_root_alone_and_gone_after_use() {
     let device = Device::new(&CLAIM);
     assert!(device.run("greengrass-claim", ["state", "claim"]));
