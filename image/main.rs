@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use bedplate::*;
 
 mod agents;
+mod docker;
 
 fn main() -> ExitCode {
     bedplate::main(&[image!(edge), image!(edge_debian)])
@@ -20,9 +21,12 @@ pub fn edge(target: &Target) -> Image {
         .package("linux-generic-hwe-24.04")
         .package("linux-firmware")
         .package("docker-compose-v2")
+        .with(|image| agents::ssm_package(image, target))
+        .with(|image| agents::cloudwatch_package(image, target))
 }
 
-/// The same device from Debian's archive.
+/// The same device from Debian's archive, with nothing of AWS's in it: their
+/// packages can be added later, and find their places kept.
 pub fn edge_debian(target: &Target) -> Image {
     let kernel = match target.architecture {
         Architecture::X86_64 => "linux-image-amd64",
@@ -43,11 +47,12 @@ fn device(image: Image, target: &Target) -> Image {
         .volatile(Volatile::Overlay)
         .with(|image| consoles(image, target))
         .with(base)
-        .with(containers)
+        .with(docker::docker)
         .with(updates)
+        .with(agents::provisioning)
         .with(agents::greengrass)
-        .with(agents::ssm)
-        .with(agents::cloudwatch)
+        .with(agents::ssm_state)
+        .with(agents::cloudwatch_state)
         .overlay("overlay")
 }
 
@@ -74,16 +79,6 @@ fn base(image: Image) -> Image {
         .enable("systemd-timesyncd.service")
         // A device without its network starts all the same, and at once.
         .mask("systemd-networkd-wait-online.service")
-}
-
-/// Docker, with its images and volumes kept.
-fn containers(image: Image) -> Image {
-    image
-        .package("docker.io")
-        .enable("containerd.service")
-        .enable("docker.service")
-        .bind("/var/lib/containerd")
-        .bind("/var/lib/docker")
 }
 
 /// What RAUC remembers of an update; it streams one through nbd.

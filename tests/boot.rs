@@ -41,7 +41,7 @@ fn running(guest: &mut Guest) {
 #[test]
 fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
     let disk = edge_debian().join("image.raw");
-    let mut guest = Guest::boot(machine(&disk).size(5 * GIB)).unwrap();
+    let mut guest = Guest::boot(machine(&disk).size(5 * GIB).network()).unwrap();
     running(&mut guest);
 
     // The root: a tmpfs over a verified erofs.
@@ -78,6 +78,10 @@ fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
                   && docker run --rm --network none local /usr/bin/echo from a container";
     assert_eq!(guest.check(import).unwrap().trim(), "from a container");
 
+    docker_is_bounded_and_composes(&mut guest);
+    network_and_time_are_right(&mut guest);
+    the_kernel_and_the_units_are_hardened(&mut guest);
+
     guest.reboot().unwrap();
     running(&mut guest);
     assert_ne!(guest.run("test -e /etc/forgotten").unwrap().code, 0, "/etc/forgotten survived a reboot");
@@ -85,11 +89,65 @@ fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
         assert_eq!(guest.check(&format!("cat {path}/kept")).unwrap().trim(), "kept", "{path}");
     }
     assert_eq!(guest.check("docker image ls --format '{{.Repository}}'").unwrap().trim(), "local");
+    assert_eq!(
+        guest.check("docker ps -a --format '{{.Names}}' --filter name=bounded").unwrap().trim(),
+        "bounded"
+    );
     let vm = guest.power_off().unwrap();
     drop(vm);
 
     // Nothing of it reached the image.
     success(xtask().args(["verify", "edge-debian", "--out"]).arg(edge_debian()));
+}
+
+/// Of the image `local`, which the test has imported.
+fn docker_is_bounded_and_composes(guest: &mut Guest) {
+    guest.check("docker run --name bounded --network none local /usr/bin/echo x").unwrap();
+    let log = guest.check("docker inspect -f '{{json .HostConfig.LogConfig}}' bounded").unwrap();
+    for part in [r#""Type":"local""#, r#""max-size":"10m""#, r#""max-file":"3""#] {
+        assert!(log.contains(part), "a container's log is bounded by {log}");
+    }
+    let compose = "mkdir -p /run/composed && cd /run/composed && printf '%s\\n' 'services:' '  one:' \
+                   '    image: local' '    network_mode: none' '    command: [/usr/bin/echo, composed]' \
+                   > compose.yaml && docker compose up --no-color 2>&1";
+    let said = guest.check(compose).unwrap();
+    assert!(said.contains("composed\n") && said.contains("exited with code 0"), "{said}");
+}
+
+fn network_and_time_are_right(guest: &mut Guest) {
+    // QEMU's own network hands out one address. Nothing in the boot waits for it.
+    let addresses = "for second in $(seq 60); do ip -4 -o addr | grep -q 10.0.2.15 && break; sleep 1; done; \
+                     ip -4 -o addr show";
+    let addresses = guest.check(addresses).unwrap();
+    assert!(addresses.contains("10.0.2.15/24"), "{addresses}");
+    assert!(!addresses.contains("169.254."), "{addresses}");
+    let holders =
+        guest.run("grep -rlF 169.254.169.254 /etc /usr/lib/systemd/network /usr/lib/netplan").unwrap();
+    assert_eq!(holders.stdout, "", "files of the network hold EC2's address");
+    let resolver = guest.check("readlink -f /etc/resolv.conf").unwrap();
+    assert_eq!(resolver.trim(), "/run/systemd/resolve/stub-resolv.conf");
+    for unit in ["systemd-networkd", "systemd-resolved", "systemd-timesyncd"] {
+        assert_eq!(guest.check(&format!("systemctl is-active {unit}")).unwrap().trim(), "active", "{unit}");
+    }
+}
+
+fn the_kernel_and_the_units_are_hardened(guest: &mut Guest) {
+    let lockdown = guest.check("cat /sys/kernel/security/lockdown").unwrap();
+    assert!(lockdown.contains("[integrity]"), "{lockdown}");
+    assert_eq!(guest.check("cat /sys/module/module/parameters/sig_enforce").unwrap().trim(), "Y");
+    assert_eq!(guest.check("cat /proc/sys/kernel/panic /proc/sys/kernel/panic_on_oops").unwrap(), "10\n1\n");
+    // What systemd-sysctl made of every line of ours.
+    let differing = "sed 's/ = / /' /usr/lib/sysctl.d/60-bedplate.conf | while read -r key value; do \
+                     for file in /proc/sys/$(echo \"$key\" | tr . /); do \
+                     test \"$(cat $file)\" = \"$value\" || echo \"$file\"; done; done";
+    assert_eq!(guest.check(differing).unwrap(), "", "settings that are not in effect");
+    assert_eq!(guest.check("systemctl show -P DefaultLimitCORE").unwrap().trim(), "0");
+
+    // No exposure above 2.9 of 10, for any service of ours.
+    let exposed = "cd /usr/lib/systemd/system && for unit in bedplate-*.service *-provision.service \
+                   greengrass-claim*.service; do systemd-analyze security --offline=true --threshold=29 \
+                   --no-pager ./$unit >/dev/null 2>&1 || echo $unit; done";
+    assert_eq!(guest.check(exposed).unwrap(), "", "services that may do more than they need");
 }
 
 #[test]

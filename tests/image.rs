@@ -40,9 +40,12 @@ fn what_a_device_must_not_forget_is_kept() {
             "/etc/amazon/ssm",
             "/greengrass",
             "/opt/aws/amazon-cloudwatch-agent/etc",
+            "/opt/aws/amazon-cloudwatch-agent/logs",
+            "/opt/aws/amazon-cloudwatch-agent/var",
             "/var/lib/amazon/ssm",
             "/var/lib/containerd",
             "/var/lib/docker",
+            "/var/log/amazon/ssm",
             "/var/rauc",
         ] {
             assert_eq!(plan.backing(path), Some(format!("/local/persistent{path}").as_str()), "{path}");
@@ -174,6 +177,75 @@ fn an_arm_device_is_the_same_device() {
 fn what_is_copied_over_the_root_lies_beside_the_description() {
     for plan in all() {
         let sources: Vec<&str> = plan.overlays.iter().map(|overlay| overlay.source.as_str()).collect();
-        assert_eq!(sources, ["image/overlay"]);
+        assert_eq!(sources, ["image/agents", "image/overlay"]);
+    }
+}
+
+#[test]
+fn agents_are_registered_from_credentials_and_before_they_start() {
+    for plan in all() {
+        for unit in ["amazon-ssm-provision.service", "greengrass-claim.service", "greengrass-claim-gone.path"]
+        {
+            assert!(plan.enables(unit), "{unit}");
+        }
+        let text = |unit: &str| plan.text(&format!("/usr/lib/systemd/system/{unit}")).unwrap();
+        let provision = text("amazon-ssm-provision.service");
+        assert!(provision.contains("ImportCredential=ssm.*\n"));
+        assert!(provision.contains("Before=amazon-ssm-agent.service\n"));
+        let claim = text("greengrass-claim.service");
+        assert!(claim.contains("ImportCredential=greengrass.*\n"));
+        assert!(claim.contains("Before=greengrass.service\n"));
+        assert!(plan.package("dmidecode").is_some(), "the agent's fingerprint needs it");
+    }
+}
+
+#[test]
+fn a_kernel_that_breaks_starts_again_and_loads_signed_modules_only() {
+    for plan in all() {
+        for argument in ["panic=10", "oops=panic", "lockdown=integrity", "module.sig_enforce=1"] {
+            assert!(plan.command_line.iter().any(|known| known == argument), "{argument}");
+        }
+    }
+}
+
+#[test]
+fn docker_does_not_start_anew_in_memory_when_its_data_is_lost() {
+    for plan in all() {
+        for (path, unit) in [
+            ("/var/lib/docker", "docker.service"),
+            ("/var/lib/containerd", "containerd.service"),
+            ("/greengrass", "greengrass.service"),
+        ] {
+            let bind = plan.binds.iter().find(|bind| bind.path == path).unwrap();
+            assert!(bind.executable, "{path} holds programs");
+            assert!(bind.required_by.iter().any(|required| required.unit == unit), "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_vendors_packages_are_signed_and_started_and_right_for_the_processor() {
+    for (architecture, word) in [(Architecture::X86_64, "amd64"), (Architecture::Aarch64, "arm64")] {
+        let target = Target { architecture };
+        let plan = image::edge(&target).plan_for("edge", &target).unwrap();
+        assert_eq!(plan.debs.len(), 2);
+        for deb in &plan.debs {
+            assert!(deb.url.contains(word), "{}", deb.url);
+            assert!(deb.signature.is_some(), "{}", deb.url);
+        }
+        assert!(plan.enables("amazon-ssm-agent.service"));
+        assert!(plan.enables("amazon-cloudwatch-agent.service"));
+    }
+    assert!(edge_debian().debs.is_empty(), "it is built where AWS cannot be reached");
+    for plan in all() {
+        assert!(plan.dangers.is_empty(), "{:?}", plan.dangers);
+    }
+}
+
+#[test]
+fn credentials_that_are_handed_in_as_files_are_roots_alone() {
+    for plan in all() {
+        let bind = plan.binds.iter().find(|bind| bind.path == "/etc/credstore").unwrap();
+        assert_eq!(bind.mode, Some(0o700));
     }
 }

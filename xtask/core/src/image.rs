@@ -17,8 +17,8 @@ use crate::given::{Given, SizeWithUnit, accept};
 use crate::place::{At, Place};
 use crate::plan::{self, Plan};
 use crate::value::{
-    Argument, Component, DevicePath, Hostname, Locale, ModuleName, PackageName, Size, Snapshot, Timezone,
-    UnitName, Url,
+    Argument, Component, DevicePath, Hostname, Locale, ModuleName, PackageName, Size, Snapshot, SysctlKey,
+    SysctlValue, Timezone, UnitName, Url,
 };
 
 pub mod bind;
@@ -100,6 +100,7 @@ pub struct Image {
     pub(crate) timezone: Option<At<Timezone>>,
     pub(crate) arguments: Vec<At<Argument>>,
     pub(crate) modules: Vec<At<ModuleName>>,
+    pub(crate) sysctls: Vec<(At<SysctlKey>, At<SysctlValue>)>,
     pub(crate) esps: Vec<Esp>,
     pub(crate) roots: Vec<RootSlot>,
     pub(crate) data: Vec<Data>,
@@ -146,6 +147,7 @@ impl Image {
             timezone: None,
             arguments: Vec::new(),
             modules: Vec::new(),
+            sysctls: Vec::new(),
             esps: Vec::new(),
             roots: Vec::new(),
             data: Vec::new(),
@@ -274,6 +276,18 @@ impl Image {
     pub fn command_line(mut self, argument: impl Given<Argument>) -> Self {
         let at = Place::caller();
         self.arguments.extend(accept(&mut self.mistakes, argument, &at));
+        self
+    }
+
+    /// Sets a value of the kernel's at boot, in place of the plan's default for
+    /// it: `.sysctl("kernel.sysrq", "176")`.
+    #[track_caller]
+    #[doc(alias("sysctl.d", "hardening"))]
+    pub fn sysctl(mut self, key: impl Given<SysctlKey>, value: impl Given<SysctlValue>) -> Self {
+        let at = Place::caller();
+        let key = accept(&mut self.mistakes, key, &at);
+        let value = accept(&mut self.mistakes, value, &at);
+        self.sysctls.extend(key.zip(value));
         self
     }
 

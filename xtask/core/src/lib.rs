@@ -45,5 +45,6 @@ pub use place::Place;
 pub use plan::Plan;
 pub use value::{
     Argument, Component, DevicePath, Fingerprint, GiB, GroupName, Hostname, Label, Locale, MiB, ModuleName,
-    PackageName, Sha256, Size, Snapshot, SshKey, Suite, Timezone, UnitName, Url, UserName,
+    PackageName, Sha256, Size, Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url,
+    UserName,
 };

@@ -25,6 +25,7 @@ mod archives;
 mod boot;
 mod dangers;
 mod debs;
+pub(crate) mod hardening;
 mod initrd;
 mod layout;
 mod packages;
@@ -84,6 +85,8 @@ pub struct Plan {
     pub dangers: Vec<DangerPlan>,
     /// What becomes of writes to the root.
     pub volatile: Volatile,
+    /// Settings of the kernel and of systemd: the defaults that hold, and the description's.
+    pub settings: Vec<SettingPlan>,
     /// Kernel modules for the initrd, beyond the usual ones.
     pub modules: Vec<String>,
     /// The names of the files that come out.
@@ -410,6 +413,33 @@ pub struct DangerPlan {
     pub at: Option<Place>,
 }
 
+/// One setting of the kernel or of systemd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SettingPlan {
+    /// What is set.
+    pub kind: Settled,
+    /// Its name: `kernel.sysrq`.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// Why it is set.
+    pub why: String,
+    /// The line that asked for it; none for a default.
+    pub at: Option<Place>,
+}
+
+/// What a setting is a setting of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Settled {
+    /// The kernel, on its command line.
+    Argument,
+    /// The kernel, by sysctl.
+    Sysctl,
+    /// systemd, the first process.
+    Manager,
+}
+
 /// The names of the files in `build/NAME/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ArtifactNames {
@@ -508,11 +538,13 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     let binds = state::binds(image);
     let users = people::users(image);
     let units = units::plan(image);
+    let settings = hardening::settings(image);
     let debs = debs::plan(image);
     let dangers = dangers::plan(image).into_iter().chain(debs::dangers(&debs)).collect();
     let mut files = Vec::new();
     files.extend(state::files(image, &disk, &binds));
     files.extend(system::files(image));
+    files.extend(hardening::files(&settings));
     files.extend(people::files(&users));
     files.extend(units::files(image, &units));
     let initrd = initrd::files(image, &disk);
@@ -531,7 +563,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         without: packages::without(image),
         tools: packages::tools(image, release, root),
         hostname: image.hostname.as_ref().map(|name| name.value.to_string()),
-        command_line: boot::command_line(image, root, &disk),
+        command_line: boot::command_line(image, root, &disk, &settings),
         locale: system::locale(image),
         timezone: image.timezone.as_ref().map_or("UTC".to_string(), |zone| zone.value.to_string()),
         artifacts: boot::artifacts(&disk, target.architecture),
@@ -547,6 +579,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         binds,
         initrd,
         volatile: image.volatile,
+        settings,
         modules: image.modules.iter().map(|module| module.value.to_string()).collect(),
         dangers,
         seed: stream.seed(),

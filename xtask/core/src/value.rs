@@ -16,7 +16,7 @@ mod unit;
 
 pub use archive::{Component, Fingerprint, PackageName, Sha256, Snapshot, Suite, Url};
 pub use device::{DevicePath, Hostname, Label, Locale, Timezone};
-pub use kernel::{Argument, ModuleName};
+pub use kernel::{Argument, ModuleName, SysctlKey, SysctlValue};
 pub use people::{GroupName, SshKey, UserName};
 pub use size::{GiB, MiB, Size};
 pub use unit::{UnitName, escape_path};

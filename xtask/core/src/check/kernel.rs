@@ -5,6 +5,7 @@ use crate::diagnostic::Diagnostic;
 use crate::explain::{Rule, example};
 use crate::image::Image;
 use crate::image::volatile::Volatile;
+use crate::plan::hardening::dotted;
 
 pub(crate) static ARGUMENT_OF_THE_PLAN: Rule = Rule {
     code: "argument-of-the-plan",
@@ -23,6 +24,15 @@ pub(crate) static ARGUMENT_TWICE: Rule = Rule {
           `console=` with different values are different arguments.",
     wrong: example!(|device| device.command_line("quiet").command_line("quiet")),
     right: example!(|device| device.command_line("console=tty0").command_line("console=ttyS0,115200")),
+};
+
+pub(crate) static SYSCTL_TWICE: Rule = Rule {
+    code: "sysctl-twice",
+    title: "a sysctl is given once",
+    why: "Of two values for one setting the last would win, and the other be a line that is not true. A default of the \
+          plan's is no second value: it yields.",
+    wrong: example!(|device| device.sysctl("kernel.sysrq", "0").sysctl("kernel.sysrq", "176")),
+    right: example!(|device| device.sysctl("kernel.sysrq", "176")),
 };
 
 /// Arguments that follow from the description, and what to write instead.
@@ -50,6 +60,11 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
             let mistake = Diagnostic::new(ARGUMENT_OF_THE_PLAN.code, message).at(&argument.at).word(text);
             found.push(mistake.help(*instead));
         }
+    }
+    for (first, second) in repeated(&image.sysctls, |(key, _)| Some(dotted(key.value.as_str()))) {
+        let message = format!("the sysctl `{}` is given twice", second.0.value);
+        let mistake = Diagnostic::new(SYSCTL_TWICE.code, message).at(&second.0.at);
+        found.push(mistake.related(&first.0.at, "first given here").help("remove one of the two"));
     }
     for (first, second) in repeated(&image.arguments, |argument| Some(&argument.value)) {
         let mistake =
@@ -104,5 +119,22 @@ mod tests {
                = help: remove one of the two
         "#]]
         .assert_eq(&refusal(&ARGUMENT_TWICE, SOURCE));
+    }
+
+    #[test]
+    fn a_sysctl_said_twice_shows_the_first() {
+        expect![[r#"
+            error[sysctl-twice]: the sysctl `kernel.sysrq` is given twice
+              --> xtask/core/src/check/kernel.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.sysctl("kernel.sysrq", "0").sysctl("kernel.sysrq", "176")),
+               |                                                                 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+              ::: xtask/core/src/check/kernel.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.sysctl("kernel.sysrq", "0").sysctl("kernel.sysrq", "176")),
+               |                                     --------------------------- first given here
+               |
+               = help: remove one of the two
+        "#]].assert_eq(&refusal(&SYSCTL_TWICE, SOURCE));
     }
 }

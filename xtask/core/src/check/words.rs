@@ -139,6 +139,15 @@ pub(crate) static MALFORMED_MODULE_NAME: Rule = Rule {
     right: example!(|device| device.initrd_module("nbd")),
 };
 
+pub(crate) static MALFORMED_SYSCTL: Rule = Rule {
+    code: "malformed-sysctl",
+    title: "a sysctl is a name and a value, given apart",
+    why: "systemd-sysctl passes over a line it cannot read and the device starts without the setting; what is read is \
+          a path of names with dots or slashes between them, and a value on one line.",
+    wrong: example!(|device| device.sysctl("kernel.sysrq=0", "0")),
+    right: example!(|device| device.sysctl("kernel.sysrq", "0")),
+};
+
 pub(crate) static MALFORMED_USER_NAME: Rule = Rule {
     code: "malformed-user-name",
     title: "users and groups are named in systemd's strict form",
@@ -360,6 +369,21 @@ mod tests {
     }
 
     #[test]
+    fn a_sysctl_with_its_value_is_shown_apart() {
+        expect![[r#"
+            error[malformed-sysctl]: `kernel.sysrq=0` is not the name of a sysctl
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.sysctl("kernel.sysrq=0", "0")),
+               |                                            ^^^^^^^^^^^^^^^^
+               |                                            the name and the value are given apart
+               |
+               = help: write `.sysctl("kernel.sysrq", "0")`
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_SYSCTL, SOURCE));
+    }
+
+    #[test]
     fn a_user_with_capitals_is_told_the_lower_case() {
         expect![[r#"
             error[malformed-user-name]: `Operator` is not a user name
@@ -455,6 +479,8 @@ mod tests {
         refuses::<Locale>(&["", "german", "de_DE.ISO-8859-1", "de_de.UTF-8"]);
         refuses::<Timezone>(&["", "/etc/passwd", "../UTC", "Europe/", "a/b/c/d"]);
         refuses::<Argument>(&["", "a\nb", "a\"b", "\u{e4}"]);
+        refuses::<SysctlKey>(&["", "sysrq", ".a.b", "a..b", "a b.c", "a.b=1", "a.b\n"]);
+        refuses::<SysctlValue>(&["", " ", "1\n2", "\u{e4}"]);
         refuses::<ModuleName>(&["", "nbd.ko", "a/b", "a b"]);
         refuses::<UserName>(&["", "0op", "a.b", &"a".repeat(32)]);
         refuses::<UnitName>(&["", ".service", "@.service", "a b.service", "docker.sevice"]);

@@ -1,6 +1,6 @@
 //! The kernel's command line, and the names of what comes out.
 
-use super::{ArtifactNames, DiskPlan, PartitionContent, PartitionGuid};
+use super::{ArtifactNames, DiskPlan, PartitionContent, PartitionGuid, SettingPlan, hardening};
 use crate::image::Image;
 use crate::image::root::RootSlot;
 use crate::image::target::Architecture;
@@ -11,7 +11,12 @@ use crate::image::volatile::Volatile;
 ///
 /// `ro` also with the overlay: it is the lower file system that is meant, and
 /// with `rw` systemd-remount-fs would be asked to remount an overlay.
-pub(super) fn command_line(image: &Image, root: &RootSlot, disk: &DiskPlan) -> Vec<String> {
+pub(super) fn command_line(
+    image: &Image,
+    root: &RootSlot,
+    disk: &DiskPlan,
+    settings: &[SettingPlan],
+) -> Vec<String> {
     let mut arguments = Vec::new();
     let is_root = |content: &PartitionContent| matches!(content, PartitionContent::Root { .. });
     let partition = disk.partitions.iter().find(|partition| is_root(&partition.content));
@@ -24,6 +29,7 @@ pub(super) fn command_line(image: &Image, root: &RootSlot, disk: &DiskPlan) -> V
     if image.volatile == Volatile::Overlay && image.volatile_size.is_none() {
         arguments.push("systemd.volatile=overlay".to_string());
     }
+    arguments.extend(hardening::arguments(settings));
     arguments.extend(image.arguments.iter().map(|argument| argument.value.to_string()));
     arguments
 }

@@ -13,6 +13,43 @@ word! {
     ModuleName, words::MALFORMED_MODULE_NAME, "the name of a kernel module", module
 }
 
+word! {
+    /// The name of a setting of the kernel: `net.ipv4.ip_forward`.
+    SysctlKey, words::MALFORMED_SYSCTL, "the name of a sysctl", sysctl_key
+}
+
+word! {
+    /// The value of a setting of the kernel: `1`.
+    SysctlValue, words::MALFORMED_SYSCTL, "the value of a sysctl", sysctl_value
+}
+
+fn sysctl_key(text: &str) -> Result<(), Malformed> {
+    if let Some((key, value)) = text.split_once('=') {
+        let (key, value) = (key.trim(), value.trim());
+        return Err(Malformed::new(text, "the name and the value are given apart")
+            .help(format!("write `.sysctl(\"{key}\", \"{value}\")`")));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/*".contains(c);
+    if text.is_empty() || !text.chars().all(allowed) {
+        return Err(Malformed::new(text, "it is not made of A-Z a-z 0-9 . _ - / * alone"));
+    }
+    let parts: Vec<&str> = text.split(['.', '/']).collect();
+    if parts.len() < 2 || parts.contains(&"") {
+        return Err(Malformed::new(text, "it is not a path of names, such as `kernel.sysrq`"));
+    }
+    Ok(())
+}
+
+fn sysctl_value(text: &str) -> Result<(), Malformed> {
+    if text.trim().is_empty() {
+        return Err(Malformed::new(text, "it is empty"));
+    }
+    if text.chars().any(|c| c.is_control() || !c.is_ascii()) {
+        return Err(Malformed::new(text, "it holds characters that are not printable ASCII"));
+    }
+    Ok(())
+}
+
 fn argument(text: &str) -> Result<(), Malformed> {
     if text.is_empty() {
         return Err(Malformed::new(text, "it is empty"));

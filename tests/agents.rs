@@ -1,0 +1,330 @@
+//! AWS's agents: the scripts that make a device its owner's, each run as its
+//! unit runs it, and packages of the vendors' layout in a guest.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/forge.rs"]
+mod forge;
+#[path = "support/product.rs"]
+mod product;
+#[path = "../xtask/tests/archive/server.rs"]
+#[expect(dead_code, reason = "every test uses its own part")]
+mod server;
+#[path = "../xtask/tests/archive/signer.rs"]
+#[expect(dead_code, reason = "every test uses its own part")]
+mod signer;
+#[path = "support/vendor.rs"]
+mod vendor;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bedplate::vm::guest::Guest;
+use bedplate::vm::{self, Vm};
+use forge::Forged;
+use tempfile::TempDir;
+use vendor::Vendor;
+
+/// A device's directories, and an agent that writes down how it was called.
+struct Device {
+    directory: TempDir,
+}
+
+impl Device {
+    fn new(credentials: &[(&str, &str)]) -> Self {
+        let device = Device { directory: tempfile::tempdir().unwrap() };
+        for name in ["bin", "credentials", "credstore", "state", "claim"] {
+            std::fs::create_dir(device.path(name)).unwrap();
+        }
+        for (name, value) in credentials {
+            std::fs::write(device.path("credentials").join(name), value).unwrap();
+            std::fs::write(device.path("credstore").join(name), value).unwrap();
+        }
+        device
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// What `amazon-ssm-agent` does on this device, after it has written down its arguments.
+    fn agent(&self, then: &str) {
+        let state = self.path("state");
+        let state = state.display();
+        let text = format!(
+            "#!/bin/sh\necho \"$@\" >> {state}/calls\n{}\n",
+            then.replace("STATE", &state.to_string())
+        );
+        let program = self.path("bin/amazon-ssm-agent");
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn run(&self, script: &str, arguments: [&str; 2]) -> bool {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("image/agents/usr/lib/bedplate").join(script);
+        let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
+        Command::new(script)
+            .args(arguments.map(|name| self.path(name)))
+            .env("PATH", path)
+            .env("CREDENTIALS_DIRECTORY", self.path("credentials"))
+            .status()
+            .unwrap()
+            .success()
+    }
+
+    fn provision(&self) -> bool {
+        self.run("ssm-provision", ["state/registration", "credstore"])
+    }
+
+    fn calls(&self) -> String {
+        std::fs::read_to_string(self.path("state/calls")).unwrap_or_default()
+    }
+
+    fn files(&self, directory: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(directory)).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+const ACTIVATION: [(&str, &str); 3] = [
+    ("ssm.activation-code", "secret\n"),
+    ("ssm.activation-id", "the-id\n"),
+    ("ssm.region", "eu-central-1\n"),
+];
+const CLAIM: [(&str, &str); 3] = [
+    ("greengrass.claim-certificate", "certificate\n"),
+    ("greengrass.claim-key", "key\n"),
+    ("greengrass.config", "services:\n"),
+];
+
+#[test]
+fn the_ssm_agent_is_registered_once_and_the_activation_is_gone() {
+    let device = Device::new(&ACTIVATION);
+    device.agent("touch STATE/registration");
+    assert!(device.provision());
+    assert!(device.provision(), "the next boot");
+    assert_eq!(device.calls(), "-register -y -code secret -id the-id -region eu-central-1\n");
+    assert_eq!(device.files("credstore"), [""; 0]);
+}
+
+#[test]
+fn a_registration_that_failed_is_tried_again_with_the_same_activation() {
+    let device = Device::new(&ACTIVATION);
+    device.agent("exit 1");
+    assert!(!device.provision());
+    assert_eq!(device.files("credstore").len(), 3);
+    device.agent("touch STATE/registration");
+    assert!(device.provision());
+    assert_eq!(device.calls().lines().count(), 2);
+}
+
+#[test]
+fn an_activation_left_by_a_power_cut_behind_the_registration_is_removed() {
+    let device = Device::new(&ACTIVATION);
+    device.agent("exit 1");
+    std::fs::write(device.path("state/registration"), "").unwrap();
+    assert!(device.provision());
+    assert_eq!(device.calls(), "");
+    assert_eq!(device.files("credstore"), [""; 0]);
+}
+
+#[test]
+fn an_activation_without_its_region_registers_nothing() {
+    let device = Device::new(&ACTIVATION[..2]);
+    device.agent("touch STATE/registration");
+    assert!(!device.provision());
+    assert_eq!(device.calls(), "");
+    assert_eq!(device.files("credstore").len(), 2, "it is there when the region is handed in");
+}
+
+#[test]
+fn a_device_that_is_handed_nothing_starts_as_it_is() {
+    let device = Device::new(&[]);
+    device.agent("touch STATE/registration");
+    assert!(device.provision());
+    assert!(device.run("greengrass-claim", ["state", "claim"]));
+    assert_eq!(device.calls(), "");
+    assert_eq!(device.files("claim"), [""; 0]);
+}
+
+#[test]
+fn the_claim_certificate_is_for_root_alone_and_gone_after_use() {
+    let device = Device::new(&CLAIM);
+    assert!(device.run("greengrass-claim", ["state", "claim"]));
+    assert_eq!(device.files("claim"), ["certificate.pem", "config.yaml", "private.key"]);
+    for name in device.files("claim") {
+        let mode = std::fs::metadata(device.path("claim").join(&name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    assert_eq!(std::fs::read_to_string(device.path("claim/private.key")).unwrap(), "key\n");
+
+    std::fs::write(device.path("state/thingCert.crt"), "").unwrap();
+    assert!(device.run("greengrass-claim-gone", ["credstore", "claim"]));
+    assert_eq!(device.files("claim"), [""; 0]);
+    assert_eq!(device.files("credstore"), [""; 0]);
+}
+
+#[test]
+fn a_device_with_a_certificate_of_its_own_is_not_given_the_claim_again() {
+    let device = Device::new(&CLAIM);
+    std::fs::write(device.path("state/thingCert.crt"), "").unwrap();
+    assert!(device.run("greengrass-claim", ["state", "claim"]));
+    assert_eq!(device.files("claim"), [""; 0]);
+}
+
+/// As AWS lays it out: a unit, two conffiles, a script that enables the unit
+/// only where systemd runs. The daemon reads, writes and logs where theirs does.
+fn ssm() -> Vec<u8> {
+    Forged::of("amazon-ssm-agent", "3.3.0.0-1", "amd64")
+        .file("/usr/bin/amazon-ssm-agent", 0o755, SSM)
+        .file(
+            "/lib/systemd/system/amazon-ssm-agent.service",
+            0o644,
+            "[Unit]\nDescription=amazon-ssm-agent\nAfter=network-online.target\n\n[Service]\nType=simple\n\
+             ExecStart=/usr/bin/amazon-ssm-agent\nKillMode=process\nRestart=always\n\n\
+             [Install]\nWantedBy=multi-user.target\n",
+        )
+        .conffile("/etc/amazon/ssm/amazon-ssm-agent.json", "{\"Agent\": {\"Region\": \"\"}}\n")
+        // Without this member, `dpkg --audit` finds fault with a package.
+        .script("md5sums", "")
+        .conffile("/etc/amazon/ssm/seelog.xml", "<seelog type=\"adaptive\"/>\n")
+        .script(
+            "postinst",
+            "#!/bin/sh\nset -e\nif [ -d /run/systemd/system ]; then systemctl enable --now amazon-ssm-agent; fi\n",
+        )
+        .build()
+}
+
+const SSM: &str = r#"#!/bin/sh
+set -eu
+state=/var/lib/amazon/ssm
+if [ "${1:-}" = -register ]; then
+    echo "$*" >>$state/registrations
+    dmidecode -t 1 >$state/fingerprint
+    echo '{"ManagedInstanceID":"mi-0"}' >$state/registration
+    exit 0
+fi
+grep -q Region /etc/amazon/ssm/amazon-ssm-agent.json
+if [ -e $state/registration ]; then said=registered; else said=unregistered; fi
+echo "started $said" >>/var/log/amazon/ssm/amazon-ssm-agent.log
+exec sleep infinity
+"#;
+
+fn cloudwatch() -> Vec<u8> {
+    let root = "/opt/aws/amazon-cloudwatch-agent";
+    Forged::of("amazon-cloudwatch-agent", "1.300000.0-1", "amd64")
+        .file(&format!("{root}/bin/start-amazon-cloudwatch-agent"), 0o755, CLOUDWATCH)
+        .file(
+            "/etc/systemd/system/amazon-cloudwatch-agent.service",
+            0o644,
+            &format!(
+                "[Unit]\nDescription=Amazon CloudWatch Agent\nAfter=network.target\n\n[Service]\nType=simple\n\
+                 ExecStart={root}/bin/start-amazon-cloudwatch-agent\nKillMode=process\nRestart=on-failure\n\n\
+                 [Install]\nWantedBy=multi-user.target\n"
+            ),
+        )
+        .conffile(&format!("{root}/etc/common-config.toml"), "# [credentials]\n")
+        .script("md5sums", "")
+        .directory(&format!("{root}/logs"), 0o755)
+        .directory(&format!("{root}/var"), 0o755)
+        .build()
+}
+
+const CLOUDWATCH: &str = r#"#!/bin/sh
+set -eu
+cd /opt/aws/amazon-cloudwatch-agent
+cp etc/common-config.toml etc/amazon-cloudwatch-agent.toml
+echo started >>logs/amazon-cloudwatch-agent.log
+echo 1 >>var/offset
+exec sleep infinity
+"#;
+
+/// What the SSM agent's fingerprint is made of: with another one, the
+/// registration is void.
+const FINGERPRINT: &str = "cat /etc/machine-id; hostname; for type in 0 1 4 17; do dmidecode -t $type | sha256sum; done; \
+     cat /sys/class/net/e*/address; ls /dev/disk/by-uuid; ip -4 -o addr show scope global | tr -s ' ' | cut -d' ' -f 2,4";
+
+/// Three boots of one small device, with AWS's packages played by the test.
+#[test]
+fn agents_keep_their_registration_their_configuration_and_their_logs() {
+    if !product::all() {
+        return;
+    }
+    let vendor = Vendor::start("https://vendor.example");
+    vendor.offer("/amazon-ssm-agent.deb", &ssm());
+    vendor.offer("/amazon-cloudwatch-agent.deb", &cloudwatch());
+    let out = product::scratch("images").join("agents");
+    let key = vendor.publish_key(&product::scratch("vendor"));
+    // A vendor's key is the test's own each time, and so is the lock.
+    let locks = tempfile::tempdir().unwrap();
+    let mut build = Command::new(product::example("agents"));
+    build.current_dir(product::root()).env("NO_COLOR", "1");
+    build.env("VENDOR_KEY", key).env("VENDOR_FINGERPRINT", vendor.signer.fingerprint());
+    build.args(["image", "agents", "--lock"]).arg(locks.path().join("agents.lock"));
+    product::success(build.arg("--out").arg(&out).arg("--mirror").arg(vendor.mirror()));
+
+    let tools =
+        product::success(product::xtask().args(["tools", "--image", "edge-debian"]).args(vm::PACKAGES));
+    let machine = Vm::new(Path::new(tools.trim()), &out.join("image.raw"))
+        .program(Path::new(env!("CARGO_BIN_EXE_xtask")))
+        .network();
+    let machine = ACTIVATION
+        .iter()
+        .chain(&CLAIM)
+        .fold(machine, |machine, (name, value)| machine.credential(name, value.trim_end().as_bytes()));
+    let mut guest = Guest::boot(machine).unwrap();
+    whole(&mut guest);
+
+    assert_eq!(
+        guest.check("cat /var/lib/amazon/ssm/registrations").unwrap(),
+        "-register -y -code secret -id the-id -region eu-central-1\n"
+    );
+    let log = "cat /var/log/amazon/ssm/amazon-ssm-agent.log";
+    assert_eq!(guest.check(log).unwrap(), "started registered\n", "registered before it is started");
+    // What a package brings is found, beside what its daemon adds.
+    guest.check("test -s /etc/amazon/ssm/seelog.xml").unwrap();
+    guest.check("test -s /opt/aws/amazon-cloudwatch-agent/etc/amazon-cloudwatch-agent.toml").unwrap();
+    // Nothing of theirs is in memory: what was written since the start lies on other file systems.
+    let lost = guest
+        .check("find /opt /srv /home /var/lib /var/log /etc -xdev -type f -newer /proc/1 -print")
+        .unwrap();
+    let lost: Vec<&str> =
+        lost.lines().filter(|path| path.contains("amazon") || path.contains("/aws")).collect();
+    assert!(lost.is_empty(), "written where it is forgotten: {lost:?}");
+    // The claim lies where the nucleus looks for it, until the device has a certificate of its own.
+    assert_eq!(guest.check("cat /run/greengrass-claim/private.key").unwrap(), "key");
+    guest.check("mkdir -p /greengrass/v2 && touch /greengrass/v2/thingCert.crt").unwrap();
+    guest.check("for i in $(seq 30); do test -e /run/greengrass-claim/private.key || exit 0; sleep 1; done; exit 1").unwrap();
+
+    let fingerprint = guest.check(FINGERPRINT).unwrap();
+    guest.check("echo changed >/etc/amazon/ssm/seelog.xml; sync").unwrap();
+    for boot in 2..=3 {
+        guest.reboot().unwrap();
+        whole(&mut guest);
+        assert_eq!(guest.check(FINGERPRINT).unwrap(), fingerprint, "boot {boot}");
+        assert_eq!(guest.check("wc -l </var/lib/amazon/ssm/registrations").unwrap().trim(), "1");
+        assert_eq!(guest.check(log).unwrap(), "started registered\n".repeat(boot));
+        assert_eq!(guest.check("cat /etc/amazon/ssm/seelog.xml").unwrap(), "changed\n");
+        let seen = guest.check("wc -l </opt/aws/amazon-cloudwatch-agent/var/offset").unwrap();
+        assert_eq!(seen.trim(), boot.to_string());
+        assert_ne!(guest.run("test -e /run/greengrass-claim/private.key").unwrap().code, 0);
+    }
+}
+
+/// Waits until the system has settled and has its address, with both agents up.
+fn whole(guest: &mut Guest) {
+    let state = guest.run("systemctl is-system-running --wait").unwrap();
+    let failed = "systemctl --failed --no-legend --plain; journalctl -b -p warning --no-pager | tail -40";
+    assert_eq!(state.stdout.trim(), "running", "{}", guest.run(failed).unwrap().stdout);
+    for unit in ["amazon-ssm-agent", "amazon-cloudwatch-agent"] {
+        assert_eq!(guest.check(&format!("systemctl is-enabled {unit}")).unwrap().trim(), "enabled");
+        assert_eq!(guest.check(&format!("systemctl is-active {unit}")).unwrap().trim(), "active");
+    }
+    guest
+        .check("for i in $(seq 60); do ip -4 -o addr | grep -q 10.0.2.15 && exit 0; sleep 1; done; exit 1")
+        .unwrap();
+}
