@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
+use bedplate::archive::openpgp::Keyring;
 use bedplate::lock::{Lock, LockedPackage};
 use bedplate_formats::digest::hex;
 use expect_test::{Expect, expect};
@@ -177,7 +178,20 @@ fn a_file_that_was_changed_is_refused() {
     let last = deb.len() - 1;
     deb[last] ^= 1;
     scene.vendor.server.put(AGENT, &deb);
-    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+    scene.fails(
+        &mut scene.lock("signed"),
+        &expect![[r#"
+        error: `https://vendor.example/latest/agent.deb` cannot be trusted: no signature counts: key
+               `[pinned]` did not make this signature, or the file was
+               changed
+          --> tests/support/vendor/main.rs:LL:CC
+           |
+        LL |     small(target).deb(Deb::signed(agent(), key()))
+           |                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: do not install this file; try again later, and ask the vendor when it stays so
+    "#]],
+    );
 }
 
 #[test]
@@ -189,7 +203,20 @@ fn a_signature_that_was_changed_is_refused() {
     let last = signature.len() - 1;
     signature[last] ^= 1;
     scene.vendor.server.put("/latest/agent.deb.sig", &signature);
-    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+    scene.fails(
+        &mut scene.lock("signed"),
+        &expect![[r#"
+        error: `https://vendor.example/latest/agent.deb` cannot be trusted: no signature counts: key
+               `[pinned]` did not make this signature, or the file was
+               changed
+          --> tests/support/vendor/main.rs:LL:CC
+           |
+        LL |     small(target).deb(Deb::signed(agent(), key()))
+           |                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: do not install this file; try again later, and ask the vendor when it stays so
+    "#]],
+    );
 }
 
 #[test]
@@ -197,14 +224,39 @@ fn a_page_in_the_place_of_a_signature_is_none() {
     let scene = Scene::new();
     scene.vendor.offer(AGENT, &agent("1").build());
     scene.vendor.server.put("/latest/agent.deb.sig", b"<html>Please log in</html>");
-    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+    scene.fails(
+        &mut scene.lock("signed"),
+        &expect![[r#"
+        error: `https://vendor.example/latest/agent.deb` cannot be trusted: not a detached signature: IO
+               error: unknown packet header version 111100
+          --> tests/support/vendor/main.rs:LL:CC
+           |
+        LL |     small(target).deb(Deb::signed(agent(), key()))
+           |                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: say where the detached signature is with `.signature("…")`
+    "#]],
+    );
 }
 
 #[test]
 fn a_package_without_a_signature_is_refused() {
     let scene = Scene::new();
     scene.vendor.server.put(AGENT, &agent("1").build());
-    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+    scene.fails(
+        &mut scene.lock("signed"),
+        &expect![[r#"
+        error: the vendor has not the signature `https://vendor.example/latest/agent.deb.sig`:
+               `http://[here]/latest/agent.deb.sig` answers 404
+          --> tests/support/vendor/main.rs:LL:CC
+           |
+        LL |     small(target).deb(Deb::signed(agent(), key()))
+           |                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: say where the signature is with `.signature("…")`; a package without one is taken by its
+                   digest alone, with `Deb::dangerous_unsigned`
+    "#]],
+    );
 }
 
 #[test]
@@ -212,7 +264,20 @@ fn a_file_with_another_digest_is_refused() {
     let mut scene = Scene::new();
     scene.vendor.server.put(AGENT, &agent("1").build());
     scene.sha256 = digest(b"another file");
-    scene.fails(&mut scene.lock("unsigned"), &expect![[""]]);
+    scene.fails(
+        &mut scene.lock("unsigned"),
+        &expect![[r#"
+        error: `https://vendor.example/latest/agent.deb` is not the file it was: its sha256 is
+               `ea6d85dec5e105bdcc105c0d9a459bdd54aaecd4a84fb39ba0180782db0cfd23` instead of
+               `[expected]`
+          --> tests/support/vendor/main.rs:LL:CC
+           |
+        LL |     small(target).deb(Deb::dangerous_unsigned(agent(), variable("VENDOR_SHA256")))
+           |                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: find out what changed before the new digest goes into the description
+    "#]],
+    );
 }
 
 // What is believed, and cannot be used.
@@ -221,7 +286,19 @@ fn a_file_with_another_digest_is_refused() {
 fn a_package_for_another_architecture_is_refused() {
     let scene = Scene::new();
     scene.vendor.offer(AGENT, &Forged::of("agent", "1", "arm64").build());
-    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+    scene.fails(
+        &mut scene.lock("signed"),
+        &expect![[r#"
+        error: `https://vendor.example/latest/agent.deb` is a package for `arm64`, and the image is for
+               `amd64`
+          --> tests/support/vendor/main.rs:LL:CC
+           |
+        LL |     small(target).deb(Deb::signed(agent(), key()))
+           |                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: name the vendor's package for each architecture, with `match target.architecture`
+    "#]],
+    );
 }
 
 #[test]
@@ -229,28 +306,83 @@ fn one_name_cannot_have_two_versions() {
     let scene = Scene::new();
     scene.vendor.offer(AGENT, &agent("2").build());
     scene.vendor.offer("/older.deb", &agent("1").build());
-    scene.fails(&mut scene.lock("twice"), &expect![[""]]);
+    scene.fails(
+        &mut scene.lock("twice"),
+        &expect![[r#"
+        error: `https://vendor.example/latest/agent.deb` and `https://vendor.example/older.deb` are both the
+               package `agent`
+          --> tests/support/vendor/main.rs:LL:CC
+           |
+        LL |     signed(target).deb(Deb::signed(format!("{VENDOR}/older.deb"), key()))
+           |                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: remove one of the two: only one version can be installed
+    "#]],
+    );
 }
 
 #[test]
 fn what_is_kept_out_is_not_installed_from_a_vendor_either() {
     let scene = Scene::new();
     scene.vendor.offer(AGENT, &agent("1").build());
-    scene.fails(&mut scene.lock("kept_out"), &expect![[""]]);
+    scene.fails(
+        &mut scene.lock("kept_out"),
+        &expect![[r#"
+        error: `https://vendor.example/latest/agent.deb` is the package `agent`, which is kept out
+          --> tests/support/vendor/main.rs:LL:CC
+           |
+        LL |     small(target).deb(Deb::signed(agent(), key()))
+           |                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: remove one of the two lines
+    "#]],
+    );
 }
 
 #[test]
 fn what_is_signed_and_no_package_is_refused() {
     let scene = Scene::new();
     scene.vendor.offer(AGENT, b"PK\x03\x04 a zip");
-    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+    scene.fails(
+        &mut scene.lock("signed"),
+        &expect![[r#"
+        error: `https://vendor.example/latest/agent.deb` is no package that can be read: not a Debian
+               package: it does not begin with `!<arch>`
+          --> tests/support/vendor/main.rs:LL:CC
+           |
+        LL |     small(target).deb(Deb::signed(agent(), key()))
+           |                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: check the address
+    "#]],
+    );
 }
 
 #[test]
 fn what_a_package_needs_and_nobody_has_is_told_at_its_line() {
     let scene = Scene::new();
     scene.vendor.offer(AGENT, &agent("1").control("Depends: library (>= 2)\n").build());
-    scene.fails(&mut scene.lock("signed"), &expect![[""]]);
+    scene.fails(
+        &mut scene.lock("signed"),
+        &expect![[r#"
+        error: the packages cannot be installed together:
+               agent : Depends: library (>= 2) but it is not installable
+          --> tests/support/vendor/main.rs:LL:CC
+           |
+        LL |     small(target).deb(Deb::signed(agent(), key()))
+           |                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: what a vendor's package needs comes from the archives, or is named with `.deb` too
+    "#]],
+    );
+}
+
+#[test]
+fn the_key_beside_the_description_is_the_ssm_agents() {
+    let file = fs::read(product::root().join("image/keys/amazon-ssm-agent.asc")).unwrap();
+    let keyring = Keyring::parse(&file).unwrap();
+    // As AWS's documentation has it.
+    assert_eq!(keyring.fingerprints(), ["1C5B395CBE5E74E2F1CA21592784DBF388D19D46"]);
 }
 
 // What is installed.
@@ -275,8 +407,10 @@ fn a_package_is_resolved_with_the_archives() {
     assert_eq!(locked, expected);
     assert_eq!(scene.package("library").pocket, "vendor");
     // From Debian's archive, and what it depends on.
-    assert_eq!(scene.package("jq").pocket, "release");
-    assert_eq!(scene.package("libjq1").pocket, "release");
+    for name in ["jq", "libjq1"] {
+        let package = scene.package(name);
+        assert!(package.url.contains("/main/j/jq/") && package.pocket != "vendor", "{package:?}");
+    }
 }
 
 #[test]
@@ -317,6 +451,21 @@ fn a_file_with_the_right_digest_needs_no_signature_and_is_told_as_a_danger() {
         plan["dangers"][0]["what"],
         "`https://vendor.example/latest/agent.deb` is installed without a signature"
     );
+}
+
+#[test]
+fn a_pinned_key_may_have_a_weak_self_signature_and_make_no_weak_signature() {
+    let scene = Scene::trusting(Signer::old().weakly_certified());
+    let deb = agent("1").build();
+    scene.vendor.offer(AGENT, &deb);
+    product::success(&mut scene.lock("signed"));
+    assert_eq!(scene.package("agent").sha256, digest(&deb));
+    scene.vendor.server.put("/latest/agent.deb.sig", &scene.vendor.signer.detached_weakly(&deb));
+    let output = scene.lock("signed").arg("--update").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let flat: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("signed with SHA1, which is too weak"), "{said}");
 }
 
 #[test]

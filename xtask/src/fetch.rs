@@ -62,9 +62,9 @@ pub enum Subject {
     /// A package that a vendor has at an address of its own.
     Vendor {
         /// `amazon-ssm-agent`
-        name: String,
+        name: Box<str>,
         /// `3.3.987.0-1`
-        version: String,
+        version: Box<str>,
     },
     /// An index of an archive: `Packages` of `trixie main`.
     Index(String),
@@ -99,7 +99,7 @@ impl Item {
     pub fn package(locked: &LockedPackage) -> Self {
         let (name, version) = (locked.name.clone(), locked.version.clone());
         let subject = match locked.is_vendors() {
-            true => Subject::Vendor { name, version },
+            true => Subject::Vendor { name: name.into(), version: version.into() },
             false => Subject::Package { name, version },
         };
         Self { subject, url: locked.url.clone(), sha256: locked.sha256.clone(), size: locked.size }
@@ -243,9 +243,8 @@ impl Progress for Silent {
 impl fmt::Display for Subject {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Package { name, version } | Self::Vendor { name, version } => {
-                write!(formatter, "`{name}` version `{version}`")
-            }
+            Self::Package { name, version } => write!(formatter, "`{name}` version `{version}`"),
+            Self::Vendor { name, version } => write!(formatter, "`{name}` version `{version}`"),
             Self::Index(name) => formatter.write_str(name),
         }
     }

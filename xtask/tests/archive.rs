@@ -7,6 +7,7 @@ mod mini;
 #[path = "archive/server.rs"]
 mod server;
 #[path = "archive/signer.rs"]
+#[expect(dead_code, reason = "every test uses its own part")]
 mod signer;
 
 use std::fs;

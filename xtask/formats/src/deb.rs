@@ -145,6 +145,14 @@ impl Control {
         self.files.get(name)
     }
 
+    /// Puts the checksums of its files beside the others where there are none: the vendors that make packages by
+    /// hand forget them, and dpkg makes them when it unpacks.
+    pub(crate) fn complete_md5sums(&mut self, lines: Vec<u8>) {
+        let mtime = self.files.get("control").map_or(0, |control| control.mtime);
+        let file = ControlFile { bytes: lines, mode: 0o644, mtime };
+        self.files.entry("md5sums".to_owned()).or_insert(file);
+    }
+
     /// Every control file by name.
     pub fn files(&self) -> impl Iterator<Item = (&str, &ControlFile)> {
         self.files.iter().map(|(name, file)| (name.as_str(), file))

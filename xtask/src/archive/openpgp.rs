@@ -8,6 +8,8 @@
 //! * a key counts through a self-signature that holds, a subkey through its binding *and* its own signature back;
 //! * a revoked or expired key counts for nothing, a subkey as little as its primary key;
 //! * MD5, SHA-1 and RIPEMD-160 count for nothing, in a self-signature as little as over the text;
+//! * a key named by its fingerprint needs no self-signature to vouch for it, so that of a vendor's key may be over
+//!   SHA-1, as the keys of some vendors are; it still says until when the key is good;
 //! * one valid signature of one pinned key is enough: Debian signs with the keys of several releases.
 //!
 //! Deliberately absent: the web of trust, designated revokers, certificates from anywhere but the keyring.
@@ -141,7 +143,7 @@ impl Keyring {
     }
 
     /// Whose detached signature, binary or armoured, is over `file`: the fingerprint of a key of this ring that is
-    /// good at `now` (seconds after 1970).
+    /// good at `now` (seconds after 1970). The ring has been narrowed to a pinned key: see [`Keyring::only`].
     pub fn verify_detached(&self, file: &[u8], signature: &[u8], now: i64) -> Result<String, SignatureError> {
         let mut binary = Vec::new();
         let packets = if signature.trim_ascii_start().starts_with(b"-----BEGIN PGP SIGNATURE-----") {
@@ -255,7 +257,7 @@ fn verify_by(
         {
             return Err(format!("made a signature that expired on {}", day(created + lifetime)));
         }
-        let primary_may_sign = primary_is_good(key, now)?;
+        let primary_may_sign = primary_is_good(key, now, !is_text)?;
         match subkey {
             None if primary_may_sign => {}
             None => return Err("may not sign".to_owned()),
@@ -269,8 +271,9 @@ fn verify_by(
     }
 }
 
-/// Whether a primary key is alive at `now`; says whether it may sign.
-fn primary_is_good(key: &SignedPublicKey, now: i64) -> Result<bool, String> {
+/// Whether a primary key is alive at `now`; says whether it may sign. Of one that is `pinned`, the self-signature is
+/// believed over a weak digest, too.
+fn primary_is_good(key: &SignedPublicKey, now: i64, pinned: bool) -> Result<bool, String> {
     let primary = &key.primary_key;
     let revoked = key.details.revocation_signatures.iter().find(|signature| {
         signature.typ() == Some(SignatureType::KeyRevocation) && signature.verify_key(primary).is_ok()
@@ -297,7 +300,7 @@ fn primary_is_good(key: &SignedPublicKey, now: i64) -> Result<bool, String> {
     let direct = key.details.direct_signatures.iter().filter(|signature| {
         signature.typ() == Some(SignatureType::Key) && signature.verify_key(primary).is_ok()
     });
-    let newest = newest(certifications.chain(direct), now)?;
+    let newest = newest(certifications.chain(direct), now, pinned)?;
     alive(primary, newest, now)?;
     // A key of before the flags were invented may do everything.
     Ok(!has_flags(newest) || newest.key_flags().sign())
@@ -324,7 +327,8 @@ fn subkey_is_good(
         .iter()
         .filter(|signature| signature.typ() == Some(SignatureType::SubkeyBinding))
         .filter(bound);
-    let newest = newest(bindings, now).map_err(|reason| format!("{reason} for the subkey that signed"))?;
+    let newest =
+        newest(bindings, now, false).map_err(|reason| format!("{reason} for the subkey that signed"))?;
     alive(&subkey.key, newest, now).map_err(|reason| format!("has a subkey that {reason}"))?;
     if !newest.key_flags().sign() {
         return Err("has a subkey that may not sign".to_owned());
@@ -336,18 +340,22 @@ fn subkey_is_good(
 }
 
 /// The newest of these self-signatures that counts.
-fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>, now: i64) -> Result<&'a Signature, String> {
+fn newest<'a>(
+    signatures: impl Iterator<Item = &'a Signature>,
+    now: i64,
+    weak_counts: bool,
+) -> Result<&'a Signature, String> {
     let mut weak = None;
     let mut found: Option<&Signature> = None;
     for signature in signatures {
         match strong(signature) {
-            Err(reason) => weak = Some(reason),
-            Ok(()) if created(signature).is_some_and(|at| at <= now + CLOCK_SKEW) => {
-                if found.is_none_or(|best| created(best) < created(signature)) {
-                    found = Some(signature);
-                }
+            Err(reason) if !weak_counts => weak = Some(reason),
+            _ if created(signature).is_some_and(|at| at <= now + CLOCK_SKEW)
+                && found.is_none_or(|best| created(best) < created(signature)) =>
+            {
+                found = Some(signature);
             }
-            Ok(()) => {}
+            _ => {}
         }
     }
     found.ok_or_else(|| weak.unwrap_or_else(|| "has no self-signature".to_owned()))

@@ -53,8 +53,8 @@ impl Vendors<'_> {
         for deb in &plan.debs {
             let kept = old.and_then(|lock| kept(lock, deb));
             let found = match kept {
-                Some(locked) => self.from_lock(plan, locked)?,
-                None => self.from_vendor(deb)?,
+                Some(locked) => self.locked(plan, locked)?,
+                None => self.offered(deb)?,
             };
             usable(plan, deb, &found, &debs)?;
             debs.push(found);
@@ -62,7 +62,7 @@ impl Vendors<'_> {
         Ok(debs)
     }
 
-    fn from_lock(&self, plan: &Plan, locked: &LockedPackage) -> Result<VendorDeb> {
+    fn locked(&self, plan: &Plan, locked: &LockedPackage) -> Result<VendorDeb> {
         self.fetcher
             .fetch(&[Item::package(locked)], self.progress)
             .map_err(|error| replaced(error, self.fetcher, plan, std::iter::once(locked)))?;
@@ -72,7 +72,7 @@ impl Vendors<'_> {
         Ok(VendorDeb { locked: locked.clone(), control: control.stanza().text().to_owned() })
     }
 
-    fn from_vendor(&self, deb: &DebPlan) -> Result<VendorDeb> {
+    fn offered(&self, deb: &DebPlan) -> Result<VendorDeb> {
         let bytes = match deb.sha256.as_ref().and_then(|sha256| self.fetcher.store().path(sha256)) {
             Some(path) => fs::read(path)?,
             None => self.document(deb, &deb.url, "the package", LARGEST)?,
@@ -201,7 +201,7 @@ fn vendors(error: &FetchError) -> Option<(String, String)> {
         | FetchError::Size { subject, .. }
         | FetchError::Hash { subject, .. }
         | FetchError::Offline { subject, .. } => match subject {
-            Subject::Vendor { name, version } => Some((name.clone(), version.clone())),
+            Subject::Vendor { name, version } => Some((name.to_string(), version.to_string())),
             _ => None,
         },
         FetchError::Full { .. } | FetchError::Store(_) | FetchError::Stopped => None,

@@ -71,18 +71,22 @@ impl Signer {
     /// A signature over a file, apart from it, binary.
     pub fn detached(&self, bytes: &[u8]) -> Vec<u8> {
         let mut packet = Vec::new();
-        self.signature(bytes).signature.to_writer_with_header(&mut packet).unwrap();
+        self.signature(bytes, HashAlgorithm::Sha256).signature.to_writer_with_header(&mut packet).unwrap();
         packet
     }
 
     /// The same as text.
     pub fn detached_armoured(&self, bytes: &[u8]) -> Vec<u8> {
-        self.signature(bytes).to_armored_bytes(ArmorOptions::default()).unwrap()
+        self.signature(bytes, HashAlgorithm::Sha256).to_armored_bytes(ArmorOptions::default()).unwrap()
     }
 
-    fn signature(&self, bytes: &[u8]) -> DetachedSignature {
+    /// A signature over a file over a digest nobody should believe any more, armoured.
+    pub fn detached_weakly(&self, bytes: &[u8]) -> Vec<u8> {
+        self.signature(bytes, HashAlgorithm::Sha1).to_armored_bytes(ArmorOptions::default()).unwrap()
+    }
+
+    fn signature(&self, bytes: &[u8], hash: HashAlgorithm) -> DetachedSignature {
         let key = &self.secret.primary_key;
-        let hash = HashAlgorithm::Sha256;
         DetachedSignature::sign_binary_data(thread_rng(), key, &Password::empty(), hash, bytes).unwrap()
     }
 

@@ -7,11 +7,13 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use md5::{Digest as _, Md5};
 use rayon::iter::{ParallelBridge, ParallelIterator};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 
 use super::UnpackError;
 use crate::deb::{self, Control, DebError, Entry, EntryKind};
+use crate::digest::hex;
 
 /// How much is written at once, in bytes.
 const BUFFER: usize = 128 << 10;
@@ -84,11 +86,31 @@ pub fn stage(deb: &Path, directory: &Path) -> Result<Staged, UnpackError> {
         },
         |entry, content| stage.entry(entry, content),
     );
-    let control = control.map_err(|failed| match failed {
+    let mut control = control.map_err(|failed| match failed {
         Failed::Deb(source) => UnpackError::Deb { path: deb.to_owned(), source },
         Failed::Unpack(error) => error.of(package),
     })?;
+    if control.file("md5sums").is_none() {
+        control.complete_md5sums(md5sums(directory, &stage.entries)?);
+    }
     Ok(Staged { control, directory: directory.to_owned(), entries: stage.entries })
+}
+
+/// What dpkg writes of a package that has no `md5sums`: every regular file, conffiles and hard links among them, in
+/// the order of the archive (`write_filehash_except` in dpkg's `filesdb-hash.c`).
+fn md5sums(directory: &Path, entries: &[StagedEntry]) -> Result<Vec<u8>, UnpackError> {
+    let mut lines = Vec::new();
+    for StagedEntry { entry, file } in entries {
+        let Some(file) = file else { continue };
+        let path = directory.join(file);
+        let mut hasher = Md5::new();
+        File::open(&path)
+            .and_then(|mut file| io::copy(&mut file, &mut hasher))
+            .map_err(UnpackError::at(&path))?;
+        lines.extend(hex(&hasher.finalize()).bytes().chain(*b"  "));
+        lines.extend(entry.path.iter().chain(b"\n"));
+    }
+    Ok(lines)
 }
 
 /// An error of the package or of its unpacking.

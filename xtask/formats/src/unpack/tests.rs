@@ -262,3 +262,32 @@ impl Bench {
         self.unpack().unwrap_or_else(|e| panic!("{e}"))
     }
 }
+
+#[test]
+fn a_package_without_checksums_gets_those_that_dpkg_would_make() {
+    let forge = Forge::new("agent", "")
+        .control_file("conffiles", 0o644, "/etc/agent\n")
+        .file("etc/agent", "hi\n")
+        .directory("usr")
+        .file("usr/a", "bin\n")
+        .entry(tar::EntryType::Link, "usr/b", 0o644, "usr/a", b"")
+        .entry(tar::EntryType::Symlink, "usr/s", 0o777, "a", b"")
+        .file("usr/empty", "");
+    let bench = Bench::new([forge]);
+    let staged = stage_all(&bench.debs, &bench.staging()).unwrap();
+    // As `dpkg --unpack` wrote them for the same files.
+    let expected = "764efa883dda1e11db47671c4a3bbd9e  etc/agent\n\
+                    e894f2344aaa92289fb57bc8f597ffa9  usr/a\n\
+                    e894f2344aaa92289fb57bc8f597ffa9  usr/b\n\
+                    d41d8cd98f00b204e9800998ecf8427e  usr/empty\n";
+    let file = staged[0].control.file("md5sums").unwrap();
+    assert_eq!(String::from_utf8_lossy(&file.bytes), expected);
+}
+
+#[test]
+fn checksums_that_are_there_stay_as_they_are() {
+    let forge = Forge::new("agent", "").control_file("md5sums", 0o644, "the vendor's\n").file("a", "b");
+    let bench = Bench::new([forge]);
+    let staged = stage_all(&bench.debs, &bench.staging()).unwrap();
+    assert_eq!(staged[0].control.file("md5sums").unwrap().bytes, b"the vendor's\n");
+}
