@@ -279,9 +279,13 @@ fn agents_keep_their_registration_their_configuration_and_their_logs() {
     let mut guest = Guest::boot(machine).unwrap();
     whole(&mut guest);
 
+    let registered = guest.run("cat /var/lib/amazon/ssm/registrations").unwrap().stdout;
+    let said = "systemctl status --no-pager -l amazon-ssm-provision greengrass-claim; ls -l /run/credentials/@system";
     assert_eq!(
-        guest.check("cat /var/lib/amazon/ssm/registrations").unwrap(),
-        "-register -y -code secret -id the-id -region eu-central-1\n"
+        registered,
+        "-register -y -code secret -id the-id -region eu-central-1\n",
+        "{}",
+        guest.run(said).unwrap().stdout
     );
     let log = "cat /var/log/amazon/ssm/amazon-ssm-agent.log";
     assert_eq!(guest.check(log).unwrap(), "started registered\n", "registered before it is started");

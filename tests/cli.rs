@@ -120,20 +120,20 @@ fn an_unknown_image_is_told_the_nearest_one() {
     says(
         small().args(["plan", "samll"]),
         expect![[r#"
-        exit 1
-        --- stdout
-        --- stderr
-        error: no image is named `samll`; did you mean `small`? there are `small`, `typo`, `mistaken`
-    "#]],
+            exit 1
+            --- stdout
+            --- stderr
+            error: no image is named `samll`; did you mean `small`? there are `small`, `writable`, `typo`, `mistaken`
+        "#]],
     );
     says(
         small().args(["plan", "server"]),
         expect![[r#"
-        exit 1
-        --- stdout
-        --- stderr
-        error: no image is named `server`; there are `small`, `typo`, `mistaken`
-    "#]],
+            exit 1
+            --- stdout
+            --- stderr
+            error: no image is named `server`; there are `small`, `writable`, `typo`, `mistaken`
+        "#]],
     );
 }
 
@@ -180,42 +180,16 @@ fn the_plan_is_printed_on_stdout() {
               3  root-x86-64-verity  2305 MiB  17 MiB   dm-verity              second half of the root hash
               4  persistent          2322 MiB  1 GiB    ext4 at /local, grows  eb822ee8-060a-51aa-a513-8e6aa93d…
 
-            kept
-              path                       on the data partition      starts  whose      why
-              /etc/machine-id            /local/persistent/etc/ma…  empty   0444 root  who this device is
-              /var/lib/kept              /local/persistent/var/li…  empty   0755 root  tests/support/small/main…
-              /var/lib/systemd/random-…  /local/persistent/var/li…  empty   0600 root  its own randomness, from…
+            kept, each at its path below /local/persistent
+              path                          starts       whose          asked by
+              /etc/kept                     as packaged  the packages'  tests/support/small/main.rs:26
+              /etc/machine-id               empty file   0444 root      who this device is
+              /opt/kept                     empty        0750 nobody    tests/support/small/main.rs:27
+              /var/lib/kept                 empty        0755 root      tests/support/small/main.rs:25
+              /var/lib/systemd/random-seed  empty file   0600 root      its own randomness, from the last boot
 
             kernel command line
-              roothash=… ro systemd.volatile=overlay panic=10 oops=panic lockdown=integrity module.sig_enforce=1
-              console=ttyS0,115200
-
-            settings
-              setting                              value        why
-              panic                                10           a kernel that gave up starts again after 10 s
-              oops                                 panic        a kernel with a broken thread is not trusted to…
-              lockdown                             integrity    root cannot change the running kernel
-              module.sig_enforce                   1            the kernel loads its distribution's modules only
-              dev.tty.ldisc_autoload               0            a terminal does not make the kernel load modules
-              fs.protected_fifos                   2            nobody is led into writing to another's pipe
-              fs.protected_hardlinks               1            nobody links to a file he may not write
-              fs.protected_regular                 2            nobody is led into writing to another's file
-              fs.protected_symlinks                1            links in /tmp are followed by their owner only
-              fs.suid_dumpable                     0            what ran with more rights leaves no memory behi…
-              kernel.core_pattern                  |/bin/false  no memory of a program reaches the disk
-              kernel.dmesg_restrict                1            the kernel's log is the administrator's
-              kernel.kexec_load_disabled           1            no kernel is started but the firmware's
-              kernel.kptr_restrict                 2            no address of the kernel is shown
-              kernel.sysrq                         0            a key on the console does not command the kernel
-              kernel.unprivileged_bpf_disabled     1            only root loads programs into the kernel
-              net.ipv4.conf.*.accept_redirects     0            nobody on the network changes routes
-              net.ipv4.conf.*.accept_source_route  0            nobody on the network chooses routes
-              net.ipv4.tcp_syncookies              1            a flood of connections does not lock others out
-              net.ipv6.conf.*.accept_redirects     0            nobody on the network changes routes
-              vm.unprivileged_userfaultfd          0            only root stops the kernel in a page fault
-              CrashReboot                          yes          a device whose first process died starts again
-              DefaultLimitCORE                     0            no memory of a program reaches the disk
-              RuntimeWatchdogSec                   2min         a device that hangs is started again by its har…
+              roothash=… ro console=ttyS0,115200
 
             archives
               suite            components  from
@@ -229,6 +203,9 @@ fn the_plan_is_printed_on_stdout() {
               + systemd-cryptsetup  sets up the verified root
               + systemd-repart      grows the data partition
               + udev                devices and their names, in the initrd too
+
+            started at boot
+              needs-kept.service
 
             masked units
               unit                               why
@@ -258,17 +235,21 @@ fn the_plan_is_printed_on_stdout() {
               /usr/lib/bedplate/overlay-has-room                says so when the memory for what is written to …
               /usr/lib/bedplate/state                           which directories and files, and what they star…
               /usr/lib/repart.d/04-persistent.conf              the partition grows to the end of the disk
-              /usr/lib/sysctl.d/60-bedplate.conf                settings of the kernel
-              /usr/lib/systemd/system.conf.d/60-bedplate.conf   settings of systemd
               /usr/lib/systemd/system/bedplate-data.service     says so when the data partition is lost
               /usr/lib/systemd/system/bedplate-factory-reset.…  `systemctl start factory-reset.target` empties …
               /usr/lib/systemd/system/bedplate-overlay-full.s…  says so when the memory for what is written to …
               /usr/lib/systemd/system/bedplate-overlay-full.t…  says so when the memory for what is written to …
               /usr/lib/systemd/system/bedplate-state.service    makes what lies behind the binds
+              /usr/lib/systemd/system/etc-kept.mount            kept, starting with the packages' files
+              /usr/lib/systemd/system/local-fs.target.wants/e…  no service starts before what is kept is there
               /usr/lib/systemd/system/local-fs.target.wants/l…  a device whose data is lost starts all the same
+              /usr/lib/systemd/system/local-fs.target.wants/o…  no service starts before what is kept is there
               /usr/lib/systemd/system/local-fs.target.wants/v…  no service starts before what is kept is there
               /usr/lib/systemd/system/local-fs.target.wants/v…  no service starts before what is kept is there
               /usr/lib/systemd/system/local.mount               mounts the data partition by its id
+              /usr/lib/systemd/system/needs-kept.service        written by hand
+              /usr/lib/systemd/system/needs-kept.service.d/50…  needs-kept.service does not start without /etc/…
+              /usr/lib/systemd/system/opt-kept.mount            kept, starting empty
               /usr/lib/systemd/system/systemd-growfs@local.se…  the file system grows with its partition
               /usr/lib/systemd/system/timers.target.wants/bed…  says so when the memory for what is written to …
               /usr/lib/systemd/system/var-lib-kept.mount        kept, starting empty
@@ -317,23 +298,24 @@ fn check_tells_all_mistakes_with_their_lines() {
             --- stdout
             --- stderr
                  Checked small
+                 Checked writable
                  Checked typo
             error[bound-twice]: `/var/lib/kept` is bound twice
-              --> tests/support/small/main.rs:33:19
+              --> tests/support/small/main.rs:45:19
                |
-            33 |     small(target).bind("/var/lib/kept").hostname("-small-")
+            45 |     small(target).bind("/var/lib/kept").hostname("-small-")
                |                   ^^^^^^^^^^^^^^^^^^^^^
-              ::: tests/support/small/main.rs:22:10
+              ::: tests/support/small/main.rs:25:10
                |
-            22 |     .bind("/var/lib/kept")
+            25 |     .bind("/var/lib/kept")
                |      --------------------- first bound here
                |
                = help: remove one of the two
 
             error[malformed-hostname]: `-small-` is not a host name
-              --> tests/support/small/main.rs:33:50
+              --> tests/support/small/main.rs:45:50
                |
-            33 |     small(target).bind("/var/lib/kept").hostname("-small-")
+            45 |     small(target).bind("/var/lib/kept").hostname("-small-")
                |                                                  ^^^^^^^^^
                |                                            a part of it is empty, or starts or ends with a dash
 

@@ -104,7 +104,7 @@ fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Vec<FilePlan> 
     files.extend(wanted(&first, &text, "initrd-root-fs.target", "mounts the data partition by its id"));
     let text = mounted(
         &format!("/sysroot{mount}"),
-        &format!(" {first} bedplate-factory-reset.service initrd-root-fs.target"),
+        &format!(" {first} bedplate-reset.service initrd-root-fs.target"),
         "initrd-fs.target",
         &format!(" {first}"),
     );
@@ -123,7 +123,9 @@ fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Vec<FilePlan> 
 }
 
 /// What is on the data partition goes, the order to do so last: one that is
-/// interrupted goes on at the next boot.
+/// interrupted goes on at the next boot. The unit has another name than the
+/// root's that gives the order: a unit's state outlives the initrd, and this
+/// one's success would be taken for that one's.
 fn reset(data: &str) -> Vec<FilePlan> {
     let rules = |step: &str| format!("{RULES}/factory-reset-{step}.conf");
     let text = format!(
@@ -137,7 +139,7 @@ fn reset(data: &str) -> Vec<FilePlan> {
         rules("end")
     );
     let why = "empties the data partition when that was asked for";
-    let mut files = wanted("bedplate-factory-reset.service", &text, "initrd-root-fs.target", why);
+    let mut files = wanted("bedplate-reset.service", &text, "initrd-root-fs.target", why);
     // tmpfiles.d(5): all names but the order's own; `.` and `..` are left out by it.
     let all = ["[!.]*", "..?*", ".[!.f]*", ".f[!a]*", ".fa[!c]*"];
     let all: String = all.iter().map(|names| format!("R {DATA}/{names}\n")).collect();
@@ -154,7 +156,7 @@ fn reset(data: &str) -> Vec<FilePlan> {
 /// What is written to the root goes to the data partition; where that is lost, to memory.
 fn persistent(data: &str) -> Vec<FilePlan> {
     let why = "the root's writable layer lies on the data partition";
-    let more = format!("Requires={data}\nAfter={data} bedplate-factory-reset.service\n");
+    let more = format!("Requires={data}\nAfter={data} bedplate-reset.service\n");
     let mut files =
         overlay("What Is Written to the Root Is Kept", &more, &format!("{DATA}/overlay"), None, why);
     let text = "[Unit]\nDescription=What Is Written to the Root Is Forgotten, for Its Data Partition Is Lost\n\
