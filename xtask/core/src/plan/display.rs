@@ -179,7 +179,11 @@ impl Plan {
         }
         // Directories and the links that switch a unit on or off say nothing
         // beyond what stands above; `--json` has all.
-        let is_switch = |path: &str| path.contains(".wants/") || path.starts_with("/etc/systemd/system/");
+        let is_switch = |path: &str| {
+            path.contains(".wants/")
+                || path.contains(".requires/")
+                || path.starts_with("/etc/systemd/system/")
+        };
         let told = self.files.iter().filter(|file| {
             !matches!(file.kind, FileKind::Directory | FileKind::Place) && !is_switch(&file.path)
         });
