@@ -189,7 +189,34 @@ fn the_plan_is_printed_on_stdout() {
               /var/lib/systemd/random-seed  empty file   0600 root      its own randomness, from the last boot
 
             kernel command line
-              roothash=… ro console=ttyS0,115200
+              roothash=… ro panic=10 oops=panic lockdown=integrity module.sig_enforce=1 console=ttyS0,115200
+
+            settings
+              setting                              value        why
+              panic                                10           a kernel that gave up starts again after 10 s
+              oops                                 panic        a kernel with a broken thread is not trusted to…
+              lockdown                             integrity    root cannot change the running kernel
+              module.sig_enforce                   1            the kernel loads its distribution's modules only
+              dev.tty.ldisc_autoload               0            a terminal does not make the kernel load modules
+              fs.protected_fifos                   2            nobody is led into writing to another's pipe
+              fs.protected_hardlinks               1            nobody links to a file he may not write
+              fs.protected_regular                 2            nobody is led into writing to another's file
+              fs.protected_symlinks                1            links in /tmp are followed by their owner only
+              fs.suid_dumpable                     0            what ran with more rights leaves no memory behi…
+              kernel.core_pattern                  |/bin/false  no memory of a program reaches the disk
+              kernel.dmesg_restrict                1            the kernel's log is the administrator's
+              kernel.kexec_load_disabled           1            no kernel is started but the firmware's
+              kernel.kptr_restrict                 2            no address of the kernel is shown
+              kernel.sysrq                         0            a key on the console does not command the kernel
+              kernel.unprivileged_bpf_disabled     1            only root loads programs into the kernel
+              net.ipv4.conf.*.accept_redirects     0            nobody on the network changes routes
+              net.ipv4.conf.*.accept_source_route  0            nobody on the network chooses routes
+              net.ipv4.tcp_syncookies              1            a flood of connections does not lock others out
+              net.ipv6.conf.*.accept_redirects     0            nobody on the network changes routes
+              vm.unprivileged_userfaultfd          0            only root stops the kernel in a page fault
+              CrashReboot                          yes          a device whose first process died starts again
+              DefaultLimitCORE                     0            no memory of a program reaches the disk
+              RuntimeWatchdogSec                   2min         a device that hangs is started again by its har…
 
             archives
               suite            components  from
@@ -235,6 +262,8 @@ fn the_plan_is_printed_on_stdout() {
               /usr/lib/bedplate/overlay-has-room                says so when the memory for what is written to …
               /usr/lib/bedplate/state                           which directories and files, and what they star…
               /usr/lib/repart.d/04-persistent.conf              the partition grows to the end of the disk
+              /usr/lib/sysctl.d/60-bedplate.conf                settings of the kernel
+              /usr/lib/systemd/system.conf.d/60-bedplate.conf   settings of systemd
               /usr/lib/systemd/system/bedplate-data.service     says so when the data partition is lost
               /usr/lib/systemd/system/bedplate-factory-reset.…  `systemctl start factory-reset.target` empties …
               /usr/lib/systemd/system/bedplate-overlay-full.s…  says so when the memory for what is written to …

@@ -80,8 +80,12 @@ fn sandbox(root: &Path) -> Sandbox {
 }
 
 fn build(root: &Path, debs: &[Deb]) -> anyhow::Result<()> {
+    build_for(root, debs, Vec::new())
+}
+
+fn build_for(root: &Path, debs: &[Deb], users: Vec<UserPlan>) -> anyhow::Result<()> {
     fs::create_dir(root).unwrap();
-    let options = Options { architecture: "amd64".into(), locale: "C.UTF-8".into(), epoch: EPOCH };
+    let options = Options { architecture: "amd64".into(), locale: "C.UTF-8".into(), users, epoch: EPOCH };
     system::build(&sandbox(root), root, debs, &options)
 }
 

@@ -13,7 +13,7 @@ use fs_err as fs;
 use crate::artifacts::{self, Output};
 use crate::key::Key;
 use crate::report::{Report, bytes, path};
-use crate::step::{boot, data, disk, initrd, manifest, overlay, root, scrub, system, units, users};
+use crate::step::{binds, boot, data, disk, initrd, manifest, overlay, root, scrub, system, units, users};
 use crate::store::{Store, or_full};
 use crate::{tools, verify};
 
@@ -146,10 +146,15 @@ fn system_layer(store: &Store, plan: &Plan, lock: &Lock) -> Result<(PathBuf, Str
     let options = system::Options {
         architecture: plan.architecture.deb().to_owned(),
         locale: plan.locale.clone(),
+        users: plan.users.iter().filter(|user| user.system).cloned().collect(),
         epoch: lock.epoch,
     };
     let mut key = Key::new("system");
-    key.add(format!("{options:?}"));
+    key.add(&options.architecture);
+    key.add(&options.locale);
+    key.add(options.epoch.to_le_bytes());
+    // Of a user, what is written before packages are configured: not its groups, not its line.
+    options.users.iter().for_each(|user| key.add(format!("{}:{}:{}", user.name, user.uid, user.home)));
     lock.packages.iter().for_each(|package| key.add(&package.sha256));
     let key = key.finish();
     let layer = store.layer_or_make("system", &key, |directory| {
@@ -214,6 +219,7 @@ fn write_root(
     overlay::files(&plan.files, &mut tree);
     users::apply(plan, &mut tree)?;
     units::apply(plan, &mut tree)?;
+    binds::check(plan, &tree)?;
     scrub::clamp_mtimes(&mut tree, lock.epoch);
     let file = staging.join(&plan.artifacts.root);
     let options = root::Options { plan, epoch: lock.epoch, tools };

@@ -11,6 +11,7 @@ use crate::image::Image;
 pub(crate) mod archives;
 pub(crate) mod binds;
 pub(crate) mod debs;
+pub(crate) mod files;
 pub(crate) mod kernel;
 pub(crate) mod packages;
 pub(crate) mod partitions;
@@ -57,6 +58,10 @@ pub static RULES: &[&Rule] = &[
     &binds::BIND_BELOW_BIND,
     &binds::BIND_OF_SYSTEM,
     &binds::BIND_ON_DATA,
+    &binds::MODE_OUT_OF_RANGE,
+    &binds::FILE_EXECUTABLE,
+    &files::FILE_TWICE,
+    &files::FILE_OF_THE_PLAN,
     &packages::NO_KERNEL,
     &packages::PACKAGE_IN_AND_OUT,
     &packages::NEEDED_PACKAGE_OUT,
@@ -77,6 +82,8 @@ pub static RULES: &[&Rule] = &[
     &users::USER_OF_THE_SYSTEM,
     &users::UID_OUT_OF_RANGE,
     &users::UID_TWICE,
+    &users::SYSTEM_USER_WITHOUT_ID,
+    &users::LOGIN_OF_A_SERVICE,
     &users::GROUP_OF_THE_SYSTEM,
 ];
 
@@ -86,6 +93,7 @@ pub(crate) fn all(image: &Image) -> Vec<Diagnostic> {
     release::check(image, &mut found);
     partitions::check(image, &mut found);
     binds::check(image, &mut found);
+    files::check(image, &mut found);
     packages::check(image, &mut found);
     archives::check(image, &mut found);
     debs::check(image, &mut found);
@@ -131,6 +139,7 @@ mod tests {
             include_str!("check/archives.rs"),
             include_str!("check/binds.rs"),
             include_str!("check/debs.rs"),
+            include_str!("check/files.rs"),
             include_str!("check/kernel.rs"),
             include_str!("check/packages.rs"),
             include_str!("check/partitions.rs"),

@@ -67,6 +67,13 @@ impl fmt::Display for Distribution {
     }
 }
 
+/// A file written in the description.
+#[derive(Debug, Clone)]
+pub(crate) struct Text {
+    pub(crate) path: At<DevicePath>,
+    pub(crate) text: String,
+}
+
 /// The description of a disk image.
 ///
 /// ```
@@ -107,6 +114,7 @@ pub struct Image {
     pub(crate) volatile: Volatile,
     pub(crate) volatile_size: Option<At<Size>>,
     pub(crate) overlays: Vec<At<String>>,
+    pub(crate) files: Vec<Text>,
     pub(crate) units: Vec<Unit>,
     pub(crate) enabled: Vec<At<UnitName>>,
     pub(crate) masked: Vec<At<UnitName>>,
@@ -154,6 +162,7 @@ impl Image {
             volatile: Volatile::None,
             volatile_size: None,
             overlays: Vec::new(),
+            files: Vec::new(),
             units: Vec::new(),
             enabled: Vec::new(),
             masked: Vec::new(),
@@ -340,6 +349,26 @@ impl Image {
     pub fn overlay(mut self, directory: &str) -> Self {
         let at = Place::caller();
         self.overlays.push(At { value: directory.to_string(), at });
+        self
+    }
+
+    /// Puts a file with this text into the root, for settings of a few lines
+    /// that belong to a piece of the description; it is root's, mode 0644, and
+    /// stands in place of a file that a package brings there.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// image.file("/etc/systemd/journald.conf.d/50-size.conf", "[Journal]\nSystemMaxUse=200M\n")
+    /// # }
+    /// ```
+    #[track_caller]
+    #[doc(alias("ExtraTrees", "write", "heredoc"))]
+    pub fn file(mut self, path: impl Given<DevicePath>, text: impl Into<String>) -> Self {
+        let at = Place::caller();
+        if let Some(path) = accept(&mut self.mistakes, path, &at) {
+            self.files.push(Text { path, text: text.into() });
+        }
         self
     }
 

@@ -338,6 +338,8 @@ pub struct UnitPlan {
 pub struct UserPlan {
     /// The name, and that of the user's own group.
     pub name: String,
+    /// True for one that a service runs as, made before packages are configured.
+    pub system: bool,
     /// The user's id.
     pub uid: u32,
     /// The id of the user's own group.
@@ -547,6 +549,14 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     files.extend(hardening::files(&settings));
     files.extend(people::files(&users));
     files.extend(units::files(image, &units));
+    let clashes = check::files::against(image, &files);
+    if !clashes.is_empty() {
+        return Err(Diagnostics::new(clashes));
+    }
+    files.extend(image.files.iter().map(|file| {
+        FilePlan::text(file.path.value.as_str(), file.text.clone(), "written in the description")
+            .at(Some(&file.path.at))
+    }));
     let initrd = initrd::files(image, &disk);
     files.sort_by(|left: &FilePlan, right| left.path.cmp(&right.path));
     files.dedup_by(|later, first| later.path == first.path);

@@ -17,6 +17,7 @@
 mod failure;
 mod preinst;
 mod quiet;
+mod users;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use std::process::Output;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use bedplate_core::plan::UserPlan;
 use bedplate_formats::deb::{Control, read_control};
 use bedplate_formats::unpack::{Conffiles, Diversions, Inside, Root, Staged, base_system, stage_all};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -49,6 +51,8 @@ pub struct Options {
     pub architecture: String,
     /// The locale, which is generated unless glibc has it built in.
     pub locale: String,
+    /// The users that services run as, made before the packages that want them.
+    pub users: Vec<UserPlan>,
     /// `SOURCE_DATE_EPOCH` for the maintainer scripts, in seconds since 1970.
     pub epoch: i64,
 }
@@ -84,6 +88,7 @@ pub fn build(sandbox: &Sandbox, directory: &Path, debs: &[Deb], options: &Option
         let rest = paths(&rest);
         let rest = scope.spawn(move || stage_all(&rest, &second));
         system.install_base(staged)?;
+        users::apply(&options.users, &system.inside)?;
         let rest = rest.join().map_err(|_| anyhow!("a thread that unpacks packages panicked"))??;
         system.install_rest(rest)
     })?;

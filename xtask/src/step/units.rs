@@ -81,7 +81,7 @@ fn enable(tree: &mut Tree, name: &str, at: Option<&Place>, seen: &mut Vec<String
 }
 
 /// The unit's path (an instance is found by its template) and text.
-fn find(tree: &Tree, name: &str) -> Option<(String, String)> {
+pub(super) fn find(tree: &Tree, name: &str) -> Option<(String, String)> {
     let template = name
         .split_once('@')
         .and_then(|(prefix, rest)| rest.rsplit_once('.').map(|(_, suffix)| format!("{prefix}@.{suffix}")));
@@ -102,7 +102,7 @@ fn find(tree: &Tree, name: &str) -> Option<(String, String)> {
     None
 }
 
-fn unit_names(tree: &Tree) -> Vec<String> {
+pub(super) fn unit_names(tree: &Tree) -> Vec<String> {
     let mut names = Vec::new();
     for directory in UNIT_PATH {
         for (path, _) in tree.children(&TreePath::new(directory)) {

@@ -1,6 +1,9 @@
 //! Writes the description's users into `/etc/passwd`, `shadow`, `group` and
 //! `gshadow` of a tree. Every one is locked: no password can be written down.
 //! Their home directories and keys are among the plan's files.
+//!
+//! System users are in the system already, made before its packages were
+//! configured; here they join their groups.
 
 use bedplate_core::plan::{Plan, UserPlan};
 use bedplate_formats::tree::{Content, Kind, Node, Tree};
@@ -20,6 +23,9 @@ pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<(), Problem> {
 }
 
 fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
+    if user.system {
+        return join_all(user, tree);
+    }
     let (name, uid, gid) = (&user.name, user.uid, user.gid);
     let problem = |message: String, help: &str| Problem {
         message,
@@ -46,6 +52,12 @@ fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
     append(tree, "etc/shadow", &format!("{name}:!*:1:0:99999:7:::\n"));
     append(tree, "etc/group", &format!("{name}:x:{gid}:\n"));
     append(tree, "etc/gshadow", &format!("{name}:!::\n"));
+    join_all(user, tree)
+}
+
+/// Puts a user into its further groups.
+fn join_all(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
+    let name = &user.name;
     for group in &user.groups {
         let joined = join(tree, "etc/group", group, name) && {
             join(tree, "etc/gshadow", group, name);
@@ -53,16 +65,18 @@ fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
         };
         if !joined {
             let help = "add the package that makes the group, or leave it out";
-            return Err(problem(
-                format!("user `{name}` is to be in group `{group}`, which no package makes"),
-                help,
-            ));
+            return Err(Problem {
+                message: format!("user `{name}` is to be in group `{group}`, which no package makes"),
+                at: user.at.clone(),
+                word: None,
+                help: help.to_owned(),
+            });
         }
     }
     Ok(())
 }
 
-fn read(tree: &Tree, path: &str) -> String {
+pub(super) fn read(tree: &Tree, path: &str) -> String {
     let bytes = tree.content(&path.into()).and_then(|content| content.read().ok());
     String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
@@ -112,6 +126,7 @@ mod tests {
     fn operator() -> UserPlan {
         UserPlan {
             name: "operator".into(),
+            system: false,
             uid: 1000,
             gid: 1000,
             groups: vec!["sudo".into(), "adm".into()],

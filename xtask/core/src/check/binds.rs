@@ -7,6 +7,7 @@ use crate::explain::{Rule, example};
 use crate::image::Image;
 use crate::image::bind::Bind;
 use crate::place::At;
+use crate::plan::BindKind;
 use crate::value::DevicePath;
 
 pub(crate) static BIND_WITHOUT_DATA: Rule = Rule {
@@ -55,6 +56,25 @@ pub(crate) static BIND_ON_DATA: Rule = Rule {
     right: example!(|device| device.bind("/greengrass")),
 };
 
+pub(crate) static MODE_OUT_OF_RANGE: Rule = Rule {
+    code: "mode-out-of-range",
+    title: "what is kept has permissions, and is not everybody's to change",
+    why: "Permissions are an octal number of four digits, `0o755`; without `0o` it is another number. And a directory \
+          everybody may write to without the sticky bit is one in which everybody may remove what others keep, for \
+          as long as the device lives.",
+    wrong: example!(|device| device.bind(Bind::new("/var/lib/agent").mode(0o777))),
+    right: example!(|device| device.bind(Bind::new("/var/lib/agent").mode(0o750))),
+};
+
+pub(crate) static FILE_EXECUTABLE: Rule = Rule {
+    code: "file-executable",
+    title: "a kept file is no program",
+    why: "A program comes with the image, where it is verified. One that a device keeps for itself would be run \
+          unverified for ever. A directory may hold programs when a service must bring its own: say so of the directory.",
+    wrong: example!(|device| device.bind(Bind::file("/opt/agent/run").executable())),
+    right: example!(|device| device.bind(Bind::new("/opt/agent").executable())),
+};
+
 /// Directories that must come with the image, whole; below most of them lies
 /// what may be kept.
 const WHOLE: [&str; 3] = ["/var", "/var/lib", "/var/lib/dpkg"];
@@ -64,6 +84,24 @@ const ALL_OF: [&str; 9] = ["/bin", "/boot", "/dev", "/efi", "/lib", "/proc", "/s
 pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     let paths: Vec<&At<DevicePath>> = image.binds.iter().filter_map(|bind| bind.path.as_ref()).collect();
     let mount = image.kept_on();
+    for bind in &image.binds {
+        if let Some(mode) = &bind.mode
+            && (mode.value > 0o7777 || mode.value & 0o1002 == 0o0002)
+        {
+            let message = format!("{:04o} is not what a kept path may have for permissions", mode.value);
+            let label = if mode.value > 0o7777 {
+                "more than four octal digits"
+            } else {
+                "everybody may write, and remove what others wrote"
+            };
+            let mistake = Diagnostic::new(MODE_OUT_OF_RANGE.code, message).at(&mode.at).label(label);
+            found.push(mistake.help("write it as `0o750`"));
+        }
+        if let (Some(at), BindKind::File) = (&bind.executable, bind.kind) {
+            let mistake = Diagnostic::new(FILE_EXECUTABLE.code, "a kept file is to be a program".to_string());
+            found.push(mistake.at(at).help("bind the directory that it lies in, with `.executable()`"));
+        }
+    }
 
     for path in &paths {
         let text = path.value.as_str();
@@ -191,6 +229,37 @@ mod tests {
             let mistakes = device().bind(path).plan().unwrap_err();
             assert!(mistakes.iter().any(|mistake| mistake.code == BIND_OF_SYSTEM.code), "{path}: {mistakes}");
         }
+    }
+
+    #[test]
+    fn what_everybody_may_change_is_not_kept() {
+        expect![[r#"
+            error[mode-out-of-range]: 0777 is not what a kept path may have for permissions
+              --> xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind(Bind::new("/var/lib/agent").mode(0o777))),
+               |                                                                      ^^^^^^^^^^^
+               |                                               everybody may write, and remove what others wrote
+               |
+               = help: write it as `0o750`
+        "#]].assert_eq(&refusal(&MODE_OUT_OF_RANGE, SOURCE));
+        for (mode, right) in [(0o2755, true), (0o1777, true), (0o10000, false), (0o666, false)] {
+            assert_eq!(device().bind(Bind::new("/opt/x").mode(mode)).plan().is_ok(), right, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_kept_file_is_no_program() {
+        expect![[r#"
+            error[file-executable]: a kept file is to be a program
+              --> xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind(Bind::file("/opt/agent/run").executable())),
+               |                                                                       ^^^^^^^^^^^^
+               |
+               = help: bind the directory that it lies in, with `.executable()`
+        "#]]
+        .assert_eq(&refusal(&FILE_EXECUTABLE, SOURCE));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::repeated;
 use crate::diagnostic::Diagnostic;
 use crate::explain::{Rule, example};
 use crate::image::Image;
-use crate::image::user::User;
+use crate::image::user::{Login, User};
 
 pub(crate) static USER_TWICE: Rule = Rule {
     code: "user-twice",
@@ -25,9 +25,9 @@ pub(crate) static USER_OF_THE_SYSTEM: Rule = Rule {
 
 pub(crate) static UID_OUT_OF_RANGE: Rule = Rule {
     code: "uid-out-of-range",
-    title: "a user's id is between 1000 and 59999",
-    why: "Ids below 1000 belong to the system and are handed out by packages when they are installed; 0 is root under \
-          another name. From 60000 on they belong to systemd (dynamic users, homes, containers).",
+    title: "a user's id is between 1000 and 59999, a system user's between 100 and 999",
+    why: "Ids below 1000 belong to the system: those below 100 to Debian's own users, the others to services; 0 is \
+          root under another name. From 60000 on they belong to systemd (dynamic users, homes, containers).",
     wrong: example!(|device| device.user(User::new("operator").uid(0))),
     right: example!(|device| device.user(User::new("operator").uid(1500))),
 };
@@ -38,6 +38,29 @@ pub(crate) static UID_TWICE: Rule = Rule {
     why: "Two users with one id are one user to the kernel: each can read and kill what the other has.",
     wrong: example!(|device| device.user(User::new("alice").uid(1500)).user(User::new("bob").uid(1500))),
     right: example!(|device| device.user(User::new("alice").uid(1500)).user(User::new("bob").uid(1501))),
+};
+
+pub(crate) static SYSTEM_USER_WITHOUT_ID: Rule = Rule {
+    code: "system-user-without-id",
+    title: "a system user has a fixed id",
+    why: "What a service keeps belongs to a number, and the number stays on the data partition for years. An id that \
+          is handed out at every build may be another user's in the next version of the image, who then owns what \
+          was kept.",
+    wrong: example!(|device| device.user(User::system("cwagent"))),
+    right: example!(|device| device.user(User::system("cwagent").uid(990))),
+};
+
+pub(crate) static LOGIN_OF_A_SERVICE: Rule = Rule {
+    code: "login-of-a-service",
+    title: "nobody logs in as a system user",
+    why: "A system user has no shell and, mostly, no home. A key would be a door that leads nowhere, or into what a \
+          service may do. Let people in as users of their own.",
+    wrong: example!(|device| device.user(User::system("cwagent").uid(990).login(Login::Key(
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJl3dIeudNqd0DMROIGqRXZzVvNzQTcP4MbZ2tWv4nKJ me"
+    )))),
+    right: example!(|device| device.user(User::new("operator").login(Login::Key(
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJl3dIeudNqd0DMROIGqRXZzVvNzQTcP4MbZ2tWv4nKJ me"
+    )))),
 };
 
 pub(crate) static GROUP_OF_THE_SYSTEM: Rule = Rule {
@@ -85,12 +108,37 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
                 Diagnostic::new(USER_OF_THE_SYSTEM.code, format!("`{}` is a user of the system", name.value));
             found.push(mistake.at(&name.at).help("choose another name"));
         }
-        if let Some(uid) = user.uid.as_ref().filter(|uid| !(1000..=59999).contains(&uid.value)) {
+        let (range, whose, outside, help) = match user.system {
+            false => (
+                1000..=59999,
+                "a person",
+                "not between 1000 and 59999",
+                "leave it out: the first free one from 1000 is taken",
+            ),
+            true => (
+                100..=999,
+                "a system user",
+                "not between 100 and 999",
+                "packages take 999 first, so start below",
+            ),
+        };
+        if let Some(uid) = user.uid.as_ref().filter(|uid| !range.contains(&uid.value)) {
             let mistake =
-                Diagnostic::new(UID_OUT_OF_RANGE.code, format!("{} is no id of a person", uid.value));
-            let label = if uid.value == 0 { "0 is root" } else { "not between 1000 and 59999" };
+                Diagnostic::new(UID_OUT_OF_RANGE.code, format!("{} is no id of {whose}", uid.value));
+            let label = if uid.value == 0 { "0 is root" } else { outside };
+            found.push(mistake.at(&uid.at).label(label).help(help));
+        }
+        if let (true, None, Some(name)) = (user.system, &user.uid, &user.name) {
+            let message = format!("the system user `{}` has no id", name.value);
+            let mistake = Diagnostic::new(SYSTEM_USER_WITHOUT_ID.code, message).at(&name.at);
+            found.push(mistake.help("add `.uid(990)`, or another id between 100 and 999 that is free"));
+        }
+        if let (true, Some(key)) = (user.system, user.keys.first()) {
+            let message = "a key is to let somebody in as a system user".to_string();
             found.push(
-                mistake.at(&uid.at).label(label).help("leave it out: the first free one from 1000 is taken"),
+                Diagnostic::new(LOGIN_OF_A_SERVICE.code, message)
+                    .at(&key.at)
+                    .help("make it `User::new(…)`, or leave the key out"),
             );
         }
         for group in user.groups.iter().filter(|group| GROUPS.contains(&group.value.as_str())) {
@@ -179,6 +227,47 @@ mod tests {
             LL |     wrong: example!(|device| device.user(User::new("alice").uid(1500)).user(User::new("bob").ui
                |                                                             --------- first given here
         "#]].assert_eq(&refusal(&UID_TWICE, SOURCE));
+    }
+
+    #[test]
+    fn a_system_user_without_id_is_refused() {
+        expect![[r#"
+            error[system-user-without-id]: the system user `cwagent` has no id
+              --> xtask/core/src/check/users.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.user(User::system("cwagent"))),
+               |                                          ^^^^^^^^^^^^^^^^^^^^^^^
+               |
+               = help: add `.uid(990)`, or another id between 100 and 999 that is free
+        "#]]
+        .assert_eq(&refusal(&SYSTEM_USER_WITHOUT_ID, SOURCE));
+    }
+
+    #[test]
+    fn nobody_logs_in_as_a_service() {
+        expect![[r#"
+            error[login-of-a-service]: a key is to let somebody in as a system user
+              --> xtask/core/src/check/users.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.user(User::system("cwagent").uid(990).login(Login::Key(
+               |                                                                           ^^^^^^^^^^^^^^^^^
+               |
+               = help: make it `User::new(…)`, or leave the key out
+        "#]]
+        .assert_eq(&refusal(&LOGIN_OF_A_SERVICE, SOURCE));
+    }
+
+    #[test]
+    fn the_id_of_a_system_user_is_one_of_the_systems() {
+        assert!(crate::explain::device().user(User::system("cwagent").uid(990)).plan().is_ok());
+        for uid in [0, 33, 1000] {
+            let mistakes =
+                crate::explain::device().user(User::system("cwagent").uid(uid)).plan().unwrap_err();
+            assert!(
+                mistakes.iter().all(|mistake| mistake.code == UID_OUT_OF_RANGE.code),
+                "{uid}: {mistakes}"
+            );
+        }
     }
 
     #[test]

@@ -22,10 +22,10 @@ pub struct Bind {
     pub(crate) path: Option<At<DevicePath>>,
     pub(crate) kind: BindKind,
     pub(crate) seeded: bool,
-    pub(crate) mode: Option<u32>,
+    pub(crate) mode: Option<At<u32>>,
     pub(crate) owner: Option<At<UserName>>,
     pub(crate) group: Option<At<GroupName>>,
-    pub(crate) executable: bool,
+    pub(crate) executable: Option<Place>,
     pub(crate) required_by: Vec<At<UnitName>>,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
@@ -55,7 +55,7 @@ impl Bind {
             mode: None,
             owner: None,
             group: None,
-            executable: false,
+            executable: None,
             required_by: Vec::new(),
             mistakes,
         }
@@ -70,9 +70,10 @@ impl Bind {
     }
 
     /// Its permissions when it is made; 0755 for a directory and 0644 for a file unless said.
+    #[track_caller]
     #[doc(alias("chmod", "DirectoryMode"))]
     pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = Some(mode);
+        self.mode = Some(At { value: mode, at: Place::caller() });
         self
     }
 
@@ -95,9 +96,10 @@ impl Bind {
     }
 
     /// Lets programs that lie in it be started.
+    #[track_caller]
     #[doc(alias("noexec", "exec"))]
     pub fn executable(mut self) -> Self {
-        self.executable = true;
+        self.executable = Some(Place::caller());
         self
     }
 

@@ -3,7 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, accept};
 use crate::place::{At, Place};
-use crate::value::{GroupName, SshKey, UserName};
+use crate::value::{DevicePath, GroupName, SshKey, UserName};
 
 /// A user of the device. Locked: no password lets one in, and none can be
 /// written down here, because everyone who has the image has its hash.
@@ -17,7 +17,9 @@ use crate::value::{GroupName, SshKey, UserName};
 #[doc(alias("RootPassword", "password", "useradd"))]
 pub struct User {
     pub(crate) name: Option<At<UserName>>,
+    pub(crate) system: bool,
     pub(crate) uid: Option<At<u32>>,
+    pub(crate) home: Option<At<DevicePath>>,
     pub(crate) groups: Vec<At<GroupName>>,
     pub(crate) keys: Vec<At<SshKey>>,
     pub(crate) mistakes: Vec<Diagnostic>,
@@ -36,12 +38,45 @@ impl User {
     /// and `bash`.
     #[track_caller]
     pub fn new(name: impl Given<UserName>) -> Self {
+        User::of(name, false)
+    }
+
+    /// A user that a service runs as, with a group of the same name, and no
+    /// shell: nobody logs in as it. It needs an id of its own, because what is
+    /// kept belongs to an id, not to a name, and the next version of the image
+    /// must find it there.
+    ///
+    /// It is there before any package is configured, so that a package which
+    /// makes this user for itself finds it made.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let agent = User::system("cwagent").uid(990);
+    /// ```
+    #[track_caller]
+    #[doc(alias("sysusers", "adduser"))]
+    pub fn system(name: impl Given<UserName>) -> Self {
+        User::of(name, true)
+    }
+
+    #[track_caller]
+    fn of(name: impl Given<UserName>, system: bool) -> Self {
         let mut mistakes = Vec::new();
         let name = accept(&mut mistakes, name, &Place::caller());
-        User { name, uid: None, groups: Vec::new(), keys: Vec::new(), mistakes }
+        User { name, system, uid: None, home: None, groups: Vec::new(), keys: Vec::new(), mistakes }
+    }
+
+    /// The home directory: `/home/NAME` unless said, and `/nonexistent` for a
+    /// system user, whose home is not made.
+    #[track_caller]
+    pub fn home(mut self, path: impl Given<DevicePath>) -> Self {
+        let at = Place::caller();
+        self.home = accept(&mut self.mistakes, path, &at).or(self.home);
+        self
     }
 
     /// Gives the user (and its group) this id; otherwise the next from 1000.
+    /// That of a system user is between 100 and 999.
     #[track_caller]
     pub fn uid(mut self, uid: u32) -> Self {
         self.uid = Some(At { value: uid, at: Place::caller() });

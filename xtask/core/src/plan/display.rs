@@ -70,24 +70,35 @@ impl Plan {
         if self.binds.is_empty() {
             return;
         }
-        let below = self.binds[0].backing.strip_suffix(&self.binds[0].path).unwrap_or_default();
-        page.heading(&format!("kept, each at its path below {below}"));
+        // Every backing is this directory and the path after it.
+        let below = self.binds.first().and_then(|bind| bind.backing.strip_suffix(&bind.path));
+        page.heading(&format!("kept, each below {}", below.unwrap_or_default()));
         page.table(
             &["path", "starts", "whose", "asked by"],
             self.binds.iter().map(|bind| {
                 let start = match (bind.seeded, bind.kind) {
-                    (true, _) => "as packaged",
+                    (true, _) => "as in the image",
                     (false, BindKind::Directory) => "empty",
-                    (false, BindKind::File) => "empty file",
+                    (false, BindKind::File) => "an empty file",
                 };
-                let mode = bind.mode.map(|mode| format!("{mode:04o} ")).unwrap_or_default();
-                let owner = bind.owner.as_deref().unwrap_or("the packages'");
+                let mode = bind.mode.filter(|mode| *mode != 0o755).map(|mode| format!("{mode:04o}"));
+                let owner = match (&bind.owner, &bind.group) {
+                    (Some(owner), Some(group)) if owner == "root" && group == "root" => None,
+                    (None, None) => None,
+                    (owner, group) => Some(format!(
+                        "{}:{}",
+                        owner.as_deref().unwrap_or_default(),
+                        group.as_deref().unwrap_or_default()
+                    )),
+                };
+                let programs = bind.executable.then(|| "programs".to_string());
+                let whose: Vec<String> = mode.into_iter().chain(owner).chain(programs).collect();
                 let why = match (&bind.why, &bind.at) {
                     (Some(why), _) => why.clone(),
                     (None, Some(at)) => format!("{}:{}", at.file, at.line),
                     (None, None) => String::new(),
                 };
-                vec![bind.path.clone(), start.to_string(), format!("{mode}{owner}"), why]
+                vec![bind.path.clone(), start.to_string(), whose.join(" "), why]
             }),
         );
     }
@@ -153,6 +164,7 @@ impl Plan {
                 &["name", "id", "groups", "logs in with"],
                 self.users.iter().map(|user| {
                     let login = match user.authorized_keys.len() {
+                        _ if user.system => "nothing: a service's".to_string(),
                         0 => "nothing yet".to_string(),
                         1 => "1 key".to_string(),
                         count => format!("{count} keys"),
@@ -197,9 +209,14 @@ impl Plan {
         }
         // Directories and the links that switch a unit on or off say nothing
         // beyond what stands above; `--json` has all.
-        let is_switch = |path: &str| path.contains(".requires/") || path.starts_with("/etc/systemd/system/");
-        let told =
-            self.files.iter().filter(|file| file.kind != FileKind::Directory && !is_switch(&file.path));
+        let is_switch = |path: &str| {
+            path.contains(".wants/")
+                || path.contains(".requires/")
+                || path.starts_with("/etc/systemd/system/")
+        };
+        let told = self.files.iter().filter(|file| {
+            !matches!(file.kind, FileKind::Directory | FileKind::Place) && !is_switch(&file.path)
+        });
         page.heading("generated files");
         page.table(&["path", "why"], told.map(|file| vec![file.path.clone(), file.why.clone()]));
         if !self.overlays.is_empty() {
@@ -339,12 +356,12 @@ mod tests {
               3  root-x86-64-verity  2561 MiB  17 MiB   dm-verity              second half of the root hash
               4  persistent          2578 MiB  1 GiB    ext4 at /local, grows  3f96371b-6164-5845-b740-d61a3529…
 
-            kept, each at its path below /local/persistent
-              path                          starts       whose          asked by
-              /etc/amazon/ssm               as packaged  the packages'  xtask/core/src/plan/display.rs:330
-              /etc/machine-id               empty file   0444 root      who this device is
-              /greengrass                   empty        0755 root      xtask/core/src/plan/display.rs:330
-              /var/lib/systemd/random-seed  empty file   0600 root      its own randomness, from the last boot
+            kept, each below /local/persistent
+              path                          starts           whose  asked by
+              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:347
+              /etc/machine-id               an empty file    0444   who this device is
+              /greengrass                   empty                   xtask/core/src/plan/display.rs:347
+              /var/lib/systemd/random-seed  an empty file    0600   its own randomness, from the last boot
 
             kernel command line
               roothash=… ro panic=10 oops=panic lockdown=integrity module.sig_enforce=1
@@ -434,15 +451,10 @@ mod tests {
               /usr/lib/systemd/system/bedplate-state.service    makes what lies behind the binds
               /usr/lib/systemd/system/etc-amazon-ssm.mount      kept, starting with the packages' files
               /usr/lib/systemd/system/greengrass.mount          kept, starting empty
-              /usr/lib/systemd/system/local-fs.target.wants/e…  no service starts before what is kept is there
-              /usr/lib/systemd/system/local-fs.target.wants/g…  no service starts before what is kept is there
-              /usr/lib/systemd/system/local-fs.target.wants/l…  a device whose data is lost starts all the same
-              /usr/lib/systemd/system/local-fs.target.wants/v…  no service starts before what is kept is there
               /usr/lib/systemd/system/local.mount               mounts the data partition by its id
               /usr/lib/systemd/system/systemd-growfs@local.se…  the file system grows with its partition
               /usr/lib/systemd/system/var-lib-systemd-random\…  its own randomness, from the last boot
               /var/.updated                                     nothing is brought up to date at boot
-              /var/lib/systemd/random-seed                      a bind is mounted here
 
             artifacts, in build/edge/
               image.raw image image.efi image.esp.raw image.root-x86-64.raw image.root-x86-64-verity.raw

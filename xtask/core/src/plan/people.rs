@@ -23,11 +23,16 @@ pub(super) fn users(image: &Image) -> Vec<UserPlan> {
         );
         users.push(UserPlan {
             name: name.value.to_string(),
+            system: user.system,
             uid,
             gid: uid,
             groups: user.groups.iter().map(|group| group.value.to_string()).collect(),
-            home: format!("/home/{}", name.value),
-            shell: "/bin/bash".to_string(),
+            home: match &user.home {
+                Some(home) => home.value.to_string(),
+                None if user.system => "/nonexistent".to_string(),
+                None => format!("/home/{}", name.value),
+            },
+            shell: if user.system { "/usr/sbin/nologin" } else { "/bin/bash" }.to_string(),
             authorized_keys: user.keys.iter().map(|key| key.value.as_str().trim_end().to_string()).collect(),
             at: Some(name.at.clone()),
         });
@@ -37,7 +42,7 @@ pub(super) fn users(image: &Image) -> Vec<UserPlan> {
 
 pub(super) fn files(users: &[UserPlan]) -> Vec<FilePlan> {
     let mut files = Vec::new();
-    for user in users {
+    for user in users.iter().filter(|user| !user.system) {
         let own = |file: FilePlan| file.owned_by(user.uid, user.gid).at(user.at.as_ref());
         files.push(own(FilePlan::directory(&user.home, format!("home of {}", user.name)).mode(0o750)));
         if user.authorized_keys.is_empty() {

@@ -19,6 +19,7 @@ use super::{
     RequiredBy,
 };
 use crate::image::Image;
+use crate::image::bind::Bind;
 use crate::image::volatile::Volatile;
 use crate::place::Place;
 use crate::value::escape_path;
@@ -48,10 +49,10 @@ pub(super) fn binds(image: &Image) -> Vec<BindPlan> {
             backing: backing(path.value.as_str()),
             kind: bind.kind,
             seeded: bind.seeded,
-            mode: bind.mode.or((!bind.seeded).then_some(mode)),
+            mode: bind.mode.as_ref().map(|mode| mode.value).or((!bind.seeded).then_some(mode)),
             owner: unless_seeded(bind.owner.as_ref().map(|name| name.value.to_string()), "root"),
             group: unless_seeded(bind.group.as_ref().map(|name| name.value.to_string()), "root"),
-            executable: bind.executable,
+            executable: bind.executable.is_some(),
             required_by: bind
                 .required_by
                 .iter()
@@ -62,25 +63,37 @@ pub(super) fn binds(image: &Image) -> Vec<BindPlan> {
             at: Some(path.at.clone()),
         })
     });
-    let implied = implied(image).into_iter().map(|(kind, path, mode, why)| BindPlan {
-        path: path.to_string(),
-        backing: backing(path),
-        kind,
-        seeded: false,
-        mode: Some(mode),
-        owner: Some("root".to_string()),
-        group: Some("root".to_string()),
-        executable: false,
-        required_by: Vec::new(),
-        unit: (path != MACHINE_ID).then(|| format!("{}.mount", escape_path(path))),
-        why: Some(why.to_string()),
-        at: None,
-    });
+    // What the description keeps whole holds what is implied below it too.
+    let covered = |path: &str| {
+        let held = |bind: &Bind| bind.path.as_ref().is_some_and(|bound| below(path, bound.value.as_str()));
+        image.binds.iter().any(held)
+    };
+    let implied =
+        implied(image).into_iter().filter(|(_, path, ..)| !covered(path)).map(|(kind, path, mode, why)| {
+            BindPlan {
+                path: path.to_string(),
+                backing: backing(path),
+                kind,
+                seeded: false,
+                mode: Some(mode),
+                owner: Some("root".to_string()),
+                group: Some("root".to_string()),
+                executable: false,
+                required_by: Vec::new(),
+                unit: (path != MACHINE_ID).then(|| format!("{}.mount", escape_path(path))),
+                why: Some(why.to_string()),
+                at: None,
+            }
+        });
     let mut binds: Vec<BindPlan> = said.chain(implied).collect();
     // What the description says stands before what is implied, and wins.
     binds.sort_by(|left, right| left.path.cmp(&right.path));
     binds.dedup_by(|later, first| later.path == first.path);
     binds
+}
+
+fn below(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'))
 }
 
 const MACHINE_ID: &str = "/etc/machine-id";
@@ -289,17 +302,18 @@ fn state_script(binds: &[BindPlan]) -> String {
         r#"#!/bin/sh
 # Makes what lies behind the binds, at every boot, before they are mounted.
 # What is there is left as it is.
+umask 022
 failed=0
 
 # KIND MODE OWNER PATH BACKING; `-` leaves what the packages have.
 kept() {
     new=$5.new~
-    if [ -e "$5" ]; then return; fi
+    if [ -e "$5" ] || [ -L "$5" ]; then return; fi
     mkdir -p "${5%/*}" && rm -rf "$new" &&
         case $1 in
         seeded) cp -a "$4" "$new" ;;
         directory) mkdir "$new" ;;
-        file) : >"$new" ;;
+        file) touch "$new" ;;
         esac &&
         if [ "$3" != - ]; then chown "$3" "$new"; fi &&
         if [ "$2" != - ]; then chmod "$2" "$new"; fi &&
@@ -325,10 +339,16 @@ kept() {
                 format!("{}{group}", owner.as_deref().unwrap_or_default())
             }
         };
-        script.push_str(&format!("kept {kind} {mode} {owner} '{}' '{}'\n", bind.path, bind.backing));
+        let (path, backing) = (quoted(&bind.path), quoted(&bind.backing));
+        script.push_str(&format!("kept {kind} {mode} {owner} {path} {backing}\n"));
     }
     script.push_str("\nexit $failed\n");
     script
+}
+
+/// A word of a shell's, whatever is in it.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn bound(bind: &BindPlan) -> Vec<FilePlan> {
