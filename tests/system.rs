@@ -17,6 +17,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bedplate::lock::Lock;
+use bedplate::plan::UserPlan;
 use bedplate::sandbox::Sandbox;
 use bedplate::step::scrub::{clamp_mtimes, scrub};
 use bedplate::step::system::{self, Deb, Options};
