@@ -35,16 +35,16 @@ pub(super) fn kept_on<'a>(image: &Image, disk: &'a DiskPlan) -> Option<(&'a Part
 pub(super) fn files(image: &Image, disk: &DiskPlan) -> Vec<FilePlan> {
     let mut files = Vec::new();
     if let Some((partition, mount)) = kept_on(image, disk) {
-        files.extend(data(image, partition, &mount));
+        files.extend(data(image, disk, partition, &mount));
     }
     if let (Volatile::Overlay, Some(size)) = (image.volatile, &image.volatile_size) {
-        files.extend(in_memory(size.value).into_iter().map(|file| file.at(Some(&size.at))));
+        files.extend(in_memory(size.value, disk).into_iter().map(|file| file.at(Some(&size.at))));
     }
     files.sort_by(|left, right| left.path.cmp(&right.path));
     files
 }
 
-fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Vec<FilePlan> {
+fn data(image: &Image, disk: &DiskPlan, partition: &PartitionPlan, mount: &str) -> Vec<FilePlan> {
     let (PartitionGuid::Fixed(guid), PartitionContent::Data { filesystem, .. }) =
         (partition.guid, &partition.content)
     else {
@@ -93,20 +93,20 @@ fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Vec<FilePlan> 
         "[options]\nbroken_system_clock = true\n",
         "a device without a battery thinks it is 1970",
     ));
-    let mounted = |place: &str, after: &str, before: &str, options: &str| {
+    let mounted = |place: &str, after: &str, before: &str| {
         format!(
             "[Unit]\nDescription=Data of This Device ({label})\nDefaultDependencies=no\n\
-             Requires=bedplate-check.service{options}\nAfter=bedplate-check.service{after}\nBefore={before}\n\n\
+             Requires=bedplate-check.service\nAfter=bedplate-check.service{after}\nBefore={before}\n\n\
              [Mount]\nWhat={device}\nWhere={place}\nType={filesystem}\nOptions=nosuid,nodev,noexec\n"
         )
     };
-    let text = mounted(DATA, "", "initrd-root-fs.target", "");
+    let text = mounted(DATA, "", "initrd-root-fs.target");
     files.extend(wanted(&first, &text, "initrd-root-fs.target", "mounts the data partition by its id"));
+    // It does not require the first mount, which ends with the initrd.
     let text = mounted(
         &format!("/sysroot{mount}"),
         &format!(" {first} bedplate-reset.service initrd-root-fs.target"),
         "initrd-fs.target",
-        &format!(" {first}"),
     );
     files.extend(wanted(
         &second,
@@ -116,7 +116,7 @@ fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Vec<FilePlan> 
     ));
     files.extend(reset(&first));
     if image.volatile == Volatile::Persistent {
-        files.extend(persistent(&first));
+        files.extend(persistent(&first, disk));
     }
     files.extend(machine_id(&first, &second, mount));
     files
@@ -154,11 +154,10 @@ fn reset(data: &str) -> Vec<FilePlan> {
 }
 
 /// What is written to the root goes to the data partition; where that is lost, to memory.
-fn persistent(data: &str) -> Vec<FilePlan> {
-    let why = "the root's writable layer lies on the data partition";
+fn persistent(data: &str, disk: &DiskPlan) -> Vec<FilePlan> {
     let more = format!("Requires={data}\nAfter={data} bedplate-reset.service\n");
     let mut files =
-        overlay("What Is Written to the Root Is Kept", &more, &format!("{DATA}/overlay"), None, why);
+        overlay("What Is Written to the Root Is Kept", &more, &format!("{DATA}/overlay"), None, disk);
     let text = "[Unit]\nDescription=What Is Written to the Root Is Forgotten, for Its Data Partition Is Lost\n\
          DefaultDependencies=no\nAfter=bedplate-overlay.service sysroot.mount\nBefore=initrd-root-fs.target\n\
          ConditionPathIsReadWrite=!/sysroot\n\n\
@@ -170,15 +169,18 @@ fn persistent(data: &str) -> Vec<FilePlan> {
 
 /// What is written to the root goes to a bounded part of the memory: what
 /// `systemd.volatile=overlay` does, which has no word for a size.
-fn in_memory(size: Size) -> Vec<FilePlan> {
-    let why = "limits what the root's writable layer may take of the memory";
+fn in_memory(size: Size, disk: &DiskPlan) -> Vec<FilePlan> {
     let title = format!("What Is Written to the Root Takes {size} of Memory at Most");
-    overlay(&title, "", "/run/bedplate/overlay", Some(size), why)
+    overlay(&title, "", "/run/bedplate/overlay", Some(size), disk)
 }
 
 /// Mounts an overlay over the root, whose upper layer lies in the directory
 /// `layer`, or in a tmpfs of that size there.
-fn overlay(title: &str, more: &str, layer: &str, size: Option<Size>, why: &str) -> Vec<FilePlan> {
+fn overlay(title: &str, more: &str, layer: &str, size: Option<Size>, disk: &DiskPlan) -> Vec<FilePlan> {
+    let why = match size {
+        None => "the root's writable layer lies on the data partition",
+        Some(_) => "limits what the root's writable layer may take of the memory",
+    };
     let rules = format!("{RULES}/overlay.conf");
     let (mut begin, mut end) = (String::new(), String::new());
     if let Some(size) = size {
@@ -193,9 +195,24 @@ fn overlay(title: &str, more: &str, layer: &str, size: Option<Size>, why: &str) 
          ExecStart=mount -t overlay overlay -o lowerdir=/sysroot,upperdir={layer}/upper,workdir={layer}/work /sysroot\n{end}"
     );
     let mut files = wanted("bedplate-overlay.service", &text, "initrd-root-fs.target", why);
-    let text = format!("d {layer} 0755\nd {layer}/upper 0755\nd {layer}/work 0755\n");
+    // Where systemd-repart and the generator of the ESP's mount look for the
+    // disk below an overlay.
+    let text = format!(
+        "d {layer} 0755\nd {layer}/upper 0755\nd {layer}/work 0755\nL /run/systemd/volatile-root - - - - {}\n",
+        root_device(disk)
+    );
     files.push(FilePlan::text(rules, text, why));
     files
+}
+
+/// What is mounted as the root.
+fn root_device(disk: &DiskPlan) -> String {
+    let roots =
+        disk.partitions.iter().filter(|partition| matches!(partition.content, PartitionContent::Root { .. }));
+    match roots.map(|root| root.guid).next() {
+        Some(PartitionGuid::Fixed(guid)) => format!("/dev/disk/by-partuuid/{guid}"),
+        _ => "/dev/mapper/root".to_string(),
+    }
 }
 
 /// The id is made in place, on the data partition: a power cut leaves it empty, and it is made at the next boot.
