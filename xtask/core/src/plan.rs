@@ -32,6 +32,7 @@ mod packages;
 pub(crate) use packages::implied;
 mod people;
 mod service;
+mod sshd;
 mod state;
 mod system;
 mod units;
@@ -350,6 +351,8 @@ pub struct UserPlan {
     pub home: String,
     /// The shell.
     pub shell: String,
+    /// True when the user may become root with `sudo`.
+    pub administrator: bool,
     /// The keys that let the user in; also in a generated file.
     pub authorized_keys: Vec<String>,
     /// The line that asked for it.
@@ -549,6 +552,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     files.extend(hardening::files(&settings));
     files.extend(people::files(&users));
     files.extend(units::files(image, &units));
+    files.extend(sshd::files(image));
     let clashes = check::files::against(image, &files);
     if !clashes.is_empty() {
         return Err(Diagnostics::new(clashes));

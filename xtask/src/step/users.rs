@@ -127,6 +127,7 @@ mod tests {
         UserPlan {
             name: "operator".into(),
             system: false,
+            administrator: false,
             uid: 1000,
             gid: 1000,
             groups: vec!["sudo".into(), "adm".into()],

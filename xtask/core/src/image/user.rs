@@ -21,6 +21,7 @@ pub struct User {
     pub(crate) uid: Option<At<u32>>,
     pub(crate) home: Option<At<DevicePath>>,
     pub(crate) groups: Vec<At<GroupName>>,
+    pub(crate) administrator: bool,
     pub(crate) keys: Vec<At<SshKey>>,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
@@ -63,7 +64,16 @@ impl User {
     fn of(name: impl Given<UserName>, system: bool) -> Self {
         let mut mistakes = Vec::new();
         let name = accept(&mut mistakes, name, &Place::caller());
-        User { name, system, uid: None, home: None, groups: Vec::new(), keys: Vec::new(), mistakes }
+        User {
+            name,
+            system,
+            uid: None,
+            home: None,
+            groups: Vec::new(),
+            administrator: false,
+            keys: Vec::new(),
+            mistakes,
+        }
     }
 
     /// The home directory: `/home/NAME` unless said, and `/nonexistent` for a
@@ -88,6 +98,13 @@ impl User {
     pub fn group(mut self, name: impl Given<GroupName>) -> Self {
         let at = Place::caller();
         self.groups.extend(accept(&mut self.mistakes, name, &at));
+        self
+    }
+
+    /// Lets the user become root with `sudo`, without a password, since there is none.
+    #[doc(alias("sudo", "NOPASSWD", "wheel"))]
+    pub fn administrator(mut self) -> Self {
+        self.administrator = true;
         self
     }
 

@@ -169,7 +169,13 @@ impl Plan {
                         1 => "1 key".to_string(),
                         count => format!("{count} keys"),
                     };
-                    vec![user.name.clone(), user.uid.to_string(), user.groups.join(" "), login]
+                    let root = if user.administrator { ", may become root" } else { "" };
+                    vec![
+                        user.name.clone(),
+                        user.uid.to_string(),
+                        user.groups.join(" "),
+                        format!("{login}{root}"),
+                    ]
                 }),
             );
         }
@@ -358,9 +364,9 @@ mod tests {
 
             kept, each below /local/persistent
               path                          starts           whose  asked by
-              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:347
+              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:353
               /etc/machine-id               an empty file    0444   who this device is
-              /greengrass                   empty                   xtask/core/src/plan/display.rs:347
+              /greengrass                   empty                   xtask/core/src/plan/display.rs:353
               /var/lib/systemd/random-seed  an empty file    0600   its own randomness, from the last boot
 
             kernel command line

@@ -54,6 +54,15 @@ pub(crate) fn implied<'a>(image: &'a Image, release: &Release, root: &'a RootSlo
     {
         implied.push(("locales", "makes the locale", Some(&locale.at)));
     }
+    for user in &image.users {
+        let at = user.name.as_ref().map(|name| &name.at);
+        if !user.keys.is_empty() {
+            implied.push((super::sshd::PACKAGE, "lets those in who have a key", at));
+        }
+        if user.administrator {
+            implied.push(("sudo", "makes an administrator root", at));
+        }
+    }
     if let Some(timezone) = &image.timezone {
         implied.push(("tzdata", "knows the time zone", Some(&timezone.at)));
     }

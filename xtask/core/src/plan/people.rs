@@ -33,6 +33,7 @@ pub(super) fn users(image: &Image) -> Vec<UserPlan> {
                 None => format!("/home/{}", name.value),
             },
             shell: if user.system { "/usr/sbin/nologin" } else { "/bin/bash" }.to_string(),
+            administrator: user.administrator,
             authorized_keys: user.keys.iter().map(|key| key.value.as_str().trim_end().to_string()).collect(),
             at: Some(name.at.clone()),
         });
@@ -45,6 +46,13 @@ pub(super) fn files(users: &[UserPlan]) -> Vec<FilePlan> {
     for user in users.iter().filter(|user| !user.system) {
         let own = |file: FilePlan| file.owned_by(user.uid, user.gid).at(user.at.as_ref());
         files.push(own(FilePlan::directory(&user.home, format!("home of {}", user.name)).mode(0o750)));
+        if user.administrator {
+            // No password exists that sudo could ask for.
+            let rule = format!("{} ALL=(ALL:ALL) NOPASSWD: ALL\n", user.name);
+            let path = format!("/etc/sudoers.d/bedplate-{}", user.name);
+            let why = format!("{} may become root", user.name);
+            files.push(FilePlan::text(path, rule, why).mode(0o440).at(user.at.as_ref()));
+        }
         if user.authorized_keys.is_empty() {
             continue;
         }

@@ -42,6 +42,9 @@ pub(super) fn plan(image: &Image) -> UnitsPlan {
             at: None,
         }));
     }
+    let (daemon, socket) = super::sshd::units(image);
+    enable.extend(daemon);
+    mask.extend(socket);
     if image.kept_on().is_some() {
         mask.push(UnitPlan {
             name: "systemd-machine-id-commit.service".to_string(),

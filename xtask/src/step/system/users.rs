@@ -76,6 +76,7 @@ mod tests {
         UserPlan {
             name: "cwagent".into(),
             system: true,
+            administrator: false,
             uid,
             gid: uid,
             groups: vec!["adm".into()],
