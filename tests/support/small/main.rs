@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use bedplate::*;
 
 fn main() -> ExitCode {
-    bedplate::main(&[image!(small), image!(writable), image!(typo), image!(mistaken)])
+    bedplate::main(&[image!(small), image!(writable), image!(guarded), image!(typo), image!(mistaken)])
 }
 
 /// As few packages as boot, and one of everything a description can hold.
@@ -33,6 +33,17 @@ fn smallest(_: &Target) -> Image {
 /// The same, with all that is written to its root kept.
 pub fn writable(target: &Target) -> Image {
     smallest(target).volatile(Volatile::Persistent)
+}
+
+/// The same, with a door: one comes in by the key in `OPERATOR_KEY`, one by a credential.
+pub fn guarded(target: &Target) -> Image {
+    let image = small(target).packages(["openssh-client", "libpam-systemd"]);
+    let visitor = User::new("visitor").login(Login::Credential);
+    let operator = User::new("operator").administrator();
+    match std::env::var("OPERATOR_KEY") {
+        Ok(key) => image.user(operator.login(Login::Key(key.as_str()))).user(visitor),
+        Err(_) => image.user(operator).user(visitor),
+    }
 }
 
 /// Right as far as a plan can tell, with a package that no archive has.

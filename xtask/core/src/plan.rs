@@ -353,6 +353,8 @@ pub struct UserPlan {
     pub shell: String,
     /// True when the user may become root with `sudo`.
     pub administrator: bool,
+    /// True when keys handed in as a credential let the user in.
+    pub credential: bool,
     /// The keys that let the user in; also in a generated file.
     pub authorized_keys: Vec<String>,
     /// The line that asked for it.

@@ -19,6 +19,8 @@ pub struct Release {
     pub refused: Option<(&'static str, &'static str)>,
     /// Packages with what sets up a verified root at boot.
     pub verity: &'static [&'static str],
+    /// Its systemd knows `ImportCredential=` (254).
+    pub credentials: bool,
     /// The package with `systemd-repart`.
     pub repart: &'static str,
     /// `mkfs.erofs --tar` exists (erofs-utils 1.7).
@@ -37,6 +39,7 @@ pub static RELEASES: [Release; 5] = [
         version: "26.04",
         refused: None,
         verity: &["dmsetup", "systemd-cryptsetup"],
+        credentials: true,
         repart: "systemd-repart",
         erofs: true,
         erofs_zstd: true,
@@ -48,6 +51,7 @@ pub static RELEASES: [Release; 5] = [
         version: "24.04",
         refused: None,
         verity: &["cryptsetup-bin", "dmsetup"],
+        credentials: true,
         repart: "systemd",
         erofs: true,
         erofs_zstd: false,
@@ -59,6 +63,7 @@ pub static RELEASES: [Release; 5] = [
         version: "22.04",
         refused: Some(("it packages neither systemd-boot nor the stub of a unified kernel image", "noble")),
         verity: &[],
+        credentials: false,
         repart: "systemd",
         erofs: false,
         erofs_zstd: false,
@@ -70,6 +75,7 @@ pub static RELEASES: [Release; 5] = [
         version: "13",
         refused: None,
         verity: &["dmsetup", "systemd-cryptsetup"],
+        credentials: true,
         repart: "systemd-repart",
         erofs: true,
         erofs_zstd: true,
@@ -81,6 +87,7 @@ pub static RELEASES: [Release; 5] = [
         version: "12",
         refused: None,
         verity: &["cryptsetup-bin", "dmsetup"],
+        credentials: false,
         repart: "systemd",
         erofs: false,
         erofs_zstd: false,

@@ -128,6 +128,7 @@ mod tests {
             name: "operator".into(),
             system: false,
             administrator: false,
+            credential: false,
             uid: 1000,
             gid: 1000,
             groups: vec!["sudo".into(), "adm".into()],

@@ -68,6 +68,15 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
         found.push(refusal.help(format!("use `{instead}`")));
         return;
     }
+    for user in image.users.iter().filter(|_| !release.credentials) {
+        let Some(login) = &user.credential else { continue };
+        let message = format!(
+            "{distribution} {} (`{name}`) has a systemd before 254, which imports no credentials",
+            release.version
+        );
+        let mistake = Diagnostic::new(NOT_IN_RELEASE.code, message).at(login).related(at, "the release");
+        found.push(mistake.help("let the user in by `Login::Key(…)`"));
+    }
     for root in &image.roots {
         found.extend(missing(root, release).map(|(what, instead)| {
             let message = format!("{distribution} {} (`{name}`) {what}", release.version);

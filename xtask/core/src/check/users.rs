@@ -250,7 +250,7 @@ mod tests {
               --> xtask/core/src/check/users.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.user(User::system("cwagent").uid(990).login(Login::Key(
-               |                                                                           ^^^^^^^^^^^^^^^^^
+               |                                                                                 ^^^^^^^^^^^
                |
                = help: make it `User::new(…)`, or leave the key out
         "#]]

@@ -22,16 +22,43 @@ pub struct User {
     pub(crate) home: Option<At<DevicePath>>,
     pub(crate) groups: Vec<At<GroupName>>,
     pub(crate) administrator: bool,
+    pub(crate) credential: Option<Place>,
     pub(crate) keys: Vec<At<SshKey>>,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
 
-/// How a user gets in. There is no variant for a password.
+/// How a user gets in. There is no word for a password.
+///
+/// ```
+/// # use bedplate_core::*;
+/// let operator = User::new("operator").administrator().login(Login::Credential);
+/// ```
 #[derive(Debug, Clone)]
 #[doc(alias("password", "Ssh"))]
-pub enum Login<K> {
+pub struct Login {
+    /// The key; none for those of the credential.
+    key: Option<At<SshKey>>,
+    credential: bool,
+    mistakes: Vec<Diagnostic>,
+}
+
+// The two read as the variants they would be, if one of them could take text or a typed key.
+#[expect(non_snake_case, non_upper_case_globals, reason = "reads as the variants of an enum")]
+impl Login {
     /// With the private half of this ssh key: the line of a `.pub` file.
-    Key(K),
+    #[track_caller]
+    pub fn Key(key: impl Given<SshKey>) -> Self {
+        let mut mistakes = Vec::new();
+        let key = accept(&mut mistakes, key, &Place::caller());
+        Login { key, credential: false, mistakes }
+    }
+
+    /// With the keys that are handed to the device at provisioning: the system
+    /// credential `ssh.authorized_keys.NAME`, in the form of an
+    /// `authorized_keys` file. Without it the user stays locked.
+    /// <https://systemd.io/CREDENTIALS/>
+    #[doc(alias("ImportCredential", "provisioning"))]
+    pub const Credential: Login = Login { key: None, credential: true, mistakes: Vec::new() };
 }
 
 impl User {
@@ -71,6 +98,7 @@ impl User {
             home: None,
             groups: Vec::new(),
             administrator: false,
+            credential: None,
             keys: Vec::new(),
             mistakes,
         }
@@ -111,10 +139,17 @@ impl User {
     /// Lets the user in this way too.
     #[track_caller]
     #[doc(alias("authorized_keys"))]
-    pub fn login<K: Given<SshKey>>(mut self, login: Login<K>) -> Self {
-        let at = Place::caller();
-        let Login::Key(key) = login;
-        self.keys.extend(accept(&mut self.mistakes, key, &at));
+    pub fn login(mut self, mut login: Login) -> Self {
+        self.mistakes.append(&mut login.mistakes);
+        self.keys.extend(login.key);
+        if login.credential {
+            self.credential = Some(Place::caller());
+        }
         self
+    }
+
+    /// True when there is a way in.
+    pub(crate) fn comes_in(&self) -> bool {
+        !self.keys.is_empty() || self.credential.is_some()
     }
 }

@@ -163,11 +163,13 @@ impl Plan {
             page.table(
                 &["name", "id", "groups", "logs in with"],
                 self.users.iter().map(|user| {
-                    let login = match user.authorized_keys.len() {
+                    let login = match (user.authorized_keys.len(), user.credential) {
                         _ if user.system => "nothing: a service's".to_string(),
-                        0 => "nothing yet".to_string(),
-                        1 => "1 key".to_string(),
-                        count => format!("{count} keys"),
+                        (0, false) => "nothing yet".to_string(),
+                        (0, true) => "a credential's keys".to_string(),
+                        (1, false) => "1 key".to_string(),
+                        (count, false) => format!("{count} keys"),
+                        (count, true) => format!("{count} of its own and a credential's keys"),
                     };
                     let root = if user.administrator { ", may become root" } else { "" };
                     vec![
@@ -364,9 +366,9 @@ mod tests {
 
             kept, each below /local/persistent
               path                          starts           whose  asked by
-              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:353
+              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:355
               /etc/machine-id               an empty file    0444   who this device is
-              /greengrass                   empty                   xtask/core/src/plan/display.rs:353
+              /greengrass                   empty                   xtask/core/src/plan/display.rs:355
               /var/lib/systemd/random-seed  an empty file    0600   its own randomness, from the last boot
 
             kernel command line

@@ -56,7 +56,7 @@ pub(crate) fn implied<'a>(image: &'a Image, release: &Release, root: &'a RootSlo
     }
     for user in &image.users {
         let at = user.name.as_ref().map(|name| &name.at);
-        if !user.keys.is_empty() {
+        if user.comes_in() {
             implied.push((super::sshd::PACKAGE, "lets those in who have a key", at));
         }
         if user.administrator {

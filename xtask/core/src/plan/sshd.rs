@@ -5,16 +5,19 @@ use super::service::SHUT_IN;
 use super::units::UNITS;
 use super::{FilePlan, UnitPlan};
 use crate::image::Image;
+use crate::image::user::User;
 
 /// Where the host keys lie; kept.
 pub(super) const KEYS: &str = "/var/lib/bedplate/ssh";
+/// Where keys lie that were handed in.
+const HANDED: &str = "/run/bedplate/authorized_keys";
 /// The package, and why it is there when nobody asked for it.
 pub(super) const PACKAGE: &str = "openssh-server";
 
 /// True when somebody may come in by it, or the description names it.
 pub(super) fn is_there(image: &Image) -> bool {
     let named = image.packages.iter().any(|package| package.value.as_str() == PACKAGE);
-    named || image.users.iter().any(|user| !user.keys.is_empty())
+    named || image.users.iter().any(User::comes_in)
 }
 
 /// The daemon itself; it listens, and nobody listens for it.
@@ -37,7 +40,8 @@ pub(super) fn files(image: &Image) -> Vec<FilePlan> {
     let keys: String = types.iter().map(|kind| format!("HostKey {KEYS}/ssh_host_{kind}_key\n")).collect();
     let settings = format!(
         "# A key lets in, and nothing else.\nAuthenticationMethods publickey\nPasswordAuthentication no\n\
-         KbdInteractiveAuthentication no\nPermitRootLogin no\n{keys}"
+         KbdInteractiveAuthentication no\nPermitRootLogin no\n\
+         AuthorizedKeysFile .ssh/authorized_keys {HANDED}/%u\n{keys}"
     );
     let script = format!(
         "#!/bin/sh\n# Makes the keys this device is known by, where one is missing or cannot be read.\n\
@@ -54,7 +58,7 @@ pub(super) fn files(image: &Image) -> Vec<FilePlan> {
          ReadWritePaths=/var/lib\nCapabilityBoundingSet=\n"
     );
     let why = "the device makes its own host keys";
-    vec![
+    let mut files = vec![
         FilePlan::text(
             "/etc/ssh/sshd_config.d/10-bedplate.conf",
             settings,
@@ -66,6 +70,54 @@ pub(super) fn files(image: &Image) -> Vec<FilePlan> {
             format!("{UNITS}/ssh.service.d/50-bedplate.conf"),
             "[Unit]\nRequires=bedplate-ssh-keys.service\nAfter=bedplate-ssh-keys.service\n",
             why,
+        ),
+    ];
+    files.extend(credentials(image));
+    files
+}
+
+/// True when somebody comes in by keys that are handed to the device.
+pub(super) fn has_credentials(image: &Image) -> bool {
+    image.users.iter().any(|user| user.credential.is_some())
+}
+
+/// Keys handed in over the firmware, the ESP or the data partition, copied to
+/// where the daemon looks.
+fn credentials(image: &Image) -> Vec<FilePlan> {
+    if !has_credentials(image) {
+        return Vec::new();
+    }
+    let why = "lets those in whose keys are handed in as a credential";
+    let names = image.users.iter().filter(|user| user.credential.is_some());
+    let names: Vec<&str> =
+        names.filter_map(|user| user.name.as_ref()).map(|name| name.value.as_str()).collect();
+    let unit = format!(
+        "[Unit]\nDescription=Keys Handed to This Device\nBefore=ssh.service\n\n\
+         [Service]\nType=oneshot\nRemainAfterExit=yes\nImportCredential=ssh.authorized_keys.*\n\
+         ExecStart=/usr/lib/bedplate/ssh-credentials\n{SHUT_IN}ReadWritePaths=/run/bedplate\nCapabilityBoundingSet=\n"
+    );
+    let script = format!(
+        "#!/bin/sh\n# Copies the keys that were handed in as credentials to where sshd looks for them.\n\
+         failed=0\nmkdir -p {HANDED}\nchmod 755 {HANDED}\nfor name in {}; do\n    \
+         from=${{CREDENTIALS_DIRECTORY:-/nonexistent}}/ssh.authorized_keys.$name\n    [ -e \"$from\" ] || continue\n    \
+         if ssh-keygen -l -f \"$from\" >/dev/null 2>&1; then\n        \
+         cp \"$from\" {HANDED}/\"$name\" && chmod 644 {HANDED}/\"$name\"\n    else\n        \
+         echo \"<3>bedplate: the credential ssh.authorized_keys.$name holds no public key: it lets nobody in\"\n        \
+         failed=1\n    fi\ndone\nexit $failed\n",
+        names.join(" ")
+    );
+    vec![
+        FilePlan::text("/usr/lib/bedplate/ssh-credentials", script, why).mode(0o755),
+        FilePlan::text(format!("{UNITS}/bedplate-ssh-credentials.service"), unit, why),
+        FilePlan::text(
+            format!("{UNITS}/ssh.service.d/60-bedplate-credentials.conf"),
+            "[Unit]\nWants=bedplate-ssh-credentials.service\nAfter=bedplate-ssh-credentials.service\n",
+            why,
+        ),
+        FilePlan::text(
+            "/usr/lib/tmpfiles.d/bedplate.conf",
+            "d /run/bedplate 0755 root root -\n",
+            "where keys are handed in",
         ),
     ]
 }
@@ -89,6 +141,7 @@ mod tests {
             PasswordAuthentication no
             KbdInteractiveAuthentication no
             PermitRootLogin no
+            AuthorizedKeysFile .ssh/authorized_keys /run/bedplate/authorized_keys/%u
             HostKey /var/lib/bedplate/ssh/ssh_host_ed25519_key
             HostKey /var/lib/bedplate/ssh/ssh_host_ecdsa_key
         "#]]

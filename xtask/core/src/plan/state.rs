@@ -116,6 +116,14 @@ fn implied(image: &Image) -> Vec<(BindKind, &'static str, u32, &'static str)> {
     if super::sshd::is_there(image) {
         rows.push((BindKind::Directory, super::sshd::KEYS, 0o700, "the keys this device is known by"));
     }
+    if super::sshd::has_credentials(image) {
+        rows.push((
+            BindKind::Directory,
+            "/etc/credstore",
+            0o700,
+            "credentials handed in on the data partition",
+        ));
+    }
     rows
 }
 

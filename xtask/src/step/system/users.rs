@@ -77,6 +77,7 @@ mod tests {
             name: "cwagent".into(),
             system: true,
             administrator: false,
+            credential: false,
             uid,
             gid: uid,
             groups: vec!["adm".into()],
