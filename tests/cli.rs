@@ -123,7 +123,7 @@ fn an_unknown_image_is_told_the_nearest_one() {
             exit 1
             --- stdout
             --- stderr
-            error: no image is named `samll`; did you mean `small`? there are `small`, `writable`, `typo`, `mistaken`
+            error: no image is named `samll`; did you mean `small`? there are `small`, `writable`, `guarded`, `typo`, `mistaken`
         "#]],
     );
     says(
@@ -132,7 +132,7 @@ fn an_unknown_image_is_told_the_nearest_one() {
             exit 1
             --- stdout
             --- stderr
-            error: no image is named `server`; there are `small`, `writable`, `typo`, `mistaken`
+            error: no image is named `server`; there are `small`, `writable`, `guarded`, `typo`, `mistaken`
         "#]],
     );
 }
@@ -180,16 +180,17 @@ fn the_plan_is_printed_on_stdout() {
               3  root-x86-64-verity  2305 MiB  17 MiB   dm-verity              second half of the root hash
               4  persistent          2322 MiB  1 GiB    ext4 at /local, grows  eb822ee8-060a-51aa-a513-8e6aa93d…
 
-            kept, each at its path below /local/persistent
-              path                          starts       whose          asked by
-              /etc/kept                     as packaged  the packages'  tests/support/small/main.rs:26
-              /etc/machine-id               empty file   0444 root      who this device is
-              /opt/kept                     empty        0750 nobody    tests/support/small/main.rs:27
-              /var/lib/kept                 empty        0755 root      tests/support/small/main.rs:25
-              /var/lib/systemd/random-seed  empty file   0600 root      its own randomness, from the last boot
+            kept, each below /local/persistent
+              path                        starts           whose                       asked by
+              /etc/kept                   as in the image                              tests/support/small/main…
+              /etc/machine-id             an empty file    0444                        who this device is
+              /opt/kept                   empty            0750 nobody:nogroup progr…  tests/support/small/main…
+              /var/lib/kept               empty                                        tests/support/small/main…
+              /var/lib/systemd/random-s…  an empty file    0600                        its own randomness, from…
 
             kernel command line
-              roothash=… ro panic=10 oops=panic lockdown=integrity module.sig_enforce=1 console=ttyS0,115200
+              roothash=… ro systemd.volatile=overlay panic=10 oops=panic lockdown=integrity module.sig_enforce=1
+              console=ttyS0,115200
 
             settings
               setting                              value        why
@@ -270,21 +271,14 @@ fn the_plan_is_printed_on_stdout() {
               /usr/lib/systemd/system/bedplate-overlay-full.t…  says so when the memory for what is written to …
               /usr/lib/systemd/system/bedplate-state.service    makes what lies behind the binds
               /usr/lib/systemd/system/etc-kept.mount            kept, starting with the packages' files
-              /usr/lib/systemd/system/local-fs.target.wants/e…  no service starts before what is kept is there
-              /usr/lib/systemd/system/local-fs.target.wants/l…  a device whose data is lost starts all the same
-              /usr/lib/systemd/system/local-fs.target.wants/o…  no service starts before what is kept is there
-              /usr/lib/systemd/system/local-fs.target.wants/v…  no service starts before what is kept is there
-              /usr/lib/systemd/system/local-fs.target.wants/v…  no service starts before what is kept is there
               /usr/lib/systemd/system/local.mount               mounts the data partition by its id
               /usr/lib/systemd/system/needs-kept.service        written by hand
               /usr/lib/systemd/system/needs-kept.service.d/50…  needs-kept.service does not start without /etc/…
               /usr/lib/systemd/system/opt-kept.mount            kept, starting empty
               /usr/lib/systemd/system/systemd-growfs@local.se…  the file system grows with its partition
-              /usr/lib/systemd/system/timers.target.wants/bed…  says so when the memory for what is written to …
               /usr/lib/systemd/system/var-lib-kept.mount        kept, starting empty
               /usr/lib/systemd/system/var-lib-systemd-random\…  its own randomness, from the last boot
               /var/.updated                                     nothing is brought up to date at boot
-              /var/lib/systemd/random-seed                      a bind is mounted here
 
             copied over it
               tests/support/small/overlay
@@ -328,11 +322,12 @@ fn check_tells_all_mistakes_with_their_lines() {
             --- stderr
                  Checked small
                  Checked writable
+                 Checked guarded
                  Checked typo
             error[bound-twice]: `/var/lib/kept` is bound twice
-              --> tests/support/small/main.rs:45:19
+              --> tests/support/small/main.rs:56:19
                |
-            45 |     small(target).bind("/var/lib/kept").hostname("-small-")
+            56 |     small(target).bind("/var/lib/kept").hostname("-small-")
                |                   ^^^^^^^^^^^^^^^^^^^^^
               ::: tests/support/small/main.rs:25:10
                |
@@ -342,9 +337,9 @@ fn check_tells_all_mistakes_with_their_lines() {
                = help: remove one of the two
 
             error[malformed-hostname]: `-small-` is not a host name
-              --> tests/support/small/main.rs:45:50
+              --> tests/support/small/main.rs:56:50
                |
-            45 |     small(target).bind("/var/lib/kept").hostname("-small-")
+            56 |     small(target).bind("/var/lib/kept").hostname("-small-")
                |                                                  ^^^^^^^^^
                |                                            a part of it is empty, or starts or ends with a dash
 

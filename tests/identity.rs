@@ -60,6 +60,9 @@ fn each_device_is_itself_and_stays_it() {
     assert_eq!(guest.run(&run("/opt/kept")).unwrap().code, 0);
     guest.check("echo changed >/etc/kept/setting && sync").unwrap();
 
+    // systemd finds the disk below the overlay, and the ESP on it.
+    guest.check("ls /efi/EFI/Linux").unwrap();
+
     // The memory for everything else is bounded, and somebody says when it is nearly used up.
     assert_eq!(guest.check("findmnt -bno SIZE /").unwrap().trim(), (64 << 20).to_string());
     assert_eq!(guest.run("systemctl start bedplate-overlay-full").unwrap().code, 0);

@@ -25,8 +25,8 @@ pub(super) fn command_line(
     }
     let writable = !root.filesystem.is_read_only() && image.volatile == Volatile::None;
     arguments.push(if writable { "rw" } else { "ro" }.to_string());
-    // With a size, a unit of ours in the initrd does it (`initrd.rs`).
-    if image.volatile == Volatile::Overlay && image.volatile_size.is_none() {
+    // With a size, or kept, a unit of ours in the initrd replaces it (`initrd.rs`).
+    if image.volatile != Volatile::None {
         arguments.push("systemd.volatile=overlay".to_string());
     }
     arguments.extend(hardening::arguments(settings));

@@ -35,16 +35,16 @@ pub(super) fn kept_on<'a>(image: &Image, disk: &'a DiskPlan) -> Option<(&'a Part
 pub(super) fn files(image: &Image, disk: &DiskPlan) -> Vec<FilePlan> {
     let mut files = Vec::new();
     if let Some((partition, mount)) = kept_on(image, disk) {
-        files.extend(data(image, disk, partition, &mount));
+        files.extend(data(image, partition, &mount));
     }
     if let (Volatile::Overlay, Some(size)) = (image.volatile, &image.volatile_size) {
-        files.extend(in_memory(size.value, disk).into_iter().map(|file| file.at(Some(&size.at))));
+        files.extend(in_memory(size.value).into_iter().map(|file| file.at(Some(&size.at))));
     }
     files.sort_by(|left, right| left.path.cmp(&right.path));
     files
 }
 
-fn data(image: &Image, disk: &DiskPlan, partition: &PartitionPlan, mount: &str) -> Vec<FilePlan> {
+fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Vec<FilePlan> {
     let (PartitionGuid::Fixed(guid), PartitionContent::Data { filesystem, .. }) =
         (partition.guid, &partition.content)
     else {
@@ -102,7 +102,6 @@ fn data(image: &Image, disk: &DiskPlan, partition: &PartitionPlan, mount: &str) 
     };
     let text = mounted(DATA, "", "initrd-root-fs.target");
     files.extend(wanted(&first, &text, "initrd-root-fs.target", "mounts the data partition by its id"));
-    // It does not require the first mount, which ends with the initrd.
     let text = mounted(
         &format!("/sysroot{mount}"),
         &format!(" {first} bedplate-reset.service initrd-root-fs.target"),
@@ -116,7 +115,7 @@ fn data(image: &Image, disk: &DiskPlan, partition: &PartitionPlan, mount: &str) 
     ));
     files.extend(reset(&first));
     if image.volatile == Volatile::Persistent {
-        files.extend(persistent(&first, disk));
+        files.extend(persistent(&first));
     }
     files.extend(machine_id(&first, &second, mount));
     files
@@ -153,30 +152,25 @@ fn reset(data: &str) -> Vec<FilePlan> {
     files
 }
 
-/// What is written to the root goes to the data partition; where that is lost, to memory.
-fn persistent(data: &str, disk: &DiskPlan) -> Vec<FilePlan> {
+/// What is written to the root goes to the data partition; where that is
+/// lost, the layer that systemd made in memory stays.
+fn persistent(data: &str) -> Vec<FilePlan> {
     let more = format!("Requires={data}\nAfter={data} bedplate-reset.service\n");
-    let mut files =
-        overlay("What Is Written to the Root Is Kept", &more, &format!("{DATA}/overlay"), None, disk);
-    let text = "[Unit]\nDescription=What Is Written to the Root Is Forgotten, for Its Data Partition Is Lost\n\
-         DefaultDependencies=no\nAfter=bedplate-overlay.service sysroot.mount\nBefore=initrd-root-fs.target\n\
-         ConditionPathIsReadWrite=!/sysroot\n\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/lib/systemd/systemd-volatile-root overlay /sysroot\n";
-    let why = "a device whose data partition is lost starts all the same";
-    files.extend(wanted("bedplate-overlay-lost.service", text, "initrd-root-fs.target", why));
-    files
+    overlay("What Is Written to the Root Is Kept", &more, &format!("{DATA}/overlay"), None)
 }
 
-/// What is written to the root goes to a bounded part of the memory: what
-/// `systemd.volatile=overlay` does, which has no word for a size.
-fn in_memory(size: Size, disk: &DiskPlan) -> Vec<FilePlan> {
+/// What is written to the root goes to a bounded part of the memory.
+fn in_memory(size: Size) -> Vec<FilePlan> {
     let title = format!("What Is Written to the Root Takes {size} of Memory at Most");
-    overlay(&title, "", "/run/bedplate/overlay", Some(size), disk)
+    overlay(&title, "", "/run/bedplate/overlay", Some(size))
 }
 
-/// Mounts an overlay over the root, whose upper layer lies in the directory
-/// `layer`, or in a tmpfs of that size there.
-fn overlay(title: &str, more: &str, layer: &str, size: Option<Size>, disk: &DiskPlan) -> Vec<FilePlan> {
+/// Replaces the overlay of `systemd.volatile=overlay` by one whose upper layer
+/// lies in the directory `layer`, or in a tmpfs of that size there.
+///
+/// systemd's is made first because it leaves a link to the disk below it, which
+/// systemd-repart and the generator of the ESP's mount follow.
+fn overlay(title: &str, more: &str, layer: &str, size: Option<Size>) -> Vec<FilePlan> {
     let why = match size {
         None => "the root's writable layer lies on the data partition",
         Some(_) => "limits what the root's writable layer may take of the memory",
@@ -190,29 +184,22 @@ fn overlay(title: &str, more: &str, layer: &str, size: Option<Size>, disk: &Disk
         end = format!("ExecStart=umount {layer}\n");
     }
     let text = format!(
-        "[Unit]\nDescription={title}\nDefaultDependencies=no\n{more}After=sysroot.mount\nBefore=initrd-root-fs.target\n\n\
+        "[Unit]\nDescription={title}\nDefaultDependencies=no\n{more}After=sysroot.mount systemd-volatile-root.service\n\
+         Before=initrd-root-fs.target\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\n{begin}ExecStart=systemd-tmpfiles --create {rules}\n\
+         ExecStart=umount /sysroot\n\
          ExecStart=mount -t overlay overlay -o lowerdir=/sysroot,upperdir={layer}/upper,workdir={layer}/work /sysroot\n{end}"
     );
     let mut files = wanted("bedplate-overlay.service", &text, "initrd-root-fs.target", why);
-    // Where systemd-repart and the generator of the ESP's mount look for the
-    // disk below an overlay.
-    let text = format!(
-        "d {layer} 0755\nd {layer}/upper 0755\nd {layer}/work 0755\nL /run/systemd/volatile-root - - - - {}\n",
-        root_device(disk)
-    );
+    let text = format!("d {layer} 0755\nd {layer}/upper 0755\nd {layer}/work 0755\n");
     files.push(FilePlan::text(rules, text, why));
+    let text = "[Unit]\nDescription=What Is Written to the Root Is Forgotten\nDefaultDependencies=no\n\
+         After=bedplate-overlay.service sysroot.mount systemd-volatile-root.service\nBefore=initrd-root-fs.target\n\
+         ConditionPathIsReadWrite=!/sysroot\n\n\
+         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/lib/systemd/systemd-volatile-root overlay /sysroot\n";
+    let why = "a device whose overlay cannot be mounted starts all the same";
+    files.extend(wanted("bedplate-overlay-lost.service", text, "initrd-root-fs.target", why));
     files
-}
-
-/// What is mounted as the root.
-fn root_device(disk: &DiskPlan) -> String {
-    let roots =
-        disk.partitions.iter().filter(|partition| matches!(partition.content, PartitionContent::Root { .. }));
-    match roots.map(|root| root.guid).next() {
-        Some(PartitionGuid::Fixed(guid)) => format!("/dev/disk/by-partuuid/{guid}"),
-        _ => "/dev/mapper/root".to_string(),
-    }
 }
 
 /// The id is made in place, on the data partition: a power cut leaves it empty, and it is made at the next boot.
