@@ -77,6 +77,9 @@ fn base(image: Image) -> Image {
         .enable("systemd-networkd.service")
         .enable("systemd-resolved.service")
         .enable("systemd-timesyncd.service")
+        // What happened before the power went is what one wants to read.
+        .bind("/var/log/journal")
+        .file("/etc/systemd/journald.conf.d/60-kept.conf", "[Journal]\nSystemMaxUse=256M\n")
         // A device without its network starts all the same, and at once.
         .mask("systemd-networkd-wait-online.service")
 }

@@ -43,6 +43,7 @@ fn what_a_device_must_not_forget_is_kept() {
             "/opt/aws/amazon-cloudwatch-agent/logs",
             "/opt/aws/amazon-cloudwatch-agent/var",
             "/var/lib/amazon/ssm",
+            "/var/log/journal",
             "/var/lib/containerd",
             "/var/lib/docker",
             "/var/log/amazon/ssm",
