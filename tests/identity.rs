@@ -40,8 +40,9 @@ fn state(guest: &mut Guest) -> String {
 }
 
 /// What a device is known by.
-fn identity(guest: &mut Guest) -> [String; 2] {
-    ["cat /etc/machine-id", "sha256sum </var/lib/systemd/random-seed"].map(|ask| guest.check(ask).unwrap())
+fn identity(guest: &mut Guest) -> [String; 3] {
+    ["cat /etc/machine-id", "sha256sum </var/lib/systemd/random-seed", "hostname"]
+        .map(|ask| guest.check(ask).unwrap())
 }
 
 #[test]
@@ -50,6 +51,10 @@ fn each_device_is_itself_and_stays_it() {
     assert_eq!(state(&mut guest), "running: ");
     let first = identity(&mut guest);
     assert_eq!(first[0].trim().len(), 32, "{}", first[0]);
+    let name = first[2].trim().strip_prefix("small-").unwrap();
+    assert!(name.len() == 12 && !first[0].contains(name), "the name shows the machine id: {name}");
+    assert_eq!(guest.check("cat /etc/hostname; hostnamectl hostname").unwrap(), first[2].repeat(2));
+    assert!(guest.check("getent ahosts $(hostname)").unwrap().contains("127.0.0.2"));
 
     // What is kept began as it was said.
     assert_eq!(guest.check("cat /etc/kept/setting").unwrap(), "as packaged\n");
@@ -85,7 +90,7 @@ fn each_device_is_itself_and_stays_it() {
     guest.reboot().unwrap();
     assert_eq!(state(&mut guest), "running: ");
     let again = identity(&mut guest);
-    assert_eq!(again[0], first[0]);
+    assert_eq!((&again[0], &again[2]), (&first[0], &first[2]));
     assert_ne!(again[1], first[1], "the random seed is renewed at every boot");
     assert_eq!(guest.check("cat /etc/kept/setting").unwrap(), "changed\n");
     assert_ne!(guest.run("test -e /var/filled").unwrap().code, 0);
@@ -96,7 +101,7 @@ fn each_device_is_itself_and_stays_it() {
 
     let mut other = Guest::boot(machine("small")).unwrap();
     let second = identity(&mut other);
-    assert!(second[0] != first[0] && second[1] != first[1], "two devices are one: {second:?}");
+    assert!(first.iter().zip(&second).all(|(one, other)| one != other), "two devices are one: {second:?}");
 }
 
 #[test]

@@ -77,6 +77,10 @@ fn only_who_has_a_key_comes_in_and_the_device_stays_who_it_is() {
     let keys = guest.check(listening).unwrap();
     assert_eq!(keys.lines().count(), 2, "{keys}");
 
+    // Emulated firmware has no serial number: the name is the machine id's.
+    let name = guest.check("hostname").unwrap();
+    assert_eq!(name.trim().len(), 12, "{name}");
+
     // The key of the description lets its user in, and no one else.
     assert_eq!(enter(&mut guest, "operator", &operator), "operator\nroot\n");
     for (user, key) in
@@ -119,10 +123,15 @@ fn only_who_has_a_key_comes_in_and_the_device_stays_who_it_is() {
     assert!(answer.starts_with("visitor\n"), "{answer}\n{}", why.stdout);
     drop(guest);
 
-    // Over the firmware, to another device.
-    let vm = machine(&operator).credential("ssh.authorized_keys.visitor", public(&visitor).as_bytes());
+    // Over the firmware, to another device; its name is there, too.
+    assert_ne!(name, "edge-0042\n");
+    let vm = machine(&operator)
+        .argument("-smbios")
+        .argument("type=1,serial=EDGE 0042.")
+        .credential("ssh.authorized_keys.visitor", public(&visitor).as_bytes());
     let mut other = Guest::boot(vm).unwrap();
     settled(&mut other);
     assert!(enter(&mut other, "visitor", &visitor).starts_with("visitor\n"));
+    assert_eq!(other.check("hostname").unwrap(), "edge-0042\n");
     assert_ne!(other.check(listening).unwrap(), keys, "two devices are known by one key");
 }

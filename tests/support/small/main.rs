@@ -17,7 +17,7 @@ fn smallest(_: &Target) -> Image {
     Image::debian("trixie")
         .packages(["linux-image-cloud-amd64", "systemd-sysv", "systemd-boot"])
         .packages(["dbus", "dmsetup", "kmod"])
-        .hostname("small")
+        .hostname("small-{machine-id}")
         .command_line("console=ttyS0,115200")
         .partition(Esp::new(MiB(256)))
         .partition(Root::new(Erofs).verity())
@@ -37,7 +37,7 @@ pub fn writable(target: &Target) -> Image {
 
 /// The same, with a door: one comes in by the key in `OPERATOR_KEY`, one by a credential.
 pub fn guarded(target: &Target) -> Image {
-    let image = small(target).packages(["openssh-client", "libpam-systemd"]);
+    let image = small(target).packages(["openssh-client", "libpam-systemd"]).hostname("{serial}");
     let visitor = User::new("visitor").login(Login::Credential);
     let operator = User::new("operator").administrator();
     match std::env::var("OPERATOR_KEY") {

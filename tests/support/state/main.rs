@@ -13,7 +13,7 @@ pub fn keeper(_: &Target) -> Image {
     Image::debian("trixie")
         .packages(["linux-image-cloud-amd64", "systemd-sysv", "systemd-boot"])
         .packages(["dbus", "dmsetup", "kmod", "systemd-timesyncd"])
-        .hostname("keeper")
+        .hostname("keeper-{machine-id}")
         .command_line("console=ttyS0,115200")
         .partition(Esp::new(MiB(256)))
         .partition(Root::new(Erofs).verity())

@@ -249,7 +249,17 @@ impl Image {
         self
     }
 
-    /// The device's host name.
+    /// The device's host name: one for all devices, or, with `{machine-id}` or
+    /// `{serial}` in it, one that each makes of what it is known by.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let image = Image::debian("trixie").hostname("edge-{machine-id}");
+    /// ```
+    ///
+    /// A machine id is kept on the data partition; a device without one is
+    /// called otherwise at every boot. One without a serial number in its
+    /// firmware is named after its machine id.
     #[track_caller]
     #[doc(alias("Hostname"))]
     pub fn hostname(mut self, name: impl Given<Hostname>) -> Self {
@@ -435,8 +445,8 @@ impl Image {
     /// # Errors
     /// All mistakes of the description, in the order of its lines.
     pub fn plan(&self) -> Result<Plan, Diagnostics> {
-        let hostname = self.hostname.as_ref().map_or("image", |name| name.value.as_str());
-        self.plan_named(hostname)
+        let hostname = self.hostname.as_ref().filter(|name| !name.value.is_template());
+        self.plan_named(hostname.map_or("image", |name| name.value.as_str()))
     }
 
     /// Decides everything for an image called `name`, for the default target.

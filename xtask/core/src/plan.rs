@@ -26,6 +26,7 @@ mod boot;
 mod dangers;
 mod debs;
 pub(crate) mod hardening;
+mod hostname;
 mod initrd;
 mod layout;
 mod packages;
@@ -60,7 +61,7 @@ pub struct Plan {
     pub without: Vec<String>,
     /// The packages of the tools tree, by name.
     pub tools: Vec<String>,
-    /// The host name.
+    /// The host name, or the template each device makes its own of.
     pub hostname: Option<String>,
     /// The kernel's command line, without `roothash=`, which the build adds first.
     pub command_line: Vec<String>,

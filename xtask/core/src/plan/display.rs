@@ -461,6 +461,7 @@ mod tests {
               /usr/lib/systemd/system/greengrass.mount          kept, starting empty
               /usr/lib/systemd/system/local.mount               mounts the data partition by its id
               /usr/lib/systemd/system/systemd-growfs@local.se…  the file system grows with its partition
+              /usr/lib/systemd/system/systemd-repart.service.…  a partition that nobody knows is not grown
               /usr/lib/systemd/system/var-lib-systemd-random\…  its own randomness, from the last boot
               /var/.updated                                     nothing is brought up to date at boot
 

@@ -238,6 +238,12 @@ fn mounted_or_lost(label: &str, mount: &str, at: Option<&Place>) -> Vec<FilePlan
         FilePlan::text("/usr/lib/bedplate/data-is-there", script, "says so when the data partition is lost")
             .mode(0o755)
             .at(at),
+        FilePlan::text(
+            format!("{UNITS}/systemd-repart.service.d/50-bedplate.conf"),
+            format!("[Unit]\nRequires={DATA_UNIT}\nAfter={DATA_UNIT}\n"),
+            "a partition that nobody knows is not grown",
+        )
+        .at(at),
     ]
 }
 
@@ -453,6 +459,12 @@ mod tests {
             TimeoutSec=0
         "#]]
         .assert_eq(&text(&device(), "/usr/lib/systemd/system/systemd-growfs@local.service"));
+    }
+
+    #[test]
+    fn a_data_partition_that_is_lost_is_left_as_it_is() {
+        let repart = text(&device(), "/usr/lib/systemd/system/systemd-repart.service.d/50-bedplate.conf");
+        assert_eq!(repart, "[Unit]\nRequires=bedplate-data.service\nAfter=bedplate-data.service\n");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Files of the system's own set-up: names, language, time, identity.
 
-use super::FilePlan;
+use super::{FilePlan, hostname};
 use crate::image::Image;
 
 /// Tells `ConditionNeedsUpdate=` that `/etc` and `/var` are as new as `/usr`.
@@ -23,14 +23,7 @@ pub(super) fn files(image: &Image) -> Vec<FilePlan> {
         FilePlan::text("/etc/.updated", UPDATED, "nothing is brought up to date at boot"),
         FilePlan::text("/var/.updated", UPDATED, "nothing is brought up to date at boot"),
     ];
-    if let Some(hostname) = &image.hostname {
-        let (name, at) = (hostname.value.as_str(), Some(&hostname.at));
-        let hosts = format!(
-            "127.0.0.1 localhost\n127.0.1.1 {name}\n\n::1 localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n"
-        );
-        files.push(FilePlan::text("/etc/hostname", format!("{name}\n"), "the host name").at(at));
-        files.push(FilePlan::text("/etc/hosts", hosts, "the host's own addresses").at(at));
-    }
+    files.extend(hostname::files(image));
 
     let at = image.locale.as_ref().map(|locale| &locale.at);
     let text = format!("LANG={}\n", locale(image));

@@ -11,6 +11,10 @@ word! {
 word! {
     /// A host name: labels of `a-z 0-9 -`, at most 64 characters ([hostname(5)]).
     ///
+    /// `{machine-id}` and `{serial}` in it stand for what a device is known by:
+    /// 12 hexadecimal digits that its machine id is hashed to, and the serial
+    /// number in its firmware.
+    ///
     /// [hostname(5)]: https://manpages.debian.org/hostname.5
     Hostname, words::MALFORMED_HOSTNAME, "a host name", hostname
 }
@@ -42,6 +46,18 @@ impl DevicePath {
     }
 }
 
+impl Hostname {
+    /// What stands for a device's machine id.
+    pub(crate) const MACHINE_ID: &'static str = "{machine-id}";
+    /// What stands for its serial number.
+    pub(crate) const SERIAL: &'static str = "{serial}";
+
+    /// True when each device makes its own name of it.
+    pub(crate) fn is_template(&self) -> bool {
+        [Self::MACHINE_ID, Self::SERIAL].iter().any(|variable| self.as_str().contains(variable))
+    }
+}
+
 fn path(text: &str) -> Result<(), Malformed> {
     let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
     let normal = format!("/{}", parts.join("/"));
@@ -68,6 +84,16 @@ fn path(text: &str) -> Result<(), Malformed> {
 }
 
 fn hostname(text: &str) -> Result<(), Malformed> {
+    // What a device puts in its place is no longer than this, and ends in neither dash nor dot.
+    let name = text.replace(Hostname::MACHINE_ID, "0123456789ab").replace(Hostname::SERIAL, "0");
+    if name != text {
+        return hostname(&name).map_err(|wrong| Malformed { text: text.to_string(), ..wrong });
+    }
+    if let Some(variable) = text.split_once('{').and_then(|(_, rest)| rest.split_once('}')) {
+        let known = format!("`{}` or `{}`", Hostname::MACHINE_ID, Hostname::SERIAL);
+        return Err(Malformed::new(text, format!("nothing is called `{{{}}}`", variable.0))
+            .help(format!("write {known}")));
+    }
     let lower = text.to_ascii_lowercase().replace('_', "-");
     let refused = |reason: String| {
         let refusal = Malformed::new(text, reason);
@@ -156,6 +182,21 @@ fn timezone(text: &str) -> Result<(), Malformed> {
 mod tests {
     use super::*;
     use crate::value::Word;
+
+    #[test]
+    fn a_host_name_may_be_a_template() {
+        for (text, template) in
+            [("edge", false), ("edge-{machine-id}", true), ("{serial}", true), ("{serial}.example.com", true)]
+        {
+            assert_eq!(Hostname::parse(text).unwrap().is_template(), template, "{text}");
+        }
+        for text in ["edge-{uuid}", "edge-{machine-id", "-{serial}", "Edge-{serial}", "{serial}-"] {
+            assert!(Hostname::parse(text).is_err(), "{text}");
+        }
+        let wrong = Hostname::parse("edge-{machine_id}").unwrap_err();
+        assert_eq!(wrong.to_string(), "`edge-{machine_id}`: nothing is called `{machine_id}`");
+        assert_eq!(wrong.help.unwrap(), "write `{machine-id}` or `{serial}`");
+    }
 
     #[test]
     fn a_path_holds_what_is_below_it_and_not_what_looks_alike() {
