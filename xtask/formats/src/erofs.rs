@@ -25,7 +25,7 @@ pub use self::error::ErofsError;
 mod compressed;
 mod error;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// The most content of a file that is taken into memory, in bytes.
 pub const MOST_CONTENT: u64 = 2 << 30;

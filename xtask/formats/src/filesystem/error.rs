@@ -22,10 +22,12 @@ pub enum FilesystemError {
         source: Source,
     },
     /// There is nothing at the path.
-    #[error("there is no `{path}`; what there is of it is `{nearest}`, {kind}")]
+    #[error("there is no `{path}`{}; what there is of it is `{nearest}`, {kind}", leads(place.as_deref()))]
     Missing {
         /// The path as it was asked for.
         path: String,
+        /// Where links on it lead to.
+        place: Option<String>,
         /// The part of it that there is, without links.
         nearest: String,
         /// What that is.
@@ -61,4 +63,8 @@ pub enum FilesystemError {
         /// Why.
         source: Source,
     },
+}
+
+fn leads(place: Option<&str>) -> String {
+    place.map(|place| format!(", which leads to `{place}`")).unwrap_or_default()
 }

@@ -44,9 +44,15 @@ impl Filesystem {
             let Some((_, place, here)) = entered.last() else { break };
             let missing = || {
                 let names: Vec<&[u8]> = entered.iter().map(|(name, ..)| &name[..]).collect();
-                let nearest = String::from_utf8_lossy(&names.join(&b"/"[..])).into_owned();
-                let nearest = if nearest.is_empty() { "/".to_owned() } else { nearest };
-                FilesystemError::Missing { path: path.into(), nearest, kind: here.kind }
+                let (nearest, rest) = (names.join(&b"/"[..]), ahead.iter().map(Vec::as_slice));
+                let place: Vec<&[u8]> = [&nearest[..], &name].into_iter().chain(rest).collect();
+                let shown = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+                FilesystemError::Missing {
+                    path: path.into(),
+                    place: (links > 0).then(|| shown(&place.join(&b"/"[..]))),
+                    nearest: if nearest.is_empty() { "/".to_owned() } else { shown(&nearest) },
+                    kind: here.kind,
+                }
             };
             if here.kind != FileType::Directory {
                 return Err(missing());
