@@ -4,16 +4,15 @@
 //! ```no_run
 //! use bedplate::disk::Disk;
 //!
-//! #[test]
-//! fn a_device_makes_its_own_keys() -> anyhow::Result<()> {
-//!     let disk = Disk::open("build/edge/image.raw")?;
-//!     let root = disk.root()?;
-//!     assert!(root.text("/etc/os-release")?.contains("ID=ubuntu\n"));
-//!     assert!(root.file("/etc/machine-id")?.is_empty());
-//!     assert!(!root.exists("/etc/ssh/ssh_host_ed25519_key")?);
-//!     assert!(disk.uki()?.command_line()?.contains("lockdown=integrity"));
-//!     Ok(())
-//! }
+//! let disk = Disk::open("build/edge/image.raw")?;
+//! let root = disk.root()?;
+//! assert!(root.text("/etc/os-release")?.contains("ID=ubuntu\n"));
+//! assert!(root.file("/etc/machine-id")?.is_empty());
+//! assert!(!root.exists("/etc/ssh/ssh_host_ed25519_key")?);
+//! assert_eq!(root.metadata("/etc/shadow")?.mode, 0o640);
+//! assert!(disk.uki()?.command_line()?.contains("lockdown=integrity"));
+//! assert!(disk.partition("persistent")?.grows());
+//! # Ok::<(), anyhow::Error>(())
 //! ```
 //!
 //! What is read is any disk with a GUID partition table, or one of the other

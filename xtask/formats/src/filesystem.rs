@@ -6,6 +6,14 @@
 //! are followed, absolute ones from the image's own root, and `..` never leads
 //! out of it.
 //!
+//! ```no_run
+//! use bedplate_formats::{filesystem::Filesystem, region::Region};
+//!
+//! let root = Filesystem::open(&Region::of(std::fs::File::open("root.raw")?)?)?;
+//! println!("{} on {}", root.text("/etc/hostname")?, root.name());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! EROFS and Squashfs are read by our own readers, ext4 through the `ext4-view`
 //! crate, FAT32 by [`crate::vfat`].
 
@@ -27,6 +35,9 @@ mod fat;
 #[cfg(test)]
 mod tests;
 mod walk;
+
+/// The most content that a tree takes into memory, in bytes.
+const MOST_TREE: u64 = 16 << 30;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -246,11 +257,17 @@ impl Filesystem {
     /// Fails when the file system is damaged.
     pub fn tree(&self) -> Result<Tree, FilesystemError> {
         let mut tree = Tree::new();
+        let mut total = 0;
         self.walk_with(&mut |path, metadata, place| {
             let content = match metadata.kind {
                 FileType::Regular | FileType::Symlink => self.content(place)?,
                 _ => Vec::new(),
             };
+            // One large file under many names would fill any memory.
+            total += content.len() as u64;
+            if total > MOST_TREE {
+                return Err(format!("all files together have more than `{MOST_TREE}` bytes").into());
+            }
             tree.insert(crate::tree::TreePath::new(path), metadata.node(content));
             Ok(())
         })?;
