@@ -9,6 +9,8 @@ mod product;
 mod root;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use bedplate::image::partition::Partition;
@@ -16,6 +18,9 @@ use bedplate::sandbox::Sandbox;
 use bedplate::step::root::Options;
 use bedplate::store::Store;
 use bedplate::{Erofs, Esp, Ext4, GiB, Image, MiB, Plan, Root, Squashfs, Target, step};
+use bedplate_formats::filesystem::{Filesystem, FilesystemError};
+use bedplate_formats::region::Region;
+use bedplate_formats::sparse;
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 use product::{agrees, success, xtask};
 
@@ -93,6 +98,124 @@ fn expect(expected: &Tree, directory: &Path) {
     }
 }
 
+/// Our own reader finds the tree, and damage makes it fail and nothing worse.
+fn reads(directory: &Path) {
+    let raw = directory.join("root.raw");
+    let filesystem = open(&raw).unwrap();
+    let found = root::described(&filesystem.tree().unwrap());
+    // Without attributes, and a name of a file that has several for a file.
+    let mut expected = sample();
+    for (path, _) in sample().iter() {
+        let content = expected.content(path).cloned();
+        let node = expected.get_mut(path).unwrap();
+        node.xattrs.clear();
+        if let (Kind::Hardlink(_), Some(content)) = (&node.kind, content) {
+            node.kind = Kind::File(content);
+        }
+    }
+    let expected = root::described(&expected);
+    for path in expected.keys().chain(found.keys()) {
+        // mke2fs makes it, for what its check finds.
+        if path != "/lost+found" {
+            assert_eq!(found.get(path), expected.get(path), "{path}");
+        }
+    }
+    damaged(&raw);
+}
+
+/// Flips bytes that are not zero, one after the other: nothing may panic or hang.
+fn damaged(whole: &Path) {
+    let path = whole.with_extension("damaged");
+    let _ = std::fs::remove_file(&path);
+    let whole = File::open(whole).unwrap();
+    let length = whole.metadata().unwrap().len();
+    let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+    sparse::copy(&whole, 0..length, &file, 0).unwrap();
+    let mut set = Vec::new();
+    for extent in sparse::extents(&whole, 0..length).unwrap() {
+        let mut bytes = vec![0; usize::try_from(extent.end - extent.start).unwrap()];
+        whole.read_exact_at(&mut bytes, extent.start).unwrap();
+        set.extend((extent.start..).zip(bytes).filter(|(_, byte)| *byte != 0));
+    }
+    for &(at, byte) in set.iter().step_by((set.len() / 150).max(1)) {
+        for flip in [0xff, 0x01, 0x80] {
+            file.write_all_at(&[byte ^ flip], at).unwrap();
+            if let Ok(filesystem) = open(&path) {
+                // What can still be read is the damage's affair.
+                let _ = filesystem.tree();
+            }
+        }
+        file.write_all_at(&[byte], at).unwrap();
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+fn open(path: &Path) -> Result<Filesystem, FilesystemError> {
+    Filesystem::open(&Region::of(File::open(path).unwrap()).unwrap())
+}
+
+#[test]
+fn an_erofs_of_any_kind_is_read() {
+    let directory = product::scratch("filesystems").join("kinds");
+    let _ = std::fs::remove_dir_all(&directory);
+    let tree = directory.join("tree");
+    std::fs::create_dir_all(tree.join("below")).unwrap();
+    let text =
+        |from: u32, to: u32| (from..to).map(|n| format!("line {n} of {}\n", n * n)).collect::<String>();
+    // Compressible, and then not; tails, holes, and what is found twice.
+    let noise: Vec<u8> =
+        (0..150_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()[7]).collect();
+    let mut mixed = text(0, 20_000).into_bytes();
+    mixed.extend(&noise);
+    mixed.extend(text(5_000, 9_000).into_bytes());
+    for (name, content) in [
+        ("text", text(0, 40_000).into_bytes()),
+        ("zeros", vec![0; 1 << 20]),
+        ("mixed", mixed.clone()),
+        ("twice", [&b"moved"[..], &mixed].concat()),
+        ("noise", noise),
+        ("small", b"small\n".to_vec()),
+        ("block", text(0, 400).into_bytes()[..4096].to_vec()),
+        ("empty", Vec::new()),
+        ("below/tail", text(7, 500).into_bytes()),
+    ] {
+        std::fs::write(tree.join(name), content).unwrap();
+    }
+    let names: Vec<String> = (0..400).map(|n| format!("below/{n:0100}")).collect();
+    names.iter().for_each(|name| std::fs::write(tree.join(name), name).unwrap());
+    let contents = |tree: &Tree| -> BTreeMap<String, Option<Vec<u8>>> {
+        let read = |path| tree.content(path).map(|content| content.read().unwrap());
+        tree.iter().map(|(path, _)| (path.to_string(), read(path))).collect()
+    };
+    let expected = contents(&Tree::scan(&tree).unwrap());
+    for kind in [
+        "",
+        "-zlz4",
+        "-zlz4hc,level=6 -C65536",
+        "-zzstd,level=3 -C65536",
+        "-zlz4 -Eztailpacking,fragments",
+        "-zlz4hc -C16384 -Eall-fragments",
+        "-zzstd -C65536 -Efragments,dedupe",
+        "-zdeflate -Eztailpacking",
+        "-zlz4 -C65536 --max-extent-bytes=65536",
+        "--chunksize=8192",
+        "-Eforce-inode-compact",
+        "-Eforce-inode-extended",
+        "-b1024",
+    ] {
+        let mut argv = vec!["mkfs.erofs", "--quiet"];
+        argv.extend(kind.split_whitespace().chain(["kind.raw", "tree"]));
+        let _ = std::fs::remove_file(directory.join("kind.raw"));
+        agrees(&directory, &["erofs-utils"], &argv);
+        let filesystem = open(&directory.join("kind.raw")).unwrap();
+        let found = contents(&filesystem.tree().unwrap_or_else(|error| panic!("{kind}: {error:?}")));
+        assert!(found == expected, "{kind}: another tree");
+        if product::all() {
+            damaged(&directory.join("kind.raw"));
+        }
+    }
+}
+
 #[test]
 fn an_erofs_holds_the_tree() {
     let directory = written("erofs", &plan(Root::new(Erofs).verity()));
@@ -107,6 +230,7 @@ fn an_erofs_holds_the_tree() {
     let entry = [&[10, 6, 20, 0], &b"capability"[..], &value].concat();
     let bytes = std::fs::read(directory.join("root.raw")).unwrap();
     assert!(bytes.windows(entry.len()).any(|window| window == entry), "the capability is gone");
+    reads(&directory);
 }
 
 #[test]
@@ -118,6 +242,7 @@ fn a_squashfs_holds_the_tree() {
         &["unsquashfs", "-quiet", "-no-progress", "-d", "root", "root.raw"],
     );
     expect(&sample(), &directory);
+    reads(&directory);
 }
 
 #[test]
@@ -181,6 +306,7 @@ fn an_ext4_holds_the_tree() {
         contents
     };
     assert_eq!(contents(&found), contents(&tree));
+    reads(&directory);
 }
 
 /// The word behind a name in what debugfs says of a file.

@@ -32,6 +32,8 @@ pub enum Verb {
     },
     /// Hold a built image against its plan, byte for byte
     Verify(NameArgs),
+    /// Print what a disk, an ESP, a root or a kernel image holds
+    Inspect(InspectArgs),
     /// Run a command from packages of the image's distribution, in the sandbox
     Tools(ToolsArgs),
     /// Remove what the cache holds: layers, or everything with --all
@@ -131,6 +133,16 @@ pub struct BootArgs {
     /// Size of the disk the image is put on, in GiB; at least the image's
     #[arg(long, value_name = "GIB")]
     pub disk: Option<u64>,
+}
+
+/// Options of `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The file, as build/NAME/image.raw
+    pub file: Utf8PathBuf,
+    /// As JSON, for programs
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `tools`.

@@ -5,6 +5,7 @@ pub mod check;
 pub mod clean;
 pub mod explain;
 pub mod image;
+pub mod inspect;
 pub mod lock;
 pub mod plan;
 pub mod tools;

@@ -20,6 +20,7 @@ pub mod artifacts;
 pub mod build;
 pub mod cli;
 pub mod cmd;
+pub mod disk;
 pub mod fetch;
 pub mod host;
 pub mod key;
@@ -91,6 +92,7 @@ fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<Exi
         Verb::Check => Ok(cmd::check::run(project, report)),
         Verb::Explain { code } => Ok(cmd::explain::run(code.as_deref(), report)),
         Verb::Verify(args) => cmd::verify::run(project, args, report),
+        Verb::Inspect(args) => cmd::inspect::run(args, report),
         Verb::Tools(args) => cmd::tools::run(project, args, report),
         Verb::Clean { all } => cmd::clean::run(*all, report),
     }

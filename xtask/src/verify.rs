@@ -6,11 +6,12 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use bedplate_core::plan::{PartitionContent, Plan};
-use bedplate_formats::{gpt, pe, sparse, verity, vfat};
+use bedplate_formats::{gpt, sparse, verity};
 use fs_err as fs;
 
+use crate::disk::Disk;
 use crate::key::digest as hex_digest;
-use crate::step::{boot, disk};
+use crate::step;
 
 /// Checks the artifacts in a directory.
 ///
@@ -21,10 +22,10 @@ pub fn disk(plan: &Plan, directory: &Path) -> Result<()> {
     let mut image = File::open(directory.join(&names.disk)).context("opening the disk")?;
     let root_hash = root_hash(plan, directory)?;
     let found = gpt::read(&mut image).context("reading the disk's partition table")?;
-    let planned = disk::table(plan, root_hash.as_ref());
+    let planned = step::disk::table(plan, root_hash.as_ref());
     ensure!(found == planned, "the disk's partition table is\n{found:#?}\nwhere the plan has\n{planned:#?}");
 
-    for (partition, name) in disk::artifacts(plan) {
+    for (partition, name) in step::disk::artifacts(plan) {
         let artifact = File::open(directory.join(name))?;
         let length = artifact.metadata()?.len();
         ensure!(
@@ -48,15 +49,11 @@ pub fn disk(plan: &Plan, directory: &Path) -> Result<()> {
 
 /// The root hash that the UKI's command line says.
 fn root_hash(plan: &Plan, directory: &Path) -> Result<Option<[u8; 32]>> {
-    let mut uki = File::open(directory.join(&plan.artifacts.uki))?;
-    let image = pe::Image::read(&mut uki).context("reading the unified kernel image")?;
-    let section = image.section(".cmdline").context("the unified kernel image has no command line")?;
-    let command_line = pe::Image::content(&mut uki, section)?;
-    let command_line = String::from_utf8_lossy(&command_line);
-    let command_line = command_line.trim_end_matches(['\0', '\n']);
-    let hash = command_line.split(' ').find_map(|word| word.strip_prefix("roothash="));
-    let hash = hash.map(hex_digest).transpose().context("reading the root hash of the UKI's command line")?;
-    let expected = boot::command_line(plan, hash.as_ref());
+    let uki = Disk::open(directory.join(&plan.artifacts.uki))?.uki()?;
+    let (command_line, hash) = (uki.command_line()?, uki.root_hash());
+    let hash = hash.as_deref().map(hex_digest).transpose();
+    let hash = hash.context("reading the root hash of the UKI's command line")?;
+    let expected = step::boot::command_line(plan, hash.as_ref());
     ensure!(command_line == expected, "the UKI's command line is `{command_line}`, the plan's `{expected}`");
     ensure!(
         hash.is_some() == plan.artifacts.verity.is_some(),
@@ -67,14 +64,14 @@ fn root_hash(plan: &Plan, directory: &Path) -> Result<Option<[u8; 32]>> {
 
 /// The ESP holds the UKI and a loader at the place firmware looks for it.
 fn esp(plan: &Plan, directory: &Path) -> Result<()> {
-    let tree =
-        vfat::read(&mut File::open(directory.join(&plan.artifacts.esp))?, 0).context("reading the ESP")?;
+    let esp = Disk::open(directory.join(&plan.artifacts.esp))?.esp()?;
     let loader = format!("EFI/BOOT/BOOT{}.EFI", plan.architecture.efi().to_uppercase());
-    ensure!(tree.content(&loader.as_str().into()).is_some(), "the ESP has no `{loader}`");
+    ensure!(esp.exists(&loader)?, "the ESP has no `{loader}`");
     let uki = fs::read(directory.join(&plan.artifacts.uki))?;
-    let held = tree.children(&"EFI/Linux".into()).any(|(path, _)| {
-        tree.content(path).and_then(|content| content.read().ok()).is_some_and(|bytes| bytes == uki)
-    });
+    let mut held = false;
+    for name in esp.read_dir("EFI/Linux")? {
+        held |= esp.file(&format!("EFI/Linux/{name}"))? == uki;
+    }
     ensure!(held, "the ESP does not hold `{}` below EFI/Linux", plan.artifacts.uki);
     Ok(())
 }

@@ -17,6 +17,7 @@ pub mod explain;
 pub mod given;
 pub mod image;
 pub mod lock;
+pub mod page;
 pub mod place;
 pub mod plan;
 pub mod release;

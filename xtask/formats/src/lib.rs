@@ -4,12 +4,17 @@
 pub mod control;
 pub mod cpio;
 pub mod deb;
+mod decompress;
 pub mod digest;
 pub mod elf;
+pub mod erofs;
+pub mod filesystem;
 pub mod gpt;
 pub mod modules;
 pub mod pe;
+pub mod region;
 pub mod sparse;
+pub mod squashfs;
 pub mod tar;
 pub mod tree;
 pub mod uki;

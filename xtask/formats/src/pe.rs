@@ -60,6 +60,8 @@ pub struct Image {
     pub dll_characteristics: u16,
     /// Where the signatures lie and how long they are; zeros for an unsigned file.
     pub security: (u32, u32),
+    /// The address in memory that sections' addresses are counted from.
+    pub image_base: u64,
     /// The sections, in the order of the table.
     pub sections: Vec<Section>,
     /// What sections are aligned to in memory.
@@ -145,6 +147,7 @@ impl Image {
             machine: nt.file_header.machine.get(LE).0,
             dll_characteristics: optional.dll_characteristics.get(LE).0,
             security: security.map_or((0, 0), |d| (d.virtual_address.get(LE), d.size.get(LE))),
+            image_base: optional.image_base.get(LE),
             sections,
             section_alignment: optional.section_alignment.get(LE),
             file_alignment: optional.file_alignment.get(LE),

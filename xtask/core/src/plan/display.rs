@@ -1,10 +1,9 @@
 //! A plan for people: everything that was decided, on a page or two.
-//!
-//! Wide tables are cut to the terminal, never wrapped: a row is a line.
 
 use std::fmt;
 
 use super::{BindKind, FileKind, Keyring, PartitionContent, PartitionGuid, PartitionPlan, Plan, Why};
+use crate::page::Page;
 
 impl fmt::Display for Plan {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -16,8 +15,7 @@ impl Plan {
     /// The plan as text, no line wider than `width` columns (at least 40).
     #[must_use]
     pub fn page(&self, width: usize) -> String {
-        let width = width.max(40);
-        let mut page = Page { text: String::new(), width };
+        let mut page = Page::new(width);
         page.line(&format!(
             "{}: {} {} for {}",
             self.name, self.distribution, self.release, self.architecture
@@ -28,7 +26,7 @@ impl Plan {
         self.software(&mut page);
         self.generated(&mut page);
         self.results(&mut page);
-        page.text
+        page.finish()
     }
 
     fn disk(&self, page: &mut Page) {
@@ -280,70 +278,6 @@ fn size(bytes: u64) -> String {
     if mib >= 1024 && mib.is_multiple_of(1024) { format!("{} GiB", mib / 1024) } else { format!("{mib} MiB") }
 }
 
-struct Page {
-    text: String,
-    width: usize,
-}
-
-impl Page {
-    fn line(&mut self, line: &str) {
-        let line = line.trim_end();
-        if line.chars().count() > self.width {
-            self.text.extend(line.chars().take(self.width - 1));
-            self.text.push('…');
-        } else {
-            self.text.push_str(line);
-        }
-        self.text.push('\n');
-    }
-
-    fn heading(&mut self, heading: &str) {
-        self.text.push('\n');
-        self.line(heading);
-    }
-
-    /// Columns as wide as what is in them, the widest cut until a row fits;
-    /// no header when it is empty.
-    fn table(&mut self, header: &[&str], rows: impl Iterator<Item = Vec<String>>) {
-        let rows: Vec<Vec<String>> = rows.collect();
-        if rows.is_empty() {
-            return;
-        }
-        let titles: Vec<String> = header.iter().map(ToString::to_string).collect();
-        let titles = header.iter().any(|title| !title.is_empty()).then_some(titles);
-        let all: Vec<&Vec<String>> = titles.iter().chain(&rows).collect();
-        let mut widths: Vec<usize> = (0..header.len())
-            .map(|column| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-            .collect();
-        while widths.iter().map(|width| width + 2).sum::<usize>() > self.width {
-            let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > 4) else { break };
-            *widest -= 1;
-        }
-        for row in all {
-            let cells = row.iter().zip(&widths).map(|(cell, &width)| match cell.chars().count() > width {
-                true => format!("{}…", cell.chars().take(width - 1).collect::<String>()),
-                false => format!("{cell:width$}"),
-            });
-            let line = format!("  {}", cells.collect::<Vec<_>>().join("  "));
-            self.line(&line);
-        }
-    }
-
-    /// Words one after the other, as many a line as there is room for.
-    fn words<'a>(&mut self, words: impl Iterator<Item = &'a str>) {
-        let mut line = String::from(" ");
-        for word in words {
-            if line.chars().count() + 1 + word.chars().count() > self.width && line != " " {
-                self.line(&line);
-                line = String::from(" ");
-            }
-            line.push(' ');
-            line.push_str(word);
-        }
-        self.line(&line);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use crate::explain::device;
@@ -366,9 +300,9 @@ mod tests {
 
             kept, each below /local/persistent
               path                          starts           whose  asked by
-              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:355
+              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:289
               /etc/machine-id               an empty file    0444   who this device is
-              /greengrass                   empty                   xtask/core/src/plan/display.rs:355
+              /greengrass                   empty                   xtask/core/src/plan/display.rs:289
               /var/lib/systemd/random-seed  an empty file    0600   its own randomness, from the last boot
 
             kernel command line

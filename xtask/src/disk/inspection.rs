@@ -1,0 +1,334 @@
+//! What there is to tell of an image: the facts of a page of `inspect`, and the
+//! whole of its JSON.
+
+use anyhow::Result;
+use bedplate_core::Architecture;
+use bedplate_core::plan::guid;
+use bedplate_formats::gpt::SECTOR;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Disk, FileType, Files, Holds, Uki};
+use crate::key::digest;
+
+/// The facts of an image.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inspection {
+    /// The file's name.
+    pub name: String,
+    /// What it is: `disk`, `uki`, or the type of a file system.
+    pub kind: String,
+    /// How long it is, in bytes.
+    pub size: u64,
+    /// The size of a disk's sector, in bytes.
+    pub sector_size: Option<u64>,
+    /// The disk's id.
+    pub guid: Option<Uuid>,
+    /// What it is for, from the type of its root or the machine of its kernel image.
+    pub architecture: Option<String>,
+    /// The partition table.
+    pub partitions: Vec<PartitionFacts>,
+    /// What the root says of itself.
+    pub system: Option<System>,
+    /// The files of an ESP.
+    pub esp: Vec<EspFile>,
+    /// The unified kernel image.
+    pub uki: Option<UkiFacts>,
+}
+
+/// An entry of the partition table.
+#[derive(Debug, Clone, Serialize)]
+pub struct PartitionFacts {
+    /// Its place in the table.
+    pub number: u32,
+    /// Its label.
+    pub label: String,
+    /// Its first sector.
+    pub start: u64,
+    /// Its last sector, still part of it.
+    pub end: u64,
+    /// How many sectors it has.
+    pub sectors: u64,
+    /// Its type, in `fdisk`'s words.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The type's GUID.
+    pub type_guid: Uuid,
+    /// Its id.
+    pub guid: Uuid,
+    /// The type of its file system.
+    pub filesystem: Option<&'static str>,
+    /// Whether a hash tree on the disk is its own.
+    pub verity: bool,
+    /// Whether it is mounted read-only.
+    pub read_only: bool,
+    /// Whether its file system grows to its size.
+    pub grows: bool,
+}
+
+/// What a root says of itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct System {
+    /// The type of its file system.
+    pub filesystem: &'static str,
+    /// The host name; a root without one gets one from the network, or `localhost`.
+    pub hostname: Option<String>,
+    /// Where the host name will be, when each device makes its own.
+    pub hostname_from: Option<String>,
+    /// The machine id; empty when each device makes its own at its first boot.
+    pub machine_id: Option<String>,
+    /// The lines of `os-release`, without quotes.
+    pub os_release: Vec<(String, String)>,
+}
+
+/// A file of an ESP.
+#[derive(Debug, Clone, Serialize)]
+pub struct EspFile {
+    /// Its path, without a slash before.
+    pub path: String,
+    /// Its size, in bytes.
+    pub size: u64,
+}
+
+/// What a unified kernel image holds.
+#[derive(Debug, Clone, Serialize)]
+pub struct UkiFacts {
+    /// Where it lies.
+    pub path: String,
+    /// How long it is, in bytes.
+    pub size: u64,
+    /// Whether it carries a signature.
+    pub signed: bool,
+    /// The sections, in the order of the table.
+    pub sections: Vec<SectionFacts>,
+    /// The version of the kernel.
+    pub uname: Option<String>,
+    /// The kernel's command line.
+    pub command_line: Option<String>,
+    /// The lines of its `os-release`, without quotes.
+    pub os_release: Vec<(String, String)>,
+    /// The root hash of the command line.
+    pub root_hash: Option<String>,
+    /// Whether root and hash tree have the ids that the root hash asks for; unknown
+    /// where there is no hash or no disk.
+    pub root_hash_fits: Option<bool>,
+}
+
+/// A section of a unified kernel image.
+#[derive(Debug, Clone, Serialize)]
+pub struct SectionFacts {
+    /// Its name.
+    pub name: String,
+    /// The length of its content, in bytes.
+    pub size: u32,
+    /// Where it lies in memory.
+    pub vma: u64,
+    /// Where it lies in the file, in bytes.
+    pub offset: u32,
+}
+
+impl Inspection {
+    pub(super) fn of(disk: &Disk) -> Result<Self> {
+        let name = disk.path.file_name().unwrap_or(disk.path.as_os_str()).to_string_lossy().into_owned();
+        let mut facts = Self {
+            name,
+            kind: match disk.holds {
+                Holds::Partitions { .. } => "disk",
+                Holds::Filesystem(name) => name,
+                Holds::Executable => "uki",
+            }
+            .to_owned(),
+            size: disk.size(),
+            sector_size: None,
+            guid: disk.guid(),
+            architecture: None,
+            partitions: Vec::new(),
+            system: None,
+            esp: Vec::new(),
+            uki: None,
+        };
+        match disk.holds {
+            Holds::Partitions { .. } => facts.disk(disk)?,
+            Holds::Executable => {
+                let uki = disk.uki()?;
+                facts.architecture =
+                    machine(uki.image().machine).map(|architecture| architecture.to_string());
+                facts.uki = Some(UkiFacts::of(&uki, &facts.name)?);
+            }
+            Holds::Filesystem("vfat") => {
+                facts.esp = listing(&disk.esp()?)?;
+                facts.uki = held(disk)?;
+            }
+            // A hash tree is all that its name says.
+            Holds::Filesystem("DM_verity_hash") => {}
+            Holds::Filesystem(_) => {
+                // The file system of a data partition says nothing of a system.
+                facts.system =
+                    Some(System::of(&disk.root()?)?).filter(|system| !system.os_release.is_empty());
+            }
+        }
+        Ok(facts)
+    }
+
+    fn disk(&mut self, disk: &Disk) -> Result<()> {
+        self.sector_size = Some(SECTOR);
+        let root = disk.partitions().iter().find(|partition| partition.is_root());
+        let architecture = |architecture: &Architecture| {
+            root.is_some_and(|root| root.type_guid == guid::root(*architecture))
+        };
+        self.architecture = super::architectures().find(architecture).map(|found| found.to_string());
+        if let Some(root) = root {
+            self.system = Some(System::of(&root.filesystem()?)?);
+        }
+        if disk.partitions().iter().any(|partition| partition.type_guid == guid::ESP) {
+            self.uki = held(disk)?;
+        }
+        let hash = self.uki.as_ref().and_then(|uki| uki.root_hash.as_deref());
+        let hash = hash.and_then(|hash| digest(hash).ok());
+        // The specification's link between a root, its hash tree and the command line.
+        let half = |from: usize| {
+            let hash = hash.as_ref()?;
+            Uuid::from_slice(&hash[from..from + 16]).ok()
+        };
+        let verified = disk.partitions().iter().any(super::Partition::is_root_verity);
+        for partition in disk.partitions() {
+            self.partitions.push(PartitionFacts {
+                number: partition.number,
+                label: partition.label.clone(),
+                start: partition.offset / SECTOR,
+                end: (partition.offset + partition.size) / SECTOR - 1,
+                sectors: partition.size / SECTOR,
+                type_name: partition.type_name(),
+                type_guid: partition.type_guid,
+                guid: partition.guid,
+                filesystem: partition.filesystem_name()?,
+                verity: partition.is_root() && verified,
+                read_only: partition.is_read_only(),
+                grows: partition.grows(),
+            });
+        }
+        if let (Some(uki), Some(_)) = (&mut self.uki, hash) {
+            let has = |id: Option<Uuid>, is_it: fn(&super::Partition) -> bool| {
+                disk.partitions().iter().any(|partition| is_it(partition) && Some(partition.guid) == id)
+            };
+            let fits =
+                has(half(0), super::Partition::is_root) && has(half(16), super::Partition::is_root_verity);
+            uki.root_hash_fits = Some(fits);
+        }
+        Ok(())
+    }
+}
+
+/// The one kernel image of an ESP; none, where there is not exactly one: a page
+/// tells what there is.
+fn held(disk: &Disk) -> Result<Option<UkiFacts>> {
+    let esp = disk.esp()?;
+    let images = listing(&esp)?;
+    let mut images = images.iter().filter(|file| {
+        let path = file.path.to_ascii_lowercase();
+        path.starts_with("efi/linux/") && path.ends_with(".efi")
+    });
+    match (images.next(), images.next()) {
+        (Some(image), None) => Ok(Some(UkiFacts::of(&disk.uki()?, &image.path)?)),
+        _ => Ok(None),
+    }
+}
+
+fn listing(esp: &Files) -> Result<Vec<EspFile>> {
+    let files = esp.walk()?.into_iter().filter(|(_, metadata)| metadata.kind == FileType::Regular);
+    let file = |(path, metadata): (String, super::Metadata)| EspFile {
+        path: path.trim_start_matches('/').to_owned(),
+        size: metadata.size,
+    };
+    let mut files: Vec<EspFile> = files.map(file).collect();
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(files)
+}
+
+impl System {
+    fn of(root: &Files) -> Result<Self> {
+        let line = |path: &str| -> Result<Option<String>> {
+            let content = root.file_if_there(path)?;
+            Ok(content.map(|content| String::from_utf8_lossy(&content).trim_end().to_owned()))
+        };
+        let os_release = line("/usr/lib/os-release")?.unwrap_or_default();
+        let hostname = line("/etc/hostname")?;
+        let leads = hostname.is_none() && root.exists("/etc/hostname")?;
+        Ok(Self {
+            filesystem: root.filesystem(),
+            hostname_from: if leads { Some(root.read_link("/etc/hostname")?) } else { None },
+            hostname,
+            machine_id: line("/etc/machine-id")?,
+            os_release: assignments(&os_release),
+        })
+    }
+}
+
+impl UkiFacts {
+    fn of(uki: &Uki, path: &str) -> Result<Self> {
+        let text = |name: &str| -> Result<Option<String>> {
+            uki.image().section(name).map(|_| uki.text(name)).transpose()
+        };
+        let section = |section: &bedplate_formats::pe::Section| SectionFacts {
+            name: section.name.clone(),
+            size: section.size(),
+            vma: uki.image().image_base + u64::from(section.virtual_address),
+            offset: section.offset,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            size: uki.size(),
+            signed: uki.image().security != (0, 0),
+            sections: uki.sections().iter().map(section).collect(),
+            uname: text(".uname")?,
+            command_line: text(".cmdline")?,
+            os_release: assignments(&text(".osrel")?.unwrap_or_default()),
+            root_hash: uki.root_hash(),
+            root_hash_fits: None,
+        })
+    }
+}
+
+fn machine(machine: u16) -> Option<Architecture> {
+    match machine {
+        0x8664 => Some(Architecture::X86_64),
+        0xaa64 => Some(Architecture::Aarch64),
+        _ => None,
+    }
+}
+
+/// The lines of an `os-release`: names and values, without the shell's quotes.
+fn assignments(text: &str) -> Vec<(String, String)> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let pairs = lines.filter_map(|line| line.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), unquoted(value))).collect()
+}
+
+fn unquoted(value: &str) -> String {
+    let inside = |quote: char| value.strip_prefix(quote).and_then(|value| value.strip_suffix(quote));
+    match (inside('"'), inside('\'')) {
+        (Some(value), _) => {
+            let mut out = String::new();
+            let mut characters = value.chars();
+            while let Some(character) = characters.next() {
+                out.extend(if character == '\\' { characters.next() } else { Some(character) });
+            }
+            out
+        }
+        (None, Some(value)) => value.to_owned(),
+        (None, None) => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_of_the_shell_are_no_part_of_a_value() {
+        let text = "# a comment\nPRETTY_NAME=\"Debian \\\"13\\\"\"\nID=debian\nNAME='De bian'\n\nBROKEN\n";
+        let expected = [("PRETTY_NAME", "Debian \"13\""), ("ID", "debian"), ("NAME", "De bian")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(assignments(text), expected);
+    }
+}
