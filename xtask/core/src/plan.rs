@@ -34,6 +34,7 @@ mod people;
 mod service;
 mod sshd;
 mod state;
+pub use state::BACKING;
 mod system;
 mod units;
 
