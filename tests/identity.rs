@@ -33,6 +33,7 @@ fn each_device_is_itself_and_stays_it() {
     guest.settle().unwrap();
     let first = identity(&mut guest);
     assert_eq!(first[0].trim().len(), 32, "{}", first[0]);
+    assert_eq!(guest.check("stat -c '%s %a' /var/lib/systemd/random-seed").unwrap(), "512 600\n");
 
     // What is kept began as it was said.
     assert_eq!(guest.check("cat /etc/kept/setting").unwrap(), "as packaged\n");
@@ -70,6 +71,7 @@ fn each_device_is_itself_and_stays_it() {
     let again = identity(&mut guest);
     assert_eq!(again[0], first[0]);
     assert_ne!(again[1], first[1], "the random seed is renewed at every boot");
+    guest.wait_unit("systemd-random-seed.service").unwrap();
     assert_eq!(guest.check("cat /etc/kept/setting").unwrap(), "changed\n");
     assert_ne!(guest.run("test -e /var/filled").unwrap().code, 0);
     let boots =

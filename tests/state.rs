@@ -215,8 +215,16 @@ fn what_is_kept_is_there_from_the_first_boot_and_stays_as_the_device_left_it() {
         guest.check(&format!("stat -c '%a %U:%G %F' {path}")).unwrap().trim().to_owned()
     };
     assert_eq!(stat(&mut guest, "/var/lib/owned"), "2750 keeper:keeper directory");
-    assert_eq!(stat(&mut guest, "/var/lib/plain"), "755 root:root directory");
     assert_eq!(stat(&mut guest, "/etc/counter"), "600 root:root regular empty file");
+    for bind in plan().binds.iter().filter(|bind| bind.unit.is_some() && !bind.seeded) {
+        let (mode, owner, group) = (bind.mode.unwrap(), bind.owner.clone(), bind.group.clone());
+        let expected = format!("{mode:o} {}:{} ", owner.unwrap(), group.unwrap());
+        let found = stat(&mut guest, &bind.path);
+        assert!(found.starts_with(&expected), "{}: {found}, not {expected}", bind.path);
+        let source = guest.check(&format!("findmnt -no SOURCE {}", bind.path)).unwrap();
+        let backing = bind.backing.strip_prefix("/local").unwrap();
+        assert!(source.trim().ends_with(&format!("[{backing}]")), "{} is mounted from {source}", bind.path);
+    }
     assert_eq!(guest.check("id -u keeper; id -nG keeper").unwrap(), "990\nkeeper systemd-journal\n");
     assert_eq!(guest.check("cat /etc/agent/*").unwrap(), "as shipped\nas shipped\n");
     assert!(guest.check("test -e /var/lib/plain/needed && systemctl is-active needy").is_ok());
@@ -231,10 +239,6 @@ fn what_is_kept_is_there_from_the_first_boot_and_stays_as_the_device_left_it() {
         assert!(options.contains("nosuid,nodev,noexec"), "{path}: {options}");
     }
 
-    // The seed of this boot is saved at its end, and loaded in the next.
-    let seed = "stat -c %s /var/lib/systemd/random-seed; sha256sum </var/lib/systemd/random-seed";
-    let first = guest.check(seed).unwrap();
-    assert!(first.starts_with("512\n"), "{first}");
     let id = guest.check("cat /etc/machine-id").unwrap();
     guest
         .check(
@@ -252,10 +256,7 @@ fn what_is_kept_is_there_from_the_first_boot_and_stays_as_the_device_left_it() {
     );
     assert_eq!(stat(&mut guest, "/var/lib/plain"), "700 root:root directory");
     assert_eq!(guest.check("cat /etc/machine-id").unwrap(), id);
-    assert_ne!(guest.check(seed).unwrap(), first);
-    let loaded =
-        "journalctl -b -1 -o cat -n 1 >/dev/null && systemctl show -P ActiveState systemd-random-seed";
-    assert_eq!(guest.check(loaded).unwrap(), "active\n", "the journal of the first boot is there");
+    guest.check("journalctl -b -1 -o cat -n 1 | grep .").expect("the journal of the first boot is there");
 }
 
 #[test]
