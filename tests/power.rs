@@ -7,6 +7,7 @@
 //! memory held is lost, as on a device.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "a failure is told with the seed that repeats it")]
 
 #[path = "support/product.rs"]
 mod product;

@@ -21,6 +21,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::geteuid;
 
 use super::credential::Credential;
+use super::disk::PREFIX;
 use super::{Vm, WORK};
 use crate::host;
 use crate::sandbox::Sandbox;
@@ -56,6 +57,7 @@ pub(super) fn prepare(vm: &mut Vm) -> Result<()> {
         );
     }
     ensure!(!vm.network, "a container has no network: ask QEMU (`.network()` without `.container()`)");
+    sweep();
     vm.flatten()?;
     let work = vm.work()?;
     for name in ["credentials", "pipes"] {
@@ -123,8 +125,8 @@ fn forgets(table: &gpt::Table, disk: &mut std::fs::File) -> Result<bool> {
     bail!("the ESP holds no unified kernel image")
 }
 
-/// Waits until the kernel has let go of the disk of a machine that has ended, and takes its place among the
-/// processes away.
+/// Waits until the kernel has let go of the disk of a machine that has ended, and takes its
+/// control group away.
 pub(super) fn released(vm: &Vm) -> Result<()> {
     let disk = vm.flat_disk()?;
     let start = Instant::now();
@@ -137,15 +139,33 @@ pub(super) fn released(vm: &Vm) -> Result<()> {
         sleep(Duration::from_millis(20));
     }
     let name = vm.name()?;
-    let mounts = read_to_string("/proc/self/mounts")?;
-    let hierarchy = mounts.lines().filter_map(|line| {
-        let mut words = line.split(' ').skip(1);
-        words.next().filter(|_| words.next() == Some("cgroup2"))
-    });
-    for at in hierarchy {
-        remove(&Path::new(at).join(name));
-    }
+    hierarchies().iter().for_each(|at| remove(&at.join(name)));
     Ok(())
+}
+
+/// Where control groups are, of the kind with one hierarchy.
+fn hierarchies() -> Vec<PathBuf> {
+    let mounts = read_to_string("/proc/self/mounts").unwrap_or_default();
+    let place = |line: &str| {
+        let mut words = line.split(' ').skip(1);
+        words.next().filter(|_| words.next() == Some("cgroup2")).map(PathBuf::from)
+    };
+    mounts.lines().filter_map(place).collect()
+}
+
+/// Removes the control groups of machines whose test was killed before it could.
+fn sweep() {
+    for at in hierarchies() {
+        for group in std::fs::read_dir(at).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            let ours = group.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+            let events = read_to_string(group.join("cgroup.events")).unwrap_or_default();
+            // Nobody is in it, nor in one below. One that is about to be used has no process either, but a
+            // directory that is missing then is made again.
+            if ours && events.lines().any(|line| line == "populated 0") {
+                remove(&group);
+            }
+        }
+    }
 }
 
 /// Whether a loop device still lies on the disk, whose name no other file has: its path is the sandbox's.

@@ -61,8 +61,12 @@ done
 
 # Its own place among the processes of this host, however many machines there are.
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
-mkdir -p "/sys/fs/cgroup/$name"
-echo $$ >"/sys/fs/cgroup/$name/cgroup.procs"
+tries=0
+until mkdir -p "/sys/fs/cgroup/$name" && echo $$ >"/sys/fs/cgroup/$name/cgroup.procs"; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 20 ]
+    sleep 0.1
+done
 
 while :; do
     root=/run/root

@@ -12,6 +12,9 @@ use super::platform::X86_64;
 use super::{DISK, Vm, WORK};
 use crate::sandbox::Sandbox;
 
+/// How the name of every machine begins.
+pub(super) const PREFIX: &str = "bedplate-vm-";
+
 impl Vm {
     /// The directory of all that the machine writes.
     pub(super) fn work(&self) -> Result<&Path> {
@@ -21,7 +24,7 @@ impl Vm {
     /// Makes that directory, unless an earlier start has.
     pub(super) fn prepare(&mut self) -> Result<()> {
         if self.work.is_none() {
-            let prefix = format!("bedplate-vm-{}-", std::process::id());
+            let prefix = format!("{PREFIX}{}-", std::process::id());
             let work = tempfile::Builder::new().prefix(&prefix).tempdir();
             self.work = Some(work.context("could not make a directory for the machine")?);
         }
