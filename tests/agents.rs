@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use bedplate::vm::guest::Guest;
-use bedplate::vm::{self, Vm};
 use forge::Forged;
 use tempfile::TempDir;
 use vendor::Vendor;
@@ -267,16 +266,12 @@ fn agents_keep_their_registration_their_configuration_and_their_logs() {
     build.args(["image", "agents", "--lock"]).arg(locks.path().join("agents.lock"));
     product::success(build.arg("--out").arg(&out).arg("--mirror").arg(vendor.mirror()));
 
-    let tools =
-        product::success(product::xtask().args(["tools", "--image", "edge-debian"]).args(vm::PACKAGES));
-    let machine = Vm::new(Path::new(tools.trim()), &out.join("image.raw"))
-        .program(Path::new(env!("CARGO_BIN_EXE_xtask")))
-        .network();
+    let machine = product::machine(&out).network();
     let machine = ACTIVATION
         .iter()
         .chain(&CLAIM)
         .fold(machine, |machine, (name, value)| machine.credential(name, value.trim_end().as_bytes()));
-    let mut guest = Guest::boot(machine).unwrap();
+    let mut guest = machine.start().unwrap();
     whole(&mut guest);
 
     let registered = guest.run("cat /var/lib/amazon/ssm/registrations").unwrap().stdout;
@@ -321,12 +316,10 @@ fn agents_keep_their_registration_their_configuration_and_their_logs() {
 
 /// Waits until the system has settled and has its address, with both agents up.
 fn whole(guest: &mut Guest) {
-    let state = guest.run("systemctl is-system-running --wait").unwrap();
-    let failed = "systemctl --failed --no-legend --plain; journalctl -b -p warning --no-pager | tail -40";
-    assert_eq!(state.stdout.trim(), "running", "{}", guest.run(failed).unwrap().stdout);
+    guest.settle().unwrap();
     for unit in ["amazon-ssm-agent", "amazon-cloudwatch-agent"] {
         assert_eq!(guest.check(&format!("systemctl is-enabled {unit}")).unwrap().trim(), "enabled");
-        assert_eq!(guest.check(&format!("systemctl is-active {unit}")).unwrap().trim(), "active");
+        guest.wait_unit(unit).unwrap();
     }
     guest
         .check("for i in $(seq 60); do ip -4 -o addr | grep -q 10.0.2.15 && exit 0; sleep 1; done; exit 1")

@@ -5,44 +5,22 @@
 #[path = "support/product.rs"]
 mod product;
 
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bedplate::vm::Vm;
+use bedplate::vm::edit::MachineDisk;
 use bedplate::vm::guest::Guest;
-use bedplate::vm::{self, Vm};
 use product::{edge_debian, success, xtask};
 
 const GIB: u64 = 1 << 30;
-
-/// The tree QEMU runs from.
-fn tools() -> PathBuf {
-    let printed = success(xtask().args(["tools", "--image", "edge-debian"]).args(vm::PACKAGES));
-    PathBuf::from(printed.trim())
-}
-
-fn machine(disk: &Path) -> Vm {
-    Vm::new(&tools(), disk).program(Path::new(env!("CARGO_BIN_EXE_xtask")))
-}
-
-/// Waits until the system has settled, and wants it whole.
-fn running(guest: &mut Guest) {
-    let patience = Duration::from_secs(600);
-    let state = guest.run_within("systemctl is-system-running --wait", patience).unwrap();
-    if state.stdout.trim() != "running" {
-        let failed =
-            guest.run("systemctl --failed --no-legend --plain; journalctl -b -p warning -n 40").unwrap();
-        panic!("the system is {}\n{}", state.stdout.trim(), failed.stdout);
-    }
-}
 
 /// One boot and one reboot that answer most questions, since each takes a minute
 /// or two in emulation.
 #[test]
 fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
     let disk = edge_debian().join("image.raw");
-    let mut guest = Guest::boot(machine(&disk).size(5 * GIB).network()).unwrap();
-    running(&mut guest);
+    let mut guest = Vm::new(&disk).size(5 * GIB).network().start().unwrap();
+    guest.settle().unwrap();
 
     // The root: a tmpfs over a verified erofs.
     assert_eq!(guest.check("findmnt -no FSTYPE /").unwrap().trim(), "overlay");
@@ -83,7 +61,7 @@ fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
     the_kernel_and_the_units_are_hardened(&mut guest);
 
     guest.reboot().unwrap();
-    running(&mut guest);
+    guest.settle().unwrap();
     assert_ne!(guest.run("test -e /etc/forgotten").unwrap().code, 0, "/etc/forgotten survived a reboot");
     for path in ["/local", binds[0], binds[1], binds[2], binds[3]] {
         assert_eq!(guest.check(&format!("cat {path}/kept")).unwrap().trim(), "kept", "{path}");
@@ -155,25 +133,14 @@ fn a_flipped_byte_in_the_root_is_refused() {
     if !product::all() {
         return;
     }
-    let directory = product::scratch("flipped");
-    let disk = directory.join("image.raw");
-    success(
-        std::process::Command::new("cp")
-            .arg("--sparse=always")
-            .arg(edge_debian().join("image.raw"))
-            .arg(&disk),
-    );
-    // The superblock of the erofs, which every mount reads: 1 KiB into the root
-    // partition, which begins behind the ESP.
-    let file = std::fs::File::options().read(true).write(true).open(&disk).unwrap();
-    let at = 513 * (1 << 20) + 1024 + 8;
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).unwrap();
-    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
-    let mut guest = Guest::start(machine(&disk)).unwrap();
+    // The superblock of the erofs, which every mount reads.
+    let flip = |disk: &MachineDisk| {
+        let byte = disk.read("root-x86-64", 1032, 1)?;
+        disk.write("root-x86-64", 1032, &[byte[0] ^ 1])
+    };
+    let vm = Vm::new(&edge_debian().join("image.raw")).edit(flip).unwrap();
+    let mut guest = vm.begin().unwrap();
     guest.wait_console("is corrupted", Duration::from_secs(300)).unwrap();
-    drop(guest);
-    std::fs::remove_dir_all(directory).unwrap();
 }
 
 #[test]
@@ -182,12 +149,8 @@ fn the_other_root_file_systems_boot() {
         return;
     }
     for (name, kind) in [("squashfs", "squashfs"), ("ext4", "ext4")] {
-        let out = product::scratch("images").join(name);
-        let lock = product::scratch("locks").join(format!("{name}.lock"));
-        let mut build = std::process::Command::new(product::example("roots"));
-        success(build.args(["image", name, "--lock"]).arg(lock).arg("--out").arg(&out));
-        let mut guest = Guest::boot(machine(&out.join("image.raw"))).unwrap();
-        running(&mut guest);
+        let mut guest = product::machine(&product::built("roots", name)).start().unwrap();
+        guest.settle().unwrap();
         let root = guest
             .check("findmnt -no FSTYPE /; lsblk -no FSTYPE /dev/mapper/root 2>/dev/null || true")
             .unwrap();

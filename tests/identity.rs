@@ -6,37 +6,20 @@
 #[path = "support/product.rs"]
 mod product;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::path::Path;
 
+use bedplate::vm::Vm;
 use bedplate::vm::edit::MachineDisk;
 use bedplate::vm::guest::Guest;
-use bedplate::vm::{self, Vm};
-use product::success;
-
-/// An image of `tests/support/small/main.rs`, built once.
-fn built(name: &str) -> PathBuf {
-    // Two tests may want the same one at the same time.
-    static BUILDING: Mutex<()> = Mutex::new(());
-    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-    let out = product::scratch("images").join(name);
-    let lock = product::scratch("locks").join("small.lock");
-    success(product::small().args(["image", name, "--lock"]).arg(lock).arg("--out").arg(&out));
-    out
-}
+use product::built;
 
 fn machine(name: &str) -> Vm {
-    let disk = built(name).join("image.raw");
-    let tools = success(product::xtask().args(["tools", "--image", "edge-debian"]).args(vm::PACKAGES));
-    Vm::new(Path::new(tools.trim()), &disk).program(Path::new(env!("CARGO_BIN_EXE_xtask")))
+    product::machine(&built("small", name))
 }
 
 /// Whether all is well, and what is not.
 fn state(guest: &mut Guest) -> String {
-    let state = guest.run_within("systemctl is-system-running --wait", Duration::from_secs(300)).unwrap();
-    let failed = "systemctl list-units --failed --no-legend --plain | cut -d' ' -f1 | paste -sd' '";
-    format!("{}: {}", state.stdout.trim(), guest.check(failed).unwrap().trim())
+    guest.state().unwrap().to_string()
 }
 
 /// What a device is known by.
@@ -47,14 +30,15 @@ fn identity(guest: &mut Guest) -> [String; 3] {
 
 #[test]
 fn each_device_is_itself_and_stays_it() {
-    let mut guest = Guest::boot(machine("small")).unwrap();
-    assert_eq!(state(&mut guest), "running: ");
+    let mut guest = machine("small").start().unwrap();
+    guest.settle().unwrap();
     let first = identity(&mut guest);
     assert_eq!(first[0].trim().len(), 32, "{}", first[0]);
     let name = first[2].trim().strip_prefix("small-").unwrap();
     assert!(name.len() == 12 && !first[0].contains(name), "the name shows the machine id: {name}");
     assert_eq!(guest.check("cat /etc/hostname; hostnamectl hostname").unwrap(), first[2].repeat(2));
     assert!(guest.check("getent ahosts $(hostname)").unwrap().contains("127.0.0.2"));
+    assert_eq!(guest.check("stat -c '%s %a' /var/lib/systemd/random-seed").unwrap(), "512 600\n");
 
     // What is kept began as it was said.
     assert_eq!(guest.check("cat /etc/kept/setting").unwrap(), "as packaged\n");
@@ -88,10 +72,11 @@ fn each_device_is_itself_and_stays_it() {
         )
         .unwrap();
     guest.reboot().unwrap();
-    assert_eq!(state(&mut guest), "running: ");
+    guest.settle().unwrap();
     let again = identity(&mut guest);
     assert_eq!((&again[0], &again[2]), (&first[0], &first[2]));
     assert_ne!(again[1], first[1], "the random seed is renewed at every boot");
+    guest.wait_unit("systemd-random-seed.service").unwrap();
     assert_eq!(guest.check("cat /etc/kept/setting").unwrap(), "changed\n");
     assert_ne!(guest.run("test -e /var/filled").unwrap().code, 0);
     let boots =
@@ -99,7 +84,7 @@ fn each_device_is_itself_and_stays_it() {
     assert!(boots.contains(first[0].trim()), "the first process writes its log as {boots}");
     drop(guest);
 
-    let mut other = Guest::boot(machine("small")).unwrap();
+    let mut other = machine("small").start().unwrap();
     let second = identity(&mut other);
     assert!(first.iter().zip(&second).all(|(one, other)| one != other), "two devices are one: {second:?}");
 }
@@ -114,7 +99,7 @@ fn a_device_whose_data_is_lost_starts_says_so_and_writes_nothing_to_it() {
     if product::all() {
         losses.extend([("foreign", foreign), ("corrupt", corrupt)]);
     }
-    let out = built("small");
+    let out = built("small", "small");
     for (name, lose) in losses {
         let mut before = String::new();
         let vm = machine("small").edit(|disk| {
@@ -122,7 +107,7 @@ fn a_device_whose_data_is_lost_starts_says_so_and_writes_nothing_to_it() {
             before = disk.digest("persistent")?;
             Ok(())
         });
-        let mut guest = Guest::boot(vm.unwrap()).unwrap();
+        let mut guest = vm.unwrap().start().unwrap();
         assert_eq!(state(&mut guest), "degraded: bedplate-check.service bedplate-data.service", "{name}");
         assert!(guest.console().contains("the data partition `persistent` could not be mounted"), "{name}");
         let needs = guest.run("systemctl is-active needs-kept.service").unwrap();
@@ -154,13 +139,13 @@ fn a_factory_reset_empties_what_is_kept_and_is_finished_when_interrupted() {
         (vm.unwrap(), digests)
     };
     let (vm, before) = root(machine("small"));
-    let mut guest = Guest::boot(vm).unwrap();
-    assert_eq!(state(&mut guest), "running: ");
+    let mut guest = vm.start().unwrap();
+    guest.settle().unwrap();
     let first = identity(&mut guest);
     guest.check("echo changed >/etc/kept/setting; touch /local/.hidden /local/own; sync").unwrap();
     guest.run("systemctl start --no-block factory-reset.target").unwrap();
     guest.wait_ready().unwrap();
-    assert_eq!(state(&mut guest), "running: ");
+    guest.settle().unwrap();
     let reset = |guest: &mut Guest| {
         assert_eq!(guest.check("cat /etc/kept/setting").unwrap(), "as packaged\n");
         assert_eq!(guest.check("ls -A /local").unwrap(), "persistent\n");
@@ -173,15 +158,15 @@ fn a_factory_reset_empties_what_is_kept_and_is_finished_when_interrupted() {
     let halfway = "echo changed >/etc/kept/setting; touch /local/.hidden /local/own /local/.factory-reset; \
                    rm /local/persistent/etc/machine-id; sync";
     guest.check(halfway).unwrap();
-    let mut guest = Guest::boot(guest.kill().unwrap()).unwrap();
-    assert_eq!(state(&mut guest), "running: ");
+    let mut guest = guest.kill().unwrap().start().unwrap();
+    guest.settle().unwrap();
     reset(&mut guest);
     assert_ne!(identity(&mut guest)[0], second[0]);
 
     // A credential at boot does the same.
     guest.check("echo changed >/etc/kept/setting; sync").unwrap();
     let vm = guest.power_off().unwrap().credential("bedplate.factory-reset", b"");
-    let mut guest = Guest::boot(vm).unwrap();
+    let mut guest = vm.start().unwrap();
     reset(&mut guest);
     let (_vm, after) = root(guest.power_off().unwrap());
     assert_eq!(before, after, "a reset changed what is not the device's own");
@@ -192,18 +177,18 @@ fn what_is_written_to_a_writable_root_is_kept_as_long_as_there_is_where() {
     if !product::all() {
         return;
     }
-    let mut guest = Guest::boot(machine("writable")).unwrap();
-    assert_eq!(state(&mut guest), "running: ");
+    let mut guest = machine("writable").start().unwrap();
+    guest.settle().unwrap();
     guest.check("echo written >/etc/written; rm /etc/motd; sync").unwrap();
     guest.reboot().unwrap();
-    assert_eq!(state(&mut guest), "running: ");
+    guest.settle().unwrap();
     assert_eq!(guest.check("cat /etc/written").unwrap(), "written\n");
     assert_ne!(guest.run("test -e /etc/motd").unwrap().code, 0);
     let status = guest.check("dmsetup status root").unwrap();
     assert!(status.trim().ends_with("verity V"), "what lies below is verified: {status}");
 
     let vm = guest.power_off().unwrap().edit(|disk| disk.zero("persistent")).unwrap();
-    let mut guest = Guest::boot(vm).unwrap();
+    let mut guest = vm.start().unwrap();
     assert_eq!(state(&mut guest), "degraded: bedplate-check.service bedplate-data.service");
     guest.check("test ! -e /etc/written && touch /etc/written").unwrap();
 }

@@ -9,9 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bedplate::vm::Vm;
 use bedplate::vm::guest::Guest;
-use bedplate::vm::{self, Vm};
-use product::success;
 
 /// A key pair made for this run: the path of its private half.
 fn key(name: &str) -> PathBuf {
@@ -38,13 +37,8 @@ fn public(key: &Path) -> String {
 }
 
 fn machine(operator: &Path) -> Vm {
-    let out = product::scratch("images").join("guarded");
-    let lock = product::scratch("locks").join("guarded.lock");
-    let mut build = product::small();
-    build.env("OPERATOR_KEY", public(operator));
-    success(build.args(["image", "guarded", "--lock"]).arg(lock).arg("--out").arg(&out));
-    let tools = success(product::xtask().args(["tools", "--image", "edge-debian"]).args(vm::PACKAGES));
-    Vm::new(Path::new(tools.trim()), &out.join("image.raw")).program(Path::new(env!("CARGO_BIN_EXE_xtask")))
+    let key = public(operator);
+    product::machine(&product::built_with("small", "guarded", "guarded", &[("OPERATOR_KEY", &key)]))
 }
 
 /// Asks for a shell as somebody who has this key; its output, or what stood in the way.
@@ -58,18 +52,11 @@ fn enter(guest: &mut Guest, user: &str, key: &Path) -> String {
     guest.run(&ask).unwrap().stdout
 }
 
-fn settled(guest: &mut Guest) {
-    let patience = Duration::from_secs(300);
-    let state = guest.run_within("systemctl is-system-running --wait", patience).unwrap();
-    let failed = guest.run("systemctl --failed --no-legend --plain; journalctl -b -p warning -n 30").unwrap();
-    assert_eq!(state.stdout.trim(), "running", "{}", failed.stdout);
-}
-
 #[test]
 fn only_who_has_a_key_comes_in_and_the_device_stays_who_it_is() {
     let (operator, visitor, stranger) = (key("operator"), key("visitor"), key("stranger"));
-    let mut guest = Guest::boot(machine(&operator)).unwrap();
-    settled(&mut guest);
+    let mut guest = machine(&operator).start().unwrap();
+    guest.settle().unwrap();
 
     // Asked before anybody fails to get in: sshd answers no more to who did.
     let listening =
@@ -102,7 +89,7 @@ fn only_who_has_a_key_comes_in_and_the_device_stays_who_it_is() {
     );
     guest.check(&hand_in).unwrap();
     guest.reboot().unwrap();
-    settled(&mut guest);
+    guest.settle().unwrap();
     assert!(enter(&mut guest, "visitor", &visitor).starts_with("visitor\n"));
     assert_eq!(guest.check(listening).unwrap(), keys, "the device is known by other keys after a reboot");
     if !product::all() {
@@ -116,7 +103,7 @@ fn only_who_has_a_key_comes_in_and_the_device_stays_who_it_is() {
     );
     guest.check(&on_esp).unwrap();
     guest.reboot().unwrap();
-    settled(&mut guest);
+    guest.settle().unwrap();
     let answer = enter(&mut guest, "visitor", &visitor);
     let why =
         guest.run("journalctl -b -u bedplate-ssh-credentials; ls -lR /run/credentials /efi/loader").unwrap();
@@ -129,8 +116,8 @@ fn only_who_has_a_key_comes_in_and_the_device_stays_who_it_is() {
         .argument("-smbios")
         .argument("type=1,serial=EDGE 0042.")
         .credential("ssh.authorized_keys.visitor", public(&visitor).as_bytes());
-    let mut other = Guest::boot(vm).unwrap();
-    settled(&mut other);
+    let mut other = vm.start().unwrap();
+    other.settle().unwrap();
     assert!(enter(&mut other, "visitor", &visitor).starts_with("visitor\n"));
     assert_eq!(other.check("hostname").unwrap(), "edge-0042\n");
     assert_ne!(other.check(listening).unwrap(), keys, "two devices are known by one key");

@@ -7,16 +7,15 @@
 //! memory held is lost, as on a device.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "a failure is told with the seed that repeats it")]
 
 #[path = "support/product.rs"]
 mod product;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
+use bedplate::vm::Vm;
 use bedplate::vm::guest::Guest;
-use bedplate::vm::{self, Vm};
-use product::success;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -28,14 +27,8 @@ fn cuts() -> u32 {
 }
 
 fn machine() -> Vm {
-    let out = product::scratch("images").join("power");
-    let lock = product::scratch("locks").join("power.lock");
-    success(product::small().args(["image", "small", "--lock"]).arg(lock).arg("--out").arg(&out));
-    let tools = success(product::xtask().args(["tools", "--image", "edge-debian"]).args(vm::PACKAGES));
     // A larger disk than the image, so that the first boot grows the partition.
-    Vm::new(Path::new(tools.trim()), &out.join("image.raw"))
-        .program(Path::new(env!("CARGO_BIN_EXE_xtask")))
-        .size(5 << 30)
+    product::machine(&product::built("small", "small")).size(5 << 30)
 }
 
 /// What was there when the power was cut, and must be there again.
@@ -50,9 +43,7 @@ impl Known {
     /// Looks at a guest that came up: all is well, what was there is, what is
     /// there is whole; and leaves more behind, flushed.
     fn hold(&mut self, guest: &mut Guest) {
-        let patience = Duration::from_secs(300);
-        let state = guest.run_within("systemctl is-system-running --wait", patience).unwrap();
-        assert_eq!(state.stdout.trim(), "running", "{}", guest.journal());
+        guest.settle().unwrap();
         let id = guest.check("cat /etc/machine-id").unwrap();
         assert_eq!(id.trim().len(), 32, "{id}");
         assert_eq!(*self.machine_id.get_or_insert(id.clone()), id, "the device became another");
@@ -72,17 +63,6 @@ impl Known {
     }
 }
 
-trait Journal {
-    fn journal(&mut self) -> String;
-}
-
-impl Journal for Guest {
-    fn journal(&mut self) -> String {
-        let ask = "systemctl --failed --no-legend --plain; journalctl -b --no-pager -p warning -n 60";
-        self.run(ask).map_or_else(|error| format!("{error:#}"), |answer| answer.stdout)
-    }
-}
-
 #[test]
 fn whenever_the_power_is_cut_the_device_comes_up_again_and_has_lost_nothing() {
     let seed = std::env::var("BEDPLATE_SEED").ok().map_or_else(rand::random, |seed| seed.parse().unwrap());
@@ -99,10 +79,10 @@ fn whenever_the_power_is_cut_the_device_comes_up_again_and_has_lost_nothing() {
         }
         let moment = boot.mul_f64(random.gen_range(0.1..1.0));
         println!("cut {cut} after {:.1} s", moment.as_secs_f64());
-        let guest = Guest::start(vm).unwrap();
+        let guest = vm.begin().unwrap();
         std::thread::sleep(moment);
         let started = Instant::now();
-        let mut guest = Guest::boot(guest.kill().unwrap()).unwrap();
+        let mut guest = guest.kill().unwrap().start().unwrap();
         known.hold(&mut guest);
         boot = started.elapsed();
         vm = guest.kill().unwrap();

@@ -10,13 +10,12 @@ mod image;
 mod product;
 
 use std::fs;
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use bedplate::plan::FileKind;
 use bedplate::vm::guest::Guest;
-use bedplate::vm::{self, Vm};
 use bedplate::{Plan, Target};
 use product::success;
 
@@ -208,38 +207,24 @@ fn our_services_are_shut_in() {
     product::agrees(&directory, &["base-files", "systemd"], &score);
 }
 
-fn disk() -> PathBuf {
-    let out = product::scratch("images").join("keeper");
-    let lock = product::scratch("locks").join("keeper.lock");
-    let mut build = Command::new(product::example("state"));
-    build.current_dir(product::root()).env("NO_COLOR", "1");
-    success(build.args(["image", "keeper", "--lock"]).arg(lock).arg("--out").arg(&out));
-    out.join("image.raw")
-}
-
-fn machine(disk: &Path) -> Vm {
-    let tools = success(product::xtask().args(["tools", "--image", "edge-debian"]).args(vm::PACKAGES));
-    Vm::new(Path::new(tools.trim()), disk).program(Path::new(env!("CARGO_BIN_EXE_xtask")))
-}
-
-/// What `systemctl is-system-running` says, and the units that failed.
-fn state(guest: &mut Guest) -> (String, String) {
-    let patience = std::time::Duration::from_secs(600);
-    let state = guest.run_within("systemctl is-system-running --wait", patience).unwrap();
-    let failed = guest.run("systemctl --failed --no-legend --plain").unwrap();
-    (state.stdout.trim().to_owned(), failed.stdout)
-}
-
 #[test]
 fn what_is_kept_is_there_from_the_first_boot_and_stays_as_the_device_left_it() {
-    let mut guest = Guest::boot(machine(&disk())).unwrap();
-    assert_eq!(state(&mut guest), ("running".to_owned(), String::new()));
+    let mut guest = product::machine(&product::built("state", "keeper")).quick().start().unwrap();
+    guest.settle().unwrap();
     let stat = |guest: &mut Guest, path: &str| {
         guest.check(&format!("stat -c '%a %U:%G %F' {path}")).unwrap().trim().to_owned()
     };
     assert_eq!(stat(&mut guest, "/var/lib/owned"), "2750 keeper:keeper directory");
-    assert_eq!(stat(&mut guest, "/var/lib/plain"), "755 root:root directory");
     assert_eq!(stat(&mut guest, "/etc/counter"), "600 root:root regular empty file");
+    for bind in plan().binds.iter().filter(|bind| bind.unit.is_some() && !bind.seeded) {
+        let (mode, owner, group) = (bind.mode.unwrap(), bind.owner.clone(), bind.group.clone());
+        let expected = format!("{mode:o} {}:{} ", owner.unwrap(), group.unwrap());
+        let found = stat(&mut guest, &bind.path);
+        assert!(found.starts_with(&expected), "{}: {found}, not {expected}", bind.path);
+        let source = guest.check(&format!("findmnt -no SOURCE {}", bind.path)).unwrap();
+        let backing = bind.backing.strip_prefix("/local").unwrap();
+        assert!(source.trim().ends_with(&format!("[{backing}]")), "{} is mounted from {source}", bind.path);
+    }
     assert_eq!(guest.check("id -u keeper; id -nG keeper").unwrap(), "990\nkeeper systemd-journal\n");
     assert_eq!(guest.check("cat /etc/agent/*").unwrap(), "as shipped\nas shipped\n");
     assert!(guest.check("test -e /var/lib/plain/needed && systemctl is-active needy").is_ok());
@@ -254,10 +239,6 @@ fn what_is_kept_is_there_from_the_first_boot_and_stays_as_the_device_left_it() {
         assert!(options.contains("nosuid,nodev,noexec"), "{path}: {options}");
     }
 
-    // The seed of this boot is saved at its end, and loaded in the next.
-    let seed = "stat -c %s /var/lib/systemd/random-seed; sha256sum </var/lib/systemd/random-seed";
-    let first = guest.check(seed).unwrap();
-    assert!(first.starts_with("512\n"), "{first}");
     let id = guest.check("cat /etc/machine-id").unwrap();
     guest
         .check(
@@ -267,7 +248,7 @@ fn what_is_kept_is_there_from_the_first_boot_and_stays_as_the_device_left_it() {
         .unwrap();
 
     guest.reboot().unwrap();
-    assert_eq!(state(&mut guest), ("running".to_owned(), String::new()));
+    guest.settle().unwrap();
     assert_eq!(guest.check("ls /etc/agent").unwrap(), "config\nrun\n");
     assert_eq!(
         guest.check("cat /etc/agent/config /etc/counter /var/lib/owned/kept").unwrap(),
@@ -275,29 +256,15 @@ fn what_is_kept_is_there_from_the_first_boot_and_stays_as_the_device_left_it() {
     );
     assert_eq!(stat(&mut guest, "/var/lib/plain"), "700 root:root directory");
     assert_eq!(guest.check("cat /etc/machine-id").unwrap(), id);
-    assert_ne!(guest.check(seed).unwrap(), first);
-    let loaded =
-        "journalctl -b -1 -o cat -n 1 >/dev/null && systemctl show -P ActiveState systemd-random-seed";
-    assert_eq!(guest.check(loaded).unwrap(), "active\n", "the journal of the first boot is there");
+    guest.check("journalctl -b -1 -o cat -n 1 | grep .").expect("the journal of the first boot is there");
 }
 
 #[test]
 fn a_device_that_lost_its_data_starts_without_what_needs_it() {
-    if !product::all() {
-        return;
-    }
-    let directory = product::scratch("lost");
-    let lost = directory.join("image.raw");
-    success(Command::new("cp").arg("--sparse=always").arg(disk()).arg(&lost));
-    let data = plan().partition("persistent").unwrap().offset;
-    let file = fs::File::options().write(true).open(&lost).unwrap();
-    file.write_all_at(&vec![0; 4 << 20], data).unwrap();
-    let mut guest = Guest::boot(machine(&lost)).unwrap();
-    let (state, failed) = state(&mut guest);
-    assert_eq!(state, "degraded", "{failed}");
+    let vm = product::machine(&product::built("state", "keeper")).quick();
+    let mut guest = vm.edit(|disk| disk.zero("persistent")).unwrap().start().unwrap();
+    assert_eq!(guest.state().unwrap().word, "degraded");
     assert_ne!(guest.run("systemctl is-active needy").unwrap().code, 0);
     assert_ne!(guest.run("test -e /var/lib/plain/needed").unwrap().code, 0);
     assert!(guest.console().contains("bedplate: "), "the console says nothing");
-    drop(guest);
-    fs::remove_dir_all(directory).unwrap();
 }

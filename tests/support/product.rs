@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use bedplate::vm::Vm;
 
 /// Whether every boot and every slow oracle is to run: `BEDPLATE_TESTS=all`.
 pub fn all() -> bool {
@@ -68,6 +70,29 @@ pub fn edge_debian() -> &'static Path {
         success(xtask().args(["image", "edge-debian", "--lock"]).arg(lock()).arg("--out").arg(&out));
         out
     })
+}
+
+/// An image of an example, built.
+pub fn built(example: &str, name: &str) -> PathBuf {
+    built_with(example, name, name, &[])
+}
+
+/// The same in a directory of its own, with variables that change it.
+pub fn built_with(example: &str, name: &str, directory: &str, variables: &[(&str, &str)]) -> PathBuf {
+    // Two tests may want the same one at the same time.
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let lock = scratch("locks").join(format!("{name}.lock"));
+    let out = scratch("images").join(directory);
+    let mut build = Command::new(self::example(example));
+    build.current_dir(root()).env("NO_COLOR", "1").envs(variables.iter().copied());
+    success(build.args(["image", name, "--lock"]).arg(lock).arg("--out").arg(&out));
+    out
+}
+
+/// The machine of a build; its tools are those of `edge-debian`, which all tests share.
+pub fn machine(out: &Path) -> Vm {
+    Vm::new(&out.join("image.raw")).image("edge-debian")
 }
 
 /// Runs a command of Debian's packages in the sandbox, with the working

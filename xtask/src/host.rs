@@ -67,7 +67,7 @@ pub fn is_inside() -> bool {
     env::var_os(INSIDE).is_some()
 }
 
-fn has_sys_admin(status: &str) -> bool {
+pub(crate) fn has_sys_admin(status: &str) -> bool {
     status
         .lines()
         .find_map(|line| line.strip_prefix("CapEff:"))

@@ -5,7 +5,8 @@
 //! starts `sandbox-init` (`init.rs`), process 1 of the new pid namespace; that one mounts, changes the root,
 //! starts the command and reaps. When any of them dies, everything inside dies with it.
 //!
-//! Needs CAP_SYS_ADMIN, by being root or by [`crate::host::enter`], and Linux 5.12 (`mount_setattr`).
+//! Needs CAP_SYS_ADMIN, by being root or by [`crate::host::enter`], which `sandbox-exec` calls where nobody has
+//! before, and Linux 5.12 (`mount_setattr`).
 //! Deliberately absent: cgroups, resource limits and any defence against a hostile root.
 //! The sandbox keeps the host clean and the build the same everywhere; it does not jail malware.
 

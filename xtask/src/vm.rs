@@ -1,19 +1,46 @@
-//! A disk, started in QEMU.
+//! A disk, started, and asked: the harness for tests of a device.
 //!
-//! QEMU, its firmware (OVMF) and its TPM (swtpm) come from a tools tree and run in the sandbox. The disk is only
-//! ever read: what the guest writes goes to a qcow2 overlay in a temporary directory, beside the firmware's
-//! variables and the TPM's state. That directory lives as long as the [`Vm`], so a guest can be started again on
-//! what it wrote, also after a power cut.
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! use bedplate::vm::Vm;
+//!
+//! let mut guest = Vm::boot("build/edge/image.raw")?;
+//! guest.settle()?;
+//! guest.wait_unit("docker.service")?;
+//! assert_eq!(guest.check("findmnt -no FSTYPE /local")?, "ext4\n");
+//! guest.check("echo kept > /local/kept && sync")?;
+//!
+//! // Cut the power, spoil a partition, start it again.
+//! let vm = guest.kill()?.edit(|disk| disk.zero("persistent"))?;
+//! let mut guest = vm.start()?;
+//! assert_eq!(guest.state()?.word, "degraded");
+//! println!("{}", guest.journal("bedplate-data.service")?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! There are two ways to start a machine. **QEMU** is the whole device: firmware, kernel, initrd, the verified
+//! root. **systemd-nspawn** ([`Vm::container`], [`Vm::quick`]) is the root file system and the data partition on
+//! this host's kernel, up in three seconds where an emulated one takes thirty, and needs root.
+//! Ask there what does not concern firmware, kernel or initrd.
+//!
+//! Both come from a tools tree and run in the sandbox, and the image is only ever read: what the guest writes goes
+//! to an overlay or a sparse copy in a temporary directory, beside the firmware's variables and the TPM's state.
+//! That directory lives as long as the [`Vm`], so a guest can be started again on what it wrote, also after a
+//! power cut.
 //!
 //! Deliberately absent so far: Secure Boot, and any architecture but x86-64 (`platform.rs` is the place for one).
 
 mod accelerator;
+mod container;
 mod credential;
+mod disk;
 pub mod edit;
 pub mod guest;
 mod machine;
 mod platform;
 mod terminal;
+mod tools;
 mod tpm;
 
 use std::path::{Path, PathBuf};
@@ -23,56 +50,110 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use self::credential::Credential;
+use self::guest::Guest;
 pub(crate) use self::machine::Machine;
-use self::platform::X86_64;
-use crate::sandbox::Sandbox;
+use crate::report::Report;
 
-/// The packages of the tools tree that everything here needs.
+/// The packages of the tools tree that QEMU, its firmware and its TPM are in.
 pub const PACKAGES: [&str; 5] = ["base-files", "ovmf", "qemu-system-x86", "qemu-utils", "swtpm"];
 
 /// Where the sandbox shows the disk, and the directory of everything that is written.
 const DISK: &str = "/run/disk.raw";
 const WORK: &str = "/run/vm";
 
-/// A virtual machine, as it is to be.
+/// How a machine is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The whole device, by QEMU.
+    Whole,
+    /// Its root file system on the kernel of this host, by systemd-nspawn.
+    Container,
+}
+
+/// A machine, as it is to be.
 #[derive(Debug)]
 pub struct Vm {
-    tools: PathBuf,
     disk: PathBuf,
+    kind: Kind,
+    tools: Option<PathBuf>,
+    program: Option<PathBuf>,
+    image: Option<String>,
     size: Option<u64>,
     memory: u32,
     cpus: u32,
     network: bool,
     credentials: Vec<Credential>,
     arguments: Vec<String>,
-    program: Option<PathBuf>,
     work: Option<TempDir>,
     /// The guest was given the unit that answers a test.
     asked: bool,
-    /// The overlay was flattened into a disk of the machine's own.
+    /// The machine has a disk of its own, and no overlay any more.
     flat: bool,
 }
 
 impl Vm {
+    /// Starts the raw image `disk` in QEMU, and waits until commands can be run in it.
+    ///
+    /// # Errors
+    ///
+    /// When the tools cannot be had, QEMU cannot be started or the guest does not come up; the error ends with the
+    /// last lines of its console.
+    pub fn boot(disk: impl AsRef<Path>) -> Result<Guest> {
+        Self::new(disk.as_ref()).start()
+    }
+
     /// A machine with 2 GiB of memory, two processors, a TPM and no network, that starts from the raw image `disk`.
     ///
-    /// `tools` is a tree with [`PACKAGES`] unpacked in it. The kernel is asked to speak on the serial port.
+    /// The kernel is asked to speak on the serial port.
     #[must_use]
-    pub fn new(tools: &Path, disk: &Path) -> Self {
+    pub fn new(disk: &Path) -> Self {
         Self {
-            tools: tools.to_owned(),
             disk: disk.to_owned(),
+            kind: Kind::Whole,
+            tools: None,
+            program: None,
+            image: None,
             size: None,
             memory: 2048,
             cpus: 2,
             network: false,
             credentials: vec![Credential::command_line("console=ttyS0")],
             arguments: Vec::new(),
-            program: None,
             work: None,
             asked: false,
             flat: false,
         }
+    }
+
+    /// Starts the root file system in a container instead of the whole device in QEMU. Needs root.
+    ///
+    /// What the initrd does is played by the harness: the data partition is mounted where the root wants it, and
+    /// the kept machine id over `/etc/machine-id`; an order for a factory reset is not carried out. A root that keeps
+    /// what is written to it on the data partition forgets it here. There is no network, no TPM, and no device.
+    #[must_use]
+    pub fn container(mut self) -> Self {
+        self.kind = Kind::Container;
+        self
+    }
+
+    /// A container where this process may start one, and QEMU otherwise: the same answers, later.
+    ///
+    /// That QEMU is asked, and why, is said on standard error.
+    #[must_use]
+    pub fn quick(self) -> Self {
+        match container::obstacle() {
+            None => self.container(),
+            Some(why) => {
+                Report::default().warn(format_args!("asking QEMU, which takes longer: {why}"));
+                self
+            }
+        }
+    }
+
+    /// Whether it is a container.
+    #[must_use]
+    pub fn is_container(&self) -> bool {
+        self.kind == Kind::Container
     }
 
     /// Memory, in MiB.
@@ -117,11 +198,45 @@ impl Vm {
         self
     }
 
-    /// Enters the sandbox by this program, for one (a test) that is not Bedplate's own.
+    /// Makes sandboxes and tools trees with this program, where the project's own is not beside the test.
     #[must_use]
     pub fn program(mut self, program: &Path) -> Self {
         self.program = Some(program.to_owned());
         self
+    }
+
+    /// Takes the tools from the distribution of this image, where no manifest beside the disk names one.
+    #[must_use]
+    pub fn image(mut self, name: &str) -> Self {
+        self.image = Some(name.to_owned());
+        self
+    }
+
+    /// Takes the tools from this tree, in which [`PACKAGES`] are unpacked.
+    #[must_use]
+    pub fn tools(mut self, tree: &Path) -> Self {
+        self.tools = Some(tree.to_owned());
+        self
+    }
+
+    /// Starts the machine and waits until commands can be run in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::boot`].
+    pub fn start(self) -> Result<Guest> {
+        let mut guest = self.begin()?;
+        guest.wait_ready()?;
+        Ok(guest)
+    }
+
+    /// Starts the machine and does not wait: for one that is not expected to come up.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be started.
+    pub fn begin(self) -> Result<Guest> {
+        Guest::begin(self)
     }
 
     /// Starts the machine with its serial port in this terminal, and waits for its end.
@@ -131,9 +246,9 @@ impl Vm {
     /// # Errors
     ///
     /// When QEMU or the TPM cannot be started, or QEMU fails.
-    pub fn boot(mut self, say: &dyn Fn(&str)) -> Result<ExitCode> {
-        self.prepare()?;
-        let accelerator = accelerator::choose(&self.bare());
+    pub fn attend(mut self, say: &dyn Fn(&str)) -> Result<ExitCode> {
+        self.prepare_qemu()?;
+        let accelerator = accelerator::choose(&self.bare()?);
         say(accelerator.describe());
         say("the guest's console follows; leave with Ctrl-A X, its monitor is Ctrl-A C");
         let tpm = tpm::Tpm::start(&self)?;
@@ -147,50 +262,5 @@ impl Vm {
             return Ok(ExitCode::SUCCESS);
         }
         Err(crate::sandbox::failed(&arguments, status, b"its words are above"))
-    }
-
-    /// The directory of all that the machine writes.
-    fn work(&self) -> Result<&Path> {
-        Ok(self.work.as_ref().context("the machine was not prepared")?.path())
-    }
-
-    /// Makes the overlay and the firmware's variables, unless an earlier start has.
-    fn prepare(&mut self) -> Result<()> {
-        if self.work.is_some() {
-            return Ok(());
-        }
-        let work = tempfile::Builder::new()
-            .prefix("bedplate-vm-")
-            .tempdir()
-            .context("could not make a directory for the machine")?;
-        let variables = self.tools.join(X86_64.variables.trim_start_matches('/'));
-        fs_err::copy(variables, work.path().join("variables.fd"))?;
-        fs_err::create_dir(work.path().join("tpm"))?;
-        self.work = Some(work);
-
-        let mut command: Vec<String> =
-            ["qemu-img", "create", "-q", "-f", "qcow2", "-b", DISK, "-F", "raw"].map(str::to_owned).to_vec();
-        command.push(format!("{WORK}/overlay.qcow2"));
-        command.extend(self.size.map(|bytes| bytes.to_string()));
-        let made = self.sandbox_base().and_then(|sandbox| sandbox.run(command));
-        if made.is_err() {
-            self.work = None;
-        }
-        made.map(drop).context("could not make an overlay for the disk")
-    }
-
-    /// A sandbox that sees the disk and the work directory.
-    fn sandbox_base(&self) -> Result<Sandbox> {
-        // The overlay is thrown away in the end; what a guest has flushed survives QEMU's end without `fsync`.
-        Ok(self.bare().without_sync().bind_read_only(&self.disk, DISK).bind(self.work()?, WORK))
-    }
-
-    /// A sandbox with the tools and nothing else.
-    fn bare(&self) -> Sandbox {
-        let sandbox = Sandbox::new(&self.tools).read_only();
-        match &self.program {
-            Some(program) => sandbox.program(program),
-            None => sandbox,
-        }
     }
 }

@@ -37,12 +37,20 @@ pub fn writable(target: &Target) -> Image {
 
 /// The same, with a door: one comes in by the key in `OPERATOR_KEY`, one by a credential.
 pub fn guarded(target: &Target) -> Image {
-    let image = small(target).packages(["openssh-client", "libpam-systemd"]).hostname("{serial}");
+    let image = versioned(small(target)).packages(["openssh-client", "libpam-systemd"]).hostname("{serial}");
     let visitor = User::new("visitor").login(Login::Credential);
     let operator = User::new("operator").administrator();
     match std::env::var("OPERATOR_KEY") {
         Ok(key) => image.user(operator.login(Login::Key(key.as_str()))).user(visitor),
         Err(_) => image.user(operator).user(visitor),
+    }
+}
+
+/// The version in `IMAGE_VERSION`, in what every build brings, and in what a device takes over once.
+fn versioned(image: Image) -> Image {
+    match std::env::var("IMAGE_VERSION") {
+        Ok(version) => image.file("/usr/lib/version", &version).file("/etc/kept/version", &version),
+        Err(_) => image,
     }
 }
 

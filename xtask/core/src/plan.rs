@@ -35,6 +35,7 @@ mod people;
 mod service;
 mod sshd;
 mod state;
+pub use state::BACKING;
 mod system;
 mod units;
 

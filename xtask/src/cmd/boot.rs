@@ -1,5 +1,6 @@
 //! `boot`: starts a built image in QEMU.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -26,9 +27,10 @@ pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<Exi
     }
     let source = Source::open(&plan, &args.source, project.root)?;
     let tools = tools::tree(&source, &plan, &vm::PACKAGES.map(str::to_owned), report)?;
-    let mut vm = Vm::new(&tools, &disk).memory(args.memory).network();
+    let mut vm =
+        Vm::new(&disk).tools(&tools).program(Path::new("/proc/self/exe")).memory(args.memory).network();
     if let Some(gibibytes) = args.disk {
         vm = vm.size(gibibytes << 30);
     }
-    vm.boot(&|line| report.did("Booting", line))
+    vm.attend(&|line| report.did("Booting", line))
 }

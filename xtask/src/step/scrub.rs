@@ -79,10 +79,12 @@ pub fn scrub(tree: &mut Tree) {
 }
 
 /// Sets every time after the epoch to the epoch: what the build made or touched.
-/// Files keep the times of their packages, which are all before it.
+/// Files keep the times of their packages, which are all before it; what has none
+/// is ours, and of the epoch too. At 1970, `/etc/.updated` would be older than
+/// `/usr`, and systemd bring everything up to date at every boot.
 pub fn clamp_mtimes(tree: &mut Tree, epoch: i64) {
     for (_, node) in tree.iter_mut() {
-        node.mtime = node.mtime.min(epoch);
+        node.mtime = if node.mtime == 0 { epoch } else { node.mtime.min(epoch) };
     }
 }
 
@@ -197,9 +199,10 @@ mod tests {
         let mut tree = tree(&["old", "new"]);
         tree.get_mut(&"old".into()).unwrap().mtime = 5;
         tree.get_mut(&"new".into()).unwrap().mtime = 50;
+        tree.insert("ours".into(), Node::file("", 0o644));
         clamp_mtimes(&mut tree, 10);
         let mtime = |path: &str| tree.get(&path.into()).unwrap().mtime;
-        assert_eq!((mtime("old"), mtime("new")), (5, 10));
+        assert_eq!((mtime("old"), mtime("new"), mtime("ours")), (5, 10, 10));
     }
 
     #[test]

@@ -1,27 +1,42 @@
-//! Texts that reach the guest through SMBIOS (type 11, OEM strings): systemd's credentials.
+//! Texts that reach the guest from its firmware or its container manager: systemd's credentials.
 //!
 //! <https://systemd.io/CREDENTIALS/>, <https://www.freedesktop.org/software/systemd/man/latest/systemd-stub.html>
 
 use base64ct::{Base64, Encoding};
 
-/// One OEM string.
+/// One text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Credential(String);
+pub(super) enum Credential {
+    /// A system credential; its value may be any bytes.
+    System {
+        /// Its name, which is a file's.
+        name: String,
+        /// What it says.
+        value: Vec<u8>,
+    },
+    /// More words for the kernel's command line, which systemd's stub appends.
+    CommandLine(String),
+}
 
 impl Credential {
-    /// A system credential; its value may be any bytes.
     pub(super) fn system(name: &str, value: &[u8]) -> Self {
-        Self(format!("io.systemd.credential.binary:{name}={}", Base64::encode_string(value)))
+        Self::System { name: name.to_owned(), value: value.to_owned() }
     }
 
-    /// More words for the kernel's command line, which systemd's stub appends.
     pub(super) fn command_line(words: &str) -> Self {
-        Self(format!("io.systemd.stub.kernel-cmdline-extra={words}"))
+        Self::CommandLine(words.to_owned())
     }
 
-    /// The value of QEMU's option `-smbios`, in which a comma ends the value unless it is doubled.
+    /// The value of QEMU's option `-smbios`: an OEM string (type 11), in which a comma ends the value unless it is
+    /// doubled.
     pub(super) fn to_argument(&self) -> String {
-        format!("type=11,value={}", self.0.replace(',', ",,"))
+        let text = match self {
+            Self::System { name, value } => {
+                format!("io.systemd.credential.binary:{name}={}", Base64::encode_string(value))
+            }
+            Self::CommandLine(words) => format!("io.systemd.stub.kernel-cmdline-extra={words}"),
+        };
+        format!("type=11,value={}", text.replace(',', ",,"))
     }
 }
 

@@ -8,11 +8,12 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use bedplate_core::plan::guid;
 use bedplate_formats::digest::{hex, sha256_range};
 use bedplate_formats::{gpt, sparse};
 
-use super::{Vm, WORK};
+use super::Vm;
 
 /// A disk that no machine runs from.
 #[derive(Debug)]
@@ -30,14 +31,8 @@ impl Vm {
     ///
     /// When the disk cannot be flattened or has no partition table, and those of `change`.
     pub fn edit(mut self, change: impl FnOnce(&MachineDisk) -> Result<()>) -> Result<Self> {
-        self.prepare()?;
-        let path = self.work()?.join("disk.raw");
-        if !self.flat {
-            let (from, to) = (format!("{WORK}/overlay.qcow2"), format!("{WORK}/disk.raw"));
-            let command = ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", &from, &to];
-            self.sandbox_base()?.run(command).context("could not flatten the disk")?;
-            self.flat = true;
-        }
+        self.flatten()?;
+        let path = self.flat_disk()?;
         let mut file = fs_err::OpenOptions::new().read(true).write(true).open(path)?.into_parts().0;
         let table = gpt::read(&mut file).context("could not read the disk's partition table")?;
         let disk = MachineDisk { file, table };
@@ -92,6 +87,38 @@ impl MachineDisk {
         let range = self.within(label, 0, length)?;
         self.zero(label)?;
         sparse::copy(&from, 0..length, &self.file, range.start).context("could not copy into the partition")
+    }
+
+    /// Installs another build of the same image, as an update does: every partition but those with data becomes the
+    /// one of the disk `image.raw` in the directory `out`, and gets its id, since the root's is cut from its content.
+    ///
+    /// The disk, the data partitions and their ids stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// No such build, one whose partitions lie elsewhere, or a disk that cannot be written.
+    pub fn update(&self, out: &Path) -> Result<()> {
+        let mut new = fs_err::File::open(out.join("image.raw"))?.into_parts().0;
+        let other = gpt::read(&mut new).context("could not read the partition table of the other build")?;
+        let mut table = self.table.clone();
+        for partition in table.partitions.iter_mut().filter(|one| one.type_guid != guid::LINUX_GENERIC) {
+            let same = |one: &&gpt::Partition| one.number == partition.number;
+            let Some(from) = other.partitions.iter().find(same) else {
+                bail!("the other build has no partition `{}`", partition.name);
+            };
+            ensure!(
+                (&from.name, from.first_lba, from.last_lba)
+                    == (&partition.name, partition.first_lba, partition.last_lba),
+                "the partition `{}` lies elsewhere in the other build",
+                partition.name
+            );
+            self.zero(&partition.name)?;
+            let range = from.offset()..from.offset() + from.size();
+            sparse::copy(&new, range, &self.file, partition.offset())
+                .with_context(|| format!("could not copy the partition `{}`", partition.name))?;
+            partition.guid = from.guid;
+        }
+        gpt::write(&table, &mut &self.file).context("could not write the disk's partition table")
     }
 
     /// The SHA-256 of all of the partition, in hexadecimal.

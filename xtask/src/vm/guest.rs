@@ -1,13 +1,14 @@
 //! A guest a test talks to, without a back door in its image.
 //!
 //! The machine hands the guest's systemd (256 or newer) a unit as a credential, over SMBIOS; only who controls
-//! the hardware can. The unit reads commands from a virtio port and answers there.
+//! the hardware can. The unit reads commands from a virtio port and answers there; in a container, from a pipe.
 //! The protocol, a line each way: `NUMBER BASE64-OF-A-SHELL-SCRIPT`, answered by `NUMBER EXIT-CODE
 //! BASE64-OF-ITS-OUTPUT`; and, whenever the agent starts, `ready BOOT-ID`.
 //!
 //! Deliberately absent: an agent for systemd before 256, which knows no units as credentials.
 
 mod port;
+mod unit;
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,8 @@ use anyhow::{Context, Result, bail, ensure};
 use base64ct::{Base64, Encoding};
 
 use self::port::Port;
-use super::{Machine, Vm};
+pub use self::unit::State;
+use super::{Kind, Machine, Vm};
 
 /// How long a guest may take to come up, and to go down: an emulated one on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -55,23 +57,8 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Starts the machine and waits until commands can be run in it.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started or does not come up; the error ends with the last lines of its console.
-    pub fn boot(vm: Vm) -> Result<Self> {
-        let mut guest = Self::start(vm)?;
-        guest.wait_ready()?;
-        Ok(guest)
-    }
-
-    /// Starts the machine and does not wait: for one that is not expected to come up.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be started.
-    pub fn start(mut vm: Vm) -> Result<Self> {
+    /// Starts the machine and does not wait.
+    pub(super) fn begin(mut vm: Vm) -> Result<Self> {
         if !vm.asked {
             vm.asked = true;
             vm = vm
@@ -81,6 +68,12 @@ impl Guest {
         let machine = Machine::start(vm)?;
         let port = Port::connect(&machine)?;
         Ok(Self { machine, port, boot: String::new(), last: 0 })
+    }
+
+    /// Whether it is a container, on the kernel of this host.
+    #[must_use]
+    pub fn is_container(&self) -> bool {
+        self.machine.kind() == Some(Kind::Container)
     }
 
     /// Waits until commands can be run.
@@ -188,7 +181,7 @@ impl Guest {
     ///
     /// # Errors
     ///
-    /// As [`Guest::boot`].
+    /// As [`Vm::start`].
     pub fn reboot(&mut self) -> Result<()> {
         self.send("systemctl reboot")?;
         self.wait_ready().context("the guest did not come back")
@@ -212,21 +205,24 @@ impl Guest {
 
     /// Cuts the power, and returns the machine, to be started again with all that had been flushed.
     ///
+    /// A container ends as suddenly, but the kernel is the host's, and loses nothing of what was written: ask QEMU
+    /// what becomes of that.
+    ///
     /// # Errors
     ///
-    /// When QEMU cannot be ended.
+    /// When the machine cannot be ended.
     pub fn kill(mut self) -> Result<Vm> {
         self.machine.kill()?;
-        self.port.wait_end()?;
+        if !self.is_container() {
+            self.port.wait_end()?;
+        }
         self.machine.into_vm()
     }
 
-    /// What the serial console has said since the machine was started.
+    /// What the console has said since the machine was started.
     #[must_use]
     pub fn console(&self) -> String {
-        // A console that cannot be read has said nothing; the machine's own error says why.
-        let bytes = self.machine.work().ok().and_then(|work| std::fs::read(work.join("console.log")).ok());
-        String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&self.machine.console()).into_owned()
     }
 
     fn send(&mut self, script: &str) -> Result<u64> {

@@ -1,4 +1,4 @@
-//! QEMU's command line, and a QEMU that runs in the background.
+//! A machine that runs in the background, and QEMU's command line.
 
 use std::path::Path;
 use std::thread::sleep;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::accelerator::{self, Accelerator};
 use super::platform::X86_64;
 use super::tpm::Tpm;
-use super::{Vm, WORK};
+use super::{Kind, Vm, WORK, container};
 use crate::sandbox::{Sandbox, failed};
 
 /// The name of the port through which a test talks to the guest.
@@ -29,33 +29,44 @@ pub(super) enum Console {
 pub(crate) struct Machine {
     vm: Option<Vm>,
     tpm: Option<Tpm>,
-    qemu: duct::Handle,
+    handle: duct::Handle,
     command: Vec<String>,
 }
 
 impl Machine {
-    /// Starts a machine whose serial port goes to a file.
+    /// Starts a machine whose console goes to a file.
     pub(super) fn start(mut vm: Vm) -> Result<Self> {
-        vm.prepare()?;
-        let accelerator = accelerator::choose(&vm.bare());
-        let tpm = Tpm::start(&vm)?;
-        let command = vm.qemu(accelerator, Console::File);
+        match vm.kind {
+            Kind::Whole => vm.prepare_qemu()?,
+            Kind::Container => container::prepare(&mut vm)?,
+        }
         for name in ["agent.socket", "console.log"] {
             let path = vm.work()?.join(name);
             if path.exists() {
                 fs_err::remove_file(path)?;
             }
         }
-        let qemu = vm
-            .sandbox(accelerator)?
-            .command(&command)
-            .stdin_null()
-            .stdout_null()
-            .stderr_path(vm.work()?.join("qemu.log"))
+        let mut tpm = None;
+        let (sandbox, command) = match vm.kind {
+            Kind::Whole => {
+                let accelerator = accelerator::choose(&vm.bare()?);
+                tpm = Some(Tpm::start(&vm)?);
+                (vm.sandbox(accelerator)?, vm.qemu(accelerator, Console::File))
+            }
+            Kind::Container => (container::sandbox(&vm)?, container::command(&vm)?),
+        };
+        let started = sandbox.command(&command).stdin_null().stdout_path(vm.work()?.join("stdout"));
+        let handle = started
+            .stderr_path(vm.work()?.join("stderr"))
             .unchecked()
             .start()
-            .context("could not start QEMU")?;
-        Ok(Self { vm: Some(vm), tpm: Some(tpm), qemu, command })
+            .with_context(|| format!("could not start `{}`", command[0]))?;
+        Ok(Self { vm: Some(vm), tpm, handle, command })
+    }
+
+    /// What kind of machine it is.
+    pub(super) fn kind(&self) -> Option<Kind> {
+        self.vm.as_ref().map(|vm| vm.kind)
     }
 
     /// The directory of all that the machine writes.
@@ -63,21 +74,28 @@ impl Machine {
         self.vm.as_ref().context("the machine has ended")?.work()
     }
 
-    /// An error, if QEMU has ended: with its last words.
+    /// What the console has said since the machine was started, as bytes.
+    pub(super) fn console(&self) -> Vec<u8> {
+        let name = if self.kind() == Some(Kind::Container) { "stdout" } else { "console.log" };
+        // A console that cannot be read has said nothing; the machine's own error says why.
+        self.work().ok().and_then(|work| std::fs::read(work.join(name)).ok()).unwrap_or_default()
+    }
+
+    /// An error, if the machine has ended: with its last words.
     pub(super) fn check(&self) -> Result<()> {
-        match self.qemu.try_wait().context("could not look after QEMU")? {
+        match self.handle.try_wait().context("could not look after the machine")? {
             None => Ok(()),
             Some(output) => {
-                let words = fs_err::read(self.work()?.join("qemu.log"))?;
+                let words = fs_err::read(self.work()?.join("stderr"))?;
                 Err(failed(&self.command, output.status, &words).context("the machine has ended"))
             }
         }
     }
 
-    /// Waits until QEMU has ended by itself. Whether it has, within `patience`.
+    /// Waits until the machine has ended by itself. Whether it has, within `patience`.
     pub(super) fn wait(&self, patience: Duration) -> Result<bool> {
         let start = Instant::now();
-        while self.qemu.try_wait().context("could not look after QEMU")?.is_none() {
+        while self.handle.try_wait().context("could not look after the machine")?.is_none() {
             if start.elapsed() > patience {
                 return Ok(false);
             }
@@ -86,24 +104,32 @@ impl Machine {
         Ok(true)
     }
 
-    /// Ends QEMU at once, wherever it is: for the guest, the power is cut.
+    /// Ends the machine at once, wherever it is: for the guest, the power is cut.
     pub(super) fn kill(&self) -> Result<()> {
-        self.qemu.kill().context("could not end QEMU")
+        self.handle.kill().context("could not end the machine")
     }
 
-    /// The machine as it was before it was started, with all it wrote, once QEMU has ended.
+    /// The machine as it was before it was started, with all it wrote, once it has ended.
     pub(super) fn into_vm(mut self) -> Result<Vm> {
         if let Some(tpm) = self.tpm.take() {
             tpm.end();
         }
-        self.vm.take().context("the machine has ended")
+        let vm = self.vm.take().context("the machine has ended")?;
+        if vm.kind == Kind::Container {
+            container::released(&vm)?;
+        }
+        Ok(vm)
     }
 }
 
 impl Drop for Machine {
     fn drop(&mut self) {
         // One that has ended already cannot be killed, which is as well.
-        let _ = self.qemu.kill();
+        let _ = self.handle.kill();
+        if let Some(vm) = self.vm.as_ref().filter(|vm| vm.is_container()) {
+            // What is not gone by now goes with its last process.
+            let _ = container::released(vm);
+        }
     }
 }
 
@@ -131,7 +157,11 @@ impl Vm {
         option("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", X86_64.code));
         option("-drive", format!("if=pflash,unit=1,format=raw,file={WORK}/variables.fd"));
         // Writeback, as a disk has a cache: what the guest did not flush may be lost when the power is cut.
-        let (format, file) = if self.flat { ("raw", "disk.raw") } else { ("qcow2", "overlay.qcow2") };
+        let flat = self.flat.then(|| self.name().ok()).flatten().map(|name| format!("{name}.raw"));
+        let (format, file) = match &flat {
+            Some(file) => ("raw", file.as_str()),
+            None => ("qcow2", "overlay.qcow2"),
+        };
         option(
             "-drive",
             format!("if=none,id=disk,format={format},cache=writeback,discard=unmap,file={WORK}/{file}"),
@@ -170,7 +200,7 @@ mod tests {
     }
 
     fn vm() -> Vm {
-        Vm::new(Path::new("/tools"), Path::new("/image.raw"))
+        Vm::new(Path::new("/image.raw"))
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::place::Place;
 use crate::value::escape_path;
 
 /// The directory on the data partition that backs the binds.
-pub(super) const BACKING: &str = "persistent";
+pub const BACKING: &str = "persistent";
 const STATE_UNIT: &str = "bedplate-state.service";
 const STATE_SCRIPT: &str = "/usr/lib/bedplate/state";
 const DATA_UNIT: &str = "bedplate-data.service";
