@@ -39,7 +39,7 @@ pub fn ssm_package(image: Image, target: &Target) -> Image {
     let url = format!(
         "https://s3.amazonaws.com/ec2-downloads-windows/SSMAgent/latest/debian_{architecture}/amazon-ssm-agent.deb"
     );
-    let key = Key::file("image/keys/amazon-ssm-agent.asc").pinned("1C5B395CBE5E74E2F1CA21592784DBF388D19D46");
+    let key = Key::file("keys/amazon-ssm-agent.asc").pinned("1C5B395CBE5E74E2F1CA21592784DBF388D19D46");
     // Its package would do so under a running systemd only.
     image.deb(Deb::signed(url, key)).enable("amazon-ssm-agent.service")
 }
@@ -70,7 +70,7 @@ pub fn cloudwatch_package(image: Image, target: &Target) -> Image {
     let url = format!(
         "https://amazoncloudwatch-agent.s3.amazonaws.com/ubuntu/{architecture}/latest/amazon-cloudwatch-agent.deb"
     );
-    let key = Key::file("image/keys/amazon-cloudwatch-agent.asc")
+    let key = Key::url("https://amazoncloudwatch-agent.s3.amazonaws.com/assets/amazon-cloudwatch-agent.gpg")
         .pinned("937616F3450B7D806CBD9725D58167303B789C72");
     image.deb(Deb::signed(url, key)).enable("amazon-cloudwatch-agent.service")
 }

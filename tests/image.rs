@@ -9,7 +9,9 @@
 #[expect(dead_code, reason = "a test has a main function of its own")]
 mod image;
 
-use bedplate::plan::{PartitionContent, PartitionGuid};
+use std::path::Path;
+
+use bedplate::plan::{Keyring, PartitionContent, PartitionGuid};
 use bedplate::{Architecture, Plan, Target, Volatile};
 
 fn edge() -> Plan {
@@ -233,6 +235,11 @@ fn the_vendors_packages_are_signed_and_started_and_right_for_the_processor() {
         for deb in &plan.debs {
             assert!(deb.url.contains(word), "{}", deb.url);
             assert!(deb.signature.is_some(), "{}", deb.url);
+            let Some(Keyring::Key { file, url, fingerprint }) = &deb.keyring else { panic!("{}", deb.url) };
+            assert!(fingerprint.is_some(), "{}", deb.url);
+            // A file that is named and not there makes the first build fail.
+            let file = file.as_ref().map(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+            assert!(file.map_or(url.is_some(), |file| file.is_file()), "{}", deb.url);
         }
         assert!(plan.enables("amazon-ssm-agent.service"));
         assert!(plan.enables("amazon-cloudwatch-agent.service"));

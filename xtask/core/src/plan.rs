@@ -126,10 +126,13 @@ pub enum Keyring {
     Debian,
     /// Ubuntu's archive key.
     Ubuntu,
-    /// A key named in the description; at least one of the two is there.
+    /// A key named in the description; at least one of the three is there, and
+    /// a fingerprint where there is an address.
     Key {
         /// The file with the key, relative to the project.
         file: Option<String>,
+        /// Where the key is fetched from when the lock is made.
+        url: Option<String>,
         /// The fingerprint it must have.
         fingerprint: Option<String>,
     },
