@@ -19,8 +19,12 @@ impl Plan {
         let width = width.max(40);
         let mut page = Page { text: String::new(), width };
         page.line(&format!(
-            "{}: {} {} for {}",
-            self.name, self.distribution, self.release, self.architecture
+            "{}: {} {} for {}{}",
+            self.name,
+            self.distribution,
+            self.release,
+            self.architecture,
+            if self.dangers.is_empty() { "" } else { ", WEAKENED: see below" }
         ));
         self.weakened(&mut page);
         self.disk(&mut page);
@@ -56,7 +60,7 @@ impl Plan {
         if self.dangers.is_empty() {
             return;
         }
-        page.heading("WEAKENED, by the description");
+        page.heading("weakened by the description");
         page.table(
             &["what", "why it matters", "asked by"],
             self.dangers.iter().map(|danger| {
@@ -366,9 +370,9 @@ mod tests {
 
             kept, each below /local/persistent
               path                          starts           whose  asked by
-              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:355
+              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:359
               /etc/machine-id               an empty file    0444   who this device is
-              /greengrass                   empty                   xtask/core/src/plan/display.rs:355
+              /greengrass                   empty                   xtask/core/src/plan/display.rs:359
               /var/lib/systemd/random-seed  an empty file    0600   its own randomness, from the last boot
 
             kernel command line

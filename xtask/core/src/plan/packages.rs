@@ -63,6 +63,9 @@ pub(crate) fn implied<'a>(image: &'a Image, release: &Release, root: &'a RootSlo
             implied.push(("sudo", "makes an administrator root", at));
         }
     }
+    if let Some(at) = &image.autologin {
+        implied.push((super::console::PACKAGE, "logs root in on the console", Some(at)));
+    }
     if let Some(timezone) = &image.timezone {
         implied.push(("tzdata", "knows the time zone", Some(&timezone.at)));
     }
