@@ -8,7 +8,7 @@
 //!
 //! Credentials are handed in at provisioning, used once, and never in the
 //! image. What belongs to a user on the data partition belongs to a number, so
-//! every user has a fixed one: 990 to 993 here.
+//! every user has a fixed one: 990 and 991 here, 992 and 993 in `greengrass_lite.rs`.
 
 use bedplate::{Architecture, Bind, Deb, Image, Key, Target, User, unit};
 
@@ -120,35 +120,6 @@ pub fn greengrass_state(image: Image) -> Image {
         .unit(unit!("units/greengrass.service"))
         .enable("greengrass.service")
 }
-
-/// AWS IoT Greengrass, the nucleus lite, in the place of the classic one: a
-/// few MB of memory, and no Java.
-///
-/// AWS releases its package on the project's own pages, with a sha256 and
-/// without a signature: `Deb::dangerous_unsigned(url, sha256)`, which the plan
-/// tells, or `Deb::signed` with a key of whoever has looked at it.
-#[allow(dead_code, reason = "for a device with little memory, in the place of `greengrass`")]
-pub fn greengrass_lite(image: Image, package: Deb) -> Image {
-    image
-        .deb(package)
-        .enable("greengrass-lite.target")
-        .user(User::system("ggcore").uid(992))
-        .user(User::system("gg_component").uid(993))
-        .bind(
-            Bind::new("/var/lib/greengrass")
-                .owner("ggcore")
-                .group("ggcore")
-                .executable()
-                // All others ask it for their configuration.
-                .required_by("ggl.core.ggconfigd.service"),
-        )
-        .bind(Bind::new("/etc/greengrass").seeded())
-        // Its provisioning connects as ggcore, which the claim is for.
-        .file("/etc/systemd/system/greengrass-claim.service.d/50-lite.conf", CLAIM_FOR_LITE)
-}
-
-#[allow(dead_code, reason = "as `greengrass_lite`")]
-const CLAIM_FOR_LITE: &str = "[Service]\nGroup=ggcore\nUMask=0027\nRuntimeDirectoryMode=0750\n";
 
 /// Debian's word for the processor.
 fn debian(target: &Target) -> &'static str {

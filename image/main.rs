@@ -8,8 +8,10 @@ use std::process::ExitCode;
 
 use bedplate::*;
 
-pub mod agents;
+mod agents;
 mod docker;
+#[allow(dead_code, reason = "for a device with little memory, in the place of `agents::greengrass`")]
+pub mod greengrass_lite;
 mod network;
 
 fn main() -> ExitCode {

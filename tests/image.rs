@@ -233,7 +233,7 @@ fn what_services_keep_belongs_to_the_same_number_in_every_version() {
     );
     assert_eq!(ids(edge_debian()), [id("cwagent", "cwagent", 990)]);
     let package = Deb::dangerous_unsigned("https://vendor.example/lite.deb", "0".repeat(64));
-    let lite = image::agents::greengrass_lite(image::edge_debian(&Target::default()), package);
+    let lite = image::greengrass_lite::greengrass_lite(image::edge_debian(&Target::default()), package);
     let plan = lite.plan().unwrap();
     assert!(plan.enables("greengrass-lite.target"));
     assert_eq!(plan.backing("/var/lib/greengrass"), Some("/local/persistent/var/lib/greengrass"));
