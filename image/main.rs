@@ -10,10 +10,15 @@ use bedplate::*;
 
 mod agents;
 mod docker;
+#[allow(dead_code, reason = "for a device with little memory, in the place of `agents::greengrass`")]
+pub mod greengrass_lite;
+mod network;
 
 fn main() -> ExitCode {
-    bedplate::main(&[image!(edge), image!(edge_debian)])
+    bedplate::main(&[image!(edge), image!(edge_debian), image!(edge_debian_development)])
 }
+
+// ---- the images
 
 /// Ubuntu 24.04 for edge devices that are managed from AWS.
 pub fn edge(target: &Target) -> Image {
@@ -21,8 +26,10 @@ pub fn edge(target: &Target) -> Image {
         .package("linux-generic-hwe-24.04")
         .package("linux-firmware")
         .package("docker-compose-v2")
-        .with(|image| agents::ssm_package(image, target))
-        .with(|image| agents::cloudwatch_package(image, target))
+        .with(network::netplan)
+        .with(|image| agents::ssm(image, target))
+        .with(|image| agents::cloudwatch(image, target))
+        .with(agents::greengrass)
 }
 
 /// The same device from Debian's archive, with nothing of AWS's in it: their
@@ -32,7 +39,18 @@ pub fn edge_debian(target: &Target) -> Image {
         Architecture::X86_64 => "linux-image-amd64",
         Architecture::Aarch64 => "linux-image-arm64",
     };
-    device(Image::debian("trixie"), target).package(kernel).packages(["docker-cli", "docker-compose"])
+    device(Image::debian("trixie"), target)
+        .package(kernel)
+        .packages(["docker-cli", "docker-compose"])
+        .with(network::networkd)
+        .with(agents::ssm_state)
+        .with(agents::cloudwatch_state)
+        .with(agents::greengrass_state)
+}
+
+/// The second one to develop with: never shipped, and its plan says so.
+pub fn edge_debian_development(target: &Target) -> Image {
+    edge_debian(target).with(development)
 }
 
 /// What the devices have in common: a verified root that nobody can change,
@@ -45,16 +63,43 @@ fn device(image: Image, target: &Target) -> Image {
         .partition(Data::new("persistent", Ext4).mount("/local"))
         // Programs may write anywhere; what is not kept is gone at the next boot.
         .volatile(Volatile::Overlay)
+        .with(who_may_enter)
+        .with(what_is_kept)
         .with(|image| consoles(image, target))
         .with(base)
-        .with(docker::docker)
-        .with(updates)
-        .with(agents::provisioning)
-        .with(agents::greengrass)
-        .with(agents::ssm_state)
-        .with(agents::cloudwatch_state)
         .overlay("overlay")
 }
+
+// ---- who may enter
+
+/// One person, by ssh, with the keys that are handed to the device as the
+/// credential `ssh.authorized_keys.operator`; until then, nobody. No password
+/// opens anything. With the SSM agent, AWS lets in whom the account allows, as
+/// `ssm-user`.
+fn who_may_enter(image: Image) -> Image {
+    image.user(User::new("operator").uid(1000).administrator().login(Login::Credential))
+}
+
+// ---- what a device remembers
+
+/// Everything else is as in the image after each start. What an agent must not
+/// lose is said with the agent, in `agents.rs`; who the device is (its machine
+/// id, its ssh keys) is kept by itself.
+fn what_is_kept(image: Image) -> Image {
+    image
+        // Images, containers and volumes.
+        .with(docker::docker)
+        // Credentials handed in as files, until they are used.
+        .with(agents::provisioning)
+        // What RAUC knows of an update; it streams one through nbd.
+        .package("rauc")
+        .bind("/var/rauc")
+        // What happened before the power went is what one wants to read.
+        .bind("/var/log/journal")
+        .file("/etc/systemd/journald.conf.d/60-kept.conf", "[Journal]\nSystemMaxUse=256M\n")
+}
+
+// ---- what it is made of
 
 /// Screen and serial line; systemd speaks on the last one.
 fn consoles(image: Image, target: &Target) -> Image {
@@ -65,26 +110,20 @@ fn consoles(image: Image, target: &Target) -> Image {
     image.command_line("console=tty0").command_line(serial)
 }
 
-/// A small system with a network, names, time, and a shell one can work in.
+/// A small system with names, time, and a shell one can work in.
 fn base(image: Image) -> Image {
     image
         .packages(["systemd-sysv", "systemd-boot", "systemd-resolved", "systemd-timesyncd"])
         .packages(["apparmor", "dbus", "kmod"])
         .packages(["apt", "ca-certificates", "locales", "lsb-release", "sudo", "tzdata"])
         .packages(["e2fsprogs", "fdisk", "dmsetup"])
-        .packages(["netplan.io", "iproute2", "iputils-ping", "bind9-host", "curl"])
+        .packages(["iproute2", "iputils-ping", "bind9-host", "curl"])
         .packages(["bash-completion", "jq", "less", "procps", "unzip", "vim"])
-        .enable("systemd-networkd.service")
         .enable("systemd-resolved.service")
         .enable("systemd-timesyncd.service")
-        // What happened before the power went is what one wants to read.
-        .bind("/var/log/journal")
-        .file("/etc/systemd/journald.conf.d/60-kept.conf", "[Journal]\nSystemMaxUse=256M\n")
-        // A device without its network starts all the same, and at once.
-        .mask("systemd-networkd-wait-online.service")
 }
 
-/// What RAUC remembers of an update; it streams one through nbd.
-fn updates(image: Image) -> Image {
-    image.package("rauc").bind("/var/rauc")
+/// What one wants on a device on one's desk, and on no other.
+fn development(image: Image) -> Image {
+    image.dangerous_autologin().packages(["gdb", "strace", "tcpdump"])
 }

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/aws.rs"]
+mod aws;
 #[path = "support/forge.rs"]
 mod forge;
 #[path = "support/product.rs"]
@@ -19,6 +21,7 @@ mod vendor;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use bedplate::vm::guest::Guest;
 use forge::Forged;
@@ -60,11 +63,14 @@ impl Device {
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn run(&self, script: &str, arguments: [&str; 2]) -> bool {
+    fn run(&self, script: &str, arguments: &[&str]) -> bool {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("image/agents/usr/lib/bedplate").join(script);
         let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
-        Command::new(script)
-            .args(arguments.map(|name| self.path(name)))
+        // The unit's UMask=.
+        Command::new("/bin/sh")
+            .args(["-c", "umask 077; exec \"$@\"", "sh"])
+            .arg(script)
+            .args(arguments.iter().map(|name| self.path(name)))
             .env("PATH", path)
             .env("CREDENTIALS_DIRECTORY", self.path("credentials"))
             .status()
@@ -73,7 +79,7 @@ impl Device {
     }
 
     fn provision(&self) -> bool {
-        self.run("ssm-provision", ["state/registration", "credstore"])
+        self.run("ssm-provision", &["state/registration", "credstore"])
     }
 
     fn calls(&self) -> String {
@@ -145,7 +151,7 @@ fn a_device_that_is_handed_nothing_starts_as_it_is() {
     let device = Device::new(&[]);
     device.agent("touch STATE/registration");
     assert!(device.provision());
-    assert!(device.run("greengrass-claim", ["state", "claim"]));
+    assert!(device.run("greengrass-claim", &["claim", "state/thingCert.crt", "state/certificate.pem"]));
     assert_eq!(device.calls(), "");
     assert_eq!(device.files("claim"), [""; 0]);
 }
@@ -153,7 +159,7 @@ fn a_device_that_is_handed_nothing_starts_as_it_is() {
 #[test]
 fn the_claim_certificate_is_for_root_alone_and_gone_after_use() {
     let device = Device::new(&CLAIM);
-    assert!(device.run("greengrass-claim", ["state", "claim"]));
+    assert!(device.run("greengrass-claim", &["claim", "state/thingCert.crt", "state/certificate.pem"]));
     assert_eq!(device.files("claim"), ["certificate.pem", "config.yaml", "private.key"]);
     for name in device.files("claim") {
         let mode = std::fs::metadata(device.path("claim").join(&name)).unwrap().permissions().mode();
@@ -162,85 +168,21 @@ fn the_claim_certificate_is_for_root_alone_and_gone_after_use() {
     assert_eq!(std::fs::read_to_string(device.path("claim/private.key")).unwrap(), "key\n");
 
     std::fs::write(device.path("state/thingCert.crt"), "").unwrap();
-    assert!(device.run("greengrass-claim-gone", ["credstore", "claim"]));
+    assert!(device.run("greengrass-claim-gone", &["credstore", "claim"]));
     assert_eq!(device.files("claim"), [""; 0]);
     assert_eq!(device.files("credstore"), [""; 0]);
 }
 
 #[test]
 fn a_device_with_a_certificate_of_its_own_is_not_given_the_claim_again() {
-    let device = Device::new(&CLAIM);
-    std::fs::write(device.path("state/thingCert.crt"), "").unwrap();
-    assert!(device.run("greengrass-claim", ["state", "claim"]));
-    assert_eq!(device.files("claim"), [""; 0]);
+    // That of the classic nucleus, and that of the nucleus lite.
+    for certificate in ["state/thingCert.crt", "state/certificate.pem"] {
+        let device = Device::new(&CLAIM);
+        std::fs::write(device.path(certificate), "").unwrap();
+        assert!(device.run("greengrass-claim", &["claim", "state/thingCert.crt", "state/certificate.pem"]));
+        assert_eq!(device.files("claim"), [""; 0], "{certificate}");
+    }
 }
-
-/// As AWS lays it out: a unit, two conffiles, a script that enables the unit
-/// only where systemd runs. The daemon reads, writes and logs where theirs does.
-fn ssm() -> Vec<u8> {
-    Forged::of("amazon-ssm-agent", "3.3.0.0-1", "amd64")
-        .file("/usr/bin/amazon-ssm-agent", 0o755, SSM)
-        .file(
-            "/lib/systemd/system/amazon-ssm-agent.service",
-            0o644,
-            "[Unit]\nDescription=amazon-ssm-agent\nAfter=network-online.target\n\n[Service]\nType=simple\n\
-             ExecStart=/usr/bin/amazon-ssm-agent\nKillMode=process\nRestart=always\n\n\
-             [Install]\nWantedBy=multi-user.target\n",
-        )
-        .conffile("/etc/amazon/ssm/amazon-ssm-agent.json", "{\"Agent\": {\"Region\": \"\"}}\n")
-        // Without this member, `dpkg --audit` finds fault with a package.
-        .script("md5sums", "")
-        .conffile("/etc/amazon/ssm/seelog.xml", "<seelog type=\"adaptive\"/>\n")
-        .script(
-            "postinst",
-            "#!/bin/sh\nset -e\nif [ -d /run/systemd/system ]; then systemctl enable --now amazon-ssm-agent; fi\n",
-        )
-        .build()
-}
-
-const SSM: &str = r#"#!/bin/sh
-set -eu
-state=/var/lib/amazon/ssm
-if [ "${1:-}" = -register ]; then
-    echo "$*" >>$state/registrations
-    dmidecode -t 1 >$state/fingerprint
-    echo '{"ManagedInstanceID":"mi-0"}' >$state/registration
-    exit 0
-fi
-grep -q Region /etc/amazon/ssm/amazon-ssm-agent.json
-if [ -e $state/registration ]; then said=registered; else said=unregistered; fi
-echo "started $said" >>/var/log/amazon/ssm/amazon-ssm-agent.log
-exec sleep infinity
-"#;
-
-fn cloudwatch() -> Vec<u8> {
-    let root = "/opt/aws/amazon-cloudwatch-agent";
-    Forged::of("amazon-cloudwatch-agent", "1.300000.0-1", "amd64")
-        .file(&format!("{root}/bin/start-amazon-cloudwatch-agent"), 0o755, CLOUDWATCH)
-        .file(
-            "/etc/systemd/system/amazon-cloudwatch-agent.service",
-            0o644,
-            &format!(
-                "[Unit]\nDescription=Amazon CloudWatch Agent\nAfter=network.target\n\n[Service]\nType=simple\n\
-                 ExecStart={root}/bin/start-amazon-cloudwatch-agent\nKillMode=process\nRestart=on-failure\n\n\
-                 [Install]\nWantedBy=multi-user.target\n"
-            ),
-        )
-        .conffile(&format!("{root}/etc/common-config.toml"), "# [credentials]\n")
-        .script("md5sums", "")
-        .directory(&format!("{root}/logs"), 0o755)
-        .directory(&format!("{root}/var"), 0o755)
-        .build()
-}
-
-const CLOUDWATCH: &str = r#"#!/bin/sh
-set -eu
-cd /opt/aws/amazon-cloudwatch-agent
-cp etc/common-config.toml etc/amazon-cloudwatch-agent.toml
-echo started >>logs/amazon-cloudwatch-agent.log
-echo 1 >>var/offset
-exec sleep infinity
-"#;
 
 /// What the SSM agent's fingerprint is made of: with another one, the
 /// registration is void.
@@ -254,8 +196,9 @@ fn agents_keep_their_registration_their_configuration_and_their_logs() {
         return;
     }
     let vendor = Vendor::start("https://vendor.example");
-    vendor.offer("/amazon-ssm-agent.deb", &ssm());
-    vendor.offer("/amazon-cloudwatch-agent.deb", &cloudwatch());
+    vendor.offer("/amazon-ssm-agent.deb", &aws::ssm());
+    vendor.offer("/amazon-cloudwatch-agent.deb", &aws::cloudwatch());
+    vendor.offer("/aws-greengrass-lite.deb", &aws::lite());
     let out = product::scratch("images").join("agents");
     let key = vendor.publish_key(&product::scratch("vendor"));
     // A vendor's key is the test's own each time, and so is the lock.
@@ -291,13 +234,24 @@ fn agents_keep_their_registration_their_configuration_and_their_logs() {
     let lost = guest
         .check("find /opt /srv /home /var/lib /var/log /etc -xdev -type f -newer /proc/1 -print")
         .unwrap();
-    let lost: Vec<&str> =
-        lost.lines().filter(|path| path.contains("amazon") || path.contains("/aws")).collect();
+    let lost: Vec<&str> = lost
+        .lines()
+        .filter(|path| ["amazon", "/aws", "greengrass"].iter().any(|of| path.contains(of)))
+        .collect();
     assert!(lost.is_empty(), "written where it is forgotten: {lost:?}");
-    // The claim lies where the nucleus looks for it, until the device has a certificate of its own.
-    assert_eq!(guest.check("cat /run/greengrass-claim/private.key").unwrap(), "key");
+    // The claim lies where the nucleus looks for it, until the device has a certificate of its own: for root, and
+    // for what the nucleus lite connects as.
+    let key = "/run/greengrass-claim/private.key";
+    assert_eq!(guest.check(&format!("stat -c '%a %U:%G' {key}")).unwrap().trim(), "640 root:ggcore");
+    assert_eq!(guest.check(&format!("runuser -u ggcore -- cat {key}")).unwrap(), "key");
+    assert_ne!(guest.run(&format!("runuser -u ggc_user -- cat {key}")).unwrap().code, 0);
     guest.check("mkdir -p /greengrass/v2 && touch /greengrass/v2/thingCert.crt").unwrap();
     guest.check("for i in $(seq 30); do test -e /run/greengrass-claim/private.key || exit 0; sleep 1; done; exit 1").unwrap();
+
+    people(&mut guest);
+    nuclei(&mut guest);
+    // Whoever sits at the console of an image to develop with is root; at that of others nobody: `login.rs`.
+    guest.wait_console("root@agents:~#", Duration::from_secs(60)).unwrap();
 
     let fingerprint = guest.check(FINGERPRINT).unwrap();
     guest.check("echo changed >/etc/amazon/ssm/seelog.xml; sync").unwrap();
@@ -310,8 +264,51 @@ fn agents_keep_their_registration_their_configuration_and_their_logs() {
         assert_eq!(guest.check("cat /etc/amazon/ssm/seelog.xml").unwrap(), "changed\n");
         let seen = guest.check("wc -l </opt/aws/amazon-cloudwatch-agent/var/offset").unwrap();
         assert_eq!(seen.trim(), boot.to_string());
+        people(&mut guest);
+        let lite = guest.check("cat /var/lib/greengrass/config.db").unwrap();
+        assert_eq!(lite, "started by ggcore\n".repeat(boot));
+        // A component of an earlier deployment is there again, and is not installed again.
+        guest
+            .check("for i in $(seq 30); do systemctl is-active -q ggl.hello && exit 0; sleep 1; done; exit 1")
+            .unwrap();
+        assert_eq!(guest.check("cat /var/lib/greengrass/installed").unwrap(), "once\n");
         assert_ne!(guest.run("test -e /run/greengrass-claim/private.key").unwrap().code, 0);
     }
+}
+
+/// What belongs to a user on the data partition belongs to a number, on each boot the same.
+fn people(guest: &mut Guest) {
+    for (user, uid, group) in [
+        ("cwagent", 990, "cwagent"),
+        ("ggc_user", 991, "ggc_group"),
+        ("ggcore", 992, "ggcore"),
+        ("gg_component", 993, "gg_component"),
+        ("ssm-user", 1001, "ssm-user"),
+    ] {
+        let ids = guest.check(&format!("id -u {user}; id -g {user}; id -gn {user}")).unwrap();
+        assert_eq!(ids, format!("{uid}\n{uid}\n{group}\n"), "{user}");
+    }
+    let agent = "/opt/aws/amazon-cloudwatch-agent";
+    let owners = format!(
+        "stat -c '%u:%g' {agent}/logs/amazon-cloudwatch-agent.log {agent}/var/offset /var/lib/greengrass"
+    );
+    assert_eq!(guest.check(&owners).unwrap(), "990:990\n990:990\n992:992\n");
+    // A session of the SSM agent's is an administrator's.
+    assert_eq!(guest.check("runuser -u ssm-user -- sudo -n id -un").unwrap(), "root\n");
+}
+
+/// What each nucleus needs, and what a deployment to the nucleus lite leaves behind.
+fn nuclei(guest: &mut Guest) {
+    guest.check("java -version").unwrap();
+    let component = guest.check("sudo -n -u ggc_user -g ggc_group id -un").unwrap();
+    assert_eq!(component, "ggc_user\n", "the classic nucleus starts components so");
+    let deploy = "cd /var/lib/greengrass
+        echo once >installed
+        printf '[Service]\\nUser=gg_component\\nExecStart=/usr/bin/sleep infinity\\n' >ggl.hello.service
+        printf '[Service]\\nExecStart=/bin/sh -c \"echo twice >>/var/lib/greengrass/installed\"\\n' >ggl.hello.install.service
+        chown ggcore:ggcore *
+        sync";
+    guest.check(deploy).unwrap();
 }
 
 /// Waits until the system has settled and has its address, with both agents up.
@@ -321,6 +318,17 @@ fn whole(guest: &mut Guest) {
         assert_eq!(guest.check(&format!("systemctl is-enabled {unit}")).unwrap().trim(), "enabled");
         guest.wait_unit(unit).unwrap();
     }
+    assert_eq!(guest.check("systemctl is-enabled greengrass-lite.target").unwrap().trim(), "enabled");
+    for unit in ["greengrass-lite.target", "ggl.gg_config.socket", "ggl.core.ggconfigd.service"] {
+        assert_eq!(
+            guest.run(&format!("systemctl is-active {unit}")).unwrap().stdout.trim(),
+            "active",
+            "{unit}"
+        );
+    }
+    // netplan wrote it, from a file that is root's alone, and nothing else speaks for the interface.
+    guest.check("test -s /run/systemd/network/10-netplan-wired.network").unwrap();
+    assert_eq!(guest.check("stat -c %a /etc/netplan/*; ls /etc/systemd/network").unwrap(), "600\n");
     guest
         .check("for i in $(seq 60); do ip -4 -o addr | grep -q 10.0.2.15 && exit 0; sleep 1; done; exit 1")
         .unwrap();

@@ -9,8 +9,10 @@
 #[expect(dead_code, reason = "a test has a main function of its own")]
 mod image;
 
-use bedplate::plan::{PartitionContent, PartitionGuid};
-use bedplate::{Architecture, Plan, Target, Volatile};
+use std::path::Path;
+
+use bedplate::plan::{Keyring, PartitionContent, PartitionGuid};
+use bedplate::{Architecture, Deb, Plan, Target, Volatile};
 
 fn edge() -> Plan {
     image::edge(&Target::default()).plan_named("edge").unwrap()
@@ -20,6 +22,11 @@ fn edge_debian() -> Plan {
     image::edge_debian(&Target::default()).plan_named("edge-debian").unwrap()
 }
 
+fn development() -> Plan {
+    image::edge_debian_development(&Target::default()).plan_named("edge-debian-development").unwrap()
+}
+
+/// Those that are shipped.
 fn all() -> [Plan; 2] {
     [edge(), edge_debian()]
 }
@@ -158,8 +165,92 @@ fn nothing_fails_for_want_of_a_writable_root() {
 fn nobody_can_log_in_with_a_password() {
     // There is no word for one; what is left is that nobody is there by accident.
     for plan in all() {
-        assert_eq!(plan.users, []);
+        let people: Vec<&str> =
+            plan.users.iter().filter(|user| !user.system).map(|user| user.name.as_str()).collect();
+        let agent = plan.enables("amazon-ssm-agent.service").then_some("ssm-user");
+        assert_eq!(people, ["operator"].into_iter().chain(agent).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn the_operator_comes_in_by_a_credential_and_by_nothing_that_is_in_the_image() {
+    for plan in all() {
+        for user in &plan.users {
+            assert_eq!(user.authorized_keys, [""; 0], "{}", user.name);
+            assert_eq!(user.credential, user.name == "operator", "{}", user.name);
+        }
+        let operator = plan.users.iter().find(|user| user.name == "operator").unwrap();
+        assert!(operator.administrator && operator.uid == 1000);
+        assert!(plan.enables("ssh.service"));
+        assert!(
+            plan.text("/etc/ssh/sshd_config.d/10-bedplate.conf")
+                .unwrap()
+                .contains("PasswordAuthentication no")
+        );
+    }
+}
+
+#[test]
+fn only_the_development_variant_is_weakened_and_its_plan_says_so_first() {
+    for plan in all() {
+        assert_eq!(plan.dangers, []);
+        assert!(!plan.to_string().to_lowercase().contains("weakened"));
+        assert!(!plan.files.iter().any(|file| file.path.contains("autologin")));
+    }
+    let plan = development();
+    assert_eq!(plan.dangers.len(), 1, "{:?}", plan.dangers);
+    let page = plan.to_string();
+    let first = page.lines().next().unwrap();
+    assert_eq!(first, "edge-debian-development: Debian trixie for x86-64, WEAKENED: see below");
+    assert!(page.contains("root is logged in on every console"), "{page}");
+}
+
+#[test]
+fn a_wired_interface_is_configured_by_one_program() {
+    let (netplan, networkd) = ("/etc/netplan/80-wired.yaml", "/etc/systemd/network/80-wired.network");
+    for (plan, by, not_by) in [(edge(), netplan, networkd), (edge_debian(), networkd, netplan)] {
+        let text = plan.text(by).unwrap();
+        assert!(text.to_lowercase().contains("dhcp"), "{text}");
+        assert!(plan.file(not_by).is_none(), "both would answer for one interface");
+        assert!(plan.enables("systemd-networkd.service"));
+        assert!(plan.masks("systemd-networkd-wait-online.service"), "a device starts without its network");
+        assert_eq!(plan.package("netplan.io").is_some(), by == netplan);
+    }
+    assert_eq!(edge().file(netplan).unwrap().mode, 0o600, "or netplan complains of it at every boot");
+}
+
+#[test]
+fn what_services_keep_belongs_to_the_same_number_in_every_version() {
+    let ids = |plan: Plan| -> Vec<(String, String, u32)> {
+        let system = plan.users.into_iter().filter(|user| user.system || user.name == "ssm-user");
+        system.map(|user| (user.name, user.group, user.uid)).collect()
+    };
+    let id = |name: &str, group: &str, uid| (name.to_owned(), group.to_owned(), uid);
+    // A number that is changed here is wrong on every device there is.
+    assert_eq!(
+        ids(edge()),
+        [id("ssm-user", "ssm-user", 1001), id("cwagent", "cwagent", 990), id("ggc_user", "ggc_group", 991)]
+    );
+    assert_eq!(ids(edge_debian()), [id("cwagent", "cwagent", 990)]);
+    let package = Deb::dangerous_unsigned("https://vendor.example/lite.deb", "0".repeat(64));
+    let lite = image::greengrass_lite::greengrass_lite(image::edge_debian(&Target::default()), package);
+    let plan = lite.plan().unwrap();
+    assert!(plan.enables("greengrass-lite.target"));
+    assert_eq!(plan.backing("/var/lib/greengrass"), Some("/local/persistent/var/lib/greengrass"));
+    assert_eq!(
+        ids(plan),
+        [id("cwagent", "cwagent", 990), id("ggcore", "ggcore", 992), id("gg_component", "gg_component", 993)]
+    );
+}
+
+#[test]
+fn the_classic_nucleus_finds_what_it_needs_to_start() {
+    let plan = edge();
+    assert!(plan.enables("greengrass.service"));
+    for package in ["default-jre-headless", "sudo"] {
+        assert!(plan.package(package).is_some(), "{package}");
+    }
+    assert!(edge_debian().package("default-jre-headless").is_none(), "there is no nucleus to start");
 }
 
 #[test]
@@ -195,7 +286,8 @@ fn agents_are_registered_from_credentials_and_before_they_start() {
         assert!(provision.contains("Before=amazon-ssm-agent.service\n"));
         let claim = text("greengrass-claim.service");
         assert!(claim.contains("ImportCredential=greengrass.*\n"));
-        assert!(claim.contains("Before=greengrass.service\n"));
+        assert!(claim.contains("Before=greengrass.service greengrass-lite.target\n"));
+        assert!(claim.contains("UMask=0077\n") && claim.contains("RuntimeDirectoryMode=0700\n"));
         assert!(plan.package("dmidecode").is_some(), "the agent's fingerprint needs it");
     }
 }
@@ -233,14 +325,16 @@ fn the_vendors_packages_are_signed_and_started_and_right_for_the_processor() {
         for deb in &plan.debs {
             assert!(deb.url.contains(word), "{}", deb.url);
             assert!(deb.signature.is_some(), "{}", deb.url);
+            let Some(Keyring::Key { file, url, fingerprint }) = &deb.keyring else { panic!("{}", deb.url) };
+            assert!(fingerprint.is_some(), "{}", deb.url);
+            // A file that is named and not there makes the first build fail.
+            let file = file.as_ref().map(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+            assert!(file.map_or(url.is_some(), |file| file.is_file()), "{}", deb.url);
         }
         assert!(plan.enables("amazon-ssm-agent.service"));
         assert!(plan.enables("amazon-cloudwatch-agent.service"));
     }
     assert!(edge_debian().debs.is_empty(), "it is built where AWS cannot be reached");
-    for plan in all() {
-        assert!(plan.dangers.is_empty(), "{:?}", plan.dangers);
-    }
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod forge;
 mod product;
 #[path = "support/root.rs"]
 mod root;
+#[path = "support/scene.rs"]
+mod scene;
 #[path = "../xtask/tests/archive/server.rs"]
 #[expect(dead_code, reason = "every test uses its own part")]
 mod server;
@@ -23,106 +25,12 @@ use std::fs;
 use std::process::Command;
 
 use bedplate::archive::openpgp::Keyring;
-use bedplate::lock::{Lock, LockedPackage};
-use bedplate_formats::digest::hex;
-use expect_test::{Expect, expect};
+use bedplate::lock::LockedPackage;
+use expect_test::expect;
 use forge::Forged;
+use scene::{AGENT, Scene, agent, digest};
 use server::Reply;
-use sha2::{Digest as _, Sha256};
 use signer::Signer;
-use tempfile::TempDir;
-use vendor::Vendor;
-
-const AGENT: &str = "/latest/agent.deb";
-
-/// A vendor, and a project that installs what it has.
-struct Scene {
-    vendor: Vendor,
-    directory: TempDir,
-    key: std::path::PathBuf,
-    sha256: String,
-}
-
-impl Scene {
-    fn new() -> Self {
-        Self::trusting(Signer::new())
-    }
-
-    /// With a vendor that signs with this key, which the project pins.
-    fn trusting(signer: Signer) -> Self {
-        let vendor = Vendor::signing_with("https://vendor.example", signer);
-        let directory = tempfile::tempdir_in(product::scratch("vendor")).unwrap();
-        let key = vendor.publish_key(directory.path());
-        Self { vendor, directory, key, sha256: "0".repeat(64) }
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// A verb on one of the images.
-    fn xtask(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(product::example("vendor"));
-        command.current_dir(product::root()).env("NO_COLOR", "1").env_remove("COLUMNS");
-        command.env("VENDOR_KEY", &self.key).env("VENDOR_SHA256", &self.sha256);
-        command.env("VENDOR_FINGERPRINT", self.vendor.signer.fingerprint());
-        command.args(arguments).arg("--lock").arg(self.path("image.lock"));
-        command.arg("--mirror").arg(self.vendor.mirror());
-        command
-    }
-
-    fn lock(&self, image: &str) -> Command {
-        self.xtask(&["lock", image])
-    }
-
-    fn image(&self, image: &str, out: &str) -> Command {
-        let mut command = self.xtask(&["image", image, "--locked"]);
-        command.arg("--out").arg(self.path(out));
-        command
-    }
-
-    fn locked(&self) -> Lock {
-        Lock::parse(&fs::read_to_string(self.path("image.lock")).unwrap()).unwrap()
-    }
-
-    fn package(&self, name: &str) -> LockedPackage {
-        let mut packages = self.locked().packages;
-        packages.retain(|package| package.name == name);
-        assert_eq!(packages.len(), 1, "{name}");
-        packages.remove(0)
-    }
-
-    /// The command must fail with 2, say this, and leave no other lock.
-    #[track_caller]
-    fn fails(&self, command: &mut Command, expected: &Expect) {
-        let lock = fs::read(self.path("image.lock")).ok();
-        let output = command.output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert_eq!(fs::read(self.path("image.lock")).ok(), lock, "the lock was changed");
-        let said = said.replace(&self.vendor.server.base(), "http://[here]");
-        let said =
-            said.replace(&self.vendor.signer.fingerprint(), "[pinned]").replace(&self.sha256, "[expected]");
-        let lines = said.lines().map(|line| match line.split_once(".rs:") {
-            Some((before, _)) => format!("{before}.rs:LL:CC"),
-            None => line.to_owned(),
-        });
-        // The line's number is as wide as it is.
-        let lines = lines.map(|line| match line.trim_start().split_once(" | ") {
-            Some((number, rest)) if number.bytes().all(|b| b.is_ascii_digit()) => format!("LL | {rest}"),
-            _ => line,
-        });
-        expected.assert_eq(&(lines.collect::<Vec<_>>().join("\n") + "\n"));
-    }
-}
-
-fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn agent(version: &str) -> Forged {
-    Forged::of("agent", version, "amd64")
-}
 
 // What is not believed.
 
@@ -526,11 +434,14 @@ fn a_locked_package_is_installed_from_the_store_when_the_vendor_is_gone() {
         )
         .build();
     scene.vendor.offer(AGENT, &deb);
-    product::success(&mut scene.lock("signed"));
-    product::success(&mut scene.image("signed", "first"));
+    scene.vendor.server.put("/vendor.gpg", &scene.vendor.signer.armoured_key());
+    product::success(&mut scene.lock("signed-by-url"));
+    product::success(&mut scene.image("signed-by-url", "first"));
     assert!(scene.vendor.server.requests().iter().filter(|request| *request == AGENT).count() == 1);
-    scene.vendor.server.script(AGENT, [Reply::Status(404)]);
-    product::success(scene.image("signed", "second").arg("--offline"));
+    for path in [AGENT, "/vendor.gpg"] {
+        scene.vendor.server.script(path, [Reply::Status(404)]);
+    }
+    product::success(scene.image("signed-by-url", "second").arg("--offline"));
     let sums = |out: &str| fs::read_to_string(scene.path(out).join("image.SHA256SUMS")).unwrap();
     assert_eq!(sums("first"), sums("second"));
 

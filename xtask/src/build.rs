@@ -154,7 +154,9 @@ fn system_layer(store: &Store, plan: &Plan, lock: &Lock) -> Result<(PathBuf, Str
     key.add(&options.locale);
     key.add(options.epoch.to_le_bytes());
     // Of a user, what is written before packages are configured: not its groups, not its line.
-    options.users.iter().for_each(|user| key.add(format!("{}:{}:{}", user.name, user.uid, user.home)));
+    for user in &options.users {
+        key.add(format!("{}:{}:{}:{}", user.name, user.uid, user.group, user.home));
+    }
     lock.packages.iter().for_each(|package| key.add(&package.sha256));
     let key = key.finish();
     let layer = store.layer_or_make("system", &key, |directory| {

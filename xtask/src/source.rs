@@ -1,6 +1,7 @@
 //! Where an image's packages come from: the plan's archives, the mirrors they
 //! are reached by, and the store that keeps what was fetched.
 
+pub mod keys;
 pub mod vendor;
 
 use std::path::{Path, PathBuf};
@@ -8,25 +9,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use bedplate_core::lock::{self, Lock, LockedArchive, LockedPackage};
-use bedplate_core::plan::{ArchivePlan, Keyring, Plan};
-use fs_err as fs;
+use bedplate_core::plan::{ArchivePlan, Plan};
 
+use crate::archive::Archive;
 use crate::archive::mirror::{HostSources, Mirrors};
-use crate::archive::{Archive, Keys};
 use crate::cli::SourceArgs;
 use crate::fetch::{Fetcher, Item};
 use crate::problem::{Misuse, Problem};
 use crate::report::{Downloads, Report};
 use crate::resolve::{ResolveError, Resolver};
 use crate::store::Store;
+use keys::Keychain;
 use vendor::{VendorDeb, Vendors};
 
-/// The archives of one plan, and what was fetched from them.
+/// How the packages of one plan are had, and what was fetched.
 pub struct Source {
     /// What was fetched.
     pub store: Store,
     fetcher: Fetcher,
-    archives: Vec<Archive>,
     architecture: &'static str,
     project: PathBuf,
 }
@@ -38,13 +38,13 @@ impl Source {
     /// A mirror that is no pair of addresses, a key that is not there, no store.
     pub fn open(plan: &Plan, args: &SourceArgs, project: &Path) -> Result<Self> {
         let store = Store::open()?;
-        let archives = plan.archives.iter().map(|a| archive(a, project)).collect::<Result<Vec<_>>>()?;
+        let archives = archives(plan, &Keychain::of_files(project))?;
         let explicit = args.mirror.iter().map(|pair| mirror(pair)).collect::<Result<Vec<_>>>()?;
         let host = HostSources::read(Path::new("/"));
         let mirrors = Mirrors::choose(&archives, &explicit, plan.mirror.as_deref(), &host);
         let fetcher = Fetcher::new(&store).mirrors(mirrors).offline(args.offline);
         let (architecture, project) = (plan.architecture.deb(), project.to_owned());
-        Ok(Self { store, fetcher, archives, architecture, project })
+        Ok(Self { store, fetcher, architecture, project })
     }
 
     /// Brings packages of a lock into the store; those of vendors are the plan's.
@@ -71,14 +71,15 @@ impl Source {
     /// archive has, at its line.
     pub fn lock(&self, plan: &Plan, old: Option<&Lock>, report: &Report) -> Result<Lock> {
         let progress = Downloads::new(report);
+        let keychain = Keychain::complete(plan, old, &self.fetcher, &self.project)?;
         let vendors =
-            Vendors { fetcher: &self.fetcher, project: &self.project, now: now(), progress: &progress };
+            Vendors { fetcher: &self.fetcher, keychain: &keychain, now: now(), progress: &progress };
         let debs = vendors.packages(plan, old)?;
         let lines: Vec<(String, String)> =
             debs.iter().map(|deb| (deb.locked.name.clone(), deb.locked.url.clone())).collect();
         let names = plan.packages.iter().map(|package| package.name.clone());
         let names: Vec<String> = names.chain(lines.iter().map(|(name, _)| name.clone())).collect();
-        let resolver = self.resolver(debs, report)?;
+        let resolver = self.resolver(plan, &keychain, debs, report)?;
         let packages =
             resolver.system(&names, &plan.without).map_err(|error| at_its_line(error, plan, &lines))?;
         let tools = resolver.tools(&plan.tools).context("resolving the packages of the tools")?;
@@ -90,20 +91,28 @@ impl Source {
             sha256: opened.sha256.clone(),
         };
         let archives = resolver.archives().iter().map(archive).collect();
-        Ok(Lock { version: lock::VERSION, epoch: resolver.epoch(), archives, packages, tools })
+        let (epoch, keys) = (resolver.epoch(), keychain.into_locked());
+        Ok(Lock { version: lock::VERSION, epoch, archives, keys, packages, tools })
     }
 
     /// Resolves packages to run programs from, beside any image.
     ///
     /// # Errors
     /// As [`Source::lock`].
-    pub fn tools(&self, names: &[String], report: &Report) -> Result<Vec<LockedPackage>> {
-        self.resolver(Vec::new(), report)?.tools(names)
+    pub fn tools(&self, plan: &Plan, names: &[String], report: &Report) -> Result<Vec<LockedPackage>> {
+        let keychain = Keychain::complete(plan, None, &self.fetcher, &self.project)?;
+        self.resolver(plan, &keychain, Vec::new(), report)?.tools(names)
     }
 
-    fn resolver(&self, debs: Vec<VendorDeb>, report: &Report) -> Result<Resolver> {
-        let progress = Downloads::new(report);
-        Resolver::open(&self.fetcher, &self.archives, debs, self.architecture, now(), &progress)
+    fn resolver(
+        &self,
+        plan: &Plan,
+        keychain: &Keychain,
+        debs: Vec<VendorDeb>,
+        report: &Report,
+    ) -> Result<Resolver> {
+        let (archives, progress) = (archives(plan, keychain)?, Downloads::new(report));
+        Resolver::open(&self.fetcher, &archives, debs, self.architecture, now(), &progress)
     }
 }
 
@@ -117,30 +126,18 @@ fn mirror(pair: &str) -> Result<(String, String)> {
     Mirrors::parse_pair(pair).map_err(|error| Misuse(error.to_string()).into())
 }
 
-fn archive(plan: &ArchivePlan, project: &Path) -> Result<Archive> {
-    let keys = keys(&plan.keyring, &plan.base, project)?;
-    Ok(Archive {
-        base: plan.base.clone(),
-        suite: plan.suite.clone(),
-        pocket: plan.pocket.clone(),
-        components: plan.components.clone(),
-        keys,
-        snapshot: plan.snapshot_base.clone(),
-    })
-}
-
-/// Reads the keys that what is at `address` may be signed with.
-fn keys(keyring: &Keyring, address: &str, project: &Path) -> Result<Keys> {
-    Ok(match keyring {
-        Keyring::Debian => Keys::Debian,
-        Keyring::Ubuntu => Keys::Ubuntu,
-        Keyring::Key { file, fingerprint } => {
-            let file = file.as_ref().with_context(|| {
-                format!("the key of `{address}` is named by its fingerprint alone; give its file too")
-            })?;
-            Keys::Pinned { content: fs::read(project.join(file))?, fingerprint: fingerprint.clone() }
-        }
-    })
+fn archives(plan: &Plan, keychain: &Keychain) -> Result<Vec<Archive>> {
+    let archive = |plan: &ArchivePlan| {
+        Ok(Archive {
+            base: plan.base.clone(),
+            suite: plan.suite.clone(),
+            pocket: plan.pocket.clone(),
+            components: plan.components.clone(),
+            keys: keychain.keys(&plan.keyring, &plan.base)?,
+            snapshot: plan.snapshot_base.clone(),
+        })
+    };
+    plan.archives.iter().map(archive).collect()
 }
 
 /// Points a package that cannot be had at the call that asked for it. `vendors` are the names and addresses of

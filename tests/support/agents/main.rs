@@ -1,4 +1,4 @@
-//! The agents of `image/agents.rs` on a small image, their packages from a vendor that a test plays.
+//! The agents of `image/` on a small image, their packages from a vendor that a test plays.
 //!
 //! `VENDOR_KEY` names the file with the vendor's key, `VENDOR_FINGERPRINT` pins it.
 
@@ -6,6 +6,11 @@ use std::process::ExitCode;
 
 use bedplate::*;
 
+#[path = "../../../image/greengrass_lite.rs"]
+mod lite;
+#[path = "../../../image/network.rs"]
+#[expect(dead_code, reason = "the other is Debian's, and starts in every other test")]
+mod network;
 #[path = "../../../image/agents.rs"]
 #[expect(dead_code, reason = "the packages are the test's")]
 mod profiles;
@@ -14,7 +19,7 @@ fn main() -> ExitCode {
     bedplate::main(&[image!(agents)])
 }
 
-/// As few packages as boot and reach the network, and the agents.
+/// As few packages as boot and reach the network, and the agents: both nuclei of Greengrass, which no device has.
 pub fn agents(_: &Target) -> Image {
     Image::debian("trixie")
         .packages(["linux-image-cloud-amd64", "systemd-sysv", "systemd-boot", "dbus", "dmsetup", "kmod"])
@@ -25,21 +30,18 @@ pub fn agents(_: &Target) -> Image {
         .partition(Root::new(Erofs).verity())
         .partition(Data::new("persistent", Ext4).mount("/local"))
         .volatile(Volatile::Overlay)
-        .enable("systemd-networkd.service")
-        .mask("systemd-networkd-wait-online.service")
-        .overlay("overlay")
+        .with(network::netplan)
         .with(profiles::provisioning)
+        .with(|image| profiles::ssm_from(image, package("amazon-ssm-agent")))
+        .with(|image| profiles::cloudwatch_from(image, package("amazon-cloudwatch-agent")))
         .with(profiles::greengrass)
-        .with(profiles::ssm_state)
-        .with(profiles::cloudwatch_state)
-        .deb(Deb::signed("https://vendor.example/amazon-ssm-agent.deb", key()))
-        .deb(Deb::signed("https://vendor.example/amazon-cloudwatch-agent.deb", key()))
-        .enable("amazon-ssm-agent.service")
-        .enable("amazon-cloudwatch-agent.service")
+        .with(|image| lite::greengrass_lite(image, package("aws-greengrass-lite")))
+        .dangerous_autologin()
 }
 
-fn key() -> Key {
-    Key::file(&variable("VENDOR_KEY")).pinned(variable("VENDOR_FINGERPRINT"))
+fn package(name: &str) -> Deb {
+    let key = Key::file(&variable("VENDOR_KEY")).pinned(variable("VENDOR_FINGERPRINT"));
+    Deb::signed(format!("https://vendor.example/{name}.deb"), key)
 }
 
 fn variable(name: &str) -> String {

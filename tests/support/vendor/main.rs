@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         image!(both),
         image!(twice),
         image!(kept_out),
+        image!(signed_by_url),
+        image!(archive_by_url),
     ])
 }
 
@@ -51,6 +53,17 @@ pub fn kept_out(target: &Target) -> Image {
     signed(target).without("agent")
 }
 
+/// The key is at an address.
+pub fn signed_by_url(target: &Target) -> Image {
+    small(target).deb(Deb::signed(agent(), key_by_url()))
+}
+
+/// The same, and an archive that is signed with the same key.
+pub fn archive_by_url(target: &Target) -> Image {
+    let archive = Repository::signed(format!("{VENDOR}/debian"), "stable", ["main"], key_by_url());
+    signed_by_url(target).repository(archive).package("library")
+}
+
 fn small(_: &Target) -> Image {
     Image::debian("trixie")
         .packages(["linux-image-cloud-amd64", "systemd-sysv", "systemd-boot", "dmsetup"])
@@ -67,6 +80,10 @@ fn agent() -> String {
 
 fn key() -> Key {
     Key::file(&variable("VENDOR_KEY")).pinned(variable("VENDOR_FINGERPRINT"))
+}
+
+fn key_by_url() -> Key {
+    Key::url(format!("{VENDOR}/vendor.gpg")).pinned(variable("VENDOR_FINGERPRINT"))
 }
 
 fn variable(name: &str) -> String {

@@ -13,6 +13,7 @@ pub(crate) mod binds;
 pub(crate) mod debs;
 pub(crate) mod files;
 pub(crate) mod kernel;
+pub(crate) mod keys;
 pub(crate) mod packages;
 pub(crate) mod partitions;
 pub(crate) mod release;
@@ -71,6 +72,7 @@ pub static RULES: &[&Rule] = &[
     &debs::DEB_TWICE,
     &debs::DEB_BY_ANY_KEY,
     &debs::DEB_BY_SIGNATURE_AND_DIGEST,
+    &keys::KEY_FROM_ANYONE,
     &kernel::ARGUMENT_OF_THE_PLAN,
     &kernel::ARGUMENT_TWICE,
     &kernel::SYSCTL_TWICE,
@@ -97,6 +99,7 @@ pub(crate) fn all(image: &Image) -> Vec<Diagnostic> {
     packages::check(image, &mut found);
     archives::check(image, &mut found);
     debs::check(image, &mut found);
+    keys::check(image, &mut found);
     kernel::check(image, &mut found);
     units::check(image, &mut found);
     users::check(image, &mut found);
@@ -141,6 +144,7 @@ mod tests {
             include_str!("check/debs.rs"),
             include_str!("check/files.rs"),
             include_str!("check/kernel.rs"),
+            include_str!("check/keys.rs"),
             include_str!("check/packages.rs"),
             include_str!("check/partitions.rs"),
             include_str!("check/release.rs"),

@@ -72,6 +72,7 @@ impl fmt::Display for Distribution {
 pub(crate) struct Text {
     pub(crate) path: At<DevicePath>,
     pub(crate) text: String,
+    pub(crate) mode: u32,
 }
 
 /// The description of a disk image.
@@ -120,6 +121,7 @@ pub struct Image {
     pub(crate) masked: Vec<At<UnitName>>,
     pub(crate) users: Vec<User>,
     pub(crate) binds: Vec<Bind>,
+    pub(crate) autologin: Option<Place>,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
 
@@ -168,6 +170,7 @@ impl Image {
             masked: Vec::new(),
             users: Vec::new(),
             binds: Vec::new(),
+            autologin: None,
             mistakes: Vec::new(),
         }
     }
@@ -374,10 +377,21 @@ impl Image {
     /// ```
     #[track_caller]
     #[doc(alias("ExtraTrees", "write", "heredoc"))]
-    pub fn file(mut self, path: impl Given<DevicePath>, text: impl Into<String>) -> Self {
-        let at = Place::caller();
-        if let Some(path) = accept(&mut self.mistakes, path, &at) {
-            self.files.push(Text { path, text: text.into() });
+    pub fn file(self, path: impl Given<DevicePath>, text: impl Into<String>) -> Self {
+        self.text(path, text.into(), 0o644, &Place::caller())
+    }
+
+    /// The same with mode 0600, for a program that finds fault with a file
+    /// others may read. It keeps no secret: who has the image has the file.
+    #[track_caller]
+    #[doc(alias("ExtraTrees", "chmod"))]
+    pub fn private_file(self, path: impl Given<DevicePath>, text: impl Into<String>) -> Self {
+        self.text(path, text.into(), 0o600, &Place::caller())
+    }
+
+    fn text(mut self, path: impl Given<DevicePath>, text: String, mode: u32, at: &Place) -> Self {
+        if let Some(path) = accept(&mut self.mistakes, path, at) {
+            self.files.push(Text { path, text, mode });
         }
         self
     }
@@ -414,6 +428,17 @@ impl Image {
     pub fn user(mut self, mut user: User) -> Self {
         self.mistakes.append(&mut user.mistakes);
         self.users.push(user);
+        self
+    }
+
+    /// Logs root in on the screen and the serial lines, for whoever sits there.
+    ///
+    /// Dangerous because the device belongs to whoever reaches its console. It
+    /// is for an image to develop with; the plan says so in its first line.
+    #[track_caller]
+    #[doc(alias("Autologin", "getty", "agetty"))]
+    pub fn dangerous_autologin(mut self) -> Self {
+        self.autologin = Some(Place::caller());
         self
     }
 

@@ -36,6 +36,9 @@ pub struct Lock {
     /// The Release files the packages were resolved from.
     #[serde(default, rename = "archive")]
     pub archives: Vec<LockedArchive>,
+    /// The keys that the description names by their address.
+    #[serde(default, rename = "key")]
+    pub keys: Vec<LockedKey>,
     /// Every package of the image, dependencies included.
     #[serde(default, rename = "package")]
     pub packages: Vec<LockedPackage>,
@@ -58,6 +61,18 @@ pub struct LockedArchive {
     pub date: i64,
     /// The sha256 of its `InRelease`, in hexadecimal.
     pub sha256: String,
+}
+
+/// A key that was fetched, to the byte: nothing of it is asked for again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LockedKey {
+    /// Its fingerprint, in upper case: the description pins it, so that the rest is not believed but held against it.
+    pub fingerprint: String,
+    /// Where it was fetched from.
+    pub url: String,
+    /// The key as OpenPGP packets, in base64.
+    pub base64: String,
 }
 
 /// A package, to the byte.
@@ -143,6 +158,11 @@ mod tests {
                 date: 1_757_000_000,
                 sha256: "cd".repeat(32),
             }],
+            keys: vec![LockedKey {
+                fingerprint: "9376".repeat(10),
+                url: "https://vendor.example/vendor.gpg".to_string(),
+                base64: "mQINBA==".to_string(),
+            }],
             packages: vec![package("udev", "257.8-1"), package("jq", "1.7.1-6")],
             tools: vec![package("erofs-utils", "1.8.6-1")],
         }
@@ -168,6 +188,11 @@ mod tests {
             pocket = "release"
             date = 1757000000
             sha256 = "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
+
+            [[key]]
+            fingerprint = "9376937693769376937693769376937693769376"
+            url = "https://vendor.example/vendor.gpg"
+            base64 = "mQINBA=="
 
             [[package]]
             name = "jq"
@@ -213,6 +238,16 @@ mod tests {
         assert_eq!(Lock::parse(&odd.render()).unwrap(), Lock { ..odd });
     }
 
+    #[test]
+    fn a_lock_from_before_keys_were_kept_is_read() {
+        let text = lock().render();
+        let (before, after) = text.split_once("[[key]]").unwrap();
+        let (_, after) = after.split_once("\n\n").unwrap();
+        let older = Lock::parse(&format!("{before}{after}")).unwrap();
+        assert_eq!(older.keys, []);
+        assert_eq!(older.packages.len(), 2);
+    }
+
     fn refusal(text: &str) -> String {
         Lock::parse(text).unwrap_err().to_string()
     }
@@ -221,8 +256,8 @@ mod tests {
     fn what_is_wrong_with_a_lock_is_said_with_its_line() {
         let text = lock().render();
         expect![[r#"
-            line 14: invalid float, expected nothing
-            line 12: missing field `size`
+            line 19: invalid float, expected nothing
+            line 17: missing field `size`
             it has version 9, and this program reads version 1
             line 10: `cd` is no sha256
             line 1: key with no value, expected `=`

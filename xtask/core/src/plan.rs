@@ -23,6 +23,7 @@ pub mod guid;
 
 mod archives;
 mod boot;
+mod console;
 mod dangers;
 mod debs;
 pub(crate) mod hardening;
@@ -128,10 +129,13 @@ pub enum Keyring {
     Debian,
     /// Ubuntu's archive key.
     Ubuntu,
-    /// A key named in the description; at least one of the two is there.
+    /// A key named in the description; at least one of the three is there, and
+    /// a fingerprint where there is an address.
     Key {
         /// The file with the key, relative to the project.
         file: Option<String>,
+        /// Where the key is fetched from when the lock is made.
+        url: Option<String>,
         /// The fingerprint it must have.
         fingerprint: Option<String>,
     },
@@ -339,13 +343,15 @@ pub struct UnitPlan {
 /// A user; locked, without a password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UserPlan {
-    /// The name, and that of the user's own group.
+    /// The name.
     pub name: String,
     /// True for one that a service runs as, made before packages are configured.
     pub system: bool,
     /// The user's id.
     pub uid: u32,
-    /// The id of the user's own group.
+    /// The user's own group.
+    pub group: String,
+    /// Its id.
     pub gid: u32,
     /// Further groups.
     pub groups: Vec<String>,
@@ -557,12 +563,14 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     files.extend(people::files(&users));
     files.extend(units::files(image, &units));
     files.extend(sshd::files(image));
+    files.extend(console::files(image));
     let clashes = check::files::against(image, &files);
     if !clashes.is_empty() {
         return Err(Diagnostics::new(clashes));
     }
     files.extend(image.files.iter().map(|file| {
         FilePlan::text(file.path.value.as_str(), file.text.clone(), "written in the description")
+            .mode(file.mode)
             .at(Some(&file.path.at))
     }));
     let initrd = initrd::files(image, &disk);

@@ -114,6 +114,15 @@ impl Keyring {
         Ok(Self { keys })
     }
 
+    /// The keys as packets, without armour: what [`Keyring::parse`] reads.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, SignatureError> {
+        let mut bytes = Vec::new();
+        for key in &self.keys {
+            key.to_writer(&mut bytes).map_err(|error| SignatureError::Keyring(error.to_string()))?;
+        }
+        Ok(bytes)
+    }
+
     /// Fingerprints of the primary keys.
     pub fn fingerprints(&self) -> Vec<String> {
         self.keys.iter().map(fingerprint_of).collect()

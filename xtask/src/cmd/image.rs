@@ -20,7 +20,9 @@ pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<Ex
         Ok(planned) => planned,
         Err(code) => return Ok(code),
     };
-    report.did("Building", format_args!("{} from {} {}", plan.name, plan.distribution, plan.release));
+    let weakened = if plan.dangers.is_empty() { "" } else { ", WEAKENED: see its plan" };
+    let what = format_args!("{} from {} {}{weakened}", plan.name, plan.distribution, plan.release);
+    report.did("Building", what);
     let source = Source::open(&plan, &args.source, project.root)?;
     let policy = if args.locked { Policy::Frozen } else { Policy::Keep };
     let lock = lock::settle(&source, &plan, &project.lock(entry, args.source.lock.as_ref()), policy, report)?;

@@ -12,7 +12,7 @@ use fs_err as fs;
 use crate::cli::LockArgs;
 use crate::project::Project;
 use crate::report::{self, Report, bytes};
-use crate::source::{Source, vendor};
+use crate::source::{Source, keys, vendor};
 
 /// What may become of a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -93,6 +93,9 @@ fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
     let has = |locked: &[LockedPackage], name: &String| locked.iter().any(|package| package.name == *name);
     if let Some(package) = plan.packages.iter().find(|package| !has(&lock.packages, &package.name)) {
         return Some(format!("package `{}` is not in it", package.name));
+    }
+    if let Some(url) = keys::missing(plan, lock) {
+        return Some(format!("the key `{url}` is not in it"));
     }
     if let Some(deb) = plan.debs.iter().find(|deb| vendor::kept(lock, deb).is_none()) {
         return Some(format!("package `{}` is not in it", deb.url));

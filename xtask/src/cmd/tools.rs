@@ -63,7 +63,7 @@ pub fn tree(source: &Source, plan: &Plan, names: &[String], report: &Report) -> 
     {
         return tools::tree(&source.store, &packages);
     }
-    let packages = source.tools(&names, report)?;
+    let packages = source.tools(plan, &names, report)?;
     source.fetch(plan, &packages, report)?;
     let temporary = source.store.temporary()?.join("resolved");
     fs::write(&temporary, serde_json::to_vec(&packages)?)?;

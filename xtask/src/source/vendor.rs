@@ -4,8 +4,6 @@
 //! lock has vouched for all of its bytes. What the lock has is not fetched
 //! anew, and its signature is not looked at again.
 
-use std::path::Path;
-
 use anyhow::{Context as _, Result};
 use bedplate_core::lock::{Lock, LockedPackage, VENDOR};
 use bedplate_core::plan::{DebPlan, Keyring, Plan};
@@ -15,6 +13,7 @@ use fs_err as fs;
 use crate::archive::openpgp::SignatureError;
 use crate::fetch::{FetchError, Fetcher, Item, Progress, Subject};
 use crate::problem::Problem;
+use crate::source::keys::Keychain;
 use crate::store;
 
 /// The largest package a vendor may have, in bytes.
@@ -35,8 +34,8 @@ pub struct VendorDeb {
 pub struct Vendors<'a> {
     /// What fetches them, and the store they go to.
     pub fetcher: &'a Fetcher,
-    /// What paths of keys start from.
-    pub project: &'a Path,
+    /// Whose signature counts.
+    pub keychain: &'a Keychain,
     /// Seconds after 1970.
     pub now: i64,
     /// Hears of what is fetched by digest.
@@ -124,7 +123,7 @@ impl Vendors<'_> {
     }
 
     fn is_signed(&self, deb: &DebPlan, bytes: &[u8], signature: &[u8], keyring: &Keyring) -> Result<()> {
-        let keys = super::keys(keyring, &deb.url, self.project)?;
+        let keys = self.keychain.keys(keyring, &deb.url)?;
         let verified = keys.keyring().and_then(|keyring| keyring.verify_detached(bytes, signature, self.now));
         verified.map(drop).map_err(|error| {
             let help = match &error {

@@ -50,8 +50,8 @@ fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
     append(tree, "etc/passwd", &format!("{name}:x:{uid}:{gid}::{}:{}\n", user.home, user.shell));
     // Day 1, not today's: two builds of one lock are the same bytes.
     append(tree, "etc/shadow", &format!("{name}:!*:1:0:99999:7:::\n"));
-    append(tree, "etc/group", &format!("{name}:x:{gid}:\n"));
-    append(tree, "etc/gshadow", &format!("{name}:!::\n"));
+    append(tree, "etc/group", &format!("{}:x:{gid}:\n", user.group));
+    append(tree, "etc/gshadow", &format!("{}:!::\n", user.group));
     join_all(user, tree)
 }
 
@@ -131,6 +131,7 @@ mod tests {
             credential: false,
             uid: 1000,
             gid: 1000,
+            group: "operator".into(),
             groups: vec!["sudo".into(), "adm".into()],
             home: "/home/operator".into(),
             shell: "/bin/bash".into(),

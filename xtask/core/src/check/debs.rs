@@ -29,7 +29,7 @@ pub(crate) static DEB_TWICE: Rule = Rule {
 
 pub(crate) static DEB_BY_ANY_KEY: Rule = Rule {
     code: "deb-by-any-key",
-    title: "a vendor's key is a file whose fingerprint is pinned",
+    title: "a vendor's key is a file or an address, and its fingerprint is pinned",
     why: "Vendors publish their key beside what it signs, so whoever can replace the one can replace both. The \
           fingerprint is in the vendor's documentation; compare it there once, and pin it here.",
     wrong: example!(
@@ -71,8 +71,8 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     }
     for deb in &image.debs {
         let Trust::Signed { key, .. } = &deb.trust else { continue };
-        // A fingerprint that is malformed has been told.
-        if !key.mistakes().is_empty() {
+        // A word that is malformed has been told; a key at an address has a rule of its own.
+        if !key.mistakes().is_empty() || key.url.is_some() {
             continue;
         }
         let (message, help) = match (&key.file, &key.fingerprint) {

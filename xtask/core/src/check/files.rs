@@ -85,6 +85,14 @@ mod tests {
     }
 
     #[test]
+    fn a_private_file_is_roots_alone() {
+        let plan =
+            crate::explain::device().private_file("/etc/netplan/10.yaml", "network: {}\n").plan().unwrap();
+        let file = plan.file("/etc/netplan/10.yaml").unwrap();
+        assert_eq!((file.mode, file.uid), (0o600, 0));
+    }
+
+    #[test]
     fn a_file_has_the_text_that_was_written() {
         let plan = crate::explain::device().file("/etc/motd", "hello\n").plan().unwrap();
         assert_eq!(plan.text("/etc/motd"), Some("hello\n"));

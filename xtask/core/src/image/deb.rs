@@ -62,7 +62,7 @@ impl Deb {
     /// The package at `url`, accepted only with a detached signature of `key`:
     /// binary or armored, at `url` with `.sig` at its end.
     ///
-    /// The key is a file that pins its fingerprint.
+    /// The key is a file or at an address, and its fingerprint is pinned.
     #[track_caller]
     pub fn signed(url: impl Given<Url>, key: Key) -> Self {
         let at = Place::caller();

@@ -28,11 +28,19 @@ pub struct Repository {
     pub(crate) mistakes: Vec<Diagnostic>,
 }
 
-/// The key an archive or a [`Deb`](super::deb::Deb) is signed with.
+/// The key an archive or a [`Deb`](super::deb::Deb) is signed with: a file of
+/// the project, or an address and the fingerprint that what is there must have.
+///
+/// ```
+/// # use bedplate_core::*;
+/// let kept = Key::file("keys/vendor.asc").pinned("1C5B395CBE5E74E2F1CA21592784DBF388D19D46");
+/// let fetched = Key::url("https://vendor.example/vendor.gpg").pinned("1C5B395CBE5E74E2F1CA21592784DBF388D19D46");
+/// ```
 #[must_use = "a key does nothing until it is given to a repository or a package"]
 #[derive(Debug, Clone)]
 pub struct Key {
     pub(crate) file: Option<At<String>>,
+    pub(crate) url: Option<At<Url>>,
     pub(crate) fingerprint: Option<At<Fingerprint>>,
     mistakes: Vec<Diagnostic>,
 }
@@ -61,7 +69,17 @@ impl Key {
     #[track_caller]
     pub fn file(path: &str) -> Self {
         let file = At { value: path.to_string(), at: Place::caller() };
-        Key { file: Some(file), fingerprint: None, mistakes: Vec::new() }
+        Key { file: Some(file), url: None, fingerprint: None, mistakes: Vec::new() }
+    }
+
+    /// The key at this address, armored or binary, with the fingerprint that
+    /// [`Key::pinned`] says. It is fetched when the lock is made, and kept in
+    /// it: what is at the address later, or whether anything is, changes nothing.
+    #[track_caller]
+    pub fn url(url: impl Given<Url>) -> Self {
+        let mut mistakes = Vec::new();
+        let url = accept(&mut mistakes, url, &Place::caller());
+        Key { file: None, url, fingerprint: None, mistakes }
     }
 
     /// The key with this fingerprint, among those that ship with Bedplate.
@@ -69,10 +87,11 @@ impl Key {
     /// On a key from a file, [`Key::pinned`] says the same of that file.
     #[track_caller]
     pub fn fingerprint(fingerprint: impl Given<Fingerprint>) -> Self {
-        Key { file: None, fingerprint: None, mistakes: Vec::new() }.pin(fingerprint, &Place::caller())
+        Key { file: None, url: None, fingerprint: None, mistakes: Vec::new() }
+            .pin(fingerprint, &Place::caller())
     }
 
-    /// Accepts the file only when it holds the key with this fingerprint.
+    /// Accepts the file, or what is at the address, only when it holds the key with this fingerprint.
     #[track_caller]
     pub fn pinned(self, fingerprint: impl Given<Fingerprint>) -> Self {
         let at = Place::caller();

@@ -19,6 +19,7 @@ pub struct User {
     pub(crate) name: Option<At<UserName>>,
     pub(crate) system: bool,
     pub(crate) uid: Option<At<u32>>,
+    pub(crate) own_group: Option<At<GroupName>>,
     pub(crate) home: Option<At<DevicePath>>,
     pub(crate) groups: Vec<At<GroupName>>,
     pub(crate) administrator: bool,
@@ -95,6 +96,7 @@ impl User {
             name,
             system,
             uid: None,
+            own_group: None,
             home: None,
             groups: Vec::new(),
             administrator: false,
@@ -118,6 +120,19 @@ impl User {
     #[track_caller]
     pub fn uid(mut self, uid: u32) -> Self {
         self.uid = Some(At { value: uid, at: Place::caller() });
+        self
+    }
+
+    /// Calls the user's own group so, instead of as the user; its id stays the user's.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let components = User::system("ggc_user").own_group("ggc_group").uid(991);
+    /// ```
+    #[track_caller]
+    pub fn own_group(mut self, name: impl Given<GroupName>) -> Self {
+        let at = Place::caller();
+        self.own_group = accept(&mut self.mistakes, name, &at).or(self.own_group);
         self
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Lock, LockedPackage};
+use super::{Lock, LockedKey, LockedPackage};
 
 /// One difference between two locks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,6 +43,21 @@ pub enum Change {
     },
     /// The same differences in the tools tree: what it was, and the change.
     Tool(Box<Change>),
+    /// A key is there that was not.
+    KeyAdded {
+        /// Its fingerprint.
+        fingerprint: String,
+    },
+    /// A key is gone.
+    KeyRemoved {
+        /// Its fingerprint.
+        fingerprint: String,
+    },
+    /// A key has other bytes: most often another day on which it expires.
+    KeyReplaced {
+        /// Its fingerprint.
+        fingerprint: String,
+    },
     /// A Release file is another one.
     Archive {
         /// The suite.
@@ -59,6 +74,9 @@ impl fmt::Display for Change {
             Change::Removed { name, version } => write!(out, "- {name} {version}"),
             Change::Changed { name, old, new } => write!(out, "~ {name} {old} -> {new}"),
             Change::Replaced { name, version } => write!(out, "! {name} {version} has other bytes"),
+            Change::KeyAdded { fingerprint } => write!(out, "+ key {fingerprint}"),
+            Change::KeyRemoved { fingerprint } => write!(out, "- key {fingerprint}"),
+            Change::KeyReplaced { fingerprint } => write!(out, "~ key {fingerprint} has other bytes"),
             Change::Tool(change) => write!(out, "{change} (tool)"),
             Change::Archive { suite, newer } if newer.abs() >= 86400 => {
                 write!(out, "~ {suite} is {} days {}", newer.abs() / 86400, age(*newer))
@@ -77,6 +95,7 @@ fn age(newer: i64) -> &'static str {
 pub(super) fn locks(old: &Lock, new: &Lock) -> Vec<Change> {
     let mut changes = packages(&old.packages, &new.packages);
     changes.extend(packages(&old.tools, &new.tools).into_iter().map(|change| Change::Tool(Box::new(change))));
+    changes.extend(keys(&old.keys, &new.keys));
     for archive in &new.archives {
         let before =
             old.archives.iter().find(|known| known.base == archive.base && known.suite == archive.suite);
@@ -85,6 +104,22 @@ pub(super) fn locks(old: &Lock, new: &Lock) -> Vec<Change> {
         }
     }
     changes
+}
+
+fn keys(old: &[LockedKey], new: &[LockedKey]) -> Vec<Change> {
+    let find = |keys: &[LockedKey], key: &LockedKey| {
+        keys.iter().find(|known| known.fingerprint == key.fingerprint).cloned()
+    };
+    let changed = new.iter().filter_map(|key| {
+        let fingerprint = key.fingerprint.clone();
+        match find(old, key) {
+            None => Some(Change::KeyAdded { fingerprint }),
+            Some(before) if before.base64 != key.base64 => Some(Change::KeyReplaced { fingerprint }),
+            Some(_) => None,
+        }
+    });
+    let gone = old.iter().filter(|key| find(new, key).is_none());
+    changed.chain(gone.map(|key| Change::KeyRemoved { fingerprint: key.fingerprint.clone() })).collect()
 }
 
 fn packages(old: &[LockedPackage], new: &[LockedPackage]) -> Vec<Change> {
@@ -124,6 +159,8 @@ mod tests {
         new.packages = vec![package("jq", "1.8.0-1"), package("rauc", "1.13-1")];
         new.tools[0].sha256 = "ef".repeat(32);
         new.archives[0].sha256 = "ef".repeat(32);
+        new.keys.push(LockedKey { fingerprint: "AB".repeat(20), ..new.keys[0].clone() });
+        new.keys[0].base64 = "mQINBB==".to_string();
         new.archives[0].date += 3 * 86400;
         let lines: Vec<String> = Lock::diff(&old, &new).iter().map(ToString::to_string).collect();
         expect![[r#"
@@ -131,6 +168,8 @@ mod tests {
             + rauc 1.13-1
             - udev 257.8-1
             ! erofs-utils 1.8.6-1 has other bytes (tool)
+            ~ key 9376937693769376937693769376937693769376 has other bytes
+            + key ABABABABABABABABABABABABABABABABABABABAB
             ~ trixie is 3 days newer"#]]
         .assert_eq(&lines.join("\n"));
     }

@@ -1,6 +1,6 @@
 //! A lock as text: TOML with a fixed order and one key a line.
 
-use super::{Lock, LockedArchive, LockedPackage};
+use super::{Lock, LockedArchive, LockedKey, LockedPackage};
 
 const HEAD: &str = "# Made by `cargo xtask lock`. It pins every byte of the image: keep it in git.\n";
 
@@ -9,6 +9,11 @@ pub(super) fn lock(lock: &Lock) -> String {
     // Archives keep their order: it is the order apt is given them.
     for archive in &lock.archives {
         text.push_str(&archive_block(archive));
+    }
+    let mut keys: Vec<&LockedKey> = lock.keys.iter().collect();
+    keys.sort();
+    for key in keys {
+        text.push_str(&key_block(key));
     }
     for (kind, packages) in [("package", &lock.packages), ("tool", &lock.tools)] {
         let mut sorted: Vec<&LockedPackage> = packages.iter().collect();
@@ -28,6 +33,16 @@ fn archive_block(archive: &LockedArchive) -> String {
         quoted(suite),
         quoted(pocket),
         quoted(sha256)
+    )
+}
+
+fn key_block(key: &LockedKey) -> String {
+    let LockedKey { fingerprint, url, base64 } = key;
+    format!(
+        "\n[[key]]\nfingerprint = {}\nurl = {}\nbase64 = {}\n",
+        quoted(fingerprint),
+        quoted(url),
+        quoted(base64)
     )
 }
 

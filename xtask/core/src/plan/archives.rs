@@ -55,6 +55,7 @@ impl Keyring {
     pub(super) fn of(key: &Key) -> Self {
         Keyring::Key {
             file: key.file.as_ref().map(|file| file.at.beside(&file.value)),
+            url: key.url.as_ref().map(|url| url.value.as_str().to_string()),
             fingerprint: key.fingerprint.as_ref().map(|print| print.value.as_str().to_ascii_uppercase()),
         }
     }

@@ -3,7 +3,7 @@
 use super::DangerPlan;
 use crate::image::Image;
 
-/// In the order of the partitions, then of the words.
+/// In the order of the partitions, then the consoles.
 pub(super) fn plan(image: &Image) -> Vec<DangerPlan> {
     let mut dangers = Vec::new();
     for data in &image.data {
@@ -16,5 +16,6 @@ pub(super) fn plan(image: &Image) -> Vec<DangerPlan> {
             });
         }
     }
+    dangers.extend(super::console::danger(image));
     dangers
 }

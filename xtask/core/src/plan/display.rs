@@ -17,8 +17,12 @@ impl Plan {
     pub fn page(&self, width: usize) -> String {
         let mut page = Page::new(width);
         page.line(&format!(
-            "{}: {} {} for {}",
-            self.name, self.distribution, self.release, self.architecture
+            "{}: {} {} for {}{}",
+            self.name,
+            self.distribution,
+            self.release,
+            self.architecture,
+            if self.dangers.is_empty() { "" } else { ", WEAKENED: see below" }
         ));
         self.weakened(&mut page);
         self.disk(&mut page);
@@ -54,7 +58,7 @@ impl Plan {
         if self.dangers.is_empty() {
             return;
         }
-        page.heading("WEAKENED, by the description");
+        page.heading("weakened by the description");
         page.table(
             &["what", "why it matters", "asked by"],
             self.dangers.iter().map(|danger| {

@@ -66,6 +66,9 @@ pub(crate) fn implied<'a>(image: &'a Image, release: &Release, root: &'a RootSlo
     if let Some(hostname) = super::hostname::template(image) {
         implied.push((super::hostname::PACKAGE, "resolves the device's own name", Some(&hostname.at)));
     }
+    if let Some(at) = &image.autologin {
+        implied.push((super::console::PACKAGE, "logs root in on the console", Some(at)));
+    }
     if let Some(timezone) = &image.timezone {
         implied.push(("tzdata", "knows the time zone", Some(&timezone.at)));
     }

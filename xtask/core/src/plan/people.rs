@@ -25,6 +25,11 @@ pub(super) fn users(image: &Image) -> Vec<UserPlan> {
             name: name.value.to_string(),
             system: user.system,
             uid,
+            group: user
+                .own_group
+                .as_ref()
+                .map_or(name.value.as_str(), |group| group.value.as_str())
+                .to_string(),
             gid: uid,
             groups: user.groups.iter().map(|group| group.value.to_string()).collect(),
             home: match &user.home {

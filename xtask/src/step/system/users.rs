@@ -17,9 +17,10 @@ use crate::problem::Problem;
 pub(super) fn apply(users: &[UserPlan], inside: &Inside) -> Result<()> {
     for user in users {
         let (name, uid, gid, home, shell) = (&user.name, user.uid, user.gid, &user.home, &user.shell);
+        let group = &user.group;
         let passwd = read(inside, "etc/passwd")?;
         let groups = read(inside, "etc/group")?;
-        let taken = clash(&passwd, name, uid).or_else(|| clash(&groups, name, gid));
+        let taken = clash(&passwd, name, uid).or_else(|| clash(&groups, group, gid));
         if let Some(taken) = taken {
             return Err(Problem {
                 message: format!("the system user `{name}` with id {uid} cannot be made: `{taken}` is there"),
@@ -34,10 +35,10 @@ pub(super) fn apply(users: &[UserPlan], inside: &Inside) -> Result<()> {
         let shadowed = |path: &str| if inside.exists(path) { "x" } else { "*" };
         let (x, group_x) = (shadowed("etc/shadow"), shadowed("etc/gshadow"));
         append(inside, "etc/passwd", passwd, &format!("{name}:{x}:{uid}:{gid}::{home}:{shell}\n"))?;
-        append(inside, "etc/group", groups, &format!("{name}:{group_x}:{gid}:\n"))?;
+        append(inside, "etc/group", groups, &format!("{group}:{group_x}:{gid}:\n"))?;
         // Day 1, not today's: two builds of one lock are the same bytes.
         for (path, line) in
-            [("etc/shadow", format!("{name}:!*:1::::::\n")), ("etc/gshadow", format!("{name}:!::\n"))]
+            [("etc/shadow", format!("{name}:!*:1::::::\n")), ("etc/gshadow", format!("{group}:!::\n"))]
         {
             if inside.exists(path) {
                 append(inside, path, read(inside, path)?, &line)?;
@@ -79,6 +80,7 @@ mod tests {
             administrator: false,
             credential: false,
             uid,
+            group: "cwagent".into(),
             gid: uid,
             groups: vec!["adm".into()],
             home: "/nonexistent".into(),
@@ -107,6 +109,19 @@ mod tests {
         assert!(read(&inside, "etc/shadow").unwrap().ends_with("\ncwagent:!*:1::::::\n"));
         // There is no gshadow, so the group says itself that nobody knows its password.
         assert!(read(&inside, "etc/group").unwrap().ends_with("\ncwagent:*:990:\n"));
+    }
+
+    #[test]
+    fn a_group_may_be_called_other_than_its_user() {
+        let directory = tempfile::tempdir().unwrap();
+        let inside = system(directory.path());
+        apply(&[UserPlan { name: "ggc_user".into(), group: "ggc_group".into(), ..cwagent(991) }], &inside)
+            .unwrap();
+        assert!(read(&inside, "etc/passwd").unwrap().contains("\nggc_user:x:991:991:"));
+        let groups = read(&inside, "etc/group").unwrap();
+        assert!(groups.ends_with("\nggc_group:*:991:\n") && !groups.contains("ggc_user"), "{groups}");
+        let taken = UserPlan { group: "kvm".into(), ..cwagent(990) };
+        assert!(apply(&[taken], &inside).is_err(), "a group of that name is there");
     }
 
     #[test]

@@ -1,0 +1,146 @@
+//! The keys of third parties: files of the project, and those that a description names by their address.
+//!
+//! Invariant: a key counts by its fingerprint. Where it comes from is not believed, the lock as little as an address.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use base64ct::{Base64, Encoding as _};
+use bedplate_core::lock::{Lock, LockedKey};
+use bedplate_core::place::Place;
+use bedplate_core::plan::{Keyring, Plan};
+use fs_err as fs;
+
+use crate::archive::Keys;
+use crate::archive::openpgp::{self, SignatureError};
+use crate::fetch::{FetchError, Fetcher};
+use crate::problem::Problem;
+
+/// The largest file with a key, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// Every key that a plan's archives and packages are signed with.
+#[derive(Debug)]
+pub struct Keychain {
+    project: PathBuf,
+    fetched: Vec<LockedKey>,
+}
+
+impl Keychain {
+    /// Those of the project's files alone: what is at an address is none of them.
+    pub fn of_files(project: &Path) -> Self {
+        Self { project: project.to_owned(), fetched: Vec::new() }
+    }
+
+    /// With those that the plan names by their address: as they are in `old`, else fetched now.
+    ///
+    /// # Errors
+    /// A key that cannot be had, or is another one, at its line.
+    pub fn complete(plan: &Plan, old: Option<&Lock>, fetcher: &Fetcher, project: &Path) -> Result<Self> {
+        let archives = plan.archives.iter().map(|archive| (&archive.keyring, archive.at.as_ref()));
+        let debs = plan.debs.iter().filter_map(|deb| Some((deb.keyring.as_ref()?, deb.at.as_ref())));
+        let mut keychain = Self::of_files(project);
+        for (keyring, at) in archives.chain(debs) {
+            let Some((url, fingerprint)) = address(keyring) else { continue };
+            if find(&keychain.fetched, fingerprint).is_some() {
+                continue;
+            }
+            let key = match old.and_then(|lock| find(&lock.keys, fingerprint)) {
+                Some(locked) => LockedKey { url: url.to_owned(), ..locked.clone() },
+                None => fetched(url, fingerprint, at, fetcher)?,
+            };
+            keychain.fetched.push(key);
+        }
+        Ok(keychain)
+    }
+
+    /// Those that what is at `address` may be signed with.
+    ///
+    /// # Errors
+    /// A file that is not there.
+    pub fn keys(&self, keyring: &Keyring, address: &str) -> Result<Keys> {
+        Ok(match keyring {
+            Keyring::Debian => Keys::Debian,
+            Keyring::Ubuntu => Keys::Ubuntu,
+            Keyring::Key { url: Some(_), fingerprint, .. } => {
+                let key = fingerprint.as_ref().and_then(|fingerprint| find(&self.fetched, fingerprint));
+                // Nobody's signature is good by a key that was not fetched yet.
+                let content = key.map_or(Ok(Vec::new()), content)?;
+                Keys::Pinned { content, fingerprint: fingerprint.clone() }
+            }
+            Keyring::Key { file, url: None, fingerprint } => {
+                let file = file.as_ref().with_context(|| {
+                    format!("the key of `{address}` is named by its fingerprint alone; give its file too")
+                })?;
+                Keys::Pinned { content: fs::read(self.project.join(file))?, fingerprint: fingerprint.clone() }
+            }
+        })
+    }
+
+    /// The fetched ones, for the lock.
+    pub fn into_locked(self) -> Vec<LockedKey> {
+        self.fetched
+    }
+}
+
+/// The address of a plan's key that its lock has not.
+pub fn missing<'a>(plan: &'a Plan, lock: &Lock) -> Option<&'a str> {
+    let archives = plan.archives.iter().map(|archive| &archive.keyring);
+    let keyrings = archives.chain(plan.debs.iter().filter_map(|deb| deb.keyring.as_ref()));
+    let mut addresses = keyrings.filter_map(address);
+    addresses.find(|(_, fingerprint)| find(&lock.keys, fingerprint).is_none()).map(|(url, _)| url)
+}
+
+fn address(keyring: &Keyring) -> Option<(&str, &str)> {
+    match keyring {
+        Keyring::Key { url: Some(url), fingerprint: Some(fingerprint), .. } => Some((url, fingerprint)),
+        _ => None,
+    }
+}
+
+fn find<'a>(keys: &'a [LockedKey], fingerprint: &str) -> Option<&'a LockedKey> {
+    keys.iter().find(|key| key.fingerprint == fingerprint)
+}
+
+fn content(key: &LockedKey) -> Result<Vec<u8>> {
+    let damaged = || format!("the key `{}` in the lock is damaged", key.fingerprint);
+    Base64::decode_vec(&key.base64).map_err(anyhow::Error::from).with_context(damaged)
+}
+
+/// Asks for a key, and takes of the answer the pinned one alone.
+fn fetched(url: &str, fingerprint: &str, at: Option<&Place>, fetcher: &Fetcher) -> Result<LockedKey> {
+    let problem = |message: String, help: String| Problem {
+        message,
+        at: at.cloned(),
+        word: Some(url.to_owned()),
+        help,
+    };
+    let failed = |error: FetchError| match error {
+        FetchError::Gone { url: asked, status, .. } => problem(
+            format!("there is no key at `{url}`: `{asked}` answers {status}"),
+            "check the address; a key that is nowhere else goes into a file, with `Key::file`".to_owned(),
+        ),
+        FetchError::Offline { .. } => problem(
+            format!("the key `{url}` is not in the lock, and no network may be used"),
+            "run once without `--offline`".to_owned(),
+        ),
+        other => problem(other.to_string(), other.advice().unwrap_or_default()),
+    };
+    let answer = fetcher.document(url, &format!("the key `{url}`"), LARGEST).map_err(failed)?;
+    let pinned = openpgp::Keyring::parse(&answer).and_then(|keyring| keyring.only(fingerprint));
+    let refused = |error: SignatureError| {
+        let help = match &error {
+            SignatureError::NotInKeyring { .. } => {
+                "when the vendor has a new key, compare its fingerprint with the vendor's documentation"
+            }
+            _ => "check the address",
+        };
+        problem(format!("`{url}` is not the key that is pinned: {error}"), help.to_owned())
+    };
+    let packets = pinned.and_then(|keyring| keyring.to_bytes()).map_err(refused)?;
+    Ok(LockedKey {
+        fingerprint: fingerprint.to_owned(),
+        url: url.to_owned(),
+        base64: Base64::encode_string(&packets),
+    })
+}
