@@ -8,6 +8,8 @@ mod product;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use bedplate_formats::tree::{Node, Tree};
+use bedplate_formats::{gpt, sparse, vfat};
 use expect_test::{Expect, expect};
 use product::small;
 
@@ -59,6 +61,7 @@ fn without_a_verb_it_lists_them() {
           check    Report the mistakes in every description
           explain  Explain a mistake's code
           verify   Hold a built image against its plan, byte for byte
+          inspect  Print what a disk, an ESP, a root or a kernel image holds
           tools    Run a command from packages of the image's distribution, in the sandbox
           clean    Remove what the cache holds: layers, or everything with --all
 
@@ -408,6 +411,92 @@ fn boot_without_a_disk_says_how_to_build_it() {
             error: there is no `[scratch]/cli/unbuilt/image.raw`; build it with `cargo xtask image small`
         "#]],
     );
+}
+
+#[test]
+fn inspect_tells_a_wrong_path_from_a_damaged_image() {
+    says(
+        small().arg("inspect").arg(nowhere("nothing.raw")),
+        expect![[r#"
+            exit 1
+            --- stdout
+            --- stderr
+            error: there is no file `[scratch]/cli/nothing.raw`
+        "#]],
+    );
+    says(
+        small().arg("inspect").arg(file("no-image.raw", "an image of nothing")),
+        expect![[r#"
+            exit 2
+            --- stdout
+            --- stderr
+            error: reading `[scratch]/cli/no-image.raw`
+              caused by: it is neither a disk with a GUID partition table, nor a file system of erofs, squashfs, ext4 or vfat, nor a unified kernel image
+        "#]],
+    );
+    // The first of two copies of a table, and nothing behind it.
+    let path = product::scratch("cli").join("cut.raw");
+    disk(&path);
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(1 << 20).unwrap();
+    says(
+        small().arg("inspect").arg(path),
+        expect![[r#"
+            exit 2
+            --- stdout
+            --- stderr
+            error: reading `[scratch]/cli/cut.raw`
+              caused by: the last usable sector in the partition table header at offset `512` is `88030`
+        "#]],
+    );
+}
+
+#[test]
+fn inspect_prints_a_page() {
+    let path = product::scratch("cli").join("disk.raw");
+    disk(&path);
+    says(
+        small().arg("inspect").arg(path),
+        expect![[r#"
+        exit 0
+        --- stdout
+        disk.raw: a disk of 43 MiB, 45088768 bytes
+
+          sectors  88064 of 512 bytes
+          disk id  3644712f-284e-4a62-9dc4-6422968e1ab0
+
+        partitions
+             start  end    sectors  size    type
+          1  2048   86015  83968    41 MiB  EFI System
+
+             label  id                                    holds  verity  flags
+          1  esp    6f1d0c5e-2b1a-4f0e-9f52-7f1c3a9be7d4  vfat   no      no-auto
+        --- stderr
+    "#]],
+    );
+}
+
+/// A disk of one partition, an ESP that starts nothing.
+fn disk(path: &Path) {
+    let esp = gpt::Partition {
+        number: 1,
+        type_guid: bedplate::plan::guid::ESP,
+        guid: "6f1d0c5e-2b1a-4f0e-9f52-7f1c3a9be7d4".parse().unwrap(),
+        first_lba: 2048,
+        last_lba: 2048 + 41 * 2048 - 1,
+        attributes: bedplate::plan::guid::NO_AUTO,
+        name: "esp".into(),
+    };
+    let guid = "3644712f-284e-4a62-9dc4-6422968e1ab0".parse().unwrap();
+    let mut tree = Tree::new();
+    tree.insert("loader/loader.conf".into(), Node::file("timeout 0\n", 0o644));
+    let options = vfat::Options { size: esp.size(), volume_id: 1, label: "ESP".into(), epoch: 1 << 30 };
+    let content = tempfile::tempfile().unwrap();
+    vfat::write(&tree, &content, &options).unwrap();
+    let mut disk =
+        std::fs::File::options().read(true).write(true).create(true).truncate(true).open(path).unwrap();
+    disk.set_len(43 << 20).unwrap();
+    sparse::copy(&content, 0..esp.size(), &disk, esp.offset()).unwrap();
+    gpt::write(&gpt::Table { guid, partitions: vec![esp] }, &mut disk).unwrap();
 }
 
 #[test]

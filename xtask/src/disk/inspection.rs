@@ -64,6 +64,8 @@ pub struct PartitionFacts {
     pub read_only: bool,
     /// Whether its file system grows to its size.
     pub grows: bool,
+    /// Whether it is left alone by who mounts what is discovered.
+    pub no_auto: bool,
 }
 
 /// What a root says of itself.
@@ -205,6 +207,7 @@ impl Inspection {
                 verity: partition.is_root() && verified,
                 read_only: partition.is_read_only(),
                 grows: partition.grows(),
+                no_auto: partition.attributes & guid::NO_AUTO != 0,
             });
         }
         if let (Some(uki), Some(_)) = (&mut self.uki, hash) {

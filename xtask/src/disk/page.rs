@@ -91,7 +91,11 @@ fn partitions(partitions: &[PartitionFacts], page: &mut Page) {
     page.table(
         &["", "label", "id", "holds", "verity", "flags"],
         partitions.iter().map(|partition| {
-            let flags = [(partition.read_only, "read-only"), (partition.grows, "grows")];
+            let flags = [
+                (partition.read_only, "read-only"),
+                (partition.grows, "grows"),
+                (partition.no_auto, "no-auto"),
+            ];
             let flags: Vec<&str> = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
             vec![
                 partition.number.to_string(),
@@ -185,6 +189,7 @@ mod tests {
             verity: number == 2,
             read_only: number == 2 || number == 3,
             grows: number == 4,
+            no_auto: false,
         };
         Inspection {
             name: "image.raw".to_owned(),
@@ -222,13 +227,13 @@ mod tests {
                     SectionFacts {
                         name: ".text".to_owned(),
                         size: 67_598,
-                        vma: 0x14df_9100_0,
+                        vma: 0x1_4df9_1000,
                         offset: 0x600,
                     },
                     SectionFacts {
                         name: ".cmdline".to_owned(),
                         size: 195,
-                        vma: 0x14df_ac00_0,
+                        vma: 0x1_4dfa_c000,
                         offset: 0x16a00,
                     },
                 ],
@@ -243,7 +248,47 @@ mod tests {
 
     #[test]
     fn a_disk_is_one_page() {
-        expect![[r#""#]].assert_eq(&device().page(100));
+        expect![[r#"
+            image.raw: a disk of 3.5 GiB, 3778019328 bytes
+
+              sectors       7378944 of 512 bytes
+              disk id       3644712f-284e-4a62-9dc4-6422968e1ab0
+              architecture  x86-64
+              host name     edge
+              machine id    made on the first boot
+              OS release    PRETTY_NAME=Debian GNU/Linux 13 (trixie)
+                            VERSION_ID=13
+                            ID=debian
+
+            partitions
+                 start    end      sectors  size     type
+              1  2048     1050623  1048576  512 MiB  EFI System
+              2  1050624  5244927  4194304  2 GiB    Linux root (x86-64)
+              3  5244928  5279743  34816    17 MiB   Linux root verity (x86-64)
+              4  5279744  7376895  2097152  1 GiB    Linux filesystem
+
+                 label               id                                    holds           verity  flags
+              1  esp                 3644712f-284e-4a62-9dc4-6422968e1ab1  vfat            no      -
+              2  root-x86-64         3644712f-284e-4a62-9dc4-6422968e1ab2  erofs           yes     read-only
+              3  root-x86-64-verity  3644712f-284e-4a62-9dc4-6422968e1ab3  DM_verity_hash  no      read-only
+              4  persistent          3644712f-284e-4a62-9dc4-6422968e1ab4  -               no      grows
+
+            unified kernel image EFI/Linux/edge-6.12.efi
+              size        23.2 MiB, 24342528 bytes
+              kernel      6.12.118+deb13-amd64
+              OS release  PRETTY_NAME=Debian GNU/Linux 13 (trixie)
+              OS release  ID=debian
+              signature   none
+              root hash   fits the ids of root and hash tree
+
+              section   size   VMA               file offset
+              .text     67598  000000014df91000  00000600
+              .cmdline  195    000000014dfac000  00016a00
+
+            kernel command line
+              roothash=5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a ro panic=10
+              console=ttyS0,115200
+        "#]].assert_eq(&device().page(100));
     }
 
     #[test]
