@@ -65,6 +65,16 @@ impl MachineDisk {
         self.file.write_all_at(bytes, range.start).context("could not write the disk")
     }
 
+    /// The size of the partition, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// No such partition.
+    pub fn size(&self, label: &str) -> Result<u64> {
+        let range = self.range(label)?;
+        Ok(range.end - range.start)
+    }
+
     /// Fills the partition with zeros: what a new disk has.
     ///
     /// # Errors
@@ -128,6 +138,16 @@ impl MachineDisk {
     /// No such partition.
     pub fn digest(&self, label: &str) -> Result<String> {
         let range = self.range(label)?;
+        self.digest_of(label, range.end - range.start)
+    }
+
+    /// The SHA-256 of the partition's first `length` bytes, in hexadecimal: a partition may have grown since.
+    ///
+    /// # Errors
+    ///
+    /// No such partition, or one that is smaller.
+    pub fn digest_of(&self, label: &str, length: u64) -> Result<String> {
+        let range = self.within(label, 0, length)?;
         Ok(hex(&sha256_range(&self.file, range).context("could not read the disk")?))
     }
 
