@@ -24,7 +24,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use bedplate::vm::guest::Guest;
-use forge::Forged;
 use tempfile::TempDir;
 use vendor::Vendor;
 

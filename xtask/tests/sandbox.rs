@@ -293,6 +293,19 @@ fn a_user_without_ids_is_told_what_to_run() {
 }
 
 #[test]
+fn a_program_without_rights_starts_a_sandbox_as_an_ordinary_user() {
+    let user = User::new();
+    let root = Root::new();
+    chown(root.path(), Some(user::UID), Some(user::UID)).unwrap();
+    let program = user.install(Path::new(PROGRAM));
+    let mut command = user.command(&program);
+    command.env("WITHOUT_RIGHTS", "1").arg(root.path()).args(["sh", "-c", "id -u; hostname; exit 7"]);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(7), &b"0\nbedplate\n"[..]), "{said}");
+}
+
+#[test]
 fn root_without_sys_admin_is_told_so() {
     let output = Command::new("setpriv")
         .args(["--bounding-set=-sys_admin", "--inh-caps=-sys_admin", PROGRAM])

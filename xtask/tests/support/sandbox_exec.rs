@@ -22,7 +22,10 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<ExitCode> {
-    bedplate::host::enter()?;
+    // A test is a program that has no rights, and starts sandboxes all the same.
+    if std::env::var_os("WITHOUT_RIGHTS").is_none() {
+        bedplate::host::enter()?;
+    }
     let mut arguments = std::env::args().skip(1);
     let root = arguments.next().unwrap_or_default();
     let sandbox = Sandbox::new(Path::new(&root)).bind_read_only(Path::new("/usr"), "/usr");
