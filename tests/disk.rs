@@ -208,7 +208,10 @@ fn same_files(out: &Path, packages: &[&str], argv: &[&str]) {
     for (path, node) in theirs.iter() {
         let found = ours.get(path).unwrap();
         if !matches!(node.kind, Kind::Symlink(_)) {
-            assert_eq!((found.mode, found.uid, found.gid), (node.mode, node.uid, node.gid), "{path}");
+            // debugfs leaves set-id and sticky out; `filesystems.rs` asks it for those.
+            let kept = if argv[0] == "debugfs" { 0o777 } else { 0o7777 };
+            let found = (found.mode & kept, found.uid, found.gid);
+            assert_eq!(found, (node.mode & kept, node.uid, node.gid), "{path}");
         }
         assert!(content(&ours, path) == content(&theirs, path), "{path} has another content");
     }

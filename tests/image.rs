@@ -211,6 +211,7 @@ fn a_wired_interface_is_configured_by_one_program() {
     for (plan, by, not_by) in [(edge(), netplan, networkd), (edge_debian(), networkd, netplan)] {
         let text = plan.text(by).unwrap();
         assert!(text.to_lowercase().contains("dhcp"), "{text}");
+        assert!(!text.contains("169.254"), "EC2 answers there, and nobody else");
         assert!(plan.file(not_by).is_none(), "both would answer for one interface");
         assert!(plan.enables("systemd-networkd.service"));
         assert!(plan.masks("systemd-networkd-wait-online.service"), "a device starts without its network");

@@ -322,7 +322,7 @@ fn zeros(length: u64) -> Result<Vec<u8>, ErofsError> {
 /// CRC-32C from all ones, and not inverted at the end, as the format has it.
 fn crc32c(bytes: &[u8]) -> u32 {
     bytes.iter().fold(u32::MAX, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| crc >> 1 ^ (crc & 1) * 0x82f6_3b78)
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ ((crc & 1) * 0x82f6_3b78))
     })
 }
 

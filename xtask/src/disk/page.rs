@@ -288,7 +288,8 @@ mod tests {
             kernel command line
               roothash=5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a ro panic=10
               console=ttyS0,115200
-        "#]].assert_eq(&device().page(100));
+        "#]]
+        .assert_eq(&device().page(100));
     }
 
     #[test]
