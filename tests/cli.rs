@@ -231,6 +231,7 @@ fn the_plan_is_printed_on_stdout() {
             packages: 6 asked for, and what they depend on
               dbus dmsetup kmod linux-image-cloud-amd64 systemd-boot systemd-sysv
               + e2fsprogs           checks the data partition at boot
+              + libnss-myhostname   resolves the device's own name
               + systemd-cryptsetup  sets up the verified root
               + systemd-repart      grows the data partition
               + udev                devices and their names, in the initrd too
@@ -258,11 +259,12 @@ fn the_plan_is_printed_on_stdout() {
               path                                              why
               /etc/.updated                                     nothing is brought up to date at boot
               /etc/default/locale                               the locale, for PAM
-              /etc/hostname                                     the host name
+              /etc/hostname                                     names each device `small-{machine-id}`
               /etc/hosts                                        the host's own addresses
               /etc/locale.conf                                  the locale, for systemd
               /etc/machine-id                                   each device makes its own
               /usr/lib/bedplate/data-is-there                   says so when the data partition is lost
+              /usr/lib/bedplate/hostname                        names each device `small-{machine-id}`
               /usr/lib/bedplate/overlay-has-room                says so when the memory for what is written to …
               /usr/lib/bedplate/state                           which directories and files, and what they star…
               /usr/lib/repart.d/04-persistent.conf              the partition grows to the end of the disk
@@ -270,6 +272,7 @@ fn the_plan_is_printed_on_stdout() {
               /usr/lib/systemd/system.conf.d/60-bedplate.conf   settings of systemd
               /usr/lib/systemd/system/bedplate-data.service     says so when the data partition is lost
               /usr/lib/systemd/system/bedplate-factory-reset.…  `systemctl start factory-reset.target` empties …
+              /usr/lib/systemd/system/bedplate-hostname.servi…  names each device `small-{machine-id}`
               /usr/lib/systemd/system/bedplate-overlay-full.s…  says so when the memory for what is written to …
               /usr/lib/systemd/system/bedplate-overlay-full.t…  says so when the memory for what is written to …
               /usr/lib/systemd/system/bedplate-state.service    makes what lies behind the binds
@@ -279,6 +282,7 @@ fn the_plan_is_printed_on_stdout() {
               /usr/lib/systemd/system/needs-kept.service.d/50…  needs-kept.service does not start without /etc/…
               /usr/lib/systemd/system/opt-kept.mount            kept, starting empty
               /usr/lib/systemd/system/systemd-growfs@local.se…  the file system grows with its partition
+              /usr/lib/systemd/system/systemd-repart.service.…  a partition that nobody knows is not grown
               /usr/lib/systemd/system/var-lib-kept.mount        kept, starting empty
               /usr/lib/systemd/system/var-lib-systemd-random\…  its own randomness, from the last boot
               /var/.updated                                     nothing is brought up to date at boot
@@ -328,21 +332,21 @@ fn check_tells_all_mistakes_with_their_lines() {
                  Checked guarded
                  Checked typo
             error[bound-twice]: `/var/lib/kept` is bound twice
-              --> tests/support/small/main.rs:56:19
+              --> tests/support/small/main.rs:18:19
                |
-            56 |     small(target).bind("/var/lib/kept").hostname("-small-")
+            18 |     small(target).bind("/var/lib/kept").hostname("-small-")
                |                   ^^^^^^^^^^^^^^^^^^^^^
-              ::: tests/support/small/main.rs:25:10
+              ::: tests/support/small/main.rs:35:10
                |
-            25 |     .bind("/var/lib/kept")
+            35 |     .bind("/var/lib/kept")
                |      --------------------- first bound here
                |
                = help: remove one of the two
 
             error[malformed-hostname]: `-small-` is not a host name
-              --> tests/support/small/main.rs:56:50
+              --> tests/support/small/main.rs:18:50
                |
-            56 |     small(target).bind("/var/lib/kept").hostname("-small-")
+            18 |     small(target).bind("/var/lib/kept").hostname("-small-")
                |                                                  ^^^^^^^^^
                |                                            a part of it is empty, or starts or ends with a dash
 

@@ -220,9 +220,9 @@ fn a_typo_in_a_package_is_shown_at_its_line() {
             Building typo from Debian trixie
         error: no package `systemd-timesincd` can be installed from `trixie`, `trixie-updates`,
                `trixie-security`
-          --> tests/support/small/main.rs:28:37
+          --> tests/support/small/main.rs:13:37
            |
-        28 |     small(target).packages(["less", "systemd-timesincd"])
+        13 |     small(target).packages(["less", "systemd-timesincd"])
            |                                     ^^^^^^^^^^^^^^^^^^^
            |
            = help: did you mean `systemd-timesyncd`?

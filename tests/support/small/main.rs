@@ -8,6 +8,16 @@ fn main() -> ExitCode {
     bedplate::main(&[image!(small), image!(writable), image!(guarded), image!(typo), image!(mistaken)])
 }
 
+/// Right as far as a plan can tell, with a package that no archive has.
+pub fn typo(target: &Target) -> Image {
+    small(target).packages(["less", "systemd-timesincd"])
+}
+
+/// Wrong as far as a plan can tell.
+pub fn mistaken(target: &Target) -> Image {
+    small(target).bind("/var/lib/kept").hostname("-small-")
+}
+
 /// As few packages as boot, and one of everything a description can hold.
 pub fn small(target: &Target) -> Image {
     smallest(target).volatile(Volatile::Overlay).volatile_size(MiB(64))
@@ -52,14 +62,4 @@ fn versioned(image: Image) -> Image {
         Ok(version) => image.file("/usr/lib/version", &version).file("/etc/kept/version", &version),
         Err(_) => image,
     }
-}
-
-/// Right as far as a plan can tell, with a package that no archive has.
-pub fn typo(target: &Target) -> Image {
-    small(target).packages(["less", "systemd-timesincd"])
-}
-
-/// Wrong as far as a plan can tell.
-pub fn mistaken(target: &Target) -> Image {
-    small(target).bind("/var/lib/kept").hostname("-small-")
 }
