@@ -47,6 +47,11 @@ fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
             ));
         }
     }
+    if read(tree, "etc/group").lines().any(|line| line.split(':').next() == Some(&user.group)) {
+        let message =
+            format!("a package already has a group `{}`, which is to be that of `{name}`", user.group);
+        return Err(problem(message, "choose another name, or join the group with `.group(\"…\")`"));
+    }
     append(tree, "etc/passwd", &format!("{name}:x:{uid}:{gid}::{}:{}\n", user.home, user.shell));
     // Day 1, not today's: two builds of one lock are the same bytes.
     append(tree, "etc/shadow", &format!("{name}:!*:1:0:99999:7:::\n"));
@@ -162,6 +167,7 @@ mod tests {
         };
         assert!(wrong(|u| u.uid = 0).contains("uid of `root`"));
         assert!(wrong(|u| u.name = "root".into()).contains("already has a user"));
+        assert!(wrong(|u| u.group = "sudo".into()).contains("already has a group `sudo`"));
         assert!(wrong(|u| u.groups = vec!["docker".into()]).contains("which no package makes"));
     }
 }
