@@ -57,7 +57,7 @@ pub fn edge_debian_development(target: &Target) -> Image {
 /// and a data partition with the few directories that are kept.
 fn device(image: Image, target: &Target) -> Image {
     image
-        .hostname("edge")
+        .hostname("edge-{machine-id}")
         .partition(Esp::new(MiB(512)))
         .partition(Root::new(Erofs).verity())
         .partition(Data::new("persistent", Ext4).mount("/local"))

@@ -127,6 +127,14 @@ fn no_two_devices_share_a_machine_id() {
 }
 
 #[test]
+fn no_two_devices_share_a_name() {
+    for plan in all() {
+        assert_eq!(plan.hostname.as_deref(), Some("edge-{machine-id}"));
+        assert_eq!(plan.text("/etc/hostname"), None, "a name for all is in the image");
+    }
+}
+
+#[test]
 fn docker_starts_at_boot_and_comes_with_compose() {
     for (plan, compose) in [(edge(), "docker-compose-v2"), (edge_debian(), "docker-compose")] {
         assert!(plan.enables("docker.service"));
