@@ -77,7 +77,9 @@ fn device(image: Image, target: &Target) -> Image {
 /// opens anything. With the SSM agent, AWS lets in whom the account allows, as
 /// `ssm-user`.
 fn who_may_enter(image: Image) -> Image {
-    image.user(User::new("operator").uid(1000).administrator().login(Login::Credential))
+    // Debian has a group `operator` of its own already.
+    let operator = User::new("operator").own_group("operators").uid(1000);
+    image.user(operator.administrator().login(Login::Credential))
 }
 
 // ---- what a device remembers

@@ -50,7 +50,7 @@ fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
     if read(tree, "etc/group").lines().any(|line| line.split(':').next() == Some(&user.group)) {
         let message =
             format!("a package already has a group `{}`, which is to be that of `{name}`", user.group);
-        return Err(problem(message, "choose another name, or join the group with `.group(\"…\")`"));
+        return Err(problem(message, "call it otherwise with `.own_group(\"…\")`, or choose another name"));
     }
     append(tree, "etc/passwd", &format!("{name}:x:{uid}:{gid}::{}:{}\n", user.home, user.shell));
     // Day 1, not today's: two builds of one lock are the same bytes.
