@@ -100,7 +100,7 @@ impl Source {
     /// # Errors
     /// As [`Source::lock`].
     pub fn tools(&self, plan: &Plan, names: &[String], report: &Report) -> Result<Vec<LockedPackage>> {
-        let keychain = Keychain::complete(plan, None, &self.fetcher, &self.project)?;
+        let keychain = Keychain::of_archives(plan, None, &self.fetcher, &self.project)?;
         self.resolver(plan, &keychain, Vec::new(), report)?.tools(names)
     }
 

@@ -32,26 +32,48 @@ impl Keychain {
         Self { project: project.to_owned(), fetched: Vec::new() }
     }
 
-    /// With those that the plan names by their address: as they are in `old`, else fetched now.
+    /// With those that the plan's archives and packages name by their address: as they are in `old`, else fetched now.
     ///
     /// # Errors
     /// A key that cannot be had, or is another one, at its line.
     pub fn complete(plan: &Plan, old: Option<&Lock>, fetcher: &Fetcher, project: &Path) -> Result<Self> {
-        let archives = plan.archives.iter().map(|archive| (&archive.keyring, archive.at.as_ref()));
-        let debs = plan.debs.iter().filter_map(|deb| Some((deb.keyring.as_ref()?, deb.at.as_ref())));
-        let mut keychain = Self::of_files(project);
-        for (keyring, at) in archives.chain(debs) {
-            let Some((url, fingerprint)) = address(keyring) else { continue };
-            if find(&keychain.fetched, fingerprint).is_some() {
-                continue;
+        let mut keychain = Self::of_archives(plan, old, fetcher, project)?;
+        for deb in &plan.debs {
+            if let Some(keyring) = &deb.keyring {
+                keychain.add(keyring, deb.at.as_ref(), old, fetcher)?;
             }
-            let key = match old.and_then(|lock| find(&lock.keys, fingerprint)) {
-                Some(locked) => LockedKey { url: url.to_owned(), ..locked.clone() },
-                None => fetched(url, fingerprint, at, fetcher)?,
-            };
-            keychain.fetched.push(key);
         }
         Ok(keychain)
+    }
+
+    /// As [`Keychain::complete`], with those of the archives alone: programs to run come from nowhere else.
+    ///
+    /// # Errors
+    /// As [`Keychain::complete`].
+    pub fn of_archives(plan: &Plan, old: Option<&Lock>, fetcher: &Fetcher, project: &Path) -> Result<Self> {
+        let mut keychain = Self::of_files(project);
+        for archive in &plan.archives {
+            keychain.add(&archive.keyring, archive.at.as_ref(), old, fetcher)?;
+        }
+        Ok(keychain)
+    }
+
+    fn add(
+        &mut self,
+        keyring: &Keyring,
+        at: Option<&Place>,
+        old: Option<&Lock>,
+        fetcher: &Fetcher,
+    ) -> Result<()> {
+        let Some((url, fingerprint)) = address(keyring) else { return Ok(()) };
+        if find(&self.fetched, fingerprint).is_some() {
+            return Ok(());
+        }
+        self.fetched.push(match old.and_then(|lock| find(&lock.keys, fingerprint)) {
+            Some(locked) => LockedKey { url: url.to_owned(), ..locked.clone() },
+            None => fetched(url, fingerprint, at, fetcher)?,
+        });
+        Ok(())
     }
 
     /// Those that what is at `address` may be signed with.

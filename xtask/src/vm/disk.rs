@@ -24,6 +24,8 @@ impl Vm {
     /// Makes that directory, unless an earlier start has.
     pub(super) fn prepare(&mut self) -> Result<()> {
         if self.work.is_none() {
+            // Before anything is fetched for it.
+            fs_err::metadata(&self.disk).context("could not find the machine's disk")?;
             let prefix = format!("{PREFIX}{}-", std::process::id());
             let work = tempfile::Builder::new().prefix(&prefix).tempdir();
             self.work = Some(work.context("could not make a directory for the machine")?);

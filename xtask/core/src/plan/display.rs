@@ -304,9 +304,9 @@ mod tests {
 
             kept, each below /local/persistent
               path                          starts           whose  asked by
-              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:289
+              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:293
               /etc/machine-id               an empty file    0444   who this device is
-              /greengrass                   empty                   xtask/core/src/plan/display.rs:289
+              /greengrass                   empty                   xtask/core/src/plan/display.rs:293
               /var/lib/systemd/random-seed  an empty file    0600   its own randomness, from the last boot
 
             kernel command line
