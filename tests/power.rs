@@ -6,7 +6,6 @@
 //! loses its cache against the order is not simulated. What the guest's own
 //! memory held is lost, as on a device.
 
-#![expect(clippy::print_stdout, reason = "the seed of a run that failed repeats it")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "a failure is told with the seed that repeats it")]
 
