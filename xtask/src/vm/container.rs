@@ -16,13 +16,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use bedplate_core::Architecture;
 use bedplate_core::plan::{BACKING, guid};
-use bedplate_formats::{gpt, pe, vfat};
+use bedplate_formats::gpt;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::geteuid;
 
 use super::credential::Credential;
 use super::disk::PREFIX;
 use super::{Vm, WORK};
+use crate::disk::Disk;
 use crate::host;
 use crate::sandbox::Sandbox;
 
@@ -93,12 +94,13 @@ pub(super) fn sandbox(vm: &Vm) -> Result<Sandbox> {
 
 /// The script, and which parts of the disk are what.
 pub(super) fn command(vm: &Vm) -> Result<Vec<String>> {
-    let mut disk = fs_err::File::open(vm.flat_disk()?)?.into_parts().0;
-    let table = gpt::read(&mut disk).context("could not read the disk's partition table")?;
+    let disk = vm.flat_disk()?;
+    let table = gpt::read(&mut fs_err::File::open(&disk)?.into_parts().0)
+        .context("could not read the disk's partition table")?;
     let architectures = [Architecture::X86_64, Architecture::Aarch64];
     let is_root = |one: &&gpt::Partition| architectures.iter().any(|of| one.type_guid == guid::root(*of));
     let root = table.partitions.iter().find(is_root).context("the disk has no root partition")?;
-    let kind = if forgets(&table, &mut disk)? { "forgotten" } else { "written" };
+    let kind = if forgets(&disk)? { "forgotten" } else { "written" };
     let mut command =
         vec!["sh".to_owned(), format!("{WORK}/container.sh"), vm.name()?.to_owned(), kind.to_owned()];
     command.extend([root.offset(), root.size()].map(|number| number.to_string()));
@@ -109,20 +111,8 @@ pub(super) fn command(vm: &Vm) -> Result<Vec<String>> {
 }
 
 /// Whether what is written to the root is forgotten: the kernel's command line, in the UKI on the ESP, says so.
-fn forgets(table: &gpt::Table, disk: &mut std::fs::File) -> Result<bool> {
-    let esp = table.partitions.iter().find(|one| one.type_guid == guid::ESP);
-    let esp = esp.context("the disk has no EFI system partition")?;
-    let tree = vfat::read(disk, esp.offset()).context("could not read the ESP")?;
-    let kernels = "EFI/Linux".into();
-    for kernel in tree.children(&kernels).filter_map(|(path, _)| tree.content(path)) {
-        let mut uki = std::io::Cursor::new(kernel.read()?);
-        let image = pe::Image::read(&mut uki).context("could not read the unified kernel image")?;
-        if let Some(section) = image.section(".cmdline") {
-            let line = pe::Image::content(&mut uki, section)?;
-            return Ok(String::from_utf8_lossy(&line).contains("systemd.volatile=overlay"));
-        }
-    }
-    bail!("the ESP holds no unified kernel image")
+fn forgets(disk: &Path) -> Result<bool> {
+    Ok(Disk::open(disk)?.uki()?.command_line()?.contains("systemd.volatile=overlay"))
 }
 
 /// Waits until the kernel has let go of the disk of a machine that has ended, and takes its
