@@ -87,6 +87,7 @@ pub static RULES: &[&Rule] = &[
     &users::SYSTEM_USER_WITHOUT_ID,
     &users::LOGIN_OF_A_SERVICE,
     &users::GROUP_OF_THE_SYSTEM,
+    &users::OWN_GROUP_OF_THE_SYSTEM,
 ];
 
 /// Everything that is wrong with `image`, in no particular order.

@@ -10,8 +10,8 @@ pub(crate) static USER_TWICE: Rule = Rule {
     code: "user-twice",
     title: "a user is added once",
     why: "Two entries of one name in passwd are read differently by different programs.",
-    wrong: example!(|device| device.user(User::new("operator")).user(User::new("operator"))),
-    right: example!(|device| device.user(User::new("operator"))),
+    wrong: example!(|device| device.user(User::new("alice")).user(User::new("alice"))),
+    right: example!(|device| device.user(User::new("alice"))),
 };
 
 pub(crate) static USER_OF_THE_SYSTEM: Rule = Rule {
@@ -20,7 +20,7 @@ pub(crate) static USER_OF_THE_SYSTEM: Rule = Rule {
     why: "root, daemon, www-data and their like come with base-passwd, with ids that packages rely on. root is \
           locked: log in as a user of your own.",
     wrong: example!(|device| device.user(User::new("root"))),
-    right: example!(|device| device.user(User::new("operator"))),
+    right: example!(|device| device.user(User::new("alice"))),
 };
 
 pub(crate) static UID_OUT_OF_RANGE: Rule = Rule {
@@ -28,8 +28,8 @@ pub(crate) static UID_OUT_OF_RANGE: Rule = Rule {
     title: "a user's id is between 1000 and 59999, a system user's between 100 and 999",
     why: "Ids below 1000 belong to the system: those below 100 to Debian's own users, the others to services; 0 is \
           root under another name. From 60000 on they belong to systemd (dynamic users, homes, containers).",
-    wrong: example!(|device| device.user(User::new("operator").uid(0))),
-    right: example!(|device| device.user(User::new("operator").uid(1500))),
+    wrong: example!(|device| device.user(User::new("alice").uid(0))),
+    right: example!(|device| device.user(User::new("alice").uid(1500))),
 };
 
 pub(crate) static UID_TWICE: Rule = Rule {
@@ -58,7 +58,7 @@ pub(crate) static LOGIN_OF_A_SERVICE: Rule = Rule {
     wrong: example!(|device| device.user(User::system("cwagent").uid(990).login(Login::Key(
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJl3dIeudNqd0DMROIGqRXZzVvNzQTcP4MbZ2tWv4nKJ me"
     )))),
-    right: example!(|device| device.user(User::new("operator").login(Login::Key(
+    right: example!(|device| device.user(User::new("alice").login(Login::Key(
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJl3dIeudNqd0DMROIGqRXZzVvNzQTcP4MbZ2tWv4nKJ me"
     )))),
 };
@@ -68,8 +68,17 @@ pub(crate) static GROUP_OF_THE_SYSTEM: Rule = Rule {
     title: "a user is not put into a group that is root by another name",
     why: "Who is in `disk` writes the partitions, who is in `shadow` reads the passwords' hashes, who is in `kmem` \
           reads the memory, and none of it leaves a trace. Being in `sudo` says what it is.",
-    wrong: example!(|device| device.user(User::new("operator").group("disk"))),
-    right: example!(|device| device.user(User::new("operator").group("sudo"))),
+    wrong: example!(|device| device.user(User::new("alice").group("disk"))),
+    right: example!(|device| device.user(User::new("alice").group("sudo"))),
+};
+
+pub(crate) static OWN_GROUP_OF_THE_SYSTEM: Rule = Rule {
+    code: "own-group-of-the-system",
+    title: "a user's own group is not one that the distribution has",
+    why: "A user has a group of its own, named like the user. base-passwd brings groups without a user of that name \
+          (`operator`, `staff`, `users`): the user would be in a group that others are in, too.",
+    wrong: example!(|device| device.user(User::new("operator"))),
+    right: example!(|device| device.user(User::new("operator").own_group("operators"))),
 };
 
 /// The users of Debian's base-passwd and of systemd.
@@ -100,6 +109,11 @@ const OF_THE_SYSTEM: [&str; 24] = [
     "www-data",
 ];
 const GROUPS: [&str; 5] = ["disk", "kmem", "root", "shadow", "utmp"];
+/// The groups of base-passwd that have no user of the same name.
+const WITHOUT_USER: [&str; 23] = [
+    "adm", "audio", "cdrom", "dialout", "dip", "disk", "fax", "floppy", "kmem", "nogroup", "operator",
+    "plugdev", "sasl", "shadow", "src", "staff", "sudo", "tape", "tty", "users", "utmp", "video", "voice",
+];
 
 pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     for user in &image.users {
@@ -141,6 +155,13 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
                     .help("make it `User::new(…)`, or leave the key out"),
             );
         }
+        let own_group = user.own_group.as_ref().map(|group| (group.value.as_str(), &group.at));
+        let own_group = own_group.or(user.name.as_ref().map(|name| (name.value.as_str(), &name.at)));
+        if let Some((group, at)) = own_group.filter(|(group, _)| WITHOUT_USER.contains(group)) {
+            let message = format!("the distribution has a group `{group}`");
+            let mistake = Diagnostic::new(OWN_GROUP_OF_THE_SYSTEM.code, message).at(at);
+            found.push(mistake.help("call the user's otherwise: `.own_group(\"…\")`"));
+        }
         for group in user.groups.iter().filter(|group| GROUPS.contains(&group.value.as_str())) {
             let message = format!("who is in the group `{}` is root by another name", group.value);
             found.push(Diagnostic::new(GROUP_OF_THE_SYSTEM.code, message).at(&group.at).help("use `sudo`"));
@@ -171,15 +192,15 @@ mod tests {
     #[test]
     fn a_second_user_of_a_name_shows_the_first() {
         expect![[r#"
-            error[user-twice]: the user `operator` is added twice
+            error[user-twice]: the user `alice` is added twice
               --> xtask/core/src/check/users.rs:LL:CC
                |
-            LL |     wrong: example!(|device| device.user(User::new("operator")).user(User::new("operator"))),
-               |                                                                      ^^^^^^^^^^^^^^^^^^^^^
+            LL |     wrong: example!(|device| device.user(User::new("alice")).user(User::new("alice"))),
+               |                                                                   ^^^^^^^^^^^^^^^^^^
               ::: xtask/core/src/check/users.rs:LL:CC
                |
-            LL |     wrong: example!(|device| device.user(User::new("operator")).user(User::new("operator"))),
-               |                                          --------------------- first added here
+            LL |     wrong: example!(|device| device.user(User::new("alice")).user(User::new("alice"))),
+               |                                          ------------------ first added here
                |
                = help: remove one of the two
         "#]]
@@ -206,8 +227,8 @@ mod tests {
             error[uid-out-of-range]: 0 is no id of a person
               --> xtask/core/src/check/users.rs:LL:CC
                |
-            LL |     wrong: example!(|device| device.user(User::new("operator").uid(0))),
-               |                                                                ^^^^^^ 0 is root
+            LL |     wrong: example!(|device| device.user(User::new("alice").uid(0))),
+               |                                                             ^^^^^^ 0 is root
                |
                = help: leave it out: the first free one from 1000 is taken
         "#]]
@@ -271,13 +292,29 @@ mod tests {
     }
 
     #[test]
+    fn a_user_shares_its_own_group_with_nobody() {
+        expect![[r#"
+            error[own-group-of-the-system]: the distribution has a group `operator`
+              --> xtask/core/src/check/users.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.user(User::new("operator"))),
+               |                                          ^^^^^^^^^^^^^^^^^^^^^
+               |
+               = help: call the user's otherwise: `.own_group("…")`
+        "#]].assert_eq(&refusal(&OWN_GROUP_OF_THE_SYSTEM, SOURCE));
+        let named = |group| crate::explain::device().user(User::new("alice").own_group(group)).plan();
+        assert!(named("staff").is_err());
+        assert!(named("alices").is_ok());
+    }
+
+    #[test]
     fn nobody_becomes_root_by_group() {
         expect![[r#"
             error[group-of-the-system]: who is in the group `disk` is root by another name
               --> xtask/core/src/check/users.rs:LL:CC
                |
-            LL |     wrong: example!(|device| device.user(User::new("operator").group("disk"))),
-               |                                                                ^^^^^^^^^^^^^
+            LL |     wrong: example!(|device| device.user(User::new("alice").group("disk"))),
+               |                                                             ^^^^^^^^^^^^^
                |
                = help: use `sudo`
         "#]]

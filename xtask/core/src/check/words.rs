@@ -154,7 +154,7 @@ pub(crate) static MALFORMED_USER_NAME: Rule = Rule {
     why: "Other names are legal in one tool and refused by the next: useradd, systemd, ssh and PAM agree on a-z, 0-9, \
           dash and underscore, starting with a letter, at most 31 characters.",
     wrong: example!(|device| device.user(User::new("Operator"))),
-    right: example!(|device| device.user(User::new("operator"))),
+    right: example!(|device| device.user(User::new("alice"))),
 };
 
 pub(crate) static MALFORMED_SSH_KEY: Rule = Rule {
@@ -162,8 +162,8 @@ pub(crate) static MALFORMED_SSH_KEY: Rule = Rule {
     title: "a user logs in with a public key of OpenSSH's",
     why: "sshd skips a line it cannot read, without a word, and the device cannot be reached. A private key would be \
           readable by everyone who has the image; a key cut off in copying lets nobody in.",
-    wrong: example!(|device| device.user(User::new("operator").login(Login::Key("hunter2")))),
-    right: example!(|device| device.user(User::new("operator").login(Login::Key(
+    wrong: example!(|device| device.user(User::new("alice").login(Login::Key("hunter2")))),
+    right: example!(|device| device.user(User::new("alice").login(Login::Key(
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
     )))),
 };
@@ -404,8 +404,8 @@ mod tests {
             error[malformed-ssh-key]: `hunter2` is not a public ssh key
               --> xtask/core/src/check/words.rs:LL:CC
                |
-            LL |     wrong: example!(|device| device.user(User::new("operator").login(Login::Key("hunter2")))),
-               |                                                                                 ^^^^^^^^^
+            LL |     wrong: example!(|device| device.user(User::new("alice").login(Login::Key("hunter2")))),
+               |                                                                              ^^^^^^^^^
                |                                           it does not have the form `ssh-ed25519 AAAA… comment`
         "#]].assert_eq(&refusal(&MALFORMED_SSH_KEY, SOURCE));
     }
@@ -490,7 +490,7 @@ mod tests {
     fn a_private_key_is_not_repeated_in_the_message() {
         let text = "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n";
         let mistakes =
-            crate::explain::device().user(User::new("operator").login(Login::Key(text))).plan().unwrap_err();
+            crate::explain::device().user(User::new("alice").login(Login::Key(text))).plan().unwrap_err();
         assert!(!mistakes.to_string().contains("secret"), "{mistakes}");
     }
 }

@@ -10,7 +10,7 @@ use crate::value::{DevicePath, GroupName, SshKey, UserName};
 ///
 /// ```
 /// # use bedplate_core::*;
-/// let operator = User::new("operator").group("sudo");
+/// let alice = User::new("alice").group("sudo");
 /// ```
 #[must_use = "a user does nothing until it is given to an image"]
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct User {
 ///
 /// ```
 /// # use bedplate_core::*;
-/// let operator = User::new("operator").administrator().login(Login::Credential);
+/// let alice = User::new("alice").administrator().login(Login::Credential);
 /// ```
 #[derive(Debug, Clone)]
 #[doc(alias("password", "Ssh"))]

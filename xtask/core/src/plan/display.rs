@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn a_plan_is_a_page_for_people() {
         let image = device().hostname("edge").bind("/greengrass").bind(Bind::new("/etc/amazon/ssm").seeded());
-        let plan = image.user(User::new("operator").group("sudo")).enable("docker.service").plan().unwrap();
+        let plan = image.user(User::new("alice").group("sudo")).enable("docker.service").plan().unwrap();
         expect![[r#"
             edge: Debian trixie for x86-64
 
@@ -360,8 +360,8 @@ mod tests {
               docker.service
 
             users
-              name      id    groups  logs in with
-              operator  1000  sudo    nothing yet
+              name   id    groups  logs in with
+              alice  1000  sudo    nothing yet
 
             masked units
               unit                               why

@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn who_has_a_key_comes_in_and_a_password_lets_nobody_in() {
-        let plan = device().user(User::new("operator").login(Login::Key(KEY))).plan().unwrap();
+        let plan = device().user(User::new("alice").login(Login::Key(KEY))).plan().unwrap();
         assert!(plan.package("openssh-server").is_some() && plan.enables("ssh.service"));
         expect![[r#"
             # A key lets in, and nothing else.
@@ -157,13 +157,12 @@ mod tests {
 
     #[test]
     fn an_administrator_becomes_root_without_a_password_and_nobody_else_does() {
-        let plan =
-            device().user(User::new("operator").administrator()).user(User::new("guest")).plan().unwrap();
+        let plan = device().user(User::new("alice").administrator()).user(User::new("guest")).plan().unwrap();
         assert_eq!(
-            plan.text("/etc/sudoers.d/bedplate-operator"),
-            Some("operator ALL=(ALL:ALL) NOPASSWD: ALL\n")
+            plan.text("/etc/sudoers.d/bedplate-alice"),
+            Some("alice ALL=(ALL:ALL) NOPASSWD: ALL\n")
         );
-        assert_eq!(plan.file("/etc/sudoers.d/bedplate-operator").unwrap().mode, 0o440);
+        assert_eq!(plan.file("/etc/sudoers.d/bedplate-alice").unwrap().mode, 0o440);
         assert!(plan.package("sudo").is_some());
         assert!(plan.file("/etc/sudoers.d/bedplate-guest").is_none());
     }
