@@ -1,4 +1,7 @@
 //! A server on loopback that misbehaves on demand. It ends with the test.
+//!
+//! To who asks it to `CONNECT` to a server it is that server: a proxy that records every request, and has what it is
+//! asked for under the whole address.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
@@ -36,6 +39,8 @@ struct Shared {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     script: Mutex<BTreeMap<String, VecDeque<Reply>>>,
     requests: Mutex<Vec<String>>,
+    /// What every request is answered with, whatever it is for.
+    refusal: Mutex<Option<u16>>,
     stop: AtomicBool,
 }
 
@@ -79,6 +84,21 @@ impl Server {
         self.shared.files.lock().unwrap().insert(path.to_owned(), content.to_vec());
     }
 
+    /// Takes a file away.
+    pub fn remove(&self, path: &str) {
+        self.shared.files.lock().unwrap().remove(path);
+    }
+
+    /// All that it serves.
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        self.shared.files.lock().unwrap().clone()
+    }
+
+    /// From now on every request is answered with this status; as before again with `None`.
+    pub fn refuse(&self, status: impl Into<Option<u16>>) {
+        *self.shared.refusal.lock().unwrap() = status.into();
+    }
+
     /// Every request so far: the path, and the range where one was asked for.
     pub fn requests(&self) -> Vec<String> {
         self.shared.requests.lock().unwrap().clone()
@@ -97,10 +117,19 @@ impl Drop for Server {
 impl Shared {
     fn serve(&self, connection: &mut TcpStream) {
         connection.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let mut server = String::new();
         while let Some((path, from)) = self.request(connection) {
+            // `CONNECT`, and no path: what follows is for that server.
+            if let Some(host) = path.strip_suffix(":80") {
+                server = format!("http://{host}");
+                connection.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").unwrap();
+                continue;
+            }
+            let path = format!("{server}{path}");
             let range = from.map_or_else(String::new, |from| format!(" from {from}"));
             self.requests.lock().unwrap().push(format!("{path}{range}"));
-            let reply = self.script.lock().unwrap().get_mut(&path).and_then(VecDeque::pop_front);
+            let refusal = self.refusal.lock().unwrap().map(Reply::Status);
+            let reply = refusal.or_else(|| self.script.lock().unwrap().get_mut(&path)?.pop_front());
             let file = self.files.lock().unwrap().get(&path).cloned();
             match self.answer(connection, reply, file, from) {
                 Ok(true) => {}
