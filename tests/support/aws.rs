@@ -2,6 +2,8 @@
 //!
 //! A test names the module `forge` beside this one.
 
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
 use crate::forge::Forged;
 
 /// A unit, two conffiles, a script that enables the unit

@@ -10,6 +10,7 @@ mod server;
 #[expect(dead_code, reason = "every test uses its own part")]
 mod signer;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -493,7 +494,8 @@ fn an_in_release_without_end() {
 
 /// The small archive on two servers, asked one after the other.
 fn mirrored(mini: &Mini) -> (Server, Fetcher) {
-    let second = Server::start(mini.server.files());
+    let second = Server::start(BTreeMap::new());
+    mini.server.files().iter().for_each(|(path, content)| second.share(path, content));
     let pairs = [mini.server.base(), second.base()].map(|base| (CANONICAL.to_owned(), base));
     let mirrors = Mirrors::choose(&[], &pairs, &[], &HostSources::default());
     let fetcher = Fetcher::new(&mini.store).mirrors(mirrors).patience(IMPATIENT);

@@ -36,7 +36,7 @@ pub struct Server {
 
 #[derive(Default)]
 struct Shared {
-    files: Mutex<BTreeMap<String, Vec<u8>>>,
+    files: Mutex<BTreeMap<String, Arc<Vec<u8>>>>,
     script: Mutex<BTreeMap<String, VecDeque<Reply>>>,
     requests: Mutex<Vec<String>>,
     /// What every request is answered with, whatever it is for.
@@ -46,6 +46,7 @@ struct Shared {
 
 impl Server {
     pub fn start(files: BTreeMap<String, Vec<u8>>) -> Self {
+        let files = files.into_iter().map(|(path, content)| (path, Arc::new(content))).collect();
         let shared = Arc::new(Shared { files: Mutex::new(files), ..Shared::default() });
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -81,7 +82,12 @@ impl Server {
 
     /// Replaces or adds a file.
     pub fn put(&self, path: &str, content: &[u8]) {
-        self.shared.files.lock().unwrap().insert(path.to_owned(), content.to_vec());
+        self.share(path, &Arc::new(content.to_vec()));
+    }
+
+    /// The same with content that other servers have too.
+    pub fn share(&self, path: &str, content: &Arc<Vec<u8>>) {
+        self.shared.files.lock().unwrap().insert(path.to_owned(), content.clone());
     }
 
     /// Takes a file away.
@@ -90,7 +96,7 @@ impl Server {
     }
 
     /// All that it serves.
-    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
+    pub fn files(&self) -> BTreeMap<String, Arc<Vec<u8>>> {
         self.shared.files.lock().unwrap().clone()
     }
 
@@ -144,7 +150,7 @@ impl Shared {
         &self,
         connection: &mut TcpStream,
         reply: Option<Reply>,
-        file: Option<Vec<u8>>,
+        file: Option<Arc<Vec<u8>>>,
         from: Option<usize>,
     ) -> std::io::Result<bool> {
         let file = file.unwrap_or_default();
