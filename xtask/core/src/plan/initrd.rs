@@ -21,8 +21,9 @@ const UNITS: &str = "/usr/lib/systemd/system";
 const RULES: &str = "/usr/lib/bedplate";
 /// Where the data partition is mounted until the root is entered.
 const DATA: &str = "/run/bedplate/data";
-/// How long a device may take to appear before it is taken for lost.
-const PATIENCE: &str = "30s";
+/// How long a device may take to appear before it is taken for lost: as long as systemd waits for any. A slow disk that
+/// is not waited for starts as another device.
+const PATIENCE: &str = "90s";
 
 /// The partition that what is kept lies on.
 pub(super) fn kept_on<'a>(image: &Image, disk: &'a DiskPlan) -> Option<(&'a PartitionPlan, String)> {
