@@ -215,6 +215,7 @@ fn write_root(
 ) -> Result<Tree> {
     let started = Instant::now();
     scrub::scrub(&mut tree);
+    scrub::date_certificates(&mut tree, lock.epoch);
     scrub::clamp_mtimes(&mut tree, lock.epoch);
     let base = tree.clone();
     overlay::overlays(plan, context.project, &mut tree)?;
