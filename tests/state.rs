@@ -193,7 +193,9 @@ fn a_reset_that_is_cut_off_after_any_step_is_known_to_the_next_boot() {
     fs::remove_dir_all(&directory).unwrap();
     let data = directory.join("data");
     fs::create_dir_all(data.join("persistent/etc")).unwrap();
-    for name in [".hidden", "..odd", "own", "persistent/etc/machine-id"] {
+    // Some begin as the order's own name does.
+    let names = [".hidden", "..odd", "own", ".f", ".fa", ".factory", ".factory-resex", ".factory-reset2"];
+    for name in names.into_iter().chain(["persistent/etc/machine-id"]) {
         fs::write(data.join(name), "kept\n").unwrap();
     }
     let left = || {
