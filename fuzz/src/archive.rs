@@ -97,6 +97,7 @@ pub fn release(bytes: &[u8]) -> bool {
 /// An index of packages: each is found by its name, and lies below the archive.
 pub fn packages(bytes: &[u8]) -> bool {
     let Ok(index) = Index::parse(bytes.to_vec()) else { return false };
+    let text = std::str::from_utf8(bytes).expect("an index is text");
     let names: Vec<&str> = index.names().collect();
     assert!(names.is_sorted());
     let mut any = false;
@@ -109,12 +110,10 @@ pub fn packages(bytes: &[u8]) -> bool {
             any = true;
         }
     }
-    for name in index.essential() {
-        assert!(index.find(&name).next().is_some(), "{name}");
-    }
+    assert!(index.essential().iter().all(|name| text.contains(name)));
     for (virtually, providers) in index.provided() {
         assert!(relation_names(virtually).eq([virtually]), "{virtually:?}");
-        assert!(providers.iter().all(|name| index.find(name).next().is_some()), "{providers:?}");
+        assert!(!providers.is_empty(), "{virtually:?}");
     }
     any
 }
