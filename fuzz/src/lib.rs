@@ -8,6 +8,8 @@
 //! only. How to run one is in `README.md`; `tests/corpus.rs` holds each against its
 //! corpus.
 
+use bedplate_formats::tree::{Content, Kind, Node, Tree};
+
 pub mod archive;
 pub mod boot;
 pub mod disk;
@@ -46,4 +48,18 @@ pub const TARGETS: &[(&str, Target)] = &[
 /// The target of a name.
 pub fn target(name: &str) -> Option<Target> {
     TARGETS.iter().find(|(known, _)| *known == name).map(|(_, target)| *target)
+}
+
+/// A tree in a form that can be compared: every node as text, and its content.
+fn described(tree: &Tree) -> Vec<(String, Vec<u8>)> {
+    let described = |node: &Node| match &node.kind {
+        Kind::File(content) => (Kind::File(Content::from("")), content.read().expect("memory is read")),
+        other => (other.clone(), Vec::new()),
+    };
+    tree.iter()
+        .map(|(path, node)| {
+            let (kind, content) = described(node);
+            (format!("{path} {:?}", Node { kind, ..node.clone() }), content)
+        })
+        .collect()
 }

@@ -7,6 +7,8 @@ use bedplate_formats::control::stanzas;
 use bedplate_formats::deb::{self, DebError, Entry, EntryKind, compare_versions};
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 
+use crate::described;
+
 /// A package: read twice, with the content of its files and without, and its control
 /// files alone.
 pub fn deb(bytes: &[u8]) -> bool {
@@ -33,6 +35,8 @@ fn entries(bytes: &[u8], content: bool) -> Result<(deb::Control, Vec<Entry>), De
         |entry, reader| {
             assert!(!entry.path.starts_with(b"/") && !entry.path.ends_with(b"/"), "{entry:?}");
             assert!(!entry.path.starts_with(b"./") && entry.mode <= 0o7777, "{entry:?}");
+            let attributes = entry.xattrs.iter().map(|(name, value)| name.len() + value.len());
+            assert!(entry.path.len() < 4096 && attributes.sum::<usize>() <= 1 << 20, "too much is kept");
             if let EntryKind::File { size } = entry.kind
                 && content
             {
@@ -85,8 +89,7 @@ pub fn tar(bytes: &[u8]) -> bool {
     let mut written = Vec::new();
     bedplate_formats::tar::write(&tree, &mut written).expect("a tree in memory is written");
     let back = self::tree(&package(&written)).expect("what was written is read");
-    let shown = |tree: &Tree| tree.iter().map(|(path, node)| format!("{path} {node:?}")).collect::<Vec<_>>();
-    assert_eq!(shown(&tree), shown(&back));
+    assert_eq!(described(&tree), described(&back));
     !entries.is_empty()
 }
 
@@ -107,8 +110,8 @@ fn tree(bytes: &[u8]) -> Result<Tree, DebError> {
                 EntryKind::Symlink(target) => Kind::Symlink(target),
                 EntryKind::Hardlink(_) | EntryKind::Other(_) => return Ok::<_, DebError>(()),
             };
-            // No path of Linux is longer, and no parent of the root is left to be one.
-            if entry.path.len() > 4096 || TreePath::new(&entry.path) == TreePath::root() {
+            // Nothing else can stand where the root is.
+            if TreePath::new(&entry.path) == TreePath::root() {
                 return Ok(());
             }
             let Entry { path, mode, uid, gid, mtime, xattrs, .. } = entry;
