@@ -48,7 +48,10 @@ impl<'a> Stanza<'a> {
                 if field.starts_with(['#', ' ', '\t']) {
                     continue;
                 }
-                if let Some((name, value)) = field.split_once(':') {
+                // A colon further down makes no field of what its first line is not.
+                if let Some((name, value)) = field.split_once(':')
+                    && !name.contains('\n')
+                {
                     return Some((name.trim_end(), value.trim()));
                 }
             }

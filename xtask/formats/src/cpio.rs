@@ -67,6 +67,14 @@ pub enum CpioError {
         /// Why.
         source: io::Error,
     },
+    /// An entry has a name at which it cannot be.
+    #[error("the entry at byte {offset} cannot be at `{}`", name.escape_debug())]
+    Place {
+        /// Where the entry starts, in bytes from the archive's beginning.
+        offset: usize,
+        /// Its name.
+        name: String,
+    },
     /// An entry is of a kind a tree does not have.
     #[error("the entry at byte {offset} has the unknown mode `{mode:o}`")]
     Mode {
@@ -123,22 +131,25 @@ pub fn write<W: Write>(tree: &Tree, mtime: u32, writer: W) -> Result<W, CpioErro
 }
 
 /// Reads a `newc` archive up to its trailer. Times are dropped, for archives
-/// written here have but one.
+/// written here have but one. Names of one file have the owner and the mode of the
+/// first of them in order, whichever came first in the archive.
 ///
 /// # Errors
 /// Bytes that are no entry, and entries that are no node of a tree (sockets).
 pub fn read(bytes: &[u8]) -> Result<Tree, CpioError> {
     let mut tree = Tree::new();
     let mut rest = bytes;
-    // Names of files with several, by inode, until the one with the content.
-    let mut waiting: BTreeMap<u32, Vec<TreePath>> = BTreeMap::new();
+    // The inodes of files with several names, and what each holds: the content
+    // stands at one of the names, mostly the last.
+    let mut inodes: BTreeMap<TreePath, u32> = BTreeMap::new();
+    let mut contents: BTreeMap<u32, Content> = BTreeMap::new();
     loop {
         let offset = bytes.len() - rest.len();
         let wrong = |source| CpioError::Entry { offset, source };
         let mut reader = Reader::new(rest).map_err(wrong)?;
         let entry = reader.entry().clone();
         if entry.is_trailer() {
-            return Ok(tree);
+            break;
         }
         let mut data = Vec::new();
         reader.read_to_end(&mut data).map_err(wrong)?;
@@ -153,22 +164,45 @@ pub fn read(bytes: &[u8]) -> Result<Tree, CpioError> {
             0o010_000 => Kind::Fifo,
             _ => return Err(CpioError::Mode { offset, mode: entry.mode() }),
         };
-        let path = TreePath::new(entry.name());
-        let linked = matches!(kind, Kind::File(_)) && entry.nlink() > 1;
-        let mut node =
-            Node { kind, uid: entry.uid(), gid: entry.gid(), ..Node::directory(entry.mode() & 0o7777) };
-        if linked {
-            let names = waiting.entry(entry.ino()).or_default();
-            names.push(path.clone());
-            if let [first, _, ..] = &names[..] {
-                let content = std::mem::replace(&mut node.kind, Kind::Hardlink(first.clone()));
-                if let (Some(first), true) = (tree.get_mut(first), entry.file_size() > 0) {
-                    first.kind = content;
-                }
+        let path = place(entry.name(), &kind)
+            .ok_or_else(|| CpioError::Place { offset, name: entry.name().to_owned() })?;
+        inodes.remove(&path);
+        if let Kind::File(content) = &kind
+            && entry.nlink() > 1
+        {
+            inodes.insert(path.clone(), entry.ino());
+            if content.len() > 0 {
+                contents.insert(entry.ino(), content.clone());
             }
         }
+        let node =
+            Node { kind, uid: entry.uid(), gid: entry.gid(), ..Node::directory(entry.mode() & 0o7777) };
         tree.insert(path, node);
     }
+    let mut firsts: BTreeMap<u32, (TreePath, Node)> = BTreeMap::new();
+    for (path, inode) in inodes {
+        // Another entry may have taken its place, or that of a directory above.
+        let Some(node) = tree.get_mut(&path).filter(|node| matches!(node.kind, Kind::File(_))) else {
+            continue;
+        };
+        if let Some((first, known)) = firsts.get(&inode) {
+            *node = Node { kind: Kind::Hardlink(first.clone()), ..known.clone() };
+            continue;
+        }
+        if let Some(content) = contents.get(&inode) {
+            node.kind = Kind::File(content.clone());
+        }
+        firsts.insert(inode, (path, node.clone()));
+    }
+    Ok(tree)
+}
+
+/// The path of an entry, if there can be such a file: none above the root, none in
+/// place of the root, none longer than a path of Linux.
+fn place(name: &str, kind: &Kind) -> Option<TreePath> {
+    let path = TreePath::new(name);
+    let inside = name.len() < 4096 && path.components().all(|name| name != b"..");
+    (inside && (path.depth() > 0 || matches!(kind, Kind::Directory))).then_some(path)
 }
 
 /// A file with several names.

@@ -31,6 +31,8 @@ pub(crate) mod tests;
 pub const MOST_CONTENT: u64 = 2 << 30;
 /// The most content of a directory, in bytes.
 const MOST_DIRECTORY: u64 = 64 << 20;
+/// The longest target of a symbolic link, in bytes: no path of Linux is longer.
+const MOST_TARGET: u64 = 4096;
 
 const SUPERBLOCK: u64 = 1024;
 const MAGIC: u64 = 0xe0f5_e1e2;
@@ -254,6 +256,9 @@ impl Erofs {
         let size = inode.metadata.size;
         if size > MOST_CONTENT {
             return Err(ErofsError::TooLarge { nid: inode.nid, size });
+        }
+        if inode.metadata.kind == FileType::Symlink && size > MOST_TARGET {
+            return Err(ErofsError::Inode { nid: inode.nid, field: "length of the target", value: size });
         }
         if size == 0 {
             return Ok(Vec::new());

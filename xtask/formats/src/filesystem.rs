@@ -111,6 +111,8 @@ pub struct Metadata {
 #[derive(Debug)]
 pub struct Filesystem {
     format: Format,
+    /// How long it is, in bytes.
+    len: u64,
 }
 
 #[derive(Debug)]
@@ -141,7 +143,7 @@ impl Filesystem {
             }
             _ => return Err(FilesystemError::Unknown),
         };
-        Ok(Self { format })
+        Ok(Self { format, len: region.len() })
     }
 
     /// Its type, as `mount -t` has it: `erofs`, `squashfs`, `ext4` or `vfat`.

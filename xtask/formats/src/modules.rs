@@ -93,7 +93,8 @@ impl Modules {
             return Err(ModulesError::Read { path: dep, source: std::io::ErrorKind::NotFound.into() });
         }
         for (line, text) in lines("modules.dep")? {
-            let Some((path, needs)) = text.split_once(':') else {
+            let found = text.split_once(':').filter(|(path, _)| !path.contains(char::is_whitespace));
+            let Some((path, needs)) = found else {
                 return Err(ModulesError::Line { path: dep, line, text });
             };
             let name = name_of(path);
@@ -263,7 +264,8 @@ fn name_of(path: &str) -> Name {
 
 /// A module's path as it is once decompressed.
 pub fn plain(path: &str) -> &str {
-    path.find(".ko.").map_or(path, |at| &path[..at + 3])
+    let name = path.rfind('/').map_or(0, |slash| slash + 1);
+    path[name..].find(".ko.").map_or(path, |at| &path[..name + at + 3])
 }
 
 fn normal(name: &str) -> Name {

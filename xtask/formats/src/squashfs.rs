@@ -21,6 +21,8 @@ mod tests;
 
 /// The most content of a file that is taken into memory, in bytes.
 pub const MOST_CONTENT: u64 = 2 << 30;
+/// The most content of a directory, in bytes.
+const MOST_DIRECTORY: u64 = 64 << 20;
 
 const MAGIC: u64 = 0x7371_7368;
 /// The longest block of metadata, in bytes.
@@ -303,6 +305,10 @@ impl Squashfs {
         let Some(length) = directory.metadata.size.checked_sub(3).filter(|&length| length > 0) else {
             return Ok(Vec::new());
         };
+        // A name of one byte takes fifty in memory, and few where it lies compressed.
+        if length > MOST_DIRECTORY {
+            return Err(refuse("length of the names", length));
+        }
         let mut from = Metablocks::new(self, self.directories.saturating_add(block), offset)?;
         let mut entries = Vec::new();
         let mut done = 0;

@@ -12,6 +12,8 @@ use anyhow::{Context, Result, bail};
 use bedplate_formats::control::{self, Stanza};
 use memchr::memmem;
 
+use super::release::is_sha256;
+
 /// One verified `Packages` file.
 #[derive(Debug)]
 pub struct Index {
@@ -61,7 +63,9 @@ impl Index {
     pub fn find<'a>(&'a self, name: &str) -> impl Iterator<Item = Stanza<'a>> {
         let start = self.stanzas.partition_point(|(found, _)| &self.text[found.clone()] < name);
         let end = self.stanzas.partition_point(|(found, _)| &self.text[found.clone()] <= name);
-        self.stanzas[start..end].iter().filter_map(|(_, stanza)| self.stanza(stanza.clone()))
+        let found = self.stanzas[start..end].iter().filter_map(|(_, stanza)| self.stanza(stanza.clone()));
+        // Where it was looked for quickly, a paragraph may have named another one.
+        found.filter(move |stanza| stanza.field("Package") == Some(name))
     }
 
     /// Every package's name, sorted; a name with two versions comes twice.
@@ -112,16 +116,21 @@ impl Package {
             })
         };
         let path = field("Filename")?;
+        let path = path.strip_prefix("./").unwrap_or(&path).to_owned();
         if path.starts_with('/') || path.split('/').any(|part| part == "..") {
             bail!("the index names the file `{path}`, which is outside of the archive");
+        }
+        let sha256 = field("SHA256")?;
+        if !is_sha256(&sha256) {
+            bail!("the index says a `SHA256` that is none: `{}`", sha256.escape_debug());
         }
         Ok(Self {
             name: field("Package")?,
             version: field("Version")?,
             architecture: field("Architecture")?,
-            path: path.strip_prefix("./").unwrap_or(&path).to_owned(),
+            path,
             size: field("Size")?.parse().context("the index says a `Size` that is no number")?,
-            sha256: field("SHA256")?,
+            sha256,
         })
     }
 }

@@ -171,13 +171,18 @@ fn read_sums(text: &str) -> Result<BTreeMap<String, Sum>, ReleaseError> {
             let (Some(sha256), Some(size), Some(path)) = (words.next(), words.next(), words.next()) else {
                 return Err(malformed());
             };
-            if sha256.len() != 64 || !sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            if !is_sha256(sha256) {
                 return Err(malformed());
             }
             let size = size.parse().map_err(|_| malformed())?;
             Ok((path.to_owned(), Sum { sha256: sha256.to_owned(), size }))
         })
         .collect()
+}
+
+/// Whether a text is 64 lower-case hexadecimal digits.
+pub(super) fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

@@ -90,7 +90,8 @@ mod tests {
             .iter()
             .map(|(name, fields)| {
                 format!(
-                    "Package: {name}\nVersion: 1\nArchitecture: amd64\nFilename: {name}.deb\nSize: 1\nSHA256: 0\n{fields}\n\n"
+                    "Package: {name}\nVersion: 1\nArchitecture: amd64\nFilename: {name}.deb\nSize: 1\nSHA256: {:064}\n{fields}\n\n",
+                    0
                 )
             })
             .collect();

@@ -9,8 +9,10 @@ use std::io::{self, Read};
 
 use super::DebError;
 
-/// The longest name, link target or pax record that is read, in bytes.
+/// How long all names and pax records of an entry are together, at most, in bytes.
 const MAX_EXTENSION: u64 = 1 << 20;
+/// How long a path of Linux is at most, in bytes, with the NUL behind it.
+const MAX_PATH: usize = 4096;
 
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +58,8 @@ struct Extensions {
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     records: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// How long all of them were, in bytes.
+    size: u64,
 }
 
 /// Reads a tar archive to the end of its stream.
@@ -67,20 +71,27 @@ pub(super) fn read<E: From<DebError>>(
     let mut archive = tar::Archive::new(reader);
     let mut extensions = Extensions::default();
     for entry in archive.entries().map_err(damaged)?.raw(true) {
-        let mut entry = entry.map_err(damaged)?;
+        let entry = entry.map_err(damaged)?;
         let letter = entry.header().as_bytes()[156];
+        if matches!(letter, b'L' | b'K' | b'x') {
+            extensions.size = extensions.size.saturating_add(entry.size());
+            if extensions.size > MAX_EXTENSION {
+                return Err(damaged(invalid("names and pax records of more than a megabyte")).into());
+            }
+        }
         match letter {
-            b'L' => extensions.path = Some(extension(&mut entry, true).map_err(damaged)?),
-            b'K' => extensions.link = Some(extension(&mut entry, true).map_err(damaged)?),
-            b'x' => records(&extension(&mut entry, false).map_err(damaged)?, &mut extensions.records)
+            b'L' => extensions.path = Some(extension(entry, true).map_err(damaged)?),
+            b'K' => extensions.link = Some(extension(entry, true).map_err(damaged)?),
+            b'x' => records(&extension(entry, false).map_err(damaged)?, &mut extensions.records)
                 .map_err(damaged)?,
             // Records of the whole archive are comments in practice.
             b'g' => {}
             _ => {
                 let known = describe(&entry, std::mem::take(&mut extensions)).map_err(damaged)?;
-                visit(known, &mut entry)?;
+                let mut content = Whole { left: entry.size(), reader: entry };
+                visit(known, &mut content)?;
                 // What was not read must still be there and undamaged.
-                io::copy(&mut entry, &mut io::sink()).map_err(damaged)?;
+                io::copy(&mut content, &mut io::sink()).map_err(damaged)?;
             }
         }
     }
@@ -119,6 +130,13 @@ fn describe(entry: &tar::Entry<'_, impl Read>, mut extensions: Extensions) -> io
             xattrs.insert(name.to_vec(), value);
         }
     }
+    let link = match &kind {
+        EntryKind::Symlink(link) | EntryKind::Hardlink(link) => link.len(),
+        _ => 0,
+    };
+    if path.len().max(link) >= MAX_PATH {
+        return Err(invalid("a path longer than any of Linux"));
+    }
     Ok(Entry {
         path: trimmed(&path),
         kind,
@@ -142,13 +160,29 @@ fn trimmed(path: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The content of an extension header.
-fn extension(entry: &mut tar::Entry<'_, impl Read>, terminated: bool) -> io::Result<Vec<u8>> {
-    if entry.size() > MAX_EXTENSION {
-        return Err(invalid("a name or pax record of more than a megabyte"));
+/// The content of an entry. That it ends early is an error of reading it: the crate
+/// takes the end of the stream for the end of the content.
+struct Whole<R> {
+    reader: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Whole<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        if read == 0 && self.left > 0 && !buffer.is_empty() {
+            let what = format!("the archive ends {} bytes before the end of a file", self.left);
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
+        }
+        self.left = self.left.saturating_sub(read as u64);
+        Ok(read)
     }
+}
+
+/// The content of an extension header.
+fn extension(entry: tar::Entry<'_, impl Read>, terminated: bool) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    entry.read_to_end(&mut bytes)?;
+    Whole { left: entry.size(), reader: entry }.read_to_end(&mut bytes)?;
     if terminated && let Some(end) = bytes.iter().position(|&b| b == 0) {
         bytes.truncate(end);
     }

@@ -55,6 +55,14 @@ pub enum FilesystemError {
         /// Where.
         path: String,
     },
+    /// There are more names than can be.
+    #[error("up to `{path}` there are more than `{most}` names, and the file system has no room for them")]
+    Many {
+        /// Where the last of them are.
+        path: String,
+        /// How many can be.
+        most: u64,
+    },
     /// Reading failed on the way there, or there.
     #[error("reading `{path}` failed")]
     Read {

@@ -1,4 +1,4 @@
-//! ext4 through the `ext4-view` crate, which knows extents, inline data, hashed
+//! ext4 through the `ext4-view` crate, which knows extents, hashed
 //! directories and checksums, has no unsafe code, and bounds what it reads.
 //!
 //! Its handle cannot be shared between threads, and reads little to open; so each

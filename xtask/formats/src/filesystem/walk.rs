@@ -9,8 +9,8 @@ use crate::tree::{Kind, Node};
 pub(super) const MOST_LINKS: usize = 40;
 /// How many directories deep a walk goes: half of the longest path.
 const MOST_DEPTH: usize = 2048;
-/// How many files a walk visits.
-const MOST_FILES: usize = 20_000_000;
+/// How many files a walk visits, of a file system that is long enough for them.
+const MOST_FILES: u64 = 20_000_000;
 
 /// Where a file is, in the file system's own terms.
 #[derive(Debug, Clone)]
@@ -93,16 +93,22 @@ impl Filesystem {
         let metadata = self.stat(&root).map_err(reading("/"))?;
         visit(b"", &metadata, &root).map_err(reading("/"))?;
         let mut ahead = vec![(Vec::new(), root, 0_usize)];
-        let mut visited = 0_usize;
+        // Every file has a name of its own somewhere, or directories that lie in many
+        // places would be walked until the end of days.
+        let most = MOST_FILES.min(self.len);
+        let mut visited = 0_u64;
         while let Some((path, place, depth)) = ahead.pop() {
             let shown = || format!("/{}", String::from_utf8_lossy(&path));
             let failed = |source| FilesystemError::Read { path: shown(), source };
-            if depth > MOST_DEPTH || path.len() > 2 * MOST_DEPTH || visited > MOST_FILES {
+            if depth > MOST_DEPTH || path.len() > 2 * MOST_DEPTH {
                 return Err(FilesystemError::Deep { path: shown() });
             }
             let mut entries = self.entries(&place).map_err(failed)?;
             entries.sort_by(|one, other| one.0.cmp(&other.0));
-            visited += entries.len();
+            visited += entries.len() as u64;
+            if visited > most {
+                return Err(FilesystemError::Many { path: shown(), most });
+            }
             for (name, place) in entries {
                 let below = if path.is_empty() { name } else { [&path[..], b"/", &name].concat() };
                 let metadata = self.stat(&place).map_err(failed)?;

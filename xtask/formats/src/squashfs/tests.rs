@@ -80,7 +80,7 @@ fn a_directory_that_holds_itself_ends_a_walk() {
     let root = bytes[32..34].to_vec();
     bytes[entry..entry + 2].copy_from_slice(&root);
     let filesystem = Filesystem::open(&Region::from(bytes)).unwrap();
-    assert!(matches!(filesystem.walk(), Err(FilesystemError::Deep { .. })));
+    assert!(matches!(filesystem.walk(), Err(FilesystemError::Many { .. })));
 }
 
 #[test]

@@ -47,11 +47,17 @@ impl<'a> Layout<'a> {
         if let Some(section) = image.sections.iter().find(unaligned) {
             return refuse(format!("section `{}` is not aligned in the file", section.name));
         }
+        // What is put in place of one would be written over the other.
+        let mut in_file: Vec<&Section> = image.sections.iter().filter(|s| s.raw_size > 0).collect();
+        in_file.sort_by_key(|section| section.offset);
+        let overlap = |pair: &&[&Section]| pair[1].offset - pair[0].offset < pair[0].raw_size;
+        if let Some(pair) = in_file.windows(2).find(overlap) {
+            return refuse(format!("sections `{}` and `{}` overlap in the file", pair[0].name, pair[1].name));
+        }
         let Some(headers) = image.size_of_headers.checked_next_multiple_of(file) else {
             return refuse(format!("headers of `{}` bytes", image.size_of_headers));
         };
-        let first = image.sections.iter().filter(|s| s.raw_size > 0).map(|s| s.offset).min();
-        let first = first.map_or(stub.len() as u64, u64::from);
+        let first = in_file.first().map_or(stub.len() as u64, |section| section.offset.into());
         if u64::from(headers) > first || image.sections.is_empty() {
             return refuse("its headers reach into its sections".to_owned());
         }
