@@ -78,7 +78,11 @@ pub fn modules(bytes: &[u8]) -> bool {
     let Ok(modules) = Modules::read(&tree, &directory) else { return false };
     let _ = modules.closure(["virtio", "no_such_module"]);
     let text = String::from_utf8_lossy(bytes);
-    let names = text.split_whitespace().map(|word| word.trim_end_matches(':')).take(16);
+    // A module's name stands for it, and so does an alias.
+    let names = text.split_whitespace().take(16).map(|word| {
+        let file = word.rsplit('/').next().unwrap_or(word);
+        file.split(".ko").next().unwrap_or(file)
+    });
     let names: BTreeSet<String> =
         names.filter(|name| modules.get(name).is_some()).map(str::to_owned).collect();
     let Ok(closure) = modules.closure(names.iter().map(String::as_str)) else { return true };

@@ -138,7 +138,7 @@ fn package(data: &[u8]) -> Vec<u8> {
     let mut package = b"!<arch>\n".to_vec();
     for (name, content) in [("debian-binary", &b"2.0\n"[..]), ("control.tar", &control), ("data.tar", data)] {
         let length = content.len();
-        write!(package, "{name:<16}{:<12}{:<6}{:<6}{:<8}{length:<10}`\n", 0, 0, 0, 100_644)
+        writeln!(package, "{name:<16}{:<12}{:<6}{:<6}{:<8}{length:<10}`", 0, 0, 0, 100_644)
             .expect("memory is written");
         package.extend(content);
         package.extend((length % 2 == 1).then_some(b'\n'));

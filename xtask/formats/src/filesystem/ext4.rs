@@ -11,6 +11,8 @@ use crate::region::Region;
 
 /// The most content of a file that is taken into memory, in bytes.
 const MOST_CONTENT: u64 = 2 << 30;
+/// The longest target of a symbolic link, in bytes: no path of Linux is longer.
+const MOST_TARGET: u64 = 4096;
 
 #[derive(Debug)]
 pub(super) struct Ext4 {
@@ -70,15 +72,17 @@ impl Ext4 {
     pub(super) fn content(&self, path: &[u8]) -> Result<Vec<u8>, Source> {
         let (view, path) = (self.view()?, absolute(path)?);
         let metadata = view.symlink_metadata(path)?;
-        if metadata.is_symlink() {
-            return Ok(view.read_link(path)?.as_ref().to_vec());
-        }
-        if metadata.len() > MOST_CONTENT {
+        // The crate makes room for all that a file says to have, before it looks for it.
+        let most = if metadata.is_symlink() { MOST_TARGET } else { MOST_CONTENT };
+        if metadata.len() > most {
             return Err(
-                format!("it has `{}` bytes, and 2 GiB are the most that is read", metadata.len()).into()
+                format!("it has `{}` bytes, and `{most}` are the most that is read", metadata.len()).into()
             );
         }
-        Ok(view.read(path)?)
+        match metadata.is_symlink() {
+            true => Ok(view.read_link(path)?.as_ref().to_vec()),
+            false => Ok(view.read(path)?),
+        }
     }
 }
 
