@@ -123,7 +123,7 @@ fn project(user: &User, lock: &Path) -> PathBuf {
 /// A store of the user's, with the lock's packages and no layers.
 fn store(user: &User, lock: &Path) -> PathBuf {
     let store = user.home().join("cache");
-    let lock = product::locked(&lock);
+    let lock = product::locked(lock);
     for package in lock.packages.iter().chain(&lock.tools) {
         let blob = Path::new("blobs").join(&package.sha256[..2]).join(&package.sha256);
         let (from, to) = (product::cache().join(&blob), store.join(&blob));

@@ -571,7 +571,7 @@ fn an_older_release_than_one_seen_before_is_refused() {
     let fresh = Mini::new();
     fresh.publish(&older);
     let archive = Archive { keys: mini.keys.clone(), ..fresh.archive() };
-    archive::open(&fresh.fetcher(), &[archive.clone()], "amd64", now(), &Silent).unwrap();
+    archive::open(&fresh.fetcher(), std::slice::from_ref(&archive), "amd64", now(), &Silent).unwrap();
     let locked = Archive { not_before: Some(now() - 3600), ..archive };
     let error = archive::open(&fresh.fetcher(), &[locked], "amd64", now(), &Silent).unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(FetchError::Older { .. })), "{error:#}");

@@ -185,8 +185,9 @@ impl Members {
             let path = is_module(path).then(|| path.replacen("usr/lib/", "lib/", 1))?;
             Some(match path.strip_suffix(".xz") {
                 Some(plain) => {
+                    // With its size in the head, as kmod asks for.
                     let module = liblzma::decode_all(&content[..]).unwrap();
-                    (format!("{plain}.zst"), zstd::encode_all(&module[..], 1).unwrap())
+                    (format!("{plain}.zst"), zstd::bulk::compress(&module, 1).unwrap())
                 }
                 None => (path, content),
             })
