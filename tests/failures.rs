@@ -218,8 +218,8 @@ fn a_typo_in_a_package_is_shown_at_its_line() {
         command.arg(&lock).arg("--out").arg(workshop.path("typo")),
         expect![[r#"
             Building typo from Debian trixie
-        error: no package `systemd-timesincd` can be installed from `trixie`, `trixie-updates`,
-               `trixie-security`
+        error: no package `systemd-timesincd` can be installed from `trixie`, `trixie-security`,
+               `trixie-updates`
           --> tests/support/small/main.rs:13:37
            |
         13 |     small(target).packages(["less", "systemd-timesincd"])

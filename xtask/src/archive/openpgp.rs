@@ -128,7 +128,7 @@ impl Keyring {
         self.keys.iter().map(fingerprint_of).collect()
     }
 
-    /// For messages: the keys with their fingerprints, and whose they are.
+    /// For messages: the keys with their fingerprints, and whose they are; of many, the first two.
     pub fn named(&self) -> String {
         let named = |key: &SignedPublicKey| {
             let user =
@@ -137,7 +137,12 @@ impl Keyring {
         };
         match self.keys.as_slice() {
             [one] => format!("the key {}", named(one)),
-            keys => format!("one of the keys {}", keys.iter().map(named).collect::<Vec<_>>().join(", ")),
+            keys => {
+                let named: Vec<String> = keys.iter().take(2).map(named).collect();
+                let more = keys.len().saturating_sub(2);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                format!("one of the keys {}{more}", named.join(", "))
+            }
         }
     }
 
