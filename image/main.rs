@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use bedplate::*;
 
-mod agents;
+pub mod agents;
 mod docker;
 #[allow(dead_code, reason = "for a device with little memory, in the place of `agents::greengrass`")]
 pub mod greengrass_lite;
@@ -22,13 +22,18 @@ fn main() -> ExitCode {
 
 /// Ubuntu 24.04 for edge devices that are managed from AWS.
 pub fn edge(target: &Target) -> Image {
+    edge_ubuntu(target)
+        .with(|image| agents::ssm(image, target))
+        .with(|image| agents::cloudwatch(image, target))
+}
+
+/// The same without what AWS signs.
+pub fn edge_ubuntu(target: &Target) -> Image {
     device(Image::ubuntu("noble"), target)
         .package("linux-generic-hwe-24.04")
         .package("linux-firmware")
         .package("docker-compose-v2")
         .with(network::netplan)
-        .with(|image| agents::ssm(image, target))
-        .with(|image| agents::cloudwatch(image, target))
         .with(agents::greengrass)
 }
 

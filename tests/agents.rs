@@ -188,17 +188,12 @@ fn a_device_with_a_certificate_of_its_own_is_not_given_the_claim_again() {
 const FINGERPRINT: &str = "cat /etc/machine-id; hostname; for type in 0 1 4 17; do dmidecode -t $type | sha256sum; done; \
      cat /sys/class/net/e*/address; ls /dev/disk/by-uuid; ip -4 -o addr show scope global | tr -s ' ' | cut -d' ' -f 2,4";
 
-/// Three boots of one small device, with AWS's packages played by the test.
-#[test]
-fn agents_keep_their_registration_their_configuration_and_their_logs() {
-    if !product::all() {
-        return;
-    }
-    let vendor = Vendor::start("https://vendor.example");
-    vendor.offer("/amazon-ssm-agent.deb", &aws::ssm());
+/// The image of `tests/support/agents`, built in a directory of its own from what the vendor offers now.
+fn agents(vendor: &Vendor, version: &str) -> PathBuf {
+    vendor.offer("/amazon-ssm-agent.deb", &aws::ssm(version));
     vendor.offer("/amazon-cloudwatch-agent.deb", &aws::cloudwatch());
     vendor.offer("/aws-greengrass-lite.deb", &aws::lite());
-    let out = product::scratch("images").join("agents");
+    let out = product::scratch("images").join(format!("agents-{version}"));
     let key = vendor.publish_key(&product::scratch("vendor"));
     // A vendor's key is the test's own each time, and so is the lock.
     let locks = tempfile::tempdir().unwrap();
@@ -207,8 +202,21 @@ fn agents_keep_their_registration_their_configuration_and_their_logs() {
     build.env("VENDOR_KEY", key).env("VENDOR_FINGERPRINT", vendor.signer.fingerprint());
     build.args(["image", "agents", "--lock"]).arg(locks.path().join("agents.lock"));
     product::success(build.arg("--out").arg(&out).arg("--mirror").arg(vendor.mirror()));
+    out
+}
 
-    let machine = product::machine(&out).network();
+const SSM_LOG: &str = "cat /var/log/amazon/ssm/amazon-ssm-agent.log";
+
+/// Three boots of one small device and one more with the next version of its image, with AWS's packages played by
+/// the test.
+#[test]
+fn agents_keep_their_registration_their_configuration_and_their_logs() {
+    if !product::all() {
+        return;
+    }
+    let vendor = Vendor::start("https://vendor.example");
+    let [old, new] = ["3.3.0.0", "3.3.1.0"].map(|version| agents(&vendor, version));
+    let machine = product::machine(&old).network();
     let machine = ACTIVATION
         .iter()
         .chain(&CLAIM)
@@ -224,8 +232,11 @@ fn agents_keep_their_registration_their_configuration_and_their_logs() {
         "{}",
         guest.run(said).unwrap().stdout
     );
-    let log = "cat /var/log/amazon/ssm/amazon-ssm-agent.log";
-    assert_eq!(guest.check(log).unwrap(), "started registered\n", "registered before it is started");
+    assert_eq!(
+        guest.check(SSM_LOG).unwrap(),
+        "3.3.0.0 started registered\n",
+        "registered before it is started"
+    );
     // What a package brings is found, beside what its daemon adds.
     guest.check("test -s /etc/amazon/ssm/seelog.xml").unwrap();
     guest.check("test -s /opt/aws/amazon-cloudwatch-agent/etc/amazon-cloudwatch-agent.toml").unwrap();
@@ -254,25 +265,43 @@ fn agents_keep_their_registration_their_configuration_and_their_logs() {
 
     let fingerprint = guest.check(FINGERPRINT).unwrap();
     guest.check("echo changed >/etc/amazon/ssm/seelog.xml; sync").unwrap();
+    let mut log = "3.3.0.0 started registered\n".to_owned();
     for boot in 2..=3 {
         guest.reboot().unwrap();
-        whole(&mut guest);
-        assert_eq!(guest.check(FINGERPRINT).unwrap(), fingerprint, "boot {boot}");
-        assert_eq!(guest.check("wc -l </var/lib/amazon/ssm/registrations").unwrap().trim(), "1");
-        assert_eq!(guest.check(log).unwrap(), "started registered\n".repeat(boot));
-        assert_eq!(guest.check("cat /etc/amazon/ssm/seelog.xml").unwrap(), "changed\n");
-        let seen = guest.check("wc -l </opt/aws/amazon-cloudwatch-agent/var/offset").unwrap();
-        assert_eq!(seen.trim(), boot.to_string());
-        people(&mut guest);
-        let lite = guest.check("cat /var/lib/greengrass/config.db").unwrap();
-        assert_eq!(lite, "started by ggcore\n".repeat(boot));
-        // A component of an earlier deployment is there again, and is not installed again.
-        guest
-            .check("for i in $(seq 30); do systemctl is-active -q ggl.hello && exit 0; sleep 1; done; exit 1")
-            .unwrap();
-        assert_eq!(guest.check("cat /var/lib/greengrass/installed").unwrap(), "once\n");
-        assert_ne!(guest.run("test -e /run/greengrass-claim/private.key").unwrap().code, 0);
+        log.push_str("3.3.0.0 started registered\n");
+        same(&mut guest, boot, &fingerprint, &log);
     }
+    let mut guest = guest.power_off().unwrap().edit(|disk| disk.update(&new)).unwrap().start().unwrap();
+    log.push_str("3.3.1.0 started registered\n");
+    same(&mut guest, 4, &fingerprint, &log);
+    // What the new version brings for a file that nobody changed is not taken either: the device's state is its own.
+    assert_eq!(
+        guest.check("cat /etc/amazon/ssm/amazon-ssm-agent.json").unwrap(),
+        aws::configuration("3.3.0.0")
+    );
+    let shipped = "unshare -m sh -c 'umount /etc/amazon/ssm && cat /etc/amazon/ssm/amazon-ssm-agent.json'";
+    let shipped = guest.check(shipped).unwrap();
+    assert_eq!(shipped, aws::configuration("3.3.1.0"));
+}
+
+/// What every later boot of the device finds again.
+fn same(guest: &mut Guest, boot: usize, fingerprint: &str, log: &str) {
+    whole(guest);
+    assert_eq!(guest.check(FINGERPRINT).unwrap(), fingerprint, "boot {boot}");
+    assert_eq!(guest.check("wc -l </var/lib/amazon/ssm/registrations").unwrap().trim(), "1");
+    assert_eq!(guest.check(SSM_LOG).unwrap(), log);
+    assert_eq!(guest.check("cat /etc/amazon/ssm/seelog.xml").unwrap(), "changed\n");
+    let seen = guest.check("wc -l </opt/aws/amazon-cloudwatch-agent/var/offset").unwrap();
+    assert_eq!(seen.trim(), boot.to_string());
+    people(guest);
+    let lite = guest.check("cat /var/lib/greengrass/config.db").unwrap();
+    assert_eq!(lite, "started by ggcore\n".repeat(boot));
+    // A component of an earlier deployment is there again, and is not installed again.
+    guest
+        .check("for i in $(seq 30); do systemctl is-active -q ggl.hello && exit 0; sleep 1; done; exit 1")
+        .unwrap();
+    assert_eq!(guest.check("cat /var/lib/greengrass/installed").unwrap(), "once\n");
+    assert_ne!(guest.run("test -e /run/greengrass-claim/private.key").unwrap().code, 0);
 }
 
 /// What belongs to a user on the data partition belongs to a number, on each boot the same.

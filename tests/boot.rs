@@ -57,6 +57,7 @@ fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
     assert_eq!(guest.check(import).unwrap().trim(), "from a container");
 
     docker_is_bounded_and_composes(&mut guest);
+    the_journal_is_bounded(&mut guest);
     network_and_time_are_right(&mut guest);
     the_kernel_and_the_units_are_hardened(&mut guest);
 
@@ -90,6 +91,12 @@ fn docker_is_bounded_and_composes(guest: &mut Guest) {
                    > compose.yaml && docker compose up --no-color 2>&1";
     let said = guest.check(compose).unwrap();
     assert!(said.contains("composed\n") && said.contains("exited with code 0"), "{said}");
+}
+
+/// What journald has understood of its configuration, on a partition of some GiB.
+fn the_journal_is_bounded(guest: &mut Guest) {
+    let said = guest.check("journalctl -b --no-pager -u systemd-journald -g 'System Journal'").unwrap();
+    assert!(said.contains("(/var/log/journal/") && said.contains("max 256M"), "the journal takes {said}");
 }
 
 fn network_and_time_are_right(guest: &mut Guest) {

@@ -225,8 +225,8 @@ fn the_plan_is_printed_on_stdout() {
             archives
               suite            components  from
               trixie           main        http://ftp.debian.org/debian
-              trixie-updates   main        http://ftp.debian.org/debian
               trixie-security  main        http://security.debian.org/debian-security
+              trixie-updates   main        http://ftp.debian.org/debian
 
             packages: 6 asked for, and what they depend on
               dbus dmsetup kmod linux-image-cloud-amd64 systemd-boot systemd-sysv

@@ -39,6 +39,8 @@ fn each_device_is_itself_and_stays_it() {
     assert_eq!(guest.check("cat /etc/hostname; hostnamectl hostname").unwrap(), first[2].repeat(2));
     assert!(guest.check("getent ahosts $(hostname)").unwrap().contains("127.0.0.2"));
     assert_eq!(guest.check("stat -c %a /var/lib/systemd/random-seed").unwrap(), "600\n");
+    let seed = guest.check("findmnt -no SOURCE /var/lib/systemd/random-seed").unwrap();
+    assert!(seed.contains("[/persistent/var/lib/systemd/random-seed]"), "the seed lies on {seed}");
 
     // What is kept began as it was said.
     assert_eq!(guest.check("cat /etc/kept/setting").unwrap(), "as packaged\n");
@@ -54,16 +56,14 @@ fn each_device_is_itself_and_stays_it() {
 
     // The memory for everything else is bounded, and somebody says when it is nearly used up.
     assert_eq!(guest.check("findmnt -bno SIZE /").unwrap().trim(), (64 << 20).to_string());
-    assert_eq!(guest.run("systemctl start bedplate-overlay-full").unwrap().code, 0);
-    assert_eq!(
-        guest
-            .run("head -c 55M /dev/urandom >/var/filled && head -c 20M /dev/urandom >/var/more")
-            .unwrap()
-            .code,
-        1
-    );
-    assert_ne!(guest.run("systemctl start bedplate-overlay-full").unwrap().code, 0);
+    guest.wait_unit("bedplate-overlay-full.timer").unwrap();
+    let fill = |megabytes: u32| {
+        format!("head -c {megabytes}M /dev/urandom >>/var/filled; systemctl start bedplate-overlay-full")
+    };
+    assert_eq!(guest.run(&fill(47)).unwrap().code, 0, "three quarters are no reason to say anything");
+    assert_ne!(guest.run(&fill(7)).unwrap().code, 0, "more than four fifths are used, and nobody says so");
     assert!(guest.console().contains("% of the memory for what is written to the root is used"));
+    assert_eq!(guest.run("head -c 20M /dev/urandom >/var/more").unwrap().code, 1);
 
     // A full data partition keeps nobody from starting.
     guest

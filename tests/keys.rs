@@ -17,6 +17,8 @@ mod signer;
 #[path = "support/vendor.rs"]
 mod vendor;
 
+use bedplate::Architecture;
+use bedplate::lock::LockFile;
 use expect_test::{Expect, expect};
 use forge::Forged;
 use scene::{AGENT, Scene, agent, digest};
@@ -189,7 +191,8 @@ fn a_key_in_the_lock_is_not_believed_either() {
     let (stranger, mut lock) = (with_its_key(), scene.locked());
     product::success(&mut stranger.lock("signed-by-url"));
     lock.keys[0].base64.clone_from(&stranger.locked().keys[0].base64);
-    std::fs::write(scene.path("image.lock"), lock.render()).unwrap();
+    let file = LockFile::default().with(Architecture::X86_64, lock);
+    std::fs::write(scene.path("image.lock"), file.render()).unwrap();
     offer_archive(&stranger);
     let mut command = scene.lock("archive-by-url");
     command

@@ -80,6 +80,7 @@ fn only_who_has_a_key_comes_in_and_the_device_stays_who_it_is() {
     let hashes = guest.check("cut -d: -f2 /etc/shadow | grep -v '^[!*]' | wc -l").unwrap();
     assert_eq!(hashes.trim(), "0", "somebody has a password");
     guest.wait_console("login:", Duration::from_secs(60)).unwrap();
+    assert!(!guest.console().contains("automatic login"), "the console lets in whoever sits there");
 
     // A credential in the data partition lets the other in, from the next boot
     // on; over the ESP, where no key of the machine protects it, too.

@@ -46,7 +46,9 @@ impl Known {
         guest.settle().unwrap();
         let id = guest.check("cat /etc/machine-id").unwrap();
         assert_eq!(id.trim().len(), 32, "{id}");
-        assert_eq!(*self.machine_id.get_or_insert(id.clone()), id, "the device became another");
+        let told = "systemctl status --no-pager -l bedplate-data local.mount; journalctl -b --no-pager -u 'bedplate-*'";
+        let told = guest.run(told).unwrap().stdout;
+        assert_eq!(*self.machine_id.get_or_insert(id.clone()), id, "the device became another\n{told}");
         assert_eq!(guest.check("cat /etc/kept/setting").unwrap(), "as packaged\n");
         let written = guest.check("cat /var/lib/kept/* 2>/dev/null | wc -l").unwrap();
         assert_eq!(written.trim(), self.written.to_string(), "what was written and flushed is gone");

@@ -14,7 +14,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bedplate::lock::Lock;
 use bedplate_formats::tree::Tree;
 use product::{agrees, edge_debian, scratch, success};
 use user::{UID, User};
@@ -124,7 +123,7 @@ fn project(user: &User, lock: &Path) -> PathBuf {
 /// A store of the user's, with the lock's packages and no layers.
 fn store(user: &User, lock: &Path) -> PathBuf {
     let store = user.home().join("cache");
-    let lock = Lock::parse(&fs::read_to_string(lock).unwrap()).unwrap();
+    let lock = product::locked(&lock);
     for package in lock.packages.iter().chain(&lock.tools) {
         let blob = Path::new("blobs").join(&package.sha256[..2]).join(&package.sha256);
         let (from, to) = (product::cache().join(&blob), store.join(&blob));

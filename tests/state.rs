@@ -186,6 +186,42 @@ fn what_cannot_be_made_leaves_the_others_alone() {
     }
 }
 
+/// The steps of the initrd's unit, with systemd's own program.
+#[test]
+fn a_reset_that_is_cut_off_after_any_step_is_known_to_the_next_boot() {
+    let directory = product::scratch("reset");
+    fs::remove_dir_all(&directory).unwrap();
+    let data = directory.join("data");
+    fs::create_dir_all(data.join("persistent/etc")).unwrap();
+    // Some begin as the order's own name does.
+    let names = [".hidden", "..odd", "own", ".f", ".fa", ".factory", ".factory-resex", ".factory-reset2"];
+    for name in names.into_iter().chain(["persistent/etc/machine-id"]) {
+        fs::write(data.join(name), "kept\n").unwrap();
+    }
+    let left = || {
+        let names = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name().into_string());
+        names.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    let plan = plan();
+    let text = |path: &str| match &plan.initrd.iter().find(|file| file.path == path).unwrap().kind {
+        FileKind::File { text } => text.clone(),
+        other => panic!("{path} is {other:?}"),
+    };
+    let unit = text("/usr/lib/systemd/system/bedplate-reset.service");
+    let steps: Vec<&str> = unit.lines().filter_map(|line| line.strip_prefix("ExecStart=")).collect();
+    for (number, step) in (1..).zip(&steps) {
+        let (command, rules) = step.rsplit_once(' ').unwrap();
+        // Where a tool finds the working directory.
+        let rules = text(rules).replace("/run/bedplate/data", "/run/work/data");
+        fs::write(directory.join("rules"), rules).unwrap();
+        let command: Vec<&str> = command.split(' ').chain(["./rules"]).collect();
+        product::agrees(&directory, &["base-files", "systemd"], &command);
+        let ordered = left().iter().any(|name| name == ".factory-reset");
+        assert_eq!(ordered, number < steps.len(), "cut off after `{step}`, there is {:?}", left());
+    }
+    assert_eq!(left(), [""; 0], "a reset leaves this behind");
+}
+
 #[test]
 fn our_services_are_shut_in() {
     let directory = product::scratch("shut-in");

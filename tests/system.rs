@@ -16,7 +16,6 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use bedplate::lock::Lock;
 use bedplate::plan::UserPlan;
 use bedplate::sandbox::Sandbox;
 use bedplate::step::scrub::{clamp_mtimes, scrub};
@@ -65,7 +64,7 @@ const EXPECTED: &[(&str, &str)] = &[
 /// The packages of the lock, from the store that building the image filled.
 fn debs() -> Vec<Deb> {
     product::edge_debian();
-    let lock = Lock::parse(&fs::read_to_string(product::lock()).unwrap()).unwrap();
+    let lock = product::locked(&product::lock());
     let store = Store::open().unwrap();
     let paths = lock.packages.iter().map(|package| store.path(&package.sha256));
     paths.map(|path| deb(path.expect("the build has fetched every package"))).collect()

@@ -4,8 +4,9 @@ use std::fs;
 use std::io::Write as _;
 
 use anyhow::{Context as _, Result};
+use bedplate::Architecture;
 use bedplate::artifacts;
-use bedplate::lock::Lock;
+use bedplate::lock::LockFile;
 use bedplate_formats::deb::read_control;
 
 use crate::Bench;
@@ -18,7 +19,8 @@ mod packages;
 /// from a tree of tools, made before the time counts.
 pub fn run(bench: &Bench) -> Result<Cost> {
     let lock = fs::read_to_string(bench.project().join("image/edge-debian.lock"))?;
-    let lock = Lock::parse(&lock)?;
+    let file = LockFile::parse(&lock)?;
+    let lock = file.of(Architecture::X86_64).context("the lock is of another architecture")?;
     let repository = bench.directory.join("repository");
     fs::create_dir(&repository)?;
     let mut index = fs::File::create(repository.join("Packages"))?;

@@ -2,13 +2,15 @@
 //!
 //! A test names the module `forge` beside this one.
 
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
 use crate::forge::Forged;
 
 /// A unit, two conffiles, a script that enables the unit
-/// only where systemd runs.
-pub fn ssm() -> Vec<u8> {
-    Forged::of("amazon-ssm-agent", "3.3.0.0-1", "amd64")
-        .file("/usr/bin/amazon-ssm-agent", 0o755, SSM)
+/// only where systemd runs. Its program and a conffile say the version.
+pub fn ssm(version: &str) -> Vec<u8> {
+    Forged::of("amazon-ssm-agent", &format!("{version}-1"), "amd64")
+        .file("/usr/bin/amazon-ssm-agent", 0o755, &SSM.replace("VERSION", version))
         .file(
             "/lib/systemd/system/amazon-ssm-agent.service",
             0o644,
@@ -16,7 +18,7 @@ pub fn ssm() -> Vec<u8> {
              ExecStart=/usr/bin/amazon-ssm-agent\nKillMode=process\nRestart=always\n\n\
              [Install]\nWantedBy=multi-user.target\n",
         )
-        .conffile("/etc/amazon/ssm/amazon-ssm-agent.json", "{\"Agent\": {\"Region\": \"\"}}\n")
+        .conffile("/etc/amazon/ssm/amazon-ssm-agent.json", &configuration(version))
         // Without this member, `dpkg --audit` finds fault with a package.
         .script("md5sums", "")
         .conffile("/etc/amazon/ssm/seelog.xml", "<seelog type=\"adaptive\"/>\n")
@@ -25,6 +27,11 @@ pub fn ssm() -> Vec<u8> {
             "#!/bin/sh\nset -e\nif [ -d /run/systemd/system ]; then systemctl enable --now amazon-ssm-agent; fi\n",
         )
         .build()
+}
+
+/// The SSM agent's configuration as its package brings it.
+pub fn configuration(version: &str) -> String {
+    format!("{{\"Agent\": {{\"Region\": \"\", \"Version\": \"{version}\"}}}}\n")
 }
 
 const SSM: &str = r#"#!/bin/sh
@@ -38,7 +45,7 @@ if [ "${1:-}" = -register ]; then
 fi
 grep -q Region /etc/amazon/ssm/amazon-ssm-agent.json
 if [ -e $state/registration ]; then said=registered; else said=unregistered; fi
-echo "started $said" >>/var/log/amazon/ssm/amazon-ssm-agent.log
+echo "VERSION started $said" >>/var/log/amazon/ssm/amazon-ssm-agent.log
 exec sleep infinity
 "#;
 

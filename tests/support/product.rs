@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use bedplate::Architecture;
+use bedplate::lock::{Lock, LockFile};
 use bedplate::vm::Vm;
 
 /// Whether every boot and every slow oracle is to run: `BEDPLATE_TESTS=all`.
@@ -59,6 +61,12 @@ pub fn cache() -> PathBuf {
 /// The lock that all tests build from; made by the first that needs it.
 pub fn lock() -> PathBuf {
     scratch("locks").join("edge-debian.lock")
+}
+
+/// What is in a lock file for the architecture that all tests build for.
+pub fn locked(path: &Path) -> Lock {
+    let file = LockFile::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+    file.of(Architecture::X86_64).unwrap().clone()
 }
 
 /// `edge-debian`, built by the product once for all tests: the second call

@@ -72,7 +72,7 @@ impl Scene {
     }
 
     pub fn locked(&self) -> Lock {
-        Lock::parse(&fs::read_to_string(self.path("image.lock")).unwrap()).unwrap()
+        product::locked(&self.path("image.lock"))
     }
 
     pub fn package(&self, name: &str) -> LockedPackage {

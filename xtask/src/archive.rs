@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use bedplate_core::Distribution;
 use bedplate_formats::digest::hex;
 use fs_err as fs;
 use sha2::{Digest, Sha256};
@@ -24,7 +25,7 @@ use sha2::{Digest, Sha256};
 use self::index::Index;
 use self::openpgp::{Keyring, SignatureError};
 use self::release::{Release, Sum};
-use crate::fetch::{Fetcher, Item, Progress, Subject};
+use crate::fetch::{FetchError, Fetcher, Item, Progress, Subject};
 
 /// One suite of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +38,14 @@ pub struct Archive {
     pub pocket: String,
     /// `main`, …
     pub components: Vec<String>,
+    /// The distribution whose own archive it is; none of a third party's.
+    pub distribution: Option<Distribution>,
     /// Whose signature counts.
     pub keys: Keys,
-    /// The base of a snapshot, taken in place of the canonical one and of every mirror.
-    pub snapshot: Option<String>,
+    /// The bases of a snapshot, asked one after the other in place of the canonical one and of its mirrors.
+    pub snapshots: Vec<String>,
+    /// The date of the `InRelease` that the lock was made from, in seconds after 1970: none before it is believed.
+    pub not_before: Option<i64>,
 }
 
 /// Whose signature counts for an archive.
@@ -95,7 +100,7 @@ pub fn open(
     now: i64,
     progress: &dyn Progress,
 ) -> Result<Vec<Opened>> {
-    let released = in_parallel(archives, |archive| archive.fetch_release(fetcher, now))?;
+    let released = in_parallel(archives, |archive| archive.fetch_release(fetcher, now, progress))?;
     let mut wanted = Vec::new();
     for (number, (archive, (_, release))) in archives.iter().zip(&released).enumerate() {
         for (component, architecture) in archive.wanted(release, architecture)? {
@@ -166,15 +171,51 @@ impl Archive {
         format!("{}/{path}", self.base.trim_end_matches('/'))
     }
 
-    fn fetch_release(&self, fetcher: &Fetcher, now: i64) -> Result<(Vec<u8>, Release)> {
+    /// Its `InRelease`, verified, from the first address that has one no older than what was seen before; of a
+    /// snapshot, which never changes, the one that was seen before, when the first address does not answer.
+    fn fetch_release(
+        &self,
+        fetcher: &Fetcher,
+        now: i64,
+        progress: &dyn Progress,
+    ) -> Result<(Vec<u8>, Release)> {
         const LIMIT: u64 = 16 << 20;
+        let what = format!("`InRelease` of {}", self.named());
+        let keyring = self.keys.keyring().with_context(|| format!("the {what} cannot be trusted"))?;
+        let refused = || format!("the {what} cannot be trusted; {} is to sign it", keyring.named());
+        let frozen = !self.snapshots.is_empty();
+        let verify = |text: &[u8], frozen| Release::verify(text, &keyring, &self.suite, now, frozen);
+
+        let name = format!("{} {}", self.snapshots.first().unwrap_or(&self.base), self.suite);
+        let seen = fetcher.store().kept(&name);
+        let seen = seen.and_then(|text| Some((verify(&text, true).ok()?, text)));
+        let newest = seen.as_ref().map(|(release, _)| release.date).max(self.not_before);
         let url = self.url(&format!("dists/{}/InRelease", self.suite));
-        let in_release = fetcher.document(&url, &format!("`InRelease` of {}", self.named()), LIMIT)?;
-        let refused = || format!("the `InRelease` of {} cannot be trusted", self.named());
-        let keyring = self.keys.keyring().with_context(refused)?;
-        let release = Release::verify(&in_release, &keyring, &self.suite, now, self.snapshot.is_some())
-            .with_context(refused)?;
-        Ok((in_release, release))
+        let found = fetcher.first(&url, progress, |candidate| {
+            let text = match (fetcher.document_from(candidate, &what, LIMIT), &seen) {
+                (Err(error), Some((release, text))) if frozen && error.is_silence() => {
+                    progress.notice(&format!("{error}; taking what it answered before"));
+                    return Ok(Ok((text.clone(), release.clone())));
+                }
+                (Err(FetchError::Offline { .. }), Some((release, text))) if frozen => {
+                    return Ok(Ok((text.clone(), release.clone())));
+                }
+                (answer, _) => answer?,
+            };
+            match (verify(&text, frozen), newest) {
+                (Ok(release), Some(newest)) if release.date < newest => Err(FetchError::Older {
+                    what: what.as_str().into(),
+                    url: candidate.url.as_str().into(),
+                    signed_by: release.signed_by.into(),
+                    date: date::format(release.date).into(),
+                    newest: date::format(newest).into(),
+                }),
+                (verified, _) => Ok(verified.map(|release| (text, release))),
+            }
+        })?;
+        let (text, release) = found.with_context(refused)?;
+        fetcher.store().keep(&name, &text)?;
+        Ok((text, release))
     }
 
     /// Which indexes to read: component and architecture.
@@ -241,13 +282,17 @@ impl Compressed {
     fn item(&self, archive: &Archive, release: &Release, component: &str) -> Item {
         // The snapshot services keep no files by digest, and need none.
         let path = match self.path.rsplit_once('/') {
-            Some((directory, _)) if release.by_hash && archive.snapshot.is_none() => {
+            Some((directory, _)) if release.by_hash && archive.snapshots.is_empty() => {
                 format!("{directory}/by-hash/SHA256/{}", self.sum.sha256)
             }
             _ => self.path.clone(),
         };
         Item {
-            subject: Subject::Index(format!("the index of `{component}` of {}", archive.named())),
+            subject: Subject::Index(format!(
+                "the index of `{component}` of {}, signed by `{}`",
+                archive.named(),
+                release.signed_by
+            )),
             url: archive.url(&format!("dists/{}/{path}", archive.suite)),
             sha256: self.sum.sha256.clone(),
             size: self.sum.size,

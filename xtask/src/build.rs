@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use bedplate_core::lock::Lock;
+use bedplate_core::lock::{Lock, LockFile};
 use bedplate_core::plan::{FilePlan, PartitionContent, Plan};
 use bedplate_formats::tree::Tree;
 use fs_err as fs;
@@ -66,7 +66,7 @@ pub fn image(
 fn image_key(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<String> {
     let mut key = Key::new("image");
     key.add(fingerprint(plan)?);
-    key.add(lock.render());
+    key.add(LockFile::default().with(plan.architecture, lock.clone()).render());
     overlay::add_to(&mut key, plan, context.project)?;
     Ok(key.finish())
 }
@@ -215,6 +215,7 @@ fn write_root(
 ) -> Result<Tree> {
     let started = Instant::now();
     scrub::scrub(&mut tree);
+    scrub::date_certificates(&mut tree, lock.epoch);
     scrub::clamp_mtimes(&mut tree, lock.epoch);
     let base = tree.clone();
     overlay::overlays(plan, context.project, &mut tree)?;

@@ -12,14 +12,14 @@ mod transfer;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bedplate_core::lock::LockedPackage;
 
 pub use self::error::FetchError;
-use crate::archive::mirror::Mirrors;
+use crate::archive::mirror::{Candidate, Mirrors};
 use crate::store::Store;
 
 /// Hears how far the downloads are. Called from several threads.
@@ -30,6 +30,8 @@ pub trait Progress: Sync {
     fn advance(&self, bytes: u64);
     /// All of them are in the store.
     fn done(&self);
+    /// Something did not go as it should, and was had in another way.
+    fn notice(&self, _text: &str) {}
 }
 
 /// Reports nothing.
@@ -92,6 +94,8 @@ pub struct Fetcher {
     connections: usize,
     offline: bool,
     client: http::Client,
+    /// Bases that did not answer: the others are asked before them.
+    silent: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Item {
@@ -117,6 +121,7 @@ impl Fetcher {
             connections: 8,
             offline: false,
             client: http::Client::new(patience),
+            silent: Arc::default(),
         }
     }
 
@@ -199,14 +204,72 @@ impl Fetcher {
         }
     }
 
-    /// Fetches a small file nothing is known of yet, such as an `InRelease`, of at most `limit` bytes.
+    /// Fetches a small file nothing is known of yet, such as a key, of at most `limit` bytes.
     ///
     /// The bytes are unverified and do not enter the store.
-    pub fn document(&self, url: &str, what: &str, limit: u64) -> Result<Vec<u8>, FetchError> {
+    pub fn document(
+        &self,
+        url: &str,
+        what: &str,
+        limit: u64,
+        progress: &dyn Progress,
+    ) -> Result<Vec<u8>, FetchError> {
+        self.first(url, progress, |candidate| self.document_from(candidate, what, limit))
+    }
+
+    /// The same from one of the addresses it may be at.
+    pub(crate) fn document_from(
+        &self,
+        candidate: &Candidate,
+        what: &str,
+        limit: u64,
+    ) -> Result<Vec<u8>, FetchError> {
         if self.offline {
             return Err(FetchError::Offline { subject: Subject::Index(what.to_owned()), missing: 1 });
         }
-        transfer::document(self, url, what, limit)
+        transfer::document(self, &candidate.url, what, limit)
+    }
+
+    /// What the first address gives that has it; where none has, why not.
+    pub(crate) fn first<T>(
+        &self,
+        url: &str,
+        progress: &dyn Progress,
+        mut ask: impl FnMut(&Candidate) -> Result<T, FetchError>,
+    ) -> Result<T, FetchError> {
+        let candidates = self.candidates(url);
+        let mut failure: Option<FetchError> = None;
+        for (number, candidate) in candidates.iter().enumerate() {
+            let error = match ask(candidate) {
+                Ok(found) => return Ok(found),
+                Err(error) if !error.may_be_had_elsewhere() => return Err(error),
+                Err(error) => error,
+            };
+            // Files are fetched side by side, and all of them may find the same server silent.
+            let known = error.is_silence() && !self.is_silent(candidate);
+            if let Some(next) = candidates.get(number + 1).filter(|_| known || !error.is_silence()) {
+                progress.notice(&format!("{error}; asking `{}`", next.base));
+            }
+            // That somebody has no such file says more than that somebody else does not answer.
+            if failure.as_ref().is_none_or(|before| before.is_silence() && !error.is_silence()) {
+                failure = Some(error);
+            }
+        }
+        Err(failure.unwrap_or(FetchError::Stopped))
+    }
+
+    /// Where to ask for what is at a canonical address: who has not answered before comes last.
+    pub(crate) fn candidates(&self, url: &str) -> Vec<Candidate> {
+        let mut candidates = self.mirrors.candidates(url);
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        candidates.sort_by_key(|candidate| silent.contains(&candidate.base));
+        candidates
+    }
+
+    /// Notes that a base did not answer, and says whether that was known.
+    pub(crate) fn is_silent(&self, candidate: &Candidate) -> bool {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        !silent.insert(candidate.base.clone())
     }
 
     fn check_room(&self, bytes: u64) -> Result<(), FetchError> {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+pub use bedplate_core::bytes::bytes;
 use bedplate_core::{Diagnostics, Renderer};
 
 use crate::fetch::{FetchError, Progress};
@@ -170,20 +171,6 @@ pub fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// Bytes in the largest decimal unit, with three digits: `512 B`, `23.4 MB`.
-#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub fn bytes(count: u64) -> String {
-    let mut value = count as f64;
-    for unit in ["B", "kB", "MB", "GB"] {
-        if value < 999.5 {
-            let digits = if unit == "B" || value >= 99.95 { 0 } else { 1 };
-            return format!("{value:.digits$} {unit}");
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.1} TB")
-}
-
 /// Shows how far downloads are.
 pub struct Downloads<'a> {
     report: &'a Report,
@@ -211,6 +198,10 @@ impl<'a> Downloads<'a> {
 }
 
 impl Progress for Downloads<'_> {
+    fn notice(&self, text: &str) {
+        self.report.warn(text);
+    }
+
     fn start(&self, files: usize, total: u64) {
         let now = Instant::now();
         self.with(|started| *started = Some(Started { files, total, done: 0, since: now, told: now }));

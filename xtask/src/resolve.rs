@@ -67,22 +67,28 @@ impl Resolver {
     ///
     /// `debs` are packages beside the archives' ones; each is the only one of its name that may be installed in a
     /// system, and none is a tool.
-    /// `architecture` is Debian's name of it, and the one of this machine; `now` in seconds after 1970.
+    /// `architecture` is Debian's name of it; where it is not the one of this machine, `runner` has the release of
+    /// the same distribution for that, with its name. `now` in seconds after 1970.
     pub fn open(
         fetcher: &Fetcher,
         archives: &[Archive],
         debs: Vec<VendorDeb>,
         architecture: &str,
+        runner: Option<(Archive, &str)>,
         now: i64,
         progress: &dyn Progress,
     ) -> Result<Self> {
         let opened = archive::open(fetcher, archives, architecture, now, progress)?;
-        let mut indexes = opened
-            .iter()
-            .map(|opened| opened.packages.iter().map(archive::Packages::index).collect::<Result<_>>())
-            .collect::<Result<Vec<Vec<Index>>>>()?;
-        let tree = bootstrap::tree(fetcher, &opened, &indexes, progress)
-            .context("cannot set up apt, the resolver")?;
+        let mut indexes = indexes(&opened)?;
+        let tree = match runner {
+            // apt runs on this machine, whatever it resolves for.
+            Some((archive, architecture)) => {
+                let opened = archive::open(fetcher, &[archive], architecture, now, progress)?;
+                bootstrap::tree(fetcher, &opened, &self::indexes(&opened)?, progress)
+            }
+            None => bootstrap::tree(fetcher, &opened, &indexes, progress),
+        };
+        let tree = tree.context("cannot set up apt, the resolver")?;
         let index = vendor_index(&debs);
         let apt = Apt::new(fetcher.store(), tree, &opened, &index, architecture)?;
         indexes.push(vec![Index::parse(index.into_bytes())?]);
@@ -182,6 +188,12 @@ impl Resolver {
     fn find<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Stanza<'a>> {
         self.indexes.iter().flatten().flat_map(move |index| index.find(name))
     }
+}
+
+/// For each archive, its indexes.
+fn indexes(opened: &[Opened]) -> Result<Vec<Vec<Index>>> {
+    let of = |opened: &Opened| opened.packages.iter().map(archive::Packages::index).collect();
+    opened.iter().map(of).collect()
 }
 
 /// The index an archive of these packages would have.

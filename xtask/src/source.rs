@@ -7,12 +7,13 @@ pub mod vendor;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
-use bedplate_core::lock::{self, Lock, LockedArchive, LockedPackage};
+use anyhow::{Context as _, Result, bail};
+use bedplate_core::Architecture;
+use bedplate_core::lock::{Lock, LockedArchive, LockedPackage};
 use bedplate_core::plan::{ArchivePlan, Plan};
 
-use crate::archive::Archive;
 use crate::archive::mirror::{HostSources, Mirrors};
+use crate::archive::{Archive, date};
 use crate::cli::SourceArgs;
 use crate::fetch::{Fetcher, Item};
 use crate::problem::{Misuse, Problem};
@@ -27,7 +28,6 @@ pub struct Source {
     /// What was fetched.
     pub store: Store,
     fetcher: Fetcher,
-    architecture: &'static str,
     project: PathBuf,
 }
 
@@ -38,13 +38,13 @@ impl Source {
     /// A mirror that is no pair of addresses, a key that is not there, no store.
     pub fn open(plan: &Plan, args: &SourceArgs, project: &Path) -> Result<Self> {
         let store = Store::open()?;
-        let archives = archives(plan, &Keychain::of_files(project))?;
+        let mut archives = archives(plan, &Keychain::of_files(project))?;
+        archives.extend(runner(plan, &archives)?.map(|(archive, _)| archive));
         let explicit = args.mirror.iter().map(|pair| mirror(pair)).collect::<Result<Vec<_>>>()?;
         let host = HostSources::read(Path::new("/"));
-        let mirrors = Mirrors::choose(&archives, &explicit, plan.mirror.as_deref(), &host);
+        let mirrors = Mirrors::choose(&archives, &explicit, &plan.mirrors, &host);
         let fetcher = Fetcher::new(&store).mirrors(mirrors).offline(args.offline);
-        let (architecture, project) = (plan.architecture.deb(), project.to_owned());
-        Ok(Self { store, fetcher, architecture, project })
+        Ok(Self { store, fetcher, project: project.to_owned() })
     }
 
     /// Brings packages of a lock into the store; those of vendors are the plan's.
@@ -63,14 +63,18 @@ impl Source {
         fetched.map_err(|error| vendor::replaced(error, &self.fetcher, plan, packages))
     }
 
-    /// Resolves a plan's packages into a lock, from what the archives have now, and what vendors have; of theirs,
-    /// what is in `old` and still asked for is kept as it is there.
+    /// Resolves a plan's packages into a lock, from what the archives have now, which is no older than what `old` was
+    /// made from, and what vendors have; of theirs, what is in `old` and still asked for is kept as it is there, unless
+    /// all is to be had `anew`.
     ///
     /// # Errors
     /// An archive that cannot be reached or trusted, or a package that no
     /// archive has, at its line.
-    pub fn lock(&self, plan: &Plan, old: Option<&Lock>, report: &Report) -> Result<Lock> {
+    pub fn lock(&self, plan: &Plan, old: Option<&Lock>, anew: bool, report: &Report) -> Result<Lock> {
+        settled(plan, now())?;
         let progress = Downloads::new(report);
+        let before = old;
+        let old = old.filter(|_| !anew);
         let keychain = Keychain::complete(plan, old, &self.fetcher, &self.project)?;
         let vendors =
             Vendors { fetcher: &self.fetcher, keychain: &keychain, now: now(), progress: &progress };
@@ -79,7 +83,7 @@ impl Source {
             debs.iter().map(|deb| (deb.locked.name.clone(), deb.locked.url.clone())).collect();
         let names = plan.packages.iter().map(|package| package.name.clone());
         let names: Vec<String> = names.chain(lines.iter().map(|(name, _)| name.clone())).collect();
-        let resolver = self.resolver(plan, &keychain, debs, report)?;
+        let resolver = self.resolver(plan, &keychain, before, debs, report)?;
         let packages =
             resolver.system(&names, &plan.without).map_err(|error| at_its_line(error, plan, &lines))?;
         let tools = resolver.tools(&plan.tools).context("resolving the packages of the tools")?;
@@ -87,12 +91,14 @@ impl Source {
             base: opened.archive.base.clone(),
             suite: opened.archive.suite.clone(),
             pocket: opened.archive.pocket.clone(),
+            origin: opened.release.origin.clone().unwrap_or_default(),
             date: opened.release.date,
+            signed_by: opened.release.signed_by.clone(),
             sha256: opened.sha256.clone(),
         };
         let archives = resolver.archives().iter().map(archive).collect();
         let (epoch, keys) = (resolver.epoch(), keychain.into_locked());
-        Ok(Lock { version: lock::VERSION, epoch, archives, keys, packages, tools })
+        Ok(Lock { epoch, archives, keys, packages, tools })
     }
 
     /// Resolves packages to run programs from, beside any image.
@@ -101,19 +107,72 @@ impl Source {
     /// As [`Source::lock`].
     pub fn tools(&self, plan: &Plan, names: &[String], report: &Report) -> Result<Vec<LockedPackage>> {
         let keychain = Keychain::of_archives(plan, None, &self.fetcher, &self.project)?;
-        self.resolver(plan, &keychain, Vec::new(), report)?.tools(names)
+        self.resolver(plan, &keychain, None, Vec::new(), report)?.tools(names)
     }
 
     fn resolver(
         &self,
         plan: &Plan,
         keychain: &Keychain,
+        before: Option<&Lock>,
         debs: Vec<VendorDeb>,
         report: &Report,
     ) -> Result<Resolver> {
-        let (archives, progress) = (archives(plan, keychain)?, Downloads::new(report));
-        Resolver::open(&self.fetcher, &archives, debs, self.architecture, now(), &progress)
+        let (mut archives, progress) = (archives(plan, keychain)?, Downloads::new(report));
+        let locked = |archive: &Archive| {
+            let mut locked = before.into_iter().flat_map(|lock| &lock.archives);
+            let is_same =
+                |locked: &&LockedArchive| (&locked.base, &locked.suite) == (&archive.base, &archive.suite);
+            locked.find(is_same).map(|locked| locked.date)
+        };
+        for archive in archives.iter_mut().filter(|archive| archive.snapshots.is_empty()) {
+            archive.not_before = locked(archive);
+        }
+        let runner = runner(plan, &archives)?;
+        let architecture = plan.architecture.deb();
+        Resolver::open(&self.fetcher, &archives, debs, architecture, runner, now(), &progress)
     }
+}
+
+/// This machine's architecture.
+///
+/// # Errors
+/// It is none that there are images of.
+pub fn host_architecture() -> Result<Architecture> {
+    match std::env::consts::ARCH {
+        "x86_64" => Ok(Architecture::X86_64),
+        "aarch64" => Ok(Architecture::Aarch64),
+        other => bail!("this machine is `{other}`, and Bedplate runs on x86-64 and arm64"),
+    }
+}
+
+/// Where this machine's apt comes from, when that is not where the image's packages come from.
+fn runner(plan: &Plan, archives: &[Archive]) -> Result<Option<(Archive, &'static str)>> {
+    let host = host_architecture()?;
+    if host == plan.architecture {
+        return Ok(None);
+    }
+    let base = plan.release_base(host).context("the release is for other machines than this one")?;
+    let own = archives.iter().find(|archive| archive.pocket == "release").cloned();
+    Ok(own.map(|own| (Archive { base: base.to_owned(), not_before: None, ..own }, host.deb())))
+}
+
+/// Refuses a snapshot that may still change: one that is younger than a day, or of the future.
+fn settled(plan: &Plan, now: i64) -> Result<()> {
+    const DAY: i64 = 86_400;
+    let Some(snapshot) = &plan.snapshot else { return Ok(()) };
+    let moment = date::parse_moment(&snapshot.moment).context("the snapshot is no moment")?;
+    if moment <= now - DAY {
+        return Ok(());
+    }
+    let age = if moment > now { "in the future" } else { "less than 24 hours ago" };
+    Err(Problem {
+        message: format!("the snapshot `{}` is {age}, and can still change", snapshot.moment),
+        at: Some(snapshot.at.clone()),
+        word: Some(snapshot.moment.clone()),
+        help: format!("take one before {}", date::format(now - DAY)),
+    }
+    .into())
 }
 
 /// Seconds after 1970.
@@ -127,14 +186,16 @@ fn mirror(pair: &str) -> Result<(String, String)> {
 }
 
 fn archives(plan: &Plan, keychain: &Keychain) -> Result<Vec<Archive>> {
-    let archive = |plan: &ArchivePlan| {
+    let archive = |archive: &ArchivePlan| {
         Ok(Archive {
-            base: plan.base.clone(),
-            suite: plan.suite.clone(),
-            pocket: plan.pocket.clone(),
-            components: plan.components.clone(),
-            keys: keychain.keys(&plan.keyring, &plan.base)?,
-            snapshot: plan.snapshot_base.clone(),
+            base: archive.base.clone(),
+            suite: archive.suite.clone(),
+            pocket: archive.pocket.clone(),
+            components: archive.components.clone(),
+            keys: keychain.keys(&archive.keyring, &archive.base)?,
+            distribution: archive.at.is_none().then_some(plan.distribution),
+            snapshots: archive.snapshots.clone(),
+            not_before: None,
         })
     };
     plan.archives.iter().map(archive).collect()

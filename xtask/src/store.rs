@@ -3,6 +3,7 @@
 //! ```text
 //! blobs/ab/abcd…          a file whose sha256 is abcd…
 //! partial/abcd…           the same file while it is fetched; locked by who fetches it, kept for resuming
+//! kept/ab…                what an archive said of itself the last time, under the sha256 of its address
 //! layers/KIND-KEY/        a directory made from what KEY is the digest of
 //! temporary/PID-N/        scratch space of one running process
 //! locks/KIND-KEY          held while a layer is made
@@ -83,7 +84,7 @@ impl Store {
 
     /// Opens the store at `root` and makes it where it does not exist.
     pub fn at(root: &Path) -> Result<Self> {
-        for directory in ["blobs", "partial", "layers", "temporary", "locks"] {
+        for directory in ["blobs", "partial", "kept", "layers", "temporary", "locks"] {
             fs::create_dir_all(root.join(directory)).context("cannot make the store")?;
         }
         let root = fs::canonicalize(root)?;
@@ -178,6 +179,25 @@ impl Store {
             partial.finish()?;
         }
         Ok(sha256)
+    }
+
+    /// What was kept under this name with [`Store::keep`], a file from outside that has no digest known before.
+    pub fn kept(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.note(name)).ok()
+    }
+
+    /// Keeps a file under a name, in the place of what was kept under it before.
+    pub fn keep(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let temporary = self.temporary()?;
+        let file = temporary.join("kept");
+        fs::write(&file, bytes)?;
+        fs::rename(file, self.note(name))?;
+        fs::remove_dir(temporary)?;
+        Ok(())
+    }
+
+    fn note(&self, name: &str) -> PathBuf {
+        self.root().join("kept").join(hex(&Sha256::digest(name)))
     }
 
     /// Removes a blob nothing needs any more. It is no error when there is none.

@@ -10,12 +10,15 @@ mod server;
 #[expect(dead_code, reason = "every test uses its own part")]
 mod signer;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
+use bedplate::Distribution;
 use bedplate::archive::mirror::{HostSources, Mirrors};
 use bedplate::archive::{self, Archive, Keys};
 use bedplate::fetch::{FetchError, Fetcher, Item, Progress, Silent};
@@ -25,7 +28,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use self::mini::*;
-use self::server::Reply;
+use self::server::{Reply, Server};
 use self::signer::Signer;
 
 // What goes well.
@@ -251,7 +254,7 @@ fn nobody_there() {
     // A port that was free a moment ago.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let pair = (CANONICAL.to_owned(), format!("http://{address}"));
-    let mirrors = Mirrors::choose(&[], &[pair], None, &HostSources::default());
+    let mirrors = Mirrors::choose(&[], &[pair], &[], &HostSources::default());
     let error = mini.fetcher().mirrors(mirrors).fetch(&[item()], &Silent).unwrap_err();
     let text = error.to_string().replace(&address.to_string(), "NOBODY");
     expect!["cannot fetch `jq` version `1.7-1` from `http://NOBODY/pool/main/j/jq/jq_1.7-1_amd64.deb`: connection refused, after 3 attempts"].assert_eq(&text);
@@ -302,7 +305,7 @@ fn a_disk_that_is_full_in_the_middle() {
             mount("bedplate", disk.path(), "tmpfs", MountFlags::empty(), Some(c"size=512k")).unwrap();
             let store = Store::at(&disk.path().join("store")).unwrap();
             let pair = (CANONICAL.to_owned(), mini.server.base());
-            let mirrors = Mirrors::choose(&[], &[pair], None, &HostSources::default());
+            let mirrors = Mirrors::choose(&[], &[pair], &[], &HostSources::default());
             let neighbour = Neighbour(disk.path().join("neighbour"));
             let error = Fetcher::new(&store).mirrors(mirrors).fetch(&[item()], &neighbour).unwrap_err();
             let text = error.to_string().replace(disk.path().to_str().unwrap(), "/small");
@@ -324,7 +327,7 @@ fn a_disk_that_is_full_in_the_middle() {
 fn an_index_that_does_not_fit_the_release() {
     let mini = Mini::new();
     mini.server.put(&packages_path(), &vec![0; compressed_packages().len()]);
-    mini.refuses_to_open(&expect!["`http://SERVER/dists/trixie/main/binary-amd64/by-hash/SHA256/57688457c32ed0933095723caabebcfd9ed4557f43aff2a34fe40686edad0151` is not the index of `main` of `http://archive.example/debian trixie`: its sha256 is `ac9ab7fef49ac432f1e4b9b43d3df89ca06dd53c244676fa5d47a8725dcc5eb9` instead of `57688457c32ed0933095723caabebcfd9ed4557f43aff2a34fe40686edad0151`"]);
+    mini.refuses_to_open(&expect!["`http://SERVER/dists/trixie/main/binary-amd64/by-hash/SHA256/57688457c32ed0933095723caabebcfd9ed4557f43aff2a34fe40686edad0151` is not the index of `main` of `http://archive.example/debian trixie`, signed by `FINGERPRINT`: its sha256 is `ac9ab7fef49ac432f1e4b9b43d3df89ca06dd53c244676fa5d47a8725dcc5eb9` instead of `57688457c32ed0933095723caabebcfd9ed4557f43aff2a34fe40686edad0151`"]);
 }
 
 #[test]
@@ -332,7 +335,7 @@ fn a_release_changed_after_signing() {
     let mini = Mini::new();
     let signed = String::from_utf8(mini.signer.sign(&release(&Says::default()))).unwrap();
     mini.publish(signed.replace("Origin: Example", "Origin: Evil").as_bytes());
-    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` did not make this signature, or the text was changed"]);
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: no signature counts: key `FINGERPRINT` did not make this signature, or the text was changed"]);
 }
 
 #[test]
@@ -341,14 +344,14 @@ fn a_release_signed_by_a_stranger() {
     let stranger = Signer::new();
     mini.publish(&stranger.sign(&release(&Says::default())));
     let error = format!("{:#}", mini.open().unwrap_err()).replace(&stranger.fingerprint(), "STRANGER");
-    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: signed by `STRANGER`, and by no pinned key (`FINGERPRINT`)"].assert_eq(&mini.text(&error));
+    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: signed by `STRANGER`, and by no pinned key (`FINGERPRINT`)"].assert_eq(&mini.text(&error));
 }
 
 #[test]
 fn a_release_that_is_a_login_page() {
     let mini = Mini::new();
     mini.publish(b"<html>Please log in to this wireless network</html>");
-    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: not a signed text: it does not begin with `-----BEGIN PGP SIGNED MESSAGE-----`"]);
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: not a signed text: it does not begin with `-----BEGIN PGP SIGNED MESSAGE-----`"]);
 }
 
 #[test]
@@ -356,7 +359,7 @@ fn text_before_the_signed_text() {
     let mini = Mini::new();
     let signed = mini.signer.sign(&release(&Says::default()));
     mini.publish(&[b"SHA256: forged\n".as_slice(), &signed].concat());
-    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: not a signed text: it does not begin with `-----BEGIN PGP SIGNED MESSAGE-----`"]);
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: not a signed text: it does not begin with `-----BEGIN PGP SIGNED MESSAGE-----`"]);
 }
 
 #[test]
@@ -364,7 +367,7 @@ fn text_after_the_signature() {
     let mini = Mini::new();
     let signed = mini.signer.sign(&release(&Says::default()));
     mini.publish(&[signed.as_slice(), b"SHA256: forged\n"].concat());
-    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: not a signed text: it does not end with `-----END PGP SIGNATURE-----`"]);
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: not a signed text: it does not end with `-----END PGP SIGNATURE-----`"]);
 }
 
 #[test]
@@ -372,7 +375,7 @@ fn a_key_that_has_expired() {
     let mini = Mini::signed_by(Signer::new().expiring_after(1));
     let error = format!("{:#}", mini.open().unwrap_err());
     let (text, _) = error.rsplit_once(" on ").unwrap();
-    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` expired"].assert_eq(&mini.text(text));
+    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: no signature counts: key `FINGERPRINT` expired"].assert_eq(&mini.text(text));
 }
 
 #[test]
@@ -381,7 +384,7 @@ fn a_key_that_expired_after_a_snapshot_was_signed() {
     let says = Says { date: -9 * 86_400, valid_until: Some(-86_400), ..Says::default() };
     mini.publish(&mini.signer.sign_nine_days_ago(&release(&says)));
     mini.open().unwrap_err();
-    let frozen = Archive { snapshot: Some(mini.server.base()), ..mini.archive() };
+    let frozen = Archive { snapshots: vec![mini.server.base()], ..mini.archive() };
     archive::open(&mini.fetcher(), &[frozen], "amd64", now(), &Silent).unwrap();
 }
 
@@ -390,38 +393,38 @@ fn a_key_that_was_revoked() {
     let mini = Mini::signed_by(Signer::new().revoked());
     let error = format!("{:#}", mini.open().unwrap_err());
     let (text, _) = error.rsplit_once(" on ").unwrap();
-    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` was revoked"].assert_eq(&mini.text(text));
+    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: no signature counts: key `FINGERPRINT` was revoked"].assert_eq(&mini.text(text));
 }
 
 #[test]
 fn a_key_nothing_vouches_for() {
-    Mini::signed_by(Signer::new().without_self_signature()).refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` has no self-signature"]);
+    Mini::signed_by(Signer::new().without_self_signature()).refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` is to sign it: no signature counts: key `FINGERPRINT` has no self-signature"]);
 }
 
 #[test]
 fn a_key_vouched_for_with_a_weak_digest() {
-    Mini::signed_by(Signer::old().weakly_certified()).refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` signed with SHA1, which is too weak"]);
+    Mini::signed_by(Signer::old().weakly_certified()).refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: no signature counts: key `FINGERPRINT` signed with SHA1, which is too weak"]);
 }
 
 #[test]
 fn a_signature_with_a_weak_digest() {
     let mini = Mini::signed_by(Signer::old());
     mini.publish(&mini.signer.sign_weakly(&release(&Says::default())));
-    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` signed with SHA1, which is too weak"]);
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: no signature counts: key `FINGERPRINT` signed with SHA1, which is too weak"]);
 }
 
 #[test]
 fn a_subkey_of_somebody_else() {
     let mini = Mini::signed_by(Signer::new().with_the_subkey_of(&Signer::new()));
     mini.publish(&mini.signer.sign_by_subkey(&release(&Says::default())));
-    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` has no self-signature for the subkey that signed"]);
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: no signature counts: key `FINGERPRINT` has no self-signature for the subkey that signed"]);
 }
 
 #[test]
 fn a_subkey_that_does_not_sign_back() {
     let mini = Mini::signed_by(Signer::new().without_signature_back());
     mini.publish(&mini.signer.sign_by_subkey(&release(&Says::default())));
-    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: no signature counts: key `FINGERPRINT` has a subkey that does not sign back"]);
+    mini.refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: no signature counts: key `FINGERPRINT` has a subkey that does not sign back"]);
 }
 
 #[test]
@@ -437,7 +440,7 @@ fn a_release_that_has_expired() {
     let mini = Mini::says(&Says { valid_until: Some(-60), ..Says::default() });
     let error = format!("{:#}", mini.open().unwrap_err());
     let (text, _) = error.rsplit_once(" on ").unwrap();
-    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: it expired"]
+    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: it expired"]
         .assert_eq(&mini.text(text));
 }
 
@@ -446,14 +449,14 @@ fn a_release_of_the_future() {
     let mini = Mini::says(&Says { date: 86_400, ..Says::default() });
     let error = format!("{:#}", mini.open().unwrap_err());
     let (text, _) = error.rsplit_once(" on ").unwrap();
-    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: it was made"]
+    expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: it was made"]
         .assert_eq(&mini.text(text));
 }
 
 #[test]
 fn a_release_of_another_suite() {
     Mini::says(&Says { suite: "oldstable", codename: "bookworm", ..Says::default() })
-        .refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted: it is of suite `oldstable`, codename `bookworm`, not of `trixie`"]);
+        .refuses_to_open(&expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: it is of suite `oldstable`, codename `bookworm`, not of `trixie`"]);
 }
 
 #[test]
@@ -485,4 +488,137 @@ fn an_in_release_without_end() {
     endless.resize(17 << 20, b' ');
     mini.publish(&endless);
     mini.refuses_to_open(&expect!["`http://SERVER/dists/trixie/InRelease` is not `InRelease` of `http://archive.example/debian trixie`: it has 17825792 bytes instead of at most 16777216"]);
+}
+
+// What is seen over time, and had elsewhere.
+
+/// The small archive on two servers, asked one after the other.
+fn mirrored(mini: &Mini) -> (Server, Fetcher) {
+    let second = Server::start(BTreeMap::new());
+    mini.server.files().iter().for_each(|(path, content)| second.share(path, content));
+    let pairs = [mini.server.base(), second.base()].map(|base| (CANONICAL.to_owned(), base));
+    let mirrors = Mirrors::choose(&[], &pairs, &[], &HostSources::default());
+    let fetcher = Fetcher::new(&mini.store).mirrors(mirrors).patience(IMPATIENT);
+    (second, fetcher)
+}
+
+/// Remembers what it is told.
+#[derive(Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Progress for Told {
+    fn start(&self, _files: usize, _bytes: u64) {}
+    fn advance(&self, _bytes: u64) {}
+    fn done(&self) {}
+    fn notice(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
+}
+
+impl Told {
+    fn text(&self, mini: &Mini, second: &Server) -> String {
+        mini.text(&self.0.lock().unwrap().join("\n")).replace(&second.base(), "http://SECOND")
+    }
+}
+
+#[test]
+fn a_mirror_that_is_out_is_told_and_the_second_one_asked() {
+    let mini = Mini::new();
+    let (second, fetcher) = mirrored(&mini);
+    mini.server.refuse(503);
+    let told = Told::default();
+    archive::open(&fetcher, &[mini.archive()], "amd64", now(), &told).unwrap();
+    fetcher.fetch(&[item()], &told).unwrap();
+    expect!["cannot fetch `InRelease` of `http://archive.example/debian trixie`: `http://SERVER/dists/trixie/InRelease` answers 503, after 3 attempts; asking `http://SECOND`"].assert_eq(&told.text(&mini, &second));
+    // Who was silent is not asked again for every file.
+    assert_eq!(mini.server.requests().len(), 3);
+    assert_eq!(second.requests().len(), 3);
+}
+
+#[test]
+fn a_file_that_the_first_mirror_has_otherwise_is_taken_from_the_second() {
+    let mini = Mini::new();
+    let (second, fetcher) = mirrored(&mini);
+    mini.server.put(JQ, &[7; 300_000]);
+    let told = Told::default();
+    fetcher.fetch(&[item()], &told).unwrap();
+    assert_eq!(second.requests(), [JQ]);
+    let said = told.text(&mini, &second);
+    assert!(said.ends_with("; asking `http://SECOND`") && said.contains("its sha256 is"), "{said}");
+}
+
+#[test]
+fn a_file_that_nobody_has_is_told_as_gone_and_not_as_silence() {
+    let mini = Mini::new();
+    let (second, fetcher) = mirrored(&mini);
+    mini.server.remove(JQ);
+    second.refuse(503);
+    let error = fetcher.fetch(&[item()], &Silent).unwrap_err();
+    assert!(matches!(error, FetchError::Gone { .. }), "{error}");
+}
+
+#[test]
+fn an_older_release_than_one_seen_before_is_refused() {
+    let mini = Mini::new();
+    let older = mini.signer.sign(&release(&Says { date: -86_400, ..Says::default() }));
+    mini.open().unwrap();
+    mini.publish(&older);
+    let error = format!("{:#}", mini.open().unwrap_err());
+    let (text, _) = error.split_once(" signed it for ").unwrap();
+    expect!["the `InRelease` of `http://archive.example/debian trixie` at `http://SERVER/dists/trixie/InRelease` cannot be trusted: `FINGERPRINT`"].assert_eq(&mini.text(text));
+    assert!(error.ends_with(" was seen before"), "{error}");
+    // Signed by the same key, and so it would do as well as the newer one for whoever has never seen that.
+    let fresh = Mini::new();
+    fresh.publish(&older);
+    let archive = Archive { keys: mini.keys.clone(), ..fresh.archive() };
+    archive::open(&fresh.fetcher(), &[archive.clone()], "amd64", now(), &Silent).unwrap();
+    let locked = Archive { not_before: Some(now() - 3600), ..archive };
+    let error = archive::open(&fresh.fetcher(), &[locked], "amd64", now(), &Silent).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(FetchError::Older { .. })), "{error:#}");
+}
+
+#[test]
+fn of_two_mirrors_the_one_that_is_not_behind_is_taken() {
+    let mini = Mini::new();
+    let (_second, fetcher) = mirrored(&mini);
+    archive::open(&fetcher, &[mini.archive()], "amd64", now(), &Silent).unwrap();
+    mini.publish(&mini.signer.sign(&release(&Says { date: -86_400, ..Says::default() })));
+    let opened = archive::open(&fetcher, &[mini.archive()], "amd64", now(), &Silent).unwrap();
+    assert!(opened[0].release.date > now() - 7200);
+}
+
+#[test]
+fn a_snapshot_that_is_out_is_had_from_the_store_and_then_from_the_second_mirror() {
+    let mini = Mini::new();
+    let (second, _) = mirrored(&mini);
+    let frozen = Archive {
+        distribution: Some(Distribution::Debian),
+        snapshots: vec![mini.server.base(), second.base()],
+        ..mini.archive()
+    };
+    let open = |offline: bool, told: &Told| {
+        let archives = std::slice::from_ref(&frozen);
+        let mirrors = Mirrors::choose(archives, &[], &[], &HostSources::default());
+        let fetcher = Fetcher::new(&mini.store).mirrors(mirrors).patience(IMPATIENT).offline(offline);
+        archive::open(&fetcher, archives, "amd64", now(), told)
+    };
+    // The store has nothing yet.
+    mini.server.refuse(503);
+    let told = Told::default();
+    open(false, &told).unwrap();
+    expect!["cannot fetch `InRelease` of `http://archive.example/debian trixie`: `http://SERVER/dists/trixie/InRelease` answers 503, after 3 attempts; asking `http://SECOND`"].assert_eq(&told.text(&mini, &second));
+    let asked = second.requests().len();
+    let told = Told::default();
+    open(false, &told).unwrap();
+    expect!["cannot fetch `InRelease` of `http://archive.example/debian trixie`: `http://SERVER/dists/trixie/InRelease` answers 503, after 3 attempts; taking what it answered before"].assert_eq(&told.text(&mini, &second));
+    open(true, &Told::default()).unwrap();
+    assert_eq!(second.requests().len(), asked, "what is in the store is not asked for");
+}
+
+#[test]
+fn a_live_archive_that_is_out_is_not_had_from_the_store() {
+    let mini = Mini::new();
+    mini.open().unwrap();
+    mini.server.refuse(503);
+    assert!(matches!(mini.open().unwrap_err().downcast_ref(), Some(FetchError::Status { status: 503, .. })));
 }

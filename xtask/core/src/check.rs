@@ -64,6 +64,7 @@ pub static RULES: &[&Rule] = &[
     &files::FILE_TWICE,
     &files::FILE_OF_THE_PLAN,
     &packages::NO_KERNEL,
+    &packages::NAMED_OTHERWISE,
     &packages::PACKAGE_IN_AND_OUT,
     &packages::NEEDED_PACKAGE_OUT,
     &archives::UNKNOWN_COMPONENT,

@@ -41,7 +41,7 @@ use data::Data;
 use deb::Deb;
 use esp::Esp;
 use partition::Partition;
-use repository::Repository;
+use repository::{Key, Repository};
 use root::RootSlot;
 use target::Target;
 use unit::Unit;
@@ -102,7 +102,8 @@ pub struct Image {
     pub(crate) repositories: Vec<Repository>,
     pub(crate) debs: Vec<Deb>,
     pub(crate) snapshot: Option<At<Snapshot>>,
-    pub(crate) mirror: Option<At<Url>>,
+    pub(crate) mirrors: Vec<At<Url>>,
+    pub(crate) signed_by: Option<Key>,
     pub(crate) hostname: Option<At<Hostname>>,
     pub(crate) locale: Option<At<Locale>>,
     pub(crate) timezone: Option<At<Timezone>>,
@@ -151,7 +152,8 @@ impl Image {
             repositories: Vec::new(),
             debs: Vec::new(),
             snapshot: None,
-            mirror: None,
+            mirrors: Vec::new(),
+            signed_by: None,
             hostname: None,
             locale: None,
             timezone: None,
@@ -242,13 +244,29 @@ impl Image {
         self
     }
 
-    /// Fetches from this mirror of the distribution's archive. The lock names
-    /// the archive all the same, so that a mirror can change or go away.
+    /// Fetches from this mirror of the distribution's archive, or, given again, from this one when those before it
+    /// do not answer. The lock names the archive all the same, so that a mirror can change or go away.
     #[track_caller]
     #[doc(alias("Mirror"))]
     pub fn mirror(mut self, url: impl Given<Url>) -> Self {
         let at = Place::caller();
-        self.mirror = accept(&mut self.mistakes, url, &at).or(self.mirror);
+        self.mirrors.extend(accept(&mut self.mistakes, url, &at));
+        self
+    }
+
+    /// Believes the distribution's archive when this key has signed it, in place of the distribution's own keys: for a
+    /// mirror that is not a copy, but a selection with a signature of its own, as aptly makes one.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let image = Image::ubuntu("noble")
+    ///     .mirror("https://archive.example.com/ubuntu")
+    ///     .signed_by(Key::file("keys/example.asc").pinned("F6ECB3762474EDA9D21B7022871920D1991BC93C"));
+    /// ```
+    #[doc(alias("Signed-By", "keyring", "trusted.gpg"))]
+    pub fn signed_by(mut self, key: Key) -> Self {
+        self.mistakes.extend_from_slice(key.mistakes());
+        self.signed_by = Some(key);
         self
     }
 

@@ -11,6 +11,7 @@
 //! What a description needs from outside (a unit's text, a key) comes in
 //! through `include_str!`, so that a missing file does not compile.
 
+pub mod bytes;
 pub mod check;
 pub mod diagnostic;
 pub mod explain;

@@ -6,17 +6,22 @@
 //! URLs name the distribution's own archive; which mirror they were fetched
 //! from is not recorded.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::image::target::Architecture;
 
 mod diff;
 mod error;
+mod parse;
 mod render;
 
 pub use diff::Change;
 pub use error::LockError;
 
-/// The version of the format this program writes and reads.
-pub const VERSION: u32 = 1;
+/// The version of the format this program writes. It reads version 1, too, which held one architecture.
+pub const VERSION: u32 = 2;
 
 /// The pocket of packages that come from a vendor's address and from no archive.
 ///
@@ -24,12 +29,16 @@ pub const VERSION: u32 = 1;
 /// not looked at again: from then on its sha256 in the lock is the trust.
 pub const VENDOR: &str = "vendor";
 
-/// What an image is made of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A lock file: what an image is made of, for each architecture it was locked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LockFile {
+    locks: BTreeMap<Architecture, Lock>,
+}
+
+/// What an image is made of on one architecture.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {
-    /// The format's version: [`VERSION`].
-    pub version: u32,
     /// The newest `Date` of all Release files, in seconds since 1970: the
     /// image's `SOURCE_DATE_EPOCH`.
     pub epoch: i64,
@@ -57,8 +66,14 @@ pub struct LockedArchive {
     pub suite: String,
     /// The pocket: `release`, `updates`, `security`, or a third party's name.
     pub pocket: String,
+    /// Its `Origin`: `Ubuntu`. Empty where it says none.
+    #[serde(default)]
+    pub origin: String,
     /// Its `Date`, in seconds since 1970.
     pub date: i64,
+    /// The fingerprint of the key that signed it; empty in a lock of version 1.
+    #[serde(default)]
+    pub signed_by: String,
     /// The sha256 of its `InRelease`, in hexadecimal.
     pub sha256: String,
 }
@@ -104,29 +119,45 @@ impl LockedPackage {
 }
 
 impl Lock {
-    /// Reads a lock.
-    ///
-    /// # Errors
-    /// What is wrong with the text and in which line: it is no TOML, a key is
-    /// missing or unknown, a hash is none, or a newer program wrote it.
-    pub fn parse(text: &str) -> Result<Lock, LockError> {
-        error::version(text)?;
-        let lock: Lock = toml::from_str(text).map_err(|cause| LockError::malformed(text, &cause))?;
-        error::values(text, &lock)?;
-        Ok(lock)
-    }
-
-    /// Writes the lock: the same text for the same lock, in whatever order
-    /// its packages are.
-    #[must_use]
-    pub fn render(&self) -> String {
-        render::lock(self)
-    }
-
     /// What changes from `old` to `new`, packages first, by name.
     #[must_use]
     pub fn diff(old: &Lock, new: &Lock) -> Vec<Change> {
         diff::locks(old, new)
+    }
+}
+
+impl LockFile {
+    /// Reads a lock file.
+    ///
+    /// # Errors
+    /// What is wrong with the text and in which line: it is no TOML, a key is
+    /// missing or unknown, a hash is none, or a newer program wrote it.
+    pub fn parse(text: &str) -> Result<LockFile, LockError> {
+        let file = parse::file(text)?;
+        for lock in file.locks.values() {
+            error::values(text, lock)?;
+        }
+        Ok(file)
+    }
+
+    /// The lock of an architecture.
+    #[must_use]
+    pub fn of(&self, architecture: Architecture) -> Option<&Lock> {
+        self.locks.get(&architecture)
+    }
+
+    /// The same with this lock of an architecture; those of the others stay.
+    #[must_use]
+    pub fn with(mut self, architecture: Architecture, lock: Lock) -> LockFile {
+        self.locks.insert(architecture, lock);
+        self
+    }
+
+    /// Writes the file: the same text for the same locks, in whatever order
+    /// their packages are.
+    #[must_use]
+    pub fn render(&self) -> String {
+        render::file(&self.locks)
     }
 }
 
@@ -149,13 +180,14 @@ mod tests {
 
     pub(super) fn lock() -> Lock {
         Lock {
-            version: VERSION,
             epoch: 1_757_000_000,
             archives: vec![LockedArchive {
                 base: "http://ftp.debian.org/debian".to_string(),
                 suite: "trixie".to_string(),
                 pocket: "release".to_string(),
+                origin: "Debian".to_string(),
                 date: 1_757_000_000,
+                signed_by: "B8B8".repeat(10),
                 sha256: "cd".repeat(32),
             }],
             keys: vec![LockedKey {
@@ -168,33 +200,45 @@ mod tests {
         }
     }
 
+    fn file() -> LockFile {
+        LockFile::default().with(Architecture::X86_64, lock())
+    }
+
+    fn read(text: &str) -> Lock {
+        LockFile::parse(text).unwrap().of(Architecture::X86_64).unwrap().clone()
+    }
+
     #[test]
     fn a_lock_reads_as_it_was_written() {
         let mut sorted = lock();
         sorted.packages.sort();
-        assert_eq!(Lock::parse(&lock().render()).unwrap(), sorted);
+        assert_eq!(read(&file().render()), sorted);
     }
 
     #[test]
     fn a_lock_is_made_to_be_read_in_a_diff() {
         expect![[r##"
             # Made by `cargo xtask lock`. It pins every byte of the image: keep it in git.
-            version = 1
+            version = 2
+
+            [amd64]
             epoch = 1757000000
 
-            [[archive]]
+            [[amd64.archive]]
             base = "http://ftp.debian.org/debian"
             suite = "trixie"
             pocket = "release"
+            origin = "Debian"
             date = 1757000000
+            signed_by = "B8B8B8B8B8B8B8B8B8B8B8B8B8B8B8B8B8B8B8B8"
             sha256 = "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
 
-            [[key]]
+            [[amd64.key]]
             fingerprint = "9376937693769376937693769376937693769376"
             url = "https://vendor.example/vendor.gpg"
             base64 = "mQINBA=="
 
-            [[package]]
+            [[amd64.package]]
             name = "jq"
             version = "1.7.1-6"
             architecture = "amd64"
@@ -203,7 +247,7 @@ mod tests {
             sha256 = "abababababababababababababababababababababababababababababababab"
             url = "http://ftp.debian.org/debian/pool/main/jq_1.7.1-6_amd64.deb"
 
-            [[package]]
+            [[amd64.package]]
             name = "udev"
             version = "257.8-1"
             architecture = "amd64"
@@ -212,7 +256,7 @@ mod tests {
             sha256 = "abababababababababababababababababababababababababababababababab"
             url = "http://ftp.debian.org/debian/pool/main/udev_257.8-1_amd64.deb"
 
-            [[tool]]
+            [[amd64.tool]]
             name = "erofs-utils"
             version = "1.8.6-1"
             architecture = "amd64"
@@ -221,57 +265,106 @@ mod tests {
             sha256 = "abababababababababababababababababababababababababababababababab"
             url = "http://ftp.debian.org/debian/pool/main/erofs-utils_1.8.6-1_amd64.deb"
         "##]]
-        .assert_eq(&lock().render());
+        .assert_eq(&file().render());
+    }
+
+    #[test]
+    fn every_architecture_has_a_lock_of_its_own_in_one_file() {
+        let arm = Lock { epoch: 1, packages: vec![package("jq", "1.8")], ..Lock::default() };
+        let both = file().with(Architecture::Aarch64, arm.clone());
+        let text = both.render();
+        let again = LockFile::parse(&text).unwrap();
+        assert_eq!(again.of(Architecture::Aarch64), Some(&arm));
+        assert_eq!(again.render(), text);
+        // Locking one of them leaves every line of the other as it was.
+        let (_, amd64) =
+            file().render().split_once("[amd64]").map(|(a, b)| (a.to_string(), b.to_string())).unwrap();
+        assert!(text.contains(&amd64));
+        assert_eq!(file().of(Architecture::Aarch64), None);
     }
 
     #[test]
     fn the_order_of_packages_changes_no_byte() {
         let mut turned = lock();
         turned.packages.reverse();
-        assert_eq!(turned.render(), lock().render());
+        assert_eq!(LockFile::default().with(Architecture::X86_64, turned).render(), file().render());
     }
 
     #[test]
     fn text_with_quotes_and_backslashes_survives() {
         let mut odd = lock();
         odd.packages = vec![package("a\"b\\c", "1")];
-        assert_eq!(Lock::parse(&odd.render()).unwrap(), Lock { ..odd });
+        assert_eq!(read(&LockFile::default().with(Architecture::X86_64, odd.clone()).render()), odd);
     }
 
+    /// As version 1 wrote it, before keys were kept and before there was more than one architecture.
+    const VERSION_1: &str = r#"version = 1
+epoch = 1757000000
+
+[[archive]]
+base = "http://ports.ubuntu.com/ubuntu-ports"
+suite = "noble"
+pocket = "release"
+date = 1757000000
+sha256 = "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
+
+[[package]]
+name = "base-files"
+version = "13"
+architecture = "all"
+pocket = "release"
+size = 1
+sha256 = "abababababababababababababababababababababababababababababababab"
+url = "http://ports.ubuntu.com/ubuntu-ports/pool/base-files.deb"
+
+[[package]]
+name = "jq"
+version = "1.7.1"
+architecture = "arm64"
+pocket = "release"
+size = 1
+sha256 = "abababababababababababababababababababababababababababababababab"
+url = "http://ports.ubuntu.com/ubuntu-ports/pool/jq.deb"
+"#;
+
     #[test]
-    fn a_lock_from_before_keys_were_kept_is_read() {
-        let text = lock().render();
-        let (before, after) = text.split_once("[[key]]").unwrap();
-        let (_, after) = after.split_once("\n\n").unwrap();
-        let older = Lock::parse(&format!("{before}{after}")).unwrap();
-        assert_eq!(older.keys, []);
-        assert_eq!(older.packages.len(), 2);
+    fn a_lock_of_version_1_is_read_as_that_of_the_architecture_of_its_packages() {
+        let older = LockFile::parse(VERSION_1).unwrap();
+        assert_eq!(older.of(Architecture::X86_64), None);
+        let lock = older.of(Architecture::Aarch64).unwrap();
+        assert_eq!((lock.packages.len(), lock.keys.len(), lock.epoch), (2, 0, 1_757_000_000));
+        assert_eq!(LockFile::parse(&older.render()).unwrap(), older, "written as version 2");
+        assert_eq!(
+            LockFile::parse(&VERSION_1.replace("epoch", "epok")).unwrap_err().to_string(),
+            "line 2: unknown field `epok`, expected one of `version`, `epoch`, `archive`, `key`, `package`, `tool`"
+        );
     }
 
     fn refusal(text: &str) -> String {
-        Lock::parse(text).unwrap_err().to_string()
+        LockFile::parse(text).unwrap_err().to_string()
     }
 
     #[test]
     fn what_is_wrong_with_a_lock_is_said_with_its_line() {
-        let text = lock().render();
+        let text = file().render();
         expect![[r#"
-            line 19: invalid float, expected nothing
-            line 17: missing field `size`
-            it has version 9, and this program reads version 1
-            line 10: `cd` is no sha256
+            line 23: invalid float, expected nothing
+            line 21: missing field `size`
+            it has version 9, and this program reads versions up to 2
+            line 14: `cd` is no sha256
             line 1: key with no value, expected `=`
-            it does not start with `version = 1`, as every lock does
-            line 8: unknown field `pockt`, expected one of `base`, `suite`, `pocket`, `date`, `sha256`"#]]
-        .assert_eq(
+            it does not start with `version = 2`, as every lock does
+            line 10: unknown field `pockt`, expected one of `base`, `suite`, `pocket`, `origin`, `date`, `signed_by`, `sha256`
+            line 4: unknown field `riscv64`, expected one of `version`, `amd64`, `arm64`"#]].assert_eq(
             &[
                 refusal(&text.replace("version = \"1.7.1-6\"", "version = 1.7.1-6")),
                 refusal(&text.replace("size = 1234\n", "")),
-                refusal(&text.replacen("version = 1\n", "version = 9\n", 1)),
+                refusal(&text.replacen("version = 2\n", "version = 9\n", 1)),
                 refusal(&text.replace(&"cd".repeat(32), "cd")),
                 refusal("nonsense"),
                 refusal(""),
                 refusal(&text.replace("pocket =", "pockt =")),
+                refusal(&text.replace("amd64", "riscv64")),
             ]
             .join("\n"),
         );

@@ -53,8 +53,10 @@ pub struct Plan {
     pub architecture: Architecture,
     /// Where packages come from, in the order apt is given them.
     pub archives: Vec<ArchivePlan>,
-    /// The mirror to fetch the distribution's archive from.
-    pub mirror: Option<String>,
+    /// The moment at which the distribution's archive is taken, from its snapshot service.
+    pub snapshot: Option<SnapshotPlan>,
+    /// The mirrors to fetch the distribution's archive from, the first to be asked first.
+    pub mirrors: Vec<String>,
     /// The packages asked for and implied, by name; dependencies are the lock's.
     pub packages: Vec<PackagePlan>,
     /// The packages of vendors that have no archive, in the description's order.
@@ -99,6 +101,15 @@ pub struct Plan {
     pub seed: Uuid,
 }
 
+/// A moment of a snapshot service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SnapshotPlan {
+    /// `20260101T000000Z`
+    pub moment: String,
+    /// The line that asked for it.
+    pub at: Place,
+}
+
 /// One suite of one archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ArchivePlan {
@@ -112,11 +123,9 @@ pub struct ArchivePlan {
     pub components: Vec<String>,
     /// Whose signature is accepted.
     pub keyring: Keyring,
-    /// The moment of the snapshot service.
-    pub snapshot: Option<String>,
-    /// Where it is fetched from when there is a snapshot, without a slash at
-    /// its end; in place of `base` and of every mirror.
-    pub snapshot_base: Option<String>,
+    /// Where it is fetched from when there is a snapshot, the first to be asked
+    /// first, without a slash at the end; in place of `base` and its mirrors.
+    pub snapshots: Vec<String>,
     /// The line that asked for it; none for the distribution's own.
     pub at: Option<Place>,
 }
@@ -533,6 +542,13 @@ impl Plan {
         self.units.enable.iter().any(|enabled| enabled.name == unit)
     }
 
+    /// The address of the release's main archive for an architecture, which need not be the image's.
+    #[must_use]
+    pub fn release_base(&self, architecture: Architecture) -> Option<&'static str> {
+        let release = release::find(self.distribution, &self.release)?;
+        release.pockets(architecture).next().map(|pocket| pocket.base)
+    }
+
     /// True when the description or the plan masks the unit.
     #[must_use]
     pub fn masks(&self, unit: &str) -> bool {
@@ -582,8 +598,16 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         distribution: image.distribution,
         release: release.name.to_string(),
         architecture: target.architecture,
-        archives: archives::plan(image, target.architecture),
-        mirror: image.mirror.as_ref().map(|url| url.value.as_str().trim_end_matches('/').to_string()),
+        archives: archives::plan(image, release, target.architecture),
+        snapshot: image
+            .snapshot
+            .as_ref()
+            .map(|snapshot| SnapshotPlan { moment: snapshot.value.to_string(), at: snapshot.at.clone() }),
+        mirrors: image
+            .mirrors
+            .iter()
+            .map(|url| url.value.as_str().trim_end_matches('/').to_string())
+            .collect(),
         packages: packages::plan(image, release, root),
         debs,
         without: packages::without(image),

@@ -10,6 +10,7 @@ pub mod elf;
 pub mod erofs;
 pub mod filesystem;
 pub mod gpt;
+pub mod jks;
 pub mod modules;
 pub mod pe;
 pub mod region;

@@ -27,6 +27,13 @@ pub fn parse(text: &str) -> Option<i64> {
     Some(days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
+/// The moment of a snapshot, `20261121T005303Z`, in seconds after 1970.
+pub fn parse_moment(text: &str) -> Option<i64> {
+    let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
+    let day = days(number(0..4)?, number(4..6)?, number(6..8)?);
+    Some(day * 86_400 + number(9..11)? * 3600 + number(11..13)? * 60 + number(13..15)?)
+}
+
 /// `2026-11-21 00:53:03 UTC`
 pub fn format(seconds: i64) -> String {
     let (year, month, day) = civil(seconds.div_euclid(86_400));
@@ -64,6 +71,12 @@ mod tests {
         assert_eq!(parse("Sat, 21 Nov 2026 00:53:03 UTC"), Some(1_795_222_383));
         assert_eq!(parse("Thu, 29 Feb 2024 23:59:59 GMT"), Some(1_709_251_199));
         assert_eq!(parse("Thu,  1 Jan 1970 00:00:00 UTC"), Some(0));
+    }
+
+    #[test]
+    fn a_moment_is_the_date_it_says() {
+        assert_eq!(parse_moment("20261121T005303Z"), parse("Sat, 21 Nov 2026 00:53:03 UTC"));
+        assert_eq!(parse_moment("2026"), None);
     }
 
     #[test]

@@ -1,54 +1,73 @@
-//! Where files are really taken from: a canonical base replaced by a mirror's.
+//! Where files are really taken from: for a canonical address, those to ask, one after the other.
 //!
-//! In this order: a snapshot's base, what `--mirror FROM=TO` says, what the description says, the host's own apt sources when the
-//! host runs the same distribution, the canonical base. The lock knows nothing of it: a mirror is trusted with
-//! nothing, everything is verified by digest.
+//! A snapshot takes the place of the canonical base, and nothing else is asked beside it. Then, of these, the first
+//! that says anything: `--mirror FROM=TO`, given once or several times; what the description says, and the canonical
+//! base behind it; the host's own apt sources when the host runs the same distribution, and the canonical base behind
+//! them. The lock knows nothing of it: a mirror is trusted with nothing, everything is verified by digest.
 //!
 //! sources.list(5). Deliberately absent: `mirror+file:`, `cdrom:` and other methods than HTTP(S), and credentials.
 
 mod sources;
 
 use anyhow::{Result, bail};
+use bedplate_core::Distribution;
 
 pub use self::sources::HostSources;
 use super::{Archive, Keys};
 
-/// Canonical bases and what replaces them.
+/// Canonical bases and what stands for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mirrors {
-    pairs: Vec<(String, String)>,
+    /// A canonical base, and the snapshots of it.
+    snapshots: Vec<(String, Vec<String>)>,
+    /// Pairs of the command line: they hold for the address of a snapshot, too.
+    explicit: Vec<(String, String)>,
+    /// A canonical base, and all that is asked for it.
+    near: Vec<(String, Vec<String>)>,
+}
+
+/// An address to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Of the file.
+    pub url: String,
+    /// What it has in the place of the canonical base: one mirror, or one server.
+    pub base: String,
 }
 
 impl Mirrors {
     /// Chooses for these archives. `explicit` are the pairs of the command line, `described` the description's
-    /// mirror of the distribution's main archive.
+    /// mirrors of the distribution's main archive.
     pub fn choose(
         archives: &[Archive],
         explicit: &[(String, String)],
-        described: Option<&str>,
+        described: &[String],
         host: &HostSources,
     ) -> Self {
-        let snapshots =
-            archives.iter().filter_map(|archive| Some((archive.base.clone(), archive.snapshot.clone()?)));
-        let mut mirrors = Self { pairs: snapshots.chain(explicit.iter().cloned()).collect() };
+        let mut mirrors = Self { explicit: explicit.to_vec(), ..Self::default() };
         for archive in archives {
-            let distribution = match archive.keys {
-                Keys::Debian => "debian",
-                Keys::Ubuntu => "ubuntu",
-                Keys::Pinned { .. } => continue,
-            };
-            if mirrors.replaces(&archive.base) {
+            let Some(distribution) = archive.distribution else { continue };
+            let base = archive.base.clone();
+            if mirrors.near.iter().chain(&mirrors.snapshots).any(|(known, _)| *known == base) {
                 continue;
             }
-            let role = Role::of(&archive.base, &archive.suite);
+            if !archive.snapshots.is_empty() {
+                mirrors.snapshots.push((base, archive.snapshots.clone()));
+                continue;
+            }
+            let role = Role::of(&base, &archive.suite);
             // Ubuntu's mirrors carry the security pocket beside the others; Debian's do not.
-            let covered = role == Role::Main || distribution == "ubuntu";
-            let mirror = described
-                .filter(|_| covered)
-                .map(str::to_owned)
-                .or_else(|| host.mirror(distribution, &archive.base, role).map(str::to_owned));
-            if let Some(mirror) = mirror {
-                mirrors.pairs.push((archive.base.clone(), mirror));
+            let covered = role == Role::Main || distribution == Distribution::Ubuntu;
+            let own_key = matches!(archive.keys, Keys::Pinned { .. });
+            let near: Vec<String> = match described {
+                [] if own_key => Vec::new(),
+                [_, ..] if covered => described.to_vec(),
+                _ => host.mirror(distribution, &base, role).map(str::to_owned).into_iter().collect(),
+            };
+            if !near.is_empty() {
+                // What is signed with another key than the distribution's is not to be had from it.
+                let canonical = (!own_key).then(|| base.clone());
+                mirrors.near.push((base, near.into_iter().chain(canonical).collect()));
             }
         }
         mirrors
@@ -65,25 +84,56 @@ impl Mirrors {
         }
     }
 
-    /// The URL to fetch instead of a canonical one: of the pairs that fit, the one with the longest `FROM` wins,
-    /// and of equal ones the first.
-    pub fn substitute(&self, url: &str) -> String {
-        let mut best: Option<(&str, &str, &str)> = None;
-        for (from, to) in &self.pairs {
-            let from = from.trim_end_matches('/');
-            if let Some(rest) = url.strip_prefix(from)
-                && (rest.is_empty() || rest.starts_with('/'))
-                && best.is_none_or(|(longest, ..)| longest.len() < from.len())
-            {
-                best = Some((from, to, rest));
-            }
+    /// The addresses to ask for what is at a canonical one, at least one, the first to be asked first.
+    pub fn candidates(&self, url: &str) -> Vec<Candidate> {
+        let frozen = longest(self.snapshots.iter(), url).next();
+        let addresses: Vec<Candidate> = match frozen {
+            Some(((_, bases), rest)) => bases.iter().map(|base| below(base, rest)).collect(),
+            None => match longest(self.near.iter(), url).next() {
+                Some(((_, bases), rest)) => bases.iter().map(|base| below(base, rest)).collect(),
+                None => vec![Candidate { url: url.to_owned(), base: server(url).to_owned() }],
+            },
+        };
+        // A pair is for what it names: the canonical address, or, where that is not asked, the snapshot's.
+        let named = |address: &str| -> Vec<Candidate> {
+            longest(self.explicit.iter(), address).map(|((_, to), rest)| below(to, rest)).collect()
+        };
+        if frozen.is_none() {
+            let explicit = named(url);
+            return if explicit.is_empty() { addresses } else { explicit };
         }
-        best.map_or_else(|| url.to_owned(), |(_, to, rest)| format!("{}{rest}", to.trim_end_matches('/')))
+        let replaced = addresses.into_iter().map(|address| match named(&address.url) {
+            explicit if explicit.is_empty() => vec![address],
+            explicit => explicit,
+        });
+        replaced.flatten().collect()
     }
+}
 
-    fn replaces(&self, base: &str) -> bool {
-        self.substitute(base) != base
-    }
+/// Of the pairs whose first half is above `url`, those with the longest, in order, with what follows it in `url`.
+fn longest<'a, T>(
+    pairs: impl Iterator<Item = &'a (String, T)> + Clone,
+    url: &'a str,
+) -> impl Iterator<Item = (&'a (String, T), &'a str)>
+where
+    T: 'a,
+{
+    let rest =
+        move |from: &str| url.strip_prefix(from).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let length = pairs.clone().filter(|(from, _)| rest(from).is_some()).map(|(from, _)| from.len()).max();
+    let fits = pairs.filter(move |(from, _)| Some(from.len()) == length);
+    fits.filter_map(move |pair| Some((pair, rest(&pair.0)?)))
+}
+
+fn below(base: &str, rest: &str) -> Candidate {
+    let base = base.trim_end_matches('/');
+    Candidate { url: format!("{base}{rest}"), base: base.to_owned() }
+}
+
+/// `http://archive.example` of `http://archive.example/debian/x`
+fn server(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    url[host..].find('/').map_or(url, |at| &url[..host + at])
 }
 
 /// Which of a distribution's archives one is.
@@ -115,8 +165,14 @@ mod tests {
             suite: suite.to_owned(),
             pocket: "release".to_owned(),
             components: vec!["main".to_owned()],
+            distribution: match keys {
+                Keys::Debian => Some(Distribution::Debian),
+                Keys::Ubuntu => Some(Distribution::Ubuntu),
+                Keys::Pinned { .. } => None,
+            },
             keys,
-            snapshot: None,
+            snapshots: Vec::new(),
+            not_before: None,
         }
     }
 
@@ -142,25 +198,37 @@ Suites: bookworm-security
 Components: main
 ";
 
+    /// The addresses that are asked for the canonical one.
+    fn asked(mirrors: &Mirrors, url: &str) -> Vec<String> {
+        mirrors.candidates(url).into_iter().map(|candidate| candidate.url).collect()
+    }
+
+    fn explicit(pairs: &[&str]) -> Mirrors {
+        let explicit = pairs.iter().map(|pair| Mirrors::parse_pair(pair).unwrap()).collect();
+        Mirrors { explicit, ..Mirrors::default() }
+    }
+
     #[test]
     fn a_mirror_replaces_the_base_and_nothing_beside_it() {
-        let mirrors = Mirrors {
-            pairs: vec![("http://a.example/debian".to_owned(), "https://b.example/d/".to_owned())],
-        };
-        assert_eq!(mirrors.substitute("http://a.example/debian/dists/x"), "https://b.example/d/dists/x");
-        assert_eq!(
-            mirrors.substitute("http://a.example/debian-security/x"),
-            "http://a.example/debian-security/x"
-        );
+        let mirrors = explicit(&["http://a.example/debian/=https://b.example/d/"]);
+        assert_eq!(asked(&mirrors, "http://a.example/debian/dists/x"), ["https://b.example/d/dists/x"]);
+        let beside = "http://a.example/debian-security/x";
+        assert_eq!(asked(&mirrors, beside), [beside]);
+        assert_eq!(mirrors.candidates(beside)[0].base, "http://a.example");
     }
 
     #[test]
     fn the_longest_pair_wins() {
-        let pairs = ["http://a.example=http://1.example", "http://a.example/debian=http://2.example"];
         let mirrors =
-            Mirrors { pairs: pairs.iter().map(|pair| Mirrors::parse_pair(pair).unwrap()).collect() };
-        assert_eq!(mirrors.substitute("http://a.example/debian/x"), "http://2.example/x");
-        assert_eq!(mirrors.substitute("http://a.example/ubuntu/x"), "http://1.example/ubuntu/x");
+            explicit(&["http://a.example=http://1.example", "http://a.example/debian=http://2.example"]);
+        assert_eq!(asked(&mirrors, "http://a.example/debian/x"), ["http://2.example/x"]);
+        assert_eq!(asked(&mirrors, "http://a.example/ubuntu/x"), ["http://1.example/ubuntu/x"]);
+    }
+
+    #[test]
+    fn a_pair_that_is_given_again_is_asked_when_the_first_does_not_answer() {
+        let mirrors = explicit(&["http://a.example=http://1.example", "http://a.example=http://2.example"]);
+        assert_eq!(asked(&mirrors, "http://a.example/x"), ["http://1.example/x", "http://2.example/x"]);
     }
 
     #[test]
@@ -174,47 +242,72 @@ Components: main
     #[test]
     fn the_hosts_mirror_serves_another_release_of_its_distribution() {
         let host = HostSources::parse("debian", &[("debian.sources", BOOKWORM)]);
-        let mirrors = Mirrors::choose(&trixie(), &[], None, &host);
-        let substituted = trixie().map(|archive| mirrors.substitute(&archive.url("x")));
-        let expected =
-            ["debian/x", "debian/x", "debian-security/x"].map(|path| format!("http://near.example/{path}"));
-        assert_eq!(substituted, expected);
+        let mirrors = Mirrors::choose(&trixie(), &[], &[], &host);
+        for archive in trixie() {
+            let canonical = archive.url("x");
+            let near = canonical.replace("example.org", "near.example");
+            assert_eq!(asked(&mirrors, &canonical), [near, canonical]);
+        }
     }
 
     #[test]
     fn the_hosts_mirror_serves_no_other_distribution() {
         let host = HostSources::parse("ubuntu", &[("debian.sources", BOOKWORM)]);
-        assert_eq!(Mirrors::choose(&trixie(), &[], None, &host), Mirrors::default());
+        assert_eq!(Mirrors::choose(&trixie(), &[], &[], &host), Mirrors::default());
     }
 
     #[test]
     fn command_line_then_description_then_host() {
         let host = HostSources::parse("debian", &[("debian.sources", BOOKWORM)]);
         let explicit = [("http://example.org/debian".to_owned(), "http://explicit.example".to_owned())];
+        let described = ["http://1.example".to_owned(), "http://2.example/".to_owned()];
         let base = "http://example.org/debian";
-        let first = Mirrors::choose(&trixie(), &explicit, Some("http://described.example"), &host);
-        assert_eq!(first.substitute(base), "http://explicit.example");
-        let second = Mirrors::choose(&trixie(), &[], Some("http://described.example"), &host);
-        assert_eq!(second.substitute(base), "http://described.example");
+        let first = Mirrors::choose(&trixie(), &explicit, &described, &host);
+        assert_eq!(asked(&first, base), ["http://explicit.example"]);
+        let second = Mirrors::choose(&trixie(), &[], &described, &host);
+        assert_eq!(asked(&second, base), ["http://1.example", "http://2.example", base]);
         // The description's mirror is one of the main archive; Debian's security archive is another.
-        assert_eq!(
-            second.substitute("http://example.org/debian-security"),
-            "http://near.example/debian-security"
-        );
+        let security = "http://example.org/debian-security";
+        assert_eq!(asked(&second, security), ["http://near.example/debian-security", security]);
+    }
+
+    #[test]
+    fn what_another_key_signs_is_asked_of_nobody_who_has_the_distributions() {
+        let host =
+            HostSources::parse("ubuntu", &[("sources.list", "deb http://near.example/ubuntu noble main\n")]);
+        let keys = Keys::Pinned { content: Vec::new(), fingerprint: None };
+        let own = Archive {
+            distribution: Some(Distribution::Ubuntu),
+            ..archive("http://example.org/ubuntu", "noble", keys)
+        };
+        let described = ["http://own.example".to_owned()];
+        let mirrors = Mirrors::choose(std::slice::from_ref(&own), &[], &described, &host);
+        assert_eq!(asked(&mirrors, "http://example.org/ubuntu/x"), ["http://own.example/x"]);
+        let mirrors = Mirrors::choose(&[own], &[], &[], &host);
+        assert_eq!(asked(&mirrors, "http://example.org/ubuntu/x"), ["http://example.org/ubuntu/x"]);
     }
 
     #[test]
     fn a_snapshot_is_taken_from_nowhere_else() {
         let host = HostSources::parse("debian", &[("debian.sources", BOOKWORM)]);
-        let frozen = trixie().map(|archive| Archive {
-            snapshot: Some(format!("http://then.example/{}", archive.suite)),
-            ..archive
+        let frozen = trixie().map(|archive| {
+            let of = if archive.suite.ends_with("-security") { "security" } else { "main" };
+            let snapshots = vec![format!("http://then.example/{of}"), format!("http://second.example/{of}")];
+            Archive { snapshots, ..archive }
         });
-        let explicit = [("http://example.org/debian".to_owned(), "http://explicit.example".to_owned())];
-        let mirrors = Mirrors::choose(&frozen, &explicit, Some("http://described.example"), &host);
-        assert_eq!(mirrors.substitute("http://example.org/debian/x"), "http://then.example/trixie/x");
-        let security = mirrors.substitute("http://example.org/debian-security/x");
-        assert_eq!(security, "http://then.example/trixie-security/x");
+        let pairs = [
+            ("http://example.org/debian".to_owned(), "http://live.example".to_owned()),
+            ("http://second.example".to_owned(), "http://mirror.example".to_owned()),
+        ];
+        let mirrors = Mirrors::choose(&frozen, &pairs, &["http://described.example".to_owned()], &host);
+        assert_eq!(
+            asked(&mirrors, "http://example.org/debian/x"),
+            ["http://then.example/main/x", "http://mirror.example/main/x"]
+        );
+        assert_eq!(
+            asked(&mirrors, "http://example.org/debian-security/x"),
+            ["http://then.example/security/x", "http://mirror.example/security/x"]
+        );
     }
 
     #[test]
@@ -228,9 +321,9 @@ deb cdrom:[x]/debian bookworm main
 deb http://security.example bookworm-security main
 ";
         let host = HostSources::parse("debian", &[("sources.list", third)]);
-        let mirrors = Mirrors::choose(&trixie(), &[], None, &host);
-        assert_eq!(mirrors.substitute("http://example.org/debian"), "http://example.org/debian");
-        assert_eq!(mirrors.substitute("http://example.org/debian-security"), "http://security.example");
+        let mirrors = Mirrors::choose(&trixie(), &[], &[], &host);
+        assert_eq!(asked(&mirrors, "http://example.org/debian"), ["http://example.org/debian"]);
+        assert_eq!(asked(&mirrors, "http://example.org/debian-security")[0], "http://security.example");
     }
 
     #[test]
@@ -238,11 +331,11 @@ deb http://security.example bookworm-security main
         let list = "deb http://ports.example/ubuntu-ports/ noble main\ndeb http://ports.example/ubuntu-ports noble-security main\n";
         let host = HostSources::parse("ubuntu", &[("sources.list", list)]);
         let amd64 = [archive("http://example.org/ubuntu", "noble", Keys::Ubuntu)];
-        assert_eq!(Mirrors::choose(&amd64, &[], None, &host), Mirrors::default());
+        assert_eq!(Mirrors::choose(&amd64, &[], &[], &host), Mirrors::default());
         let arm64 = [archive("http://example.org/ubuntu-ports", "noble-security", Keys::Ubuntu)];
-        let mirrors = Mirrors::choose(&arm64, &[], None, &host);
+        let mirrors = Mirrors::choose(&arm64, &[], &[], &host);
         assert_eq!(
-            mirrors.substitute("http://example.org/ubuntu-ports"),
+            asked(&mirrors, "http://example.org/ubuntu-ports")[0],
             "http://ports.example/ubuntu-ports"
         );
     }

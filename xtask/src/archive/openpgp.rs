@@ -128,6 +128,19 @@ impl Keyring {
         self.keys.iter().map(fingerprint_of).collect()
     }
 
+    /// For messages: the keys with their fingerprints, and whose they are.
+    pub fn named(&self) -> String {
+        let named = |key: &SignedPublicKey| {
+            let user =
+                key.details.users.first().map(|user| String::from_utf8_lossy(user.id.id()).into_owned());
+            format!("`{}`{}", fingerprint_of(key), user.map(|user| format!(" ({user})")).unwrap_or_default())
+        };
+        match self.keys.as_slice() {
+            [one] => format!("the key {}", named(one)),
+            keys => format!("one of the keys {}", keys.iter().map(named).collect::<Vec<_>>().join(", ")),
+        }
+    }
+
     /// The text of a cleartext-signed message, if a key of this ring signed it.
     ///
     /// The key must be good at `now` (seconds after 1970), or, with `frozen`, when the signature says it was made:

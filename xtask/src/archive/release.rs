@@ -13,6 +13,8 @@ use super::openpgp::{CLOCK_SKEW, Keyring, SignatureError};
 /// A `Release` file whose signature held.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
+    /// `Debian`, `Ubuntu`
+    pub origin: Option<String>,
     /// `stable`, `noble-updates`
     pub suite: Option<String>,
     /// `trixie`
@@ -127,6 +129,7 @@ impl Release {
         let all_apart = architectures.iter().any(|name| name == "all")
             && !words("No-Support-for-Architecture-all").iter().any(|name| name == "Packages");
         Ok(Self {
+            origin: field("Origin"),
             suite: field("Suite"),
             codename: field("Codename"),
             date,

@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::build;
 use crate::cli::ImageArgs;
 use crate::cmd::lock::{self, Policy};
 use crate::project::Project;
 use crate::report::Report;
-use crate::source::Source;
+use crate::source::{Source, host_architecture};
 
 /// Plans, locks, fetches, builds and verifies.
 ///
@@ -23,6 +23,15 @@ pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<Ex
     let weakened = if plan.dangers.is_empty() { "" } else { ", WEAKENED: see its plan" };
     let what = format_args!("{} from {} {}{weakened}", plan.name, plan.distribution, plan.release);
     report.did("Building", what);
+    let host = host_architecture()?;
+    if host != plan.architecture {
+        bail!(
+            "an image for {0} is built on {0}, and this machine is {host}: the packages' own scripts run in it; \
+             `cargo xtask lock {1} --arch {0}` pins its packages here, too",
+            plan.architecture,
+            plan.name
+        );
+    }
     let source = Source::open(&plan, &args.source, project.root)?;
     let policy = if args.locked { Policy::Frozen } else { Policy::Keep };
     let lock = lock::settle(&source, &plan, &project.lock(entry, args.source.lock.as_ref()), policy, report)?;

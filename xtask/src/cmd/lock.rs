@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use bedplate_core::lock::{Lock, LockedPackage};
+use bedplate_core::Architecture;
+use bedplate_core::lock::{Lock, LockFile, LockedPackage};
 use bedplate_core::plan::{ArchivePlan, Plan};
 use fs_err as fs;
 
@@ -48,22 +49,18 @@ pub fn run(project: Project<'_>, args: &LockArgs, report: &Report) -> Result<Exi
 /// A lock that cannot be read, is missing where it may not be made, or cannot
 /// be resolved. The file is then as it was.
 pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report: &Report) -> Result<Lock> {
-    let old = match fs::read_to_string(path) {
-        Ok(text) => Some(Lock::parse(&text).with_context(|| {
+    let file = match fs::read_to_string(path) {
+        Ok(text) => LockFile::parse(&text).with_context(|| {
             format!("`{}` cannot be read; mend it, or remove it to have it made again", report::path(path))
-        })?),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        })?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => LockFile::default(),
         Err(error) => return Err(error.into()),
     };
-    let why = match &old {
-        None => Some("there is none".to_owned()),
-        Some(lock) => outgrown(plan, lock),
-    };
+    let old = file.of(plan.architecture).cloned();
+    let why = old.as_ref().and_then(|lock| outgrown(plan, lock));
     match (policy, old, why) {
         (Policy::Keep | Policy::Frozen, Some(lock), None) => Ok(lock),
-        (Policy::Frozen, None, _) => {
-            bail!("there is no lock `{}`; make it with `cargo xtask lock {}`", report::path(path), plan.name)
-        }
+        (Policy::Frozen, None, _) => bail!("{}", missing(plan, path)),
         (Policy::Frozen, _, Some(why)) => {
             bail!(
                 "`{}` does not fit the description: {why}; run `cargo xtask lock {}`",
@@ -73,9 +70,8 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
         }
         (_, old, _) => {
             let started = Instant::now();
-            let kept = old.as_ref().filter(|_| policy != Policy::Update);
-            let new = source.lock(plan, kept, report)?;
-            write(path, &new)?;
+            let new = source.lock(plan, old.as_ref(), policy == Policy::Update, report)?;
+            write(path, &file.with(plan.architecture, new.clone()))?;
             let size = new.packages.iter().map(|package| package.size).sum();
             let summary =
                 format!("{} packages, {}, in {}", new.packages.len(), bytes(size), report::path(path));
@@ -85,6 +81,19 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
             }
             Ok(new)
         }
+    }
+}
+
+/// What to do where there is no lock: not even a file, or one of other architectures.
+fn missing(plan: &Plan, path: &Path) -> String {
+    let (path, name) = (report::path(path), &plan.name);
+    match plan.architecture {
+        Architecture::X86_64 => {
+            format!("there is no lock `{path}`; make it with `cargo xtask lock {name}`")
+        }
+        architecture => format!(
+            "there is no lock for {architecture} in `{path}`; make it with `cargo xtask lock {name} --arch {architecture}`"
+        ),
     }
 }
 
@@ -118,7 +127,7 @@ fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
 }
 
 /// Replaces the file whole.
-fn write(path: &Path, lock: &Lock) -> Result<()> {
+fn write(path: &Path, lock: &LockFile) -> Result<()> {
     let directory = path.parent().context("the lock's path has no directory")?;
     let mut file = tempfile::Builder::new().permissions(readable()).tempfile_in(directory)?;
     std::io::Write::write_all(&mut file, lock.render().as_bytes())?;

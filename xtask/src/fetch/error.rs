@@ -95,6 +95,22 @@ pub enum FetchError {
         /// Of what came.
         found: String,
     },
+    /// An archive's own description of itself goes back in time.
+    #[error(
+        "the {what} at `{url}` cannot be trusted: `{signed_by}` signed it for {date}, and one for {newest} was seen before"
+    )]
+    Older {
+        /// What was asked for.
+        what: Box<str>,
+        /// Where, after the mirrors.
+        url: Box<str>,
+        /// Fingerprint of the key.
+        signed_by: Box<str>,
+        /// Its date.
+        date: Box<str>,
+        /// That of the newest one seen, or of the one in the lock.
+        newest: Box<str>,
+    },
     /// It is needed, not in the store, and no network may be used.
     #[error("{subject} is not in the store, and no network may be used{}", others(*missing))]
     Offline {
@@ -120,6 +136,20 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// Whether another mirror may have what this one did not give.
+    pub fn may_be_had_elsewhere(&self) -> bool {
+        !matches!(self, Self::Offline { .. } | Self::Full { .. } | Self::Store(_) | Self::Stopped)
+    }
+
+    /// Whether the server did not answer, or that it cannot for now: the next file will fare no better.
+    pub fn is_silence(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => *status >= 500 || *status == 429,
+            Self::Transport { .. } | Self::Timeout { .. } => true,
+            _ => false,
+        }
+    }
+
     /// What a person can do about it.
     pub fn advice(&self) -> Option<String> {
         let advice = match self {
@@ -148,6 +178,11 @@ impl FetchError {
             }
             Self::Size { .. } | Self::Hash { .. } => {
                 "the mirror is out of step or something on the way changes files: try another with `--mirror FROM=TO`"
+            }
+            Self::Older { .. } => {
+                "the mirror is behind, or somebody hands out old packages: try another with `--mirror FROM=TO`, or the \
+                 same later; when the archive itself went back, remove the lock, and what was seen with \
+                 `cargo xtask clean --all`"
             }
             Self::Offline { .. } => "run once without `--offline`",
             Self::Full { .. } => {

@@ -33,7 +33,7 @@ pub(super) fn run(
         Claim::Partial(partial) => partial,
     };
     let mut transfer = Transfer {
-        url: fetcher.mirrors.substitute(&item.url),
+        url: String::new(),
         fetcher,
         item,
         stop,
@@ -43,7 +43,11 @@ pub(super) fn run(
         hasher: Sha256::new(),
         told: 0,
     };
-    match transfer.attempts() {
+    let fetched = fetcher.first(&item.url, progress, |candidate| {
+        transfer.url.clone_from(&candidate.url);
+        transfer.attempts()
+    });
+    match fetched {
         Ok(()) => transfer.partial.finish().map(drop).map_err(FetchError::Store),
         Err(error) => {
             // Bytes of the right file are worth keeping; bytes of a wrong one, or on a full disk, are not.
@@ -55,17 +59,16 @@ pub(super) fn run(
     }
 }
 
-/// Fetches a document of unknown size and digest into memory.
+/// Fetches a document of unknown size and digest into memory, from this very address.
 pub(super) fn document(fetcher: &Fetcher, url: &str, what: &str, limit: u64) -> Result<Vec<u8>, FetchError> {
-    let url = fetcher.mirrors.substitute(url);
     let subject = Subject::Index(what.to_owned());
     let mut attempt = 1;
     loop {
-        let failure = match document_once(fetcher, &url, limit) {
+        let failure = match document_once(fetcher, url, limit) {
             Ok(bytes) => return Ok(bytes),
             Err(failure) => failure,
         };
-        let (again, error) = failure.into_error(subject.clone(), &url, attempt, fetcher);
+        let (again, error) = failure.into_error(subject.clone(), url, attempt, fetcher);
         if !again || attempt >= fetcher.patience.attempts {
             return Err(error);
         }
@@ -142,8 +145,11 @@ enum Waiting {
 }
 
 impl Transfer<'_> {
+    /// From one address, on top of what the partial file holds: of an earlier run, or of another address.
     fn attempts(&mut self) -> Result<(), FetchError> {
-        self.pick_up().map_err(|error| self.disk(error))?;
+        if self.received == 0 {
+            self.pick_up().map_err(|error| self.disk(error))?;
+        }
         let mut resumed = self.received > 0;
         let mut attempt = 1;
         loop {
@@ -158,6 +164,10 @@ impl Transfer<'_> {
                 }
                 Err(failure) => failure,
             };
+            if matches!(failure, Failure::Hash { .. } | Failure::OtherSize { .. }) {
+                // Nothing of it may be taken for the beginning of the right file.
+                self.restart().map_err(|error| self.disk(error))?;
+            }
             if self.received > before + WORTHWHILE {
                 attempt = 1;
             }

@@ -101,7 +101,9 @@ mod tests {
             pocket: "release".to_owned(),
             components: vec!["main".to_owned()],
             keys: Keys::Debian,
-            snapshot: None,
+            distribution: None,
+            snapshots: Vec::new(),
+            not_before: None,
         };
         let closure = closure(&archive, &[Index::parse(text.into_bytes())?])?;
         Ok(closure.into_iter().map(|package| package.name).collect())

@@ -13,7 +13,7 @@ use fs_err as fs;
 
 use crate::archive::Keys;
 use crate::archive::openpgp::{self, SignatureError};
-use crate::fetch::{FetchError, Fetcher};
+use crate::fetch::{FetchError, Fetcher, Silent};
 use crate::problem::Problem;
 
 /// The largest file with a key, in bytes.
@@ -148,7 +148,7 @@ fn fetched(url: &str, fingerprint: &str, at: Option<&Place>, fetcher: &Fetcher) 
         ),
         other => problem(other.to_string(), other.advice().unwrap_or_default()),
     };
-    let answer = fetcher.document(url, &format!("the key `{url}`"), LARGEST).map_err(failed)?;
+    let answer = fetcher.document(url, &format!("the key `{url}`"), LARGEST, &Silent).map_err(failed)?;
     let pinned = openpgp::Keyring::parse(&answer).and_then(|keyring| keyring.only(fingerprint));
     let refused = |error: SignatureError| {
         let help = match &error {

@@ -11,7 +11,7 @@ use bedplate_formats::deb::{self, DebError};
 use fs_err as fs;
 
 use crate::archive::openpgp::SignatureError;
-use crate::fetch::{FetchError, Fetcher, Item, Progress, Subject};
+use crate::fetch::{FetchError, Fetcher, Item, Progress, Silent, Subject};
 use crate::problem::Problem;
 use crate::source::keys::Keychain;
 use crate::store;
@@ -119,7 +119,7 @@ impl Vendors<'_> {
             };
             Problem { message, at: deb.at.clone(), word: None, help }
         };
-        Ok(self.fetcher.document(url, what, limit).map_err(failed)?)
+        Ok(self.fetcher.document(url, what, limit, self.progress).map_err(failed)?)
     }
 
     fn is_signed(&self, deb: &DebPlan, bytes: &[u8], signature: &[u8], keyring: &Keyring) -> Result<()> {
@@ -173,7 +173,7 @@ pub fn replaced<'a>(
         FetchError::Hash { found, .. } => Some(found.clone()),
         // Of a file of another length only the length is known yet.
         FetchError::Size { .. } => fetcher
-            .document(&package.url, "the package", LARGEST)
+            .document(&package.url, "the package", LARGEST, &Silent)
             .ok()
             .and_then(|bytes| store::hash(&mut &bytes[..]).ok()),
         _ => None,
@@ -203,7 +203,9 @@ fn vendors(error: &FetchError) -> Option<(String, String)> {
             Subject::Vendor { name, version } => Some((name.to_string(), version.to_string())),
             _ => None,
         },
-        FetchError::Full { .. } | FetchError::Store(_) | FetchError::Stopped => None,
+        FetchError::Older { .. } | FetchError::Full { .. } | FetchError::Store(_) | FetchError::Stopped => {
+            None
+        }
     }
 }
 

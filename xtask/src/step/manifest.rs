@@ -105,14 +105,7 @@ mod tests {
             sha256: "00".repeat(32),
             url: "https://vendor.example/apt.deb".to_owned(),
         };
-        Lock {
-            version: 1,
-            epoch: 0,
-            archives: Vec::new(),
-            keys: Vec::new(),
-            packages: vec![package],
-            tools: Vec::new(),
-        }
+        Lock { epoch: 0, archives: Vec::new(), keys: Vec::new(), packages: vec![package], tools: Vec::new() }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! Invariant: nothing that a package owns is touched, so `dpkg --verify` is as
 //! silent after it as before.
 
-use bedplate_formats::tree::{Content, Kind, Tree, TreePath};
+use bedplate_formats::jks;
+use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
 
 /// What is done with what a pattern fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,18 @@ pub fn scrub(tree: &mut Tree) {
         for path in fitting(tree, rule.pattern) {
             apply(tree, rule.action, &path);
         }
+    }
+}
+
+/// What Java believes: no package owns it, and it holds the times at which the build put the certificates in.
+const CERTIFICATES: &str = "etc/ssl/certs/java/cacerts";
+
+/// Dates the key store that `ca-certificates-java` made. One that is not as it makes it stays as it is.
+pub fn date_certificates(tree: &mut Tree, epoch: i64) {
+    let Some(Node { kind: Kind::File(content), .. }) = tree.get_mut(&CERTIFICATES.into()) else { return };
+    let dated = content.read().ok().and_then(|store| jks::dated(&store, u64::try_from(epoch).ok()?));
+    if let Some(dated) = dated {
+        *content = Content::from(dated);
     }
 }
 

@@ -83,13 +83,15 @@ impl Mini {
             pocket: "release".to_owned(),
             components: vec!["main".to_owned()],
             keys: self.keys.clone(),
-            snapshot: None,
+            distribution: None,
+            snapshots: Vec::new(),
+            not_before: None,
         }
     }
 
     pub fn fetcher(&self) -> Fetcher {
         let pair = (CANONICAL.to_owned(), self.server.base());
-        let mirrors = Mirrors::choose(&[], &[pair], None, &HostSources::default());
+        let mirrors = Mirrors::choose(&[], &[pair], &[], &HostSources::default());
         Fetcher::new(&self.store).mirrors(mirrors).patience(IMPATIENT)
     }
 

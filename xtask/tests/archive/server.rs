@@ -1,4 +1,7 @@
 //! A server on loopback that misbehaves on demand. It ends with the test.
+//!
+//! To who asks it to `CONNECT` to a server it is that server: a proxy that records every request, and has what it is
+//! asked for under the whole address.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
@@ -33,14 +36,17 @@ pub struct Server {
 
 #[derive(Default)]
 struct Shared {
-    files: Mutex<BTreeMap<String, Vec<u8>>>,
+    files: Mutex<BTreeMap<String, Arc<Vec<u8>>>>,
     script: Mutex<BTreeMap<String, VecDeque<Reply>>>,
     requests: Mutex<Vec<String>>,
+    /// What every request is answered with, whatever it is for.
+    refusal: Mutex<Option<u16>>,
     stop: AtomicBool,
 }
 
 impl Server {
     pub fn start(files: BTreeMap<String, Vec<u8>>) -> Self {
+        let files = files.into_iter().map(|(path, content)| (path, Arc::new(content))).collect();
         let shared = Arc::new(Shared { files: Mutex::new(files), ..Shared::default() });
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -76,7 +82,27 @@ impl Server {
 
     /// Replaces or adds a file.
     pub fn put(&self, path: &str, content: &[u8]) {
-        self.shared.files.lock().unwrap().insert(path.to_owned(), content.to_vec());
+        self.share(path, &Arc::new(content.to_vec()));
+    }
+
+    /// The same with content that other servers have too.
+    pub fn share(&self, path: &str, content: &Arc<Vec<u8>>) {
+        self.shared.files.lock().unwrap().insert(path.to_owned(), content.clone());
+    }
+
+    /// Takes a file away.
+    pub fn remove(&self, path: &str) {
+        self.shared.files.lock().unwrap().remove(path);
+    }
+
+    /// All that it serves.
+    pub fn files(&self) -> BTreeMap<String, Arc<Vec<u8>>> {
+        self.shared.files.lock().unwrap().clone()
+    }
+
+    /// From now on every request is answered with this status; as before again with `None`.
+    pub fn refuse(&self, status: impl Into<Option<u16>>) {
+        *self.shared.refusal.lock().unwrap() = status.into();
     }
 
     /// Every request so far: the path, and the range where one was asked for.
@@ -97,10 +123,19 @@ impl Drop for Server {
 impl Shared {
     fn serve(&self, connection: &mut TcpStream) {
         connection.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let mut server = String::new();
         while let Some((path, from)) = self.request(connection) {
+            // `CONNECT`, and no path: what follows is for that server.
+            if let Some(host) = path.strip_suffix(":80") {
+                server = format!("http://{host}");
+                connection.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").unwrap();
+                continue;
+            }
+            let path = format!("{server}{path}");
             let range = from.map_or_else(String::new, |from| format!(" from {from}"));
             self.requests.lock().unwrap().push(format!("{path}{range}"));
-            let reply = self.script.lock().unwrap().get_mut(&path).and_then(VecDeque::pop_front);
+            let refusal = self.refusal.lock().unwrap().map(Reply::Status);
+            let reply = refusal.or_else(|| self.script.lock().unwrap().get_mut(&path)?.pop_front());
             let file = self.files.lock().unwrap().get(&path).cloned();
             match self.answer(connection, reply, file, from) {
                 Ok(true) => {}
@@ -115,7 +150,7 @@ impl Shared {
         &self,
         connection: &mut TcpStream,
         reply: Option<Reply>,
-        file: Option<Vec<u8>>,
+        file: Option<Arc<Vec<u8>>>,
         from: Option<usize>,
     ) -> std::io::Result<bool> {
         let file = file.unwrap_or_default();

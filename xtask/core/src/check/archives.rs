@@ -60,12 +60,15 @@ pub(crate) static REPOSITORY_WITHOUT_COMPONENT: Rule = Rule {
 };
 
 pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
-    let (default, further) = release::components(image.distribution);
+    let release = release::find(image.distribution, &image.release.value);
     for component in &image.components {
         let name = component.value.as_str();
-        if default.iter().chain(further).any(|known| *known == name) {
+        // Of a release that is not known, its own rule tells.
+        let Some(archives) = release.map(|release| release.archives) else { break };
+        if archives.components.iter().chain(archives.further).any(|known| *known == name) {
             continue;
         }
+        let further = archives.further;
         let message = format!("{}'s archive has no component `{name}`", image.distribution);
         let mistake = Diagnostic::new(UNKNOWN_COMPONENT.code, message).at(&component.at).word(name);
         found.push(match spelling::nearest(name, further.iter().copied()) {

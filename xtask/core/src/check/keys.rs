@@ -31,7 +31,8 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
         Trust::Signed { key, .. } => Some(key),
         Trust::Unsigned { .. } => None,
     });
-    let keys = image.repositories.iter().map(|repository| &repository.key).chain(of_debs);
+    let of_repositories = image.repositories.iter().map(|repository| &repository.key);
+    let keys = of_repositories.chain(of_debs).chain(&image.signed_by);
     // A fingerprint that is malformed has been told.
     for key in keys.filter(|key| key.mistakes().is_empty() && key.fingerprint.is_none()) {
         let Some(url) = &key.url else { continue };

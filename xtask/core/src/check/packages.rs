@@ -4,7 +4,7 @@ use crate::diagnostic::Diagnostic;
 use crate::explain::{Rule, disk, example};
 use crate::image::Image;
 use crate::plan::implied;
-use crate::release;
+use crate::release::{self, Named, Thing};
 
 pub(crate) static NO_KERNEL: Rule = Rule {
     code: "no-kernel",
@@ -12,6 +12,16 @@ pub(crate) static NO_KERNEL: Rule = Rule {
     why: "Which kernel is a choice with consequences (hardware, support, features), so none is taken silently.",
     wrong: example!(|device| Image::debian("trixie").with(disk)),
     right: example!(|device| Image::debian("trixie").package("linux-image-cloud-amd64").with(disk)),
+};
+
+pub(crate) static NAMED_OTHERWISE: Rule = Rule {
+    code: "named-otherwise",
+    title: "a package is called as its release calls it",
+    why: "Kernels, `docker compose` and libraries have other names in Debian than in Ubuntu, and in one release than in \
+          the next. A description that is moved from one to the other learns it here, at the line, and not from a \
+          resolver that has never heard of the package.",
+    wrong: example!(|device| device.package("docker-compose-v2")),
+    right: example!(|device| device.package("docker-compose")),
 };
 
 pub(crate) static PACKAGE_IN_AND_OUT: Rule = Rule {
@@ -45,17 +55,32 @@ const KERNELS: [&str; 9] = [
 ];
 
 pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
+    let release = release::find(image.distribution, &image.release.value);
     let is_kernel = |name: &str| KERNELS.iter().any(|start| name.starts_with(start));
     if !image.packages.iter().any(|package| is_kernel(package.value.as_str())) {
-        let kernel = match image.distribution {
-            crate::Distribution::Debian => "linux-image-amd64",
-            crate::Distribution::Ubuntu => "linux-generic",
-        };
         let mistake = Diagnostic::new(NO_KERNEL.code, "no package is a kernel").at(&image.release.at);
-        found.push(mistake.help(format!("add `.package(\"{kernel}\")`")));
+        found.push(match release.and_then(|release| release.name_of(Thing::Kernel)) {
+            Some(Named::As([kernel, ..])) => mistake.help(format!("add `.package(\"{kernel}\")`")),
+            _ => mistake,
+        });
+    }
+    let packages =
+        release.iter().flat_map(|release| image.packages.iter().map(move |package| (release, package)));
+    for (release, package) in packages {
+        let name = package.value.as_str();
+        let Some(otherwise) = release.otherwise(name) else { continue };
+        let message = format!(
+            "{} {} (`{}`) has no package `{name}`",
+            image.distribution, release.version, release.name
+        );
+        let mistake = Diagnostic::new(NAMED_OTHERWISE.code, message).at(&package.at).word(name);
+        found.push(match otherwise {
+            Named::As(names) => mistake.help(format!("it is called `{}` there", names.join("` or `"))),
+            Named::Within(whole) => mistake.help(format!("`{whole}` has it there: name that")),
+        });
     }
 
-    let needed = release::find(image.distribution, &image.release.value)
+    let needed = release
         .zip(image.roots.first())
         .map(|(release, root)| implied(image, release, root))
         .unwrap_or_default();
@@ -137,5 +162,26 @@ mod tests {
         let mistakes = device().without("dmsetup").plan().unwrap_err();
         let mistake = mistakes.iter().next().unwrap();
         assert_eq!(mistake.message, "`dmsetup` is kept out, and is needed: sets up the verified root");
+    }
+
+    #[test]
+    fn another_releases_name_of_a_package_is_told_this_ones() {
+        expect![[r#"
+            error[named-otherwise]: Debian 13 (`trixie`) has no package `docker-compose-v2`
+              --> xtask/core/src/check/packages.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.package("docker-compose-v2")),
+               |                                             ^^^^^^^^^^^^^^^^^^^
+               |
+               = help: it is called `docker-compose` there
+        "#]]
+        .assert_eq(&refusal(&NAMED_OTHERWISE, SOURCE));
+        let help =
+            |image: Image| image.plan().unwrap_err().iter().find_map(|mistake| mistake.help.clone()).unwrap();
+        let noble = || Image::ubuntu("noble").package("linux-generic").with(disk);
+        assert_eq!(help(noble().package("docker-cli")), "`docker.io` has it there: name that");
+        assert_eq!(help(noble().package("linux-image-amd64")).split('`').nth(1), Some("linux-generic"));
+        // What two releases both have is nobody's other name.
+        assert!(noble().packages(["docker.io", "docker-compose", "cryptsetup-bin"]).plan().is_ok());
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
         found.push(refusal.help(format!("use `{instead}`")));
         return;
     }
-    for user in image.users.iter().filter(|_| !release.credentials) {
+    for user in image.users.iter().filter(|_| !release.imports_credentials()) {
         let Some(login) = &user.credential else { continue };
         let message = format!(
             "{distribution} {} (`{name}`) has a systemd before 254, which imports no credentials",
@@ -91,14 +91,14 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
 /// What the release lacks for this root, and what to do.
 fn missing(root: &RootSlot, release: &Release) -> Option<(&'static str, &'static str)> {
     match root.filesystem {
-        Filesystem::Erofs if !release.erofs => {
+        Filesystem::Erofs if !release.erofs() => {
             Some(("has no mkfs.erofs that reads a tar stream (1.7)", "use `Root::new(Squashfs)`"))
         }
-        Filesystem::Erofs if root.compression == Compression::Zstd && !release.erofs_zstd => Some((
+        Filesystem::Erofs if root.compression == Compression::Zstd && !release.erofs_zstd() => Some((
             "has no zstd in erofs: that needs kernel 6.10 and erofs-utils 1.8",
             "leave `.compression(…)` out: lz4hc is the default",
         )),
-        Filesystem::Ext4 if release.ext4_tar.is_none() => Some((
+        Filesystem::Ext4 if !release.ext4_tar() => Some((
             "has no mke2fs that reads a tar stream (1.47.1)",
             "use `Root::new(Erofs)` or `Root::new(Squashfs)`",
         )),

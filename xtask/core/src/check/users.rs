@@ -301,7 +301,8 @@ mod tests {
                |                                          ^^^^^^^^^^^^^^^^^^^^^
                |
                = help: call the user's otherwise: `.own_group("…")`
-        "#]].assert_eq(&refusal(&OWN_GROUP_OF_THE_SYSTEM, SOURCE));
+        "#]]
+        .assert_eq(&refusal(&OWN_GROUP_OF_THE_SYSTEM, SOURCE));
         let named = |group| crate::explain::device().user(User::new("alice").own_group(group)).plan();
         assert!(named("staff").is_err());
         assert!(named("alices").is_ok());

@@ -6,6 +6,19 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{Lock, LockedKey, LockedPackage};
+use crate::bytes::bytes;
+use crate::release::SECURITY;
+
+/// A package's version as a lock has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Locked {
+    /// Epoch and revision included.
+    pub version: String,
+    /// The pocket it comes from.
+    pub pocket: String,
+    /// The size of the file in bytes.
+    pub size: u64,
+}
 
 /// One difference between two locks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -15,31 +28,31 @@ pub enum Change {
     Added {
         /// Its name.
         name: String,
-        /// Its version.
-        version: String,
+        /// What it has.
+        new: Locked,
     },
     /// A package is gone.
     Removed {
         /// Its name.
         name: String,
-        /// The version it had.
-        version: String,
+        /// What it had.
+        old: Locked,
     },
     /// A package has another version.
     Changed {
         /// Its name.
         name: String,
-        /// The version it had.
-        old: String,
-        /// The version it has.
-        new: String,
+        /// What it had.
+        old: Locked,
+        /// What it has.
+        new: Locked,
     },
     /// A package has the same version and other bytes: somebody rebuilt it, or worse.
     Replaced {
         /// Its name.
         name: String,
-        /// Its version.
-        version: String,
+        /// What it has.
+        new: Locked,
     },
     /// The same differences in the tools tree: what it was, and the change.
     Tool(Box<Change>),
@@ -70,10 +83,17 @@ pub enum Change {
 impl fmt::Display for Change {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Change::Added { name, version } => write!(out, "+ {name} {version}"),
-            Change::Removed { name, version } => write!(out, "- {name} {version}"),
-            Change::Changed { name, old, new } => write!(out, "~ {name} {old} -> {new}"),
-            Change::Replaced { name, version } => write!(out, "! {name} {version} has other bytes"),
+            Change::Added { name, new } => write!(out, "+ {name} {}, {new}", new.version),
+            Change::Removed { name, old } => write!(out, "- {name} {}", old.version),
+            Change::Changed { name, old, new } => {
+                let grown = i128::from(new.size) - i128::from(old.size);
+                let sign = if grown < 0 { '-' } else { '+' };
+                let grown = bytes(u64::try_from(grown.unsigned_abs()).unwrap_or(u64::MAX));
+                write!(out, "~ {name} {} -> {}, {new} ({sign}{grown})", old.version, new.version)
+            }
+            Change::Replaced { name, new } => {
+                write!(out, "! {name} {} has other bytes, {new}", new.version)
+            }
             Change::KeyAdded { fingerprint } => write!(out, "+ key {fingerprint}"),
             Change::KeyRemoved { fingerprint } => write!(out, "- key {fingerprint}"),
             Change::KeyReplaced { fingerprint } => write!(out, "~ key {fingerprint} has other bytes"),
@@ -85,6 +105,14 @@ impl fmt::Display for Change {
                 write!(out, "~ {suite} is {} minutes {}", newer.abs() / 60, age(*newer))
             }
         }
+    }
+}
+
+/// Where it is from and how large it is: the version is said before.
+impl fmt::Display for Locked {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pocket = if self.pocket == SECURITY { "security update" } else { &self.pocket };
+        write!(out, "{pocket}, {}", bytes(self.size))
     }
 }
 
@@ -133,14 +161,19 @@ fn packages(old: &[LockedPackage], new: &[LockedPackage]) -> Vec<Change> {
 
 fn package(name: &str, old: Option<&LockedPackage>, new: Option<&LockedPackage>) -> Option<Change> {
     let name = name.to_string();
+    let locked = |package: &LockedPackage| Locked {
+        version: package.version.clone(),
+        pocket: package.pocket.clone(),
+        size: package.size,
+    };
     match (old, new) {
-        (None, Some(new)) => Some(Change::Added { name, version: new.version.clone() }),
-        (Some(old), None) => Some(Change::Removed { name, version: old.version.clone() }),
+        (None, Some(new)) => Some(Change::Added { name, new: locked(new) }),
+        (Some(old), None) => Some(Change::Removed { name, old: locked(old) }),
         (Some(old), Some(new)) if old.version != new.version => {
-            Some(Change::Changed { name, old: old.version.clone(), new: new.version.clone() })
+            Some(Change::Changed { name, old: locked(old), new: locked(new) })
         }
         (Some(old), Some(new)) if old.sha256 != new.sha256 => {
-            Some(Change::Replaced { name, version: new.version.clone() })
+            Some(Change::Replaced { name, new: locked(new) })
         }
         _ => None,
     }
@@ -154,9 +187,12 @@ mod tests {
 
     #[test]
     fn an_update_says_what_moved() {
-        let old = lock();
+        let mut old = lock();
         let mut new = lock();
-        new.packages = vec![package("jq", "1.8.0-1"), package("rauc", "1.13-1")];
+        let larger = LockedPackage { size: 1_234_567, ..package("jq", "1.8.0-1") };
+        let fixed = LockedPackage { size: 1000, pocket: SECURITY.to_string(), ..package("udev", "257.9-1") };
+        new.packages = vec![larger, fixed, package("rauc", "1.13-1")];
+        old.packages.push(package("less", "1"));
         new.tools[0].sha256 = "ef".repeat(32);
         new.archives[0].sha256 = "ef".repeat(32);
         new.keys.push(LockedKey { fingerprint: "AB".repeat(20), ..new.keys[0].clone() });
@@ -164,10 +200,11 @@ mod tests {
         new.archives[0].date += 3 * 86400;
         let lines: Vec<String> = Lock::diff(&old, &new).iter().map(ToString::to_string).collect();
         expect![[r#"
-            ~ jq 1.7.1-6 -> 1.8.0-1
-            + rauc 1.13-1
-            - udev 257.8-1
-            ! erofs-utils 1.8.6-1 has other bytes (tool)
+            ~ jq 1.7.1-6 -> 1.8.0-1, release, 1.2 MB (+1.2 MB)
+            - less 1
+            + rauc 1.13-1, release, 1.2 kB
+            ~ udev 257.8-1 -> 257.9-1, security update, 1.0 kB (-234 B)
+            ! erofs-utils 1.8.6-1 has other bytes, release, 1.2 kB (tool)
             ~ key 9376937693769376937693769376937693769376 has other bytes
             + key ABABABABABABABABABABABABABABABABABABABAB
             ~ trixie is 3 days newer"#]]

@@ -25,7 +25,7 @@ pub enum LockError {
     #[error("it does not start with `version = {VERSION}`, as every lock does")]
     NoVersion,
     /// Another program wrote it.
-    #[error("it has version {0}, and this program reads version {VERSION}")]
+    #[error("it has version {0}, and this program reads versions up to {VERSION}")]
     Version(i64),
 }
 
@@ -39,11 +39,11 @@ impl LockError {
 
 /// Looks at the version first: a newer format may have other keys, and "unknown
 /// key" would be the wrong complaint.
-pub(super) fn version(text: &str) -> Result<(), LockError> {
+pub(super) fn version(text: &str) -> Result<i64, LockError> {
     let table: toml::Table = text.parse().map_err(|cause| LockError::malformed(text, &cause))?;
     match table.get("version").and_then(toml::Value::as_integer) {
         None => Err(LockError::NoVersion),
-        Some(version) if version == i64::from(VERSION) => Ok(()),
+        Some(version) if (1..=i64::from(VERSION)).contains(&version) => Ok(version),
         Some(version) => Err(LockError::Version(version)),
     }
 }

@@ -1,62 +1,66 @@
 //! A lock as text: TOML with a fixed order and one key a line.
 
-use super::{Lock, LockedArchive, LockedKey, LockedPackage};
+use std::collections::BTreeMap;
+
+use super::{Lock, LockedArchive, LockedKey, LockedPackage, VERSION};
+use crate::image::target::Architecture;
 
 const HEAD: &str = "# Made by `cargo xtask lock`. It pins every byte of the image: keep it in git.\n";
 
-pub(super) fn lock(lock: &Lock) -> String {
-    let mut text = format!("{HEAD}version = {}\nepoch = {}\n", lock.version, lock.epoch);
+pub(super) fn file(locks: &BTreeMap<Architecture, Lock>) -> String {
+    let mut text = format!("{HEAD}version = {VERSION}\n");
+    for (architecture, lock) in locks {
+        text.push_str(&section(architecture.deb(), lock));
+    }
+    text
+}
+
+fn section(of: &str, lock: &Lock) -> String {
+    let mut text = format!("\n[{of}]\nepoch = {}\n", lock.epoch);
     // Archives keep their order: it is the order apt is given them.
     for archive in &lock.archives {
-        text.push_str(&archive_block(archive));
+        text.push_str(&archive_block(of, archive));
     }
     let mut keys: Vec<&LockedKey> = lock.keys.iter().collect();
     keys.sort();
     for key in keys {
-        text.push_str(&key_block(key));
+        text.push_str(&key_block(of, key));
     }
     for (kind, packages) in [("package", &lock.packages), ("tool", &lock.tools)] {
         let mut sorted: Vec<&LockedPackage> = packages.iter().collect();
         sorted.sort();
         for package in sorted {
-            text.push_str(&package_block(kind, package));
+            text.push_str(&package_block(of, kind, package));
         }
     }
     text
 }
 
-fn archive_block(archive: &LockedArchive) -> String {
-    let LockedArchive { base, suite, pocket, date, sha256 } = archive;
-    format!(
-        "\n[[archive]]\nbase = {}\nsuite = {}\npocket = {}\ndate = {date}\nsha256 = {}\n",
-        quoted(base),
-        quoted(suite),
-        quoted(pocket),
-        quoted(sha256)
-    )
+fn archive_block(of: &str, archive: &LockedArchive) -> String {
+    let LockedArchive { base, suite, pocket, origin, date, signed_by, sha256 } = archive;
+    let texts = [("base", base), ("suite", suite), ("pocket", pocket), ("origin", origin)];
+    let head = block(of, "archive", &texts);
+    let tail = lines(&[("signed_by", signed_by), ("sha256", sha256)]);
+    format!("{head}date = {date}\n{tail}")
 }
 
-fn key_block(key: &LockedKey) -> String {
+fn key_block(of: &str, key: &LockedKey) -> String {
     let LockedKey { fingerprint, url, base64 } = key;
-    format!(
-        "\n[[key]]\nfingerprint = {}\nurl = {}\nbase64 = {}\n",
-        quoted(fingerprint),
-        quoted(url),
-        quoted(base64)
-    )
+    block(of, "key", &[("fingerprint", fingerprint), ("url", url), ("base64", base64)])
 }
 
-fn package_block(kind: &str, package: &LockedPackage) -> String {
+fn package_block(of: &str, kind: &str, package: &LockedPackage) -> String {
     let LockedPackage { name, version, architecture, pocket, size, sha256, url } = package;
-    format!(
-        "\n[[{kind}]]\nname = {}\nversion = {}\narchitecture = {}\npocket = {}\nsize = {size}\nsha256 = {}\nurl = {}\n",
-        quoted(name),
-        quoted(version),
-        quoted(architecture),
-        quoted(pocket),
-        quoted(sha256),
-        quoted(url)
-    )
+    let texts = [("name", name), ("version", version), ("architecture", architecture), ("pocket", pocket)];
+    format!("{}size = {size}\n{}", block(of, kind, &texts), lines(&[("sha256", sha256), ("url", url)]))
+}
+
+fn block(of: &str, kind: &str, texts: &[(&str, &String)]) -> String {
+    format!("\n[[{of}.{kind}]]\n{}", lines(texts))
+}
+
+fn lines(texts: &[(&str, &String)]) -> String {
+    texts.iter().map(|(key, text)| format!("{key} = {}\n", quoted(text))).collect()
 }
 
 /// A basic string of TOML's, always in double quotes.

@@ -4,32 +4,29 @@ use super::{ArchivePlan, Keyring};
 use crate::image::repository::{Key, Repository};
 use crate::image::target::Architecture;
 use crate::image::{Distribution, Image};
-use crate::release;
+use crate::release::Release;
 
 /// The distribution's pockets, then the description's repositories, in order.
-pub(super) fn plan(image: &Image, architecture: Architecture) -> Vec<ArchivePlan> {
-    let (default, _) = release::components(image.distribution);
-    let mut components: Vec<String> = default.iter().map(ToString::to_string).collect();
+pub(super) fn plan(image: &Image, release: &Release, architecture: Architecture) -> Vec<ArchivePlan> {
+    let mut components: Vec<String> = release.archives.components.iter().map(ToString::to_string).collect();
     for component in &image.components {
         if !components.iter().any(|known| known == component.value.as_str()) {
             components.push(component.value.to_string());
         }
     }
     let moment = image.snapshot.as_ref().map(|snapshot| snapshot.value.to_string());
-    let keyring = match image.distribution {
-        Distribution::Debian => Keyring::Debian,
-        Distribution::Ubuntu => Keyring::Ubuntu,
+    let keyring = match (&image.signed_by, image.distribution) {
+        (Some(key), _) => Keyring::of(key),
+        (None, Distribution::Debian) => Keyring::Debian,
+        (None, Distribution::Ubuntu) => Keyring::Ubuntu,
     };
-    let own = release::pockets(image.distribution, architecture).into_iter().map(|pocket| ArchivePlan {
+    let own = release.pockets(architecture).map(|pocket| ArchivePlan {
         base: pocket.base.to_string(),
-        suite: format!("{}{}", image.release.value, pocket.suffix),
+        suite: pocket.suite,
         pocket: pocket.name.to_string(),
         components: components.clone(),
         keyring: keyring.clone(),
-        snapshot_base: moment
-            .as_deref()
-            .map(|moment| release::snapshot(image.distribution, pocket.name, moment)),
-        snapshot: moment.clone(),
+        snapshots: moment.iter().flat_map(|moment| release.archives.snapshots(pocket.name, moment)).collect(),
         at: None,
     });
     own.chain(image.repositories.iter().filter_map(third_party)).collect()
@@ -43,8 +40,7 @@ fn third_party(repository: &Repository) -> Option<ArchivePlan> {
         suite: repository.suite.as_ref()?.value.to_string(),
         components: repository.components.iter().map(|component| component.value.to_string()).collect(),
         keyring: Keyring::of(&repository.key),
-        snapshot: None,
-        snapshot_base: None,
+        snapshots: Vec::new(),
         at: Some(repository.at.clone()),
         base,
     })

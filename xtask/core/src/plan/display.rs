@@ -126,7 +126,7 @@ impl Plan {
         page.table(
             &["suite", "components", "from"],
             self.archives.iter().map(|archive| {
-                let from = match (&archive.snapshot_base, &self.mirror) {
+                let from = match (archive.snapshots.first(), self.mirrors.first()) {
                     (Some(snapshot), _) => snapshot.clone(),
                     (None, Some(mirror)) if archive.at.is_none() => {
                         format!("{} by way of {mirror}", archive.base)
@@ -342,8 +342,8 @@ mod tests {
             archives
               suite            components  from
               trixie           main        http://ftp.debian.org/debian
-              trixie-updates   main        http://ftp.debian.org/debian
               trixie-security  main        http://security.debian.org/debian-security
+              trixie-updates   main        http://ftp.debian.org/debian
 
             packages: 1 asked for, and what they depend on
               linux-image-amd64

@@ -21,8 +21,9 @@ const UNITS: &str = "/usr/lib/systemd/system";
 const RULES: &str = "/usr/lib/bedplate";
 /// Where the data partition is mounted until the root is entered.
 const DATA: &str = "/run/bedplate/data";
-/// How long a device may take to appear before it is taken for lost.
-const PATIENCE: &str = "30s";
+/// How long a device may take to appear before it is taken for lost: as long as systemd waits for any. A slow disk that
+/// is not waited for starts as another device.
+const PATIENCE: &str = "90s";
 
 /// The partition that what is kept lies on.
 pub(super) fn kept_on<'a>(image: &Image, disk: &'a DiskPlan) -> Option<(&'a PartitionPlan, String)> {
@@ -139,9 +140,7 @@ fn reset(data: &str) -> Vec<FilePlan> {
     );
     let why = "empties the data partition when that was asked for";
     let mut files = wanted("bedplate-reset.service", &text, "initrd-root-fs.target", why);
-    // tmpfiles.d(5): all names but the order's own; `.` and `..` are left out by it.
-    let all = ["[!.]*", "..?*", ".[!.f]*", ".f[!a]*", ".fa[!c]*"];
-    let all: String = all.iter().map(|names| format!("R {DATA}/{names}\n")).collect();
+    let all: String = all_but(".factory-reset").map(|names| format!("R {DATA}/{names}\n")).collect();
     for (step, text) in [
         ("begin", format!("f {DATA}/.factory-reset 0600\n")),
         ("empty", all),
@@ -150,6 +149,17 @@ fn reset(data: &str) -> Vec<FilePlan> {
         files.push(FilePlan::text(rules(step), text, why));
     }
     files
+}
+
+/// Patterns of tmpfiles.d(5) for every name but this one, which begins with a dot. They never fit `.` and `..`.
+fn all_but(name: &str) -> impl Iterator<Item = String> {
+    let parts_here = name.char_indices().skip(1).flat_map(move |(at, next)| {
+        let begun = &name[..at];
+        // What begins so and goes on otherwise, and what ends here.
+        let otherwise = if at == 1 { format!("{begun}[!.{next}]*") } else { format!("{begun}[!{next}]*") };
+        [Some(otherwise), (at > 1).then(|| begun.to_string())].into_iter().flatten()
+    });
+    ["[!.]*".to_string(), "..?*".to_string(), format!("{name}?*")].into_iter().chain(parts_here)
 }
 
 /// What is written to the root goes to the data partition; where that is

@@ -94,7 +94,7 @@ pub(super) fn tools(image: &Image, release: &Release, root: &RootSlot) -> Vec<St
     if root.filesystem == Filesystem::Ext4 || !image.data.is_empty() {
         names.push("e2fsprogs");
         // mke2fs loads it at run time to read a tar stream; nothing depends on it.
-        names.extend(release.ext4_tar);
+        names.extend(release.ext4_tar().then_some(release.libarchive));
     }
     names.sort_unstable();
     names.into_iter().map(ToString::to_string).collect()

@@ -158,10 +158,7 @@ mod tests {
     #[test]
     fn an_administrator_becomes_root_without_a_password_and_nobody_else_does() {
         let plan = device().user(User::new("alice").administrator()).user(User::new("guest")).plan().unwrap();
-        assert_eq!(
-            plan.text("/etc/sudoers.d/bedplate-alice"),
-            Some("alice ALL=(ALL:ALL) NOPASSWD: ALL\n")
-        );
+        assert_eq!(plan.text("/etc/sudoers.d/bedplate-alice"), Some("alice ALL=(ALL:ALL) NOPASSWD: ALL\n"));
         assert_eq!(plan.file("/etc/sudoers.d/bedplate-alice").unwrap().mode, 0o440);
         assert!(plan.package("sudo").is_some());
         assert!(plan.file("/etc/sudoers.d/bedplate-guest").is_none());

@@ -322,6 +322,9 @@ fn state_script(binds: &[BindPlan]) -> String {
 umask 022
 failed=0
 
+# Made in the initrd, where nothing can wait for the disk. Nobody has been told it yet.
+sync /etc/machine-id
+
 # KIND MODE OWNER PATH BACKING; `-` leaves what the packages have.
 kept() {
     new=$5.new~

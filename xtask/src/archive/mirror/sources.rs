@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bedplate_core::Distribution;
 use bedplate_formats::control;
 
 use super::Role;
@@ -55,8 +56,12 @@ impl HostSources {
     }
 
     /// The host's address of the archive in this role, if it runs this distribution.
-    pub(super) fn mirror(&self, distribution: &str, base: &str, role: Role) -> Option<&str> {
-        if self.distribution != distribution {
+    pub(super) fn mirror(&self, distribution: Distribution, base: &str, role: Role) -> Option<&str> {
+        let id = match distribution {
+            Distribution::Debian => "debian",
+            Distribution::Ubuntu => "ubuntu",
+        };
+        if self.distribution != id {
             return None;
         }
         let wanted = last_segment(base);
