@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 use bedplate::archive::index::{Index, Package, relation_names};
 use bedplate::archive::openpgp::Keyring;
 use bedplate::archive::release::{Release, ReleaseError};
-use bedplate_core::Lock;
+use bedplate_core::Architecture;
+use bedplate_core::lock::{Lock, LockFile};
 use pgp::composed::{
     ArmorOptions, CleartextSignedMessage, KeyType, SecretKeyParamsBuilder, SignedPublicKey, SignedSecretKey,
 };
@@ -123,21 +124,25 @@ fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// A lock: read, written, and read as the same.
+/// A lock file, of any version: read, written, and read as the same.
 pub fn lock(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
-    let mut lock = match Lock::parse(text) {
-        Ok(lock) => lock,
+    let file = match LockFile::parse(text) {
+        Ok(file) => file,
         Err(error) => {
             assert!(!error.to_string().is_empty());
             return false;
         }
     };
-    let back = Lock::parse(&lock.render()).expect("what was written is read");
-    lock.keys.sort();
-    lock.packages.sort();
-    lock.tools.sort();
-    assert_eq!(back, lock);
-    assert_eq!(Lock::diff(&lock, &back), []);
+    let written = file.render();
+    let back = LockFile::parse(&written).expect("what was written is read");
+    assert_eq!(back.render(), written);
+    for architecture in [Architecture::X86_64, Architecture::Aarch64] {
+        let (Some(old), Some(new)) = (file.of(architecture), back.of(architecture)) else {
+            assert_eq!(file.of(architecture), back.of(architecture));
+            continue;
+        };
+        assert_eq!(Lock::diff(old, new), []);
+    }
     true
 }
