@@ -192,9 +192,9 @@ fn an_archive_that_cannot_be_trusted_moves_no_lock() {
         &workshop,
         &mut update(),
         expect![[r#"
-        error: the `InRelease` of `http://ftp.debian.org/debian trixie` cannot be trusted
-          caused by: not a signed text: it does not begin with `-----BEGIN PGP SIGNED MESSAGE-----`
-    "#]],
+            error: the `InRelease` of `http://ftp.debian.org/debian trixie` cannot be trusted; one of the keys `1F89983E0081FDE018F3CC9673A4F27B8DD47936` (Debian Archive Automatic Signing Key (11/bullseye) <ftpmaster@debian.org>), `AC530D520F2F3269F5E98313A48449044AAD5C5D` (Debian Security Archive Automatic Signing Key (11/bullseye) <ftpmaster@debian.org>), `A4285295FC7B1A81600062A9605C66F00D6C9793` (Debian Stable Release Key (11/bullseye) <debian-release@lists.debian.org>), `4D64FEC119C2029067D6E791F8D2585B8783D481` (Debian Stable Release Key (12/bookworm) <debian-release@lists.debian.org>), `B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8` (Debian Archive Automatic Signing Key (12/bookworm) <ftpmaster@debian.org>), `05AB90340C0C5E797F44A8C8254CF3B5AEC0A8F0` (Debian Security Archive Automatic Signing Key (12/bookworm) <ftpmaster@debian.org>), `04B54C3CDCA79751B16BC6B5225629DF75B188BD` (Debian Archive Automatic Signing Key (13/trixie) <ftpmaster@debian.org>), `5E04A1E3223A19A20706E20F9904613D4CCE68C6` (Debian Security Archive Automatic Signing Key (13/trixie) <ftpmaster@debian.org>), `41587F7DB8C774BCCF131416762F67A0B2C39DE4` (Debian Stable Release Key (13/trixie) <debian-release@lists.debian.org>) is to sign it
+              caused by: not a signed text: it does not begin with `-----BEGIN PGP SIGNED MESSAGE-----`
+        "#]],
     );
     let release = "Origin: Debian\nSuite: stable\nCodename: trixie\nDate: Sat, 06 Sep 2025 09:00:00 UTC\n";
     mirror.put(path, &signer::Signer::new().sign(release));
@@ -202,7 +202,7 @@ fn an_archive_that_cannot_be_trusted_moves_no_lock() {
         &workshop,
         &mut update(),
         expect![[r#"
-            error: the `InRelease` of `http://ftp.debian.org/debian trixie` cannot be trusted
+            error: the `InRelease` of `http://ftp.debian.org/debian trixie` cannot be trusted; one of the keys `1F89983E0081FDE018F3CC9673A4F27B8DD47936` (Debian Archive Automatic Signing Key (11/bullseye) <ftpmaster@debian.org>), `AC530D520F2F3269F5E98313A48449044AAD5C5D` (Debian Security Archive Automatic Signing Key (11/bullseye) <ftpmaster@debian.org>), `A4285295FC7B1A81600062A9605C66F00D6C9793` (Debian Stable Release Key (11/bullseye) <debian-release@lists.debian.org>), `4D64FEC119C2029067D6E791F8D2585B8783D481` (Debian Stable Release Key (12/bookworm) <debian-release@lists.debian.org>), `B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8` (Debian Archive Automatic Signing Key (12/bookworm) <ftpmaster@debian.org>), `05AB90340C0C5E797F44A8C8254CF3B5AEC0A8F0` (Debian Security Archive Automatic Signing Key (12/bookworm) <ftpmaster@debian.org>), `04B54C3CDCA79751B16BC6B5225629DF75B188BD` (Debian Archive Automatic Signing Key (13/trixie) <ftpmaster@debian.org>), `5E04A1E3223A19A20706E20F9904613D4CCE68C6` (Debian Security Archive Automatic Signing Key (13/trixie) <ftpmaster@debian.org>), `41587F7DB8C774BCCF131416762F67A0B2C39DE4` (Debian Stable Release Key (13/trixie) <debian-release@lists.debian.org>) is to sign it
               caused by: signed by `[somebody]`, and by no pinned key (`1F89983E0081FDE018F3CC9673A4F27B8DD47936`, `AC530D520F2F3269F5E98313A48449044AAD5C5D`, `A4285295FC7B1A81600062A9605C66F00D6C9793`, `4D64FEC119C2029067D6E791F8D2585B8783D481`, `B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8`, `05AB90340C0C5E797F44A8C8254CF3B5AEC0A8F0`, `04B54C3CDCA79751B16BC6B5225629DF75B188BD`, `5E04A1E3223A19A20706E20F9904613D4CCE68C6`, `41587F7DB8C774BCCF131416762F67A0B2C39DE4`)
         "#]],
     );
