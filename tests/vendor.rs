@@ -387,7 +387,7 @@ fn a_lock_keeps_its_version_until_it_is_updated() {
     product::success(&mut scene.lock("both"));
     assert_eq!(scene.package("agent").version, "1");
     let said = product::success(scene.lock("both").arg("--update"));
-    assert!(said.contains("~ agent 1 -> 2\n"), "{said}");
+    assert!(said.contains("~ agent 1 -> 2, vendor, "), "{said}");
     // And one that is asked for no more is gone.
     let said = product::success(&mut scene.lock("signed"));
     assert!(said.contains("- library 2.1\n"), "{said}");
