@@ -7,16 +7,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use bedplate::archive::date;
 use bedplate::lock::LockedPackage;
 use bedplate::store::{self, Store};
 use bedplate_formats::control::stanzas;
 
 use self::repack::Package;
 use crate::server::Server;
-use crate::signer::Signer;
+use crate::signer::{Signer, now, rfc5322};
 
 #[path = "ubuntu/repack.rs"]
 mod repack;
@@ -173,21 +171,6 @@ fn liblzma_of(bytes: &[u8]) -> Vec<u8> {
 
 fn digest(mut bytes: &[u8]) -> String {
     store::hash(&mut bytes).unwrap()
-}
-
-fn now() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
-}
-
-/// `Sat, 21 Nov 2026 00:53:03 UTC`; the name of the day is not looked at.
-fn rfc5322(seconds: i64) -> String {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let text = date::format(seconds);
-    let (day, clock) = text.split_once(' ').unwrap();
-    let parts: Vec<&str> = day.split('-').collect();
-    let month = MONTHS[parts[1].parse::<usize>().unwrap() - 1];
-    format!("Sat, {} {month} {} {clock}", parts[2], parts[0])
 }
 
 type Shared = Arc<Vec<u8>>;

@@ -246,8 +246,8 @@ impl Fetcher {
                 Err(error) => error,
             };
             // Files are fetched side by side, and all of them may find the same server silent.
-            let known = error.is_silence() && !self.is_silent(candidate);
-            if let Some(next) = candidates.get(number + 1).filter(|_| known || !error.is_silence()) {
+            let is_news = !error.is_silence() || self.note_silence(candidate);
+            if let Some(next) = candidates.get(number + 1).filter(|_| is_news) {
                 progress.notice(&format!("{error}; asking `{}`", next.base));
             }
             // That somebody has no such file says more than that somebody else does not answer.
@@ -259,17 +259,17 @@ impl Fetcher {
     }
 
     /// Where to ask for what is at a canonical address: who has not answered before comes last.
-    pub(crate) fn candidates(&self, url: &str) -> Vec<Candidate> {
+    fn candidates(&self, url: &str) -> Vec<Candidate> {
         let mut candidates = self.mirrors.candidates(url);
         let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
         candidates.sort_by_key(|candidate| silent.contains(&candidate.base));
         candidates
     }
 
-    /// Notes that a base did not answer, and says whether that was known.
-    pub(crate) fn is_silent(&self, candidate: &Candidate) -> bool {
+    /// Notes that a base did not answer; false when that was known.
+    fn note_silence(&self, candidate: &Candidate) -> bool {
         let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
-        !silent.insert(candidate.base.clone())
+        silent.insert(candidate.base.clone())
     }
 
     fn check_room(&self, bytes: u64) -> Result<(), FetchError> {

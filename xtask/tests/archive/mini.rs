@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Error;
 use bedplate::archive::mirror::{HostSources, Mirrors};
-use bedplate::archive::{self, Archive, Keys, Opened, date};
+use bedplate::archive::{self, Archive, Keys, Opened};
 use bedplate::fetch::{FetchError, Fetcher, Item, Patience, Silent, Subject};
 use bedplate::store::{self, Store};
 use expect_test::Expect;
 use tempfile::TempDir;
 
 use crate::server::Server;
-use crate::signer::Signer;
+pub use crate::signer::now;
+use crate::signer::{Signer, rfc5322};
 
 pub const CANONICAL: &str = "http://archive.example/debian";
 pub const IN_RELEASE: &str = "/dists/trixie/InRelease";
@@ -209,19 +210,4 @@ pub fn release(says: &Says) -> String {
 
 pub fn digest(bytes: &[u8]) -> String {
     store::hash(&mut &bytes[..]).unwrap()
-}
-
-pub fn now() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
-}
-
-/// `Sat, 21 Nov 2026 00:53:03 UTC`; the name of the day is not looked at.
-pub fn rfc5322(seconds: i64) -> String {
-    let text = date::format(seconds);
-    let (day, clock) = text.split_once(' ').unwrap();
-    let mut parts = day.split('-');
-    let (year, month, day) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
-    let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-        [month.parse::<usize>().unwrap() - 1];
-    format!("Sat, {day} {month} {year} {clock}")
 }

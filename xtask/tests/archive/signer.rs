@@ -1,6 +1,8 @@
 //! Keys made for one test, in every state a key can be in.
 
-use bedplate::archive::Keys;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bedplate::archive::{Keys, date};
 use pgp::composed::{
     ArmorOptions, CleartextSignedMessage, DetachedSignature, KeyType, SecretKeyParamsBuilder,
     SignedPublicKey, SignedSecretKey, SubkeyParamsBuilder,
@@ -200,4 +202,20 @@ fn armoured(message: CleartextSignedMessage) -> Vec<u8> {
 
 fn days_ago(days: u32) -> Timestamp {
     Timestamp::from_secs(Timestamp::now().as_secs() - days * DAY)
+}
+
+/// Seconds after 1970.
+pub fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+/// `Sat, 21 Nov 2026 00:53:03 UTC`; the name of the day is not looked at.
+pub fn rfc5322(seconds: i64) -> String {
+    let text = date::format(seconds);
+    let (day, clock) = text.split_once(' ').unwrap();
+    let mut parts = day.split('-');
+    let (year, month, day) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+    let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        [month.parse::<usize>().unwrap() - 1];
+    format!("Sat, {day} {month} {year} {clock}")
 }
