@@ -64,21 +64,25 @@ impl Forged {
         if !self.conffiles.is_empty() {
             self.scripts.insert("conffiles".into(), Node::file(self.conffiles, 0o644));
         }
-        let mut deb = b"!<arch>\n".to_vec();
-        let members = [
+        archive([
             ("debian-binary", b"2.0\n".to_vec()),
             ("control.tar", tar(&self.scripts)),
             ("data.tar", tar(&self.files)),
-        ];
-        for (member, bytes) in members {
-            let header = format!("{member:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 100_644, bytes.len());
-            deb.extend(header.bytes());
-            deb.extend(&bytes);
-            // A member begins at an even offset.
-            deb.extend(if bytes.len() % 2 == 1 { &b"\n"[..] } else { b"" });
-        }
-        deb
+        ])
     }
+}
+
+/// The members of a `.deb` as one.
+pub fn archive<const N: usize>(members: [(&str, Vec<u8>); N]) -> Vec<u8> {
+    let mut deb = b"!<arch>\n".to_vec();
+    for (member, bytes) in members {
+        let header = format!("{member:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 100_644, bytes.len());
+        deb.extend(header.bytes());
+        deb.extend(&bytes);
+        // A member begins at an even offset.
+        deb.extend(if bytes.len() % 2 == 1 { &b"\n"[..] } else { b"" });
+    }
+    deb
 }
 
 /// A package of nothing but one maintainer script.

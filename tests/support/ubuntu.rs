@@ -1,7 +1,7 @@
 //! An archive as Ubuntu lays it out, made of Debian's packages: pockets and a security host, `main` and `universe`,
 //! packages compressed with zstd, stanzas with nothing but SHA256, indexes by their hash, ports, and snapshots.
 //!
-//! A test names the modules `server` and `signer` beside this one.
+//! A test names the modules `forge`, `server` and `signer` beside this one.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

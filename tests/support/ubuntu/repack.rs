@@ -8,6 +8,7 @@ use bedplate::lock::LockedPackage;
 use tar::{Archive, Builder, EntryType};
 
 use super::{Shared, digest, field};
+use crate::forge;
 
 /// A package of the archive.
 #[derive(Clone)]
@@ -220,13 +221,7 @@ impl Members {
             ("control.tar.zst", zstd::encode_all(&control.into_inner().unwrap()[..], 1).unwrap()),
             ("data.tar.zst", zstd::encode_all(&self.data[..], 1).unwrap()),
         ];
-        let mut deb = b"!<arch>\n".to_vec();
-        for (member, bytes) in members {
-            let header = format!("{member:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 100_644, bytes.len());
-            deb.extend(header.bytes());
-            deb.extend(&bytes);
-            deb.extend(if bytes.len() % 2 == 1 { &b"\n"[..] } else { b"" });
-        }
+        let deb = forge::archive(members);
         let name = field(&self.control, "Package");
         let component = if UNIVERSE.contains(&name.as_str()) { "universe" } else { "main" };
         Package {
