@@ -60,8 +60,8 @@ impl Mirrors {
             let covered = role == Role::Main || distribution == Distribution::Ubuntu;
             let own_key = matches!(archive.keys, Keys::Pinned { .. });
             let near: Vec<String> = match described {
-                [] if own_key => Vec::new(),
                 [_, ..] if covered => described.to_vec(),
+                _ if own_key => Vec::new(),
                 _ => host.mirror(distribution, &base, role).map(str::to_owned).into_iter().collect(),
             };
             if !near.is_empty() {
