@@ -232,13 +232,15 @@ fn a_wired_interface_is_configured_by_one_program() {
 fn what_services_keep_belongs_to_the_same_number_in_every_version() {
     let ids = |plan: Plan| -> Vec<(String, String, u32)> {
         let system = plan.users.into_iter().filter(|user| user.system || user.name == "ssm-user");
-        system.map(|user| (user.name, user.group, user.uid)).collect()
+        let mut ids: Vec<_> = system.map(|user| (user.name, user.group, user.uid)).collect();
+        ids.sort();
+        ids
     };
     let id = |name: &str, group: &str, uid| (name.to_owned(), group.to_owned(), uid);
     // A number that is changed here is wrong on every device there is.
     assert_eq!(
         ids(edge()),
-        [id("ssm-user", "ssm-user", 1001), id("cwagent", "cwagent", 990), id("ggc_user", "ggc_group", 991)]
+        [id("cwagent", "cwagent", 990), id("ggc_user", "ggc_group", 991), id("ssm-user", "ssm-user", 1001)]
     );
     assert_eq!(ids(edge_debian()), [id("cwagent", "cwagent", 990)]);
     let package = Deb::dangerous_unsigned("https://vendor.example/lite.deb", "0".repeat(64));
@@ -248,7 +250,7 @@ fn what_services_keep_belongs_to_the_same_number_in_every_version() {
     assert_eq!(plan.backing("/var/lib/greengrass"), Some("/local/persistent/var/lib/greengrass"));
     assert_eq!(
         ids(plan),
-        [id("cwagent", "cwagent", 990), id("ggcore", "ggcore", 992), id("gg_component", "gg_component", 993)]
+        [id("cwagent", "cwagent", 990), id("gg_component", "gg_component", 993), id("ggcore", "ggcore", 992)]
     );
 }
 
