@@ -95,6 +95,17 @@ fn a_machine_is_stopped_started_and_changed_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_machine_is_changed_before_its_first_start() {
+    let vm = machine(&built("small", "small")).size(5 << 30);
+    vm.edit(|disk| {
+        disk.write("persistent", 0, b"foreign")?;
+        assert_eq!(disk.read("persistent", 0, 7)?, b"foreign");
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn what_stands_in_the_way_is_said() {
     let no_disk = Vm::boot("/nowhere/image.raw").unwrap_err();
     assert!(format!("{no_disk:#}").contains("/nowhere/image.raw"), "{no_disk:#}");

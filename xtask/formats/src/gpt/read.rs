@@ -83,13 +83,14 @@ struct Header {
     entries_checksum: u32,
 }
 
-/// Reads the table of a disk.
+/// Reads the table of a disk, which may be longer than the table says: an image
+/// that was written to a larger device has its backup where the image ended.
 ///
 /// # Errors
 /// Fails with the first thing that is wrong with it.
 pub fn read<D: Read + Seek>(disk: &mut D) -> Result<Table, GptError> {
     let length = disk.seek(SeekFrom::End(0)).map_err(|source| GptError::Io { offset: 0, source })?;
-    let last_sector = (length / SECTOR).saturating_sub(1);
+    let end = (length / SECTOR).saturating_sub(1);
 
     let mbr = read_at(disk, 0, 512)?;
     // Any of the four records may be the protective one.
@@ -97,7 +98,8 @@ pub fn read<D: Read + Seek>(disk: &mut D) -> Result<Table, GptError> {
     if mbr[510..] != [0x55, 0xaa] || !protective {
         return Err(GptError::ProtectiveMbr);
     }
-    let primary = Header::read(disk, 1, last_sector)?;
+    let primary = Header::read(disk, 1, end)?;
+    let last_sector = primary.backup_lba.min(end);
     let backup = Header::read(disk, last_sector, last_sector)?;
     let entries = primary.entries(disk)?;
     let same = primary.guid == backup.guid

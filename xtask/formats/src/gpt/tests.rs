@@ -134,6 +134,13 @@ fn a_disk_of_more_than_2_tib_has_a_table() {
 }
 
 #[test]
+fn a_disk_may_be_longer_than_its_table_says() {
+    let mut longer = bytes();
+    longer.resize(longer.len() * 2, 0);
+    assert_eq!(read(&mut Cursor::new(longer)).unwrap(), read(&mut Cursor::new(bytes())).unwrap());
+}
+
+#[test]
 fn damage_is_named_with_its_place() {
     let mut messages = Vec::new();
     let mut damaged = |change: fn(&mut Vec<u8>)| {
