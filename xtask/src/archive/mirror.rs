@@ -285,6 +285,14 @@ Components: main
         assert_eq!(asked(&mirrors, "http://example.org/ubuntu/x"), ["http://own.example/x"]);
         let mirrors = Mirrors::choose(&[own], &[], &[], &host);
         assert_eq!(asked(&mirrors, "http://example.org/ubuntu/x"), ["http://example.org/ubuntu/x"]);
+
+        // Nor the security archive, which the description's mirror does not carry.
+        let host = HostSources::parse("debian", &[("debian.sources", BOOKWORM)]);
+        let keys = || Keys::Pinned { content: Vec::new(), fingerprint: None };
+        let own = trixie().map(|archive| Archive { keys: keys(), ..archive });
+        let mirrors = Mirrors::choose(&own, &[], &described, &host);
+        let security = "http://example.org/debian-security/x";
+        assert_eq!(asked(&mirrors, security), [security]);
     }
 
     #[test]
