@@ -6,6 +6,7 @@
 //! Deliberately absent: conditional requests (a digest says more than an `ETag`) and unpacking on the way.
 
 pub mod error;
+mod forward;
 mod http;
 mod names;
 mod transfer;

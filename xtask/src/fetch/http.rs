@@ -3,12 +3,13 @@
 use std::env;
 use std::sync::{Arc, OnceLock};
 
+use ureq::config::ConfigBuilder;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::typestate::WithoutBody;
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::typestate::{AgentScope, WithoutBody};
 use ureq::{Agent, RequestBuilder};
 
 use super::Patience;
+use super::forward::Forward;
 use super::names::Names;
 
 /// The client, made when it is first used. Clones share it and its idle connections.
@@ -30,7 +31,14 @@ impl Client {
 }
 
 fn agent(patience: Patience) -> Agent {
-    let config = Agent::config_builder()
+    let tls = TlsConfig::builder().root_certs(host_certificates()).build();
+    let direct = config(patience, &tls).proxy(None).build();
+    Agent::with_parts(config(patience, &tls).build(), Forward::new(direct), Names::default())
+}
+
+/// With the proxy of the environment.
+fn config(patience: Patience, tls: &TlsConfig) -> ConfigBuilder<AgentScope> {
+    Agent::config_builder()
         .http_status_as_error(false)
         .user_agent(concat!("bedplate/", env!("CARGO_PKG_VERSION")))
         .timeout_resolve(Some(patience.connect))
@@ -39,9 +47,7 @@ fn agent(patience: Patience) -> Agent {
         .timeout_per_write(Some(patience.progress))
         .max_idle_connections(32)
         .max_idle_connections_per_host(16)
-        .tls_config(TlsConfig::builder().root_certs(host_certificates()).build())
-        .build();
-    Agent::with_parts(config, DefaultConnector::default(), Names::default())
+        .tls_config(tls.clone())
 }
 
 /// The certificate authorities of the host where it has a bundle, else Mozilla's as compiled in.

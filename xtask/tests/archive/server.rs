@@ -1,7 +1,6 @@
 //! A server on loopback that misbehaves on demand. It ends with the test.
 //!
-//! To who asks it to `CONNECT` to a server it is that server: a proxy that records every request, and has what it is
-//! asked for under the whole address.
+//! It is a proxy, too: one that has what it is asked for under the whole address.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
@@ -123,15 +122,7 @@ impl Drop for Server {
 impl Shared {
     fn serve(&self, connection: &mut TcpStream) {
         connection.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        let mut server = String::new();
         while let Some((path, from)) = self.request(connection) {
-            // `CONNECT`, and no path: what follows is for that server.
-            if let Some(host) = path.strip_suffix(":80") {
-                server = format!("http://{host}");
-                connection.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").unwrap();
-                continue;
-            }
-            let path = format!("{server}{path}");
             let range = from.map_or_else(String::new, |from| format!(" from {from}"));
             self.requests.lock().unwrap().push(format!("{path}{range}"));
             let refusal = self.refusal.lock().unwrap().map(Reply::Status);
