@@ -41,9 +41,18 @@ impl Connector<()> for Forward {
         let (Some(proxy), Some(target)) = (proxy, details.uri.authority()) else {
             return self.inner.connect(details, chained);
         };
+        // Or it reads as if the server had failed.
+        let unreachable = |error| match error {
+            Error::Io(error) => {
+                let proxy = format!("the proxy `{}:{}`", proxy.host(), proxy.port());
+                Error::Io(io::Error::other(format!("{proxy}: {error}")))
+            }
+            other => other,
+        };
+        let addrs = details.resolver.resolve(proxy.uri(), &self.direct, details.timeout);
         let to_proxy = ConnectionDetails {
             uri: proxy.uri(),
-            addrs: details.resolver.resolve(proxy.uri(), &self.direct, details.timeout)?,
+            addrs: addrs.map_err(unreachable)?,
             config: &self.direct,
             request_level: details.request_level,
             resolver: details.resolver,
@@ -53,7 +62,9 @@ impl Connector<()> for Forward {
             run_connector: details.run_connector.clone(),
             register_shutdown: details.register_shutdown.clone(),
         };
-        let Some(connection) = self.inner.connect(&to_proxy, chained)? else { return Ok(None) };
+        let Some(connection) = self.inner.connect(&to_proxy, chained).map_err(unreachable)? else {
+            return Ok(None);
+        };
         // A name and a password in the address are the server's: they go in a header.
         let server = target.as_str().rsplit('@').next().unwrap_or_default();
         let forwarded = Forwarded {
@@ -137,6 +148,13 @@ mod tests {
 
     use super::*;
 
+    fn agent(proxy: &str) -> Agent {
+        let config = || Agent::config_builder().user_agent("test").accept("").accept_encoding("");
+        let with_proxy = config().proxy(Some(Proxy::new(proxy).unwrap())).build();
+        let forward = Forward::new(config().proxy(None).build());
+        Agent::with_parts(with_proxy, forward, DefaultResolver::default())
+    }
+
     /// What a proxy is sent over one connection by a client that asks for `urls`.
     fn asked(urls: &[&str]) -> Vec<String> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -153,10 +171,7 @@ mod tests {
             };
             (0..requests).map(request).collect()
         });
-        let config = || Agent::config_builder().user_agent("test").accept("").accept_encoding("");
-        let with_proxy = config().proxy(Some(Proxy::new(&address).unwrap())).build();
-        let forward = Forward::new(config().proxy(None).build());
-        let agent = Agent::with_parts(with_proxy, forward, DefaultResolver::default());
+        let agent = agent(&address);
         for url in urls {
             if let Ok(mut response) = agent.get(*url).call() {
                 assert_eq!(response.body_mut().read_to_string().unwrap(), "yes");
@@ -179,6 +194,13 @@ mod tests {
             user-agent: test
             host: archive.example"#]]
         .assert_eq(&found.join("\n\n"));
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_reached_is_named() {
+        let error =
+            agent("http://127.0.0.1:1").get("http://archive.example/").call().unwrap_err().to_string();
+        assert!(error.contains("the proxy `127.0.0.1:1`: "), "{error}");
     }
 
     #[test]
