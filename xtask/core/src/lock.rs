@@ -131,7 +131,8 @@ impl LockFile {
     ///
     /// # Errors
     /// What is wrong with the text and in which line: it is no TOML, a key is
-    /// missing or unknown, a hash is none, or a newer program wrote it.
+    /// missing or unknown, a hash is none, something has two entries, or a newer
+    /// program wrote it.
     pub fn parse(text: &str) -> Result<LockFile, LockError> {
         let file = parse::file(text)?;
         for lock in file.locks.values() {
@@ -368,5 +369,28 @@ url = "http://ports.ubuntu.com/ubuntu-ports/pool/jq.deb"
             ]
             .join("\n"),
         );
+    }
+    #[test]
+    fn what_a_merge_left_twice_is_refused() {
+        let twice = |change: fn(&mut Lock)| {
+            let mut lock = lock();
+            change(&mut lock);
+            refusal(&LockFile::default().with(Architecture::X86_64, lock).render())
+        };
+        assert_eq!(
+            twice(|lock| lock.packages.push(package("udev", "1"))),
+            "the package `udev` stands in it twice"
+        );
+        assert_eq!(
+            twice(|lock| lock.tools.push(package("erofs-utils", "1"))),
+            "the tool `erofs-utils` stands in it twice"
+        );
+        assert!(twice(|lock| lock.keys.extend_from_within(..)).starts_with("the key `9376"));
+        let other = |lock: &mut Lock| {
+            let archive = LockedArchive { sha256: "ef".repeat(32), ..lock.archives[0].clone() };
+            lock.archives.push(archive);
+        };
+        let text = "the archive `http://ftp.debian.org/debian trixie` stands in it twice";
+        assert_eq!(twice(other), text);
     }
 }

@@ -1,6 +1,8 @@
 //! What can be wrong with a lock's text.
 
-use super::{Lock, VERSION};
+use std::collections::BTreeSet;
+
+use super::{Lock, LockedPackage, VERSION};
 
 /// A lock that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +23,9 @@ pub enum LockError {
         /// The text in place of the hash.
         text: String,
     },
+    /// Something has two entries, most often after two versions of the file were merged.
+    #[error("{0} stands in it twice")]
+    Twice(String),
     /// The text does not say its version.
     #[error("it does not start with `version = {VERSION}`, as every lock does")]
     NoVersion,
@@ -50,6 +55,28 @@ pub(super) fn version(text: &str) -> Result<i64, LockError> {
 
 /// Checks what TOML's types cannot say.
 pub(super) fn values(text: &str, lock: &Lock) -> Result<(), LockError> {
+    hashes(text, lock)?;
+    let name = |package: &LockedPackage| package.name.clone();
+    let found = twice("the package", lock.packages.iter().map(name))
+        .or_else(|| twice("the tool", lock.tools.iter().map(name)))
+        .or_else(|| twice("the key", lock.keys.iter().map(|key| key.fingerprint.clone())))
+        .or_else(|| {
+            // A suite that is named for several of its components has one `InRelease`.
+            let suites = lock.archives.iter().map(|archive| (&archive.base, &archive.suite, &archive.sha256));
+            let suites: BTreeSet<_> = suites.collect();
+            twice("the archive", suites.into_iter().map(|(base, suite, _)| format!("{base} {suite}")))
+        });
+    found.map_or(Ok(()), |what| Err(LockError::Twice(what)))
+}
+
+/// What is named a second time.
+fn twice(what: &str, names: impl Iterator<Item = String>) -> Option<String> {
+    let mut known = BTreeSet::new();
+    let name = names.into_iter().find(|name| !known.insert(name.clone()))?;
+    Some(format!("{what} `{}`", name.escape_debug()))
+}
+
+fn hashes(text: &str, lock: &Lock) -> Result<(), LockError> {
     let archives = lock.archives.iter().map(|archive| &archive.sha256);
     let packages = lock.packages.iter().chain(&lock.tools).map(|package| &package.sha256);
     let is_hash =
