@@ -370,6 +370,7 @@ url = "http://ports.ubuntu.com/ubuntu-ports/pool/jq.deb"
             .join("\n"),
         );
     }
+
     #[test]
     fn what_a_merge_left_twice_is_refused() {
         let twice = |change: fn(&mut Lock)| {

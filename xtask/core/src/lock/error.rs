@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Lock, LockedPackage, VERSION};
+use super::{Lock, VERSION};
 
 /// A lock that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,10 +56,9 @@ pub(super) fn version(text: &str) -> Result<i64, LockError> {
 /// Checks what TOML's types cannot say.
 pub(super) fn values(text: &str, lock: &Lock) -> Result<(), LockError> {
     hashes(text, lock)?;
-    let name = |package: &LockedPackage| package.name.clone();
-    let found = twice("the package", lock.packages.iter().map(name))
-        .or_else(|| twice("the tool", lock.tools.iter().map(name)))
-        .or_else(|| twice("the key", lock.keys.iter().map(|key| key.fingerprint.clone())))
+    let found = twice("the package", lock.packages.iter().map(|package| &package.name))
+        .or_else(|| twice("the tool", lock.tools.iter().map(|tool| &tool.name)))
+        .or_else(|| twice("the key", lock.keys.iter().map(|key| &key.fingerprint)))
         .or_else(|| {
             // A suite that is named for several of its components has one `InRelease`.
             let suites = lock.archives.iter().map(|archive| (&archive.base, &archive.suite, &archive.sha256));
@@ -70,9 +69,9 @@ pub(super) fn values(text: &str, lock: &Lock) -> Result<(), LockError> {
 }
 
 /// What is named a second time.
-fn twice(what: &str, names: impl Iterator<Item = String>) -> Option<String> {
+fn twice<T: Ord + ToString>(what: &str, mut names: impl Iterator<Item = T>) -> Option<String> {
     let mut known = BTreeSet::new();
-    let name = names.into_iter().find(|name| !known.insert(name.clone()))?;
+    let name = names.find_map(|name| known.replace(name))?.to_string();
     Some(format!("{what} `{}`", name.escape_debug()))
 }
 
