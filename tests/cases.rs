@@ -1,0 +1,17 @@
+//! What people bring: each kind of input that once made an image wrong, and
+//! what is right. A kind is a file in `cases/`; its images are in
+//! `support/cases/`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/product.rs"]
+mod product;
+
+use product::{built, machine};
+
+/// One boot for all kinds: the device settles, and each kind asks it.
+#[test]
+fn a_device_of_everything_settles() {
+    let mut guest = machine(&built("cases", "everything")).start().unwrap();
+    guest.settle().unwrap();
+}

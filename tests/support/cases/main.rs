@@ -1,0 +1,30 @@
+//! What people bring: the images of `tests/cases.rs`, a kind a file.
+//!
+//! Those that are to be refused differ from [`small`] in what is refused alone,
+//! so that all of them share its packages and its cached system.
+
+use std::process::ExitCode;
+
+use bedplate::*;
+
+fn main() -> ExitCode {
+    bedplate::main(&[image!(everything)])
+}
+
+/// As many cases as fit into one device.
+pub fn everything(_: &Target) -> Image {
+    small()
+}
+
+/// As few packages as boot.
+pub fn small() -> Image {
+    Image::debian("trixie")
+        .packages(["linux-image-cloud-amd64", "systemd-sysv", "systemd-boot"])
+        .packages(["dbus", "dmsetup", "kmod"])
+        .hostname("small")
+        .command_line("console=ttyS0,115200")
+        .partition(Esp::new(MiB(256)))
+        .partition(Root::new(Erofs).verity())
+        .partition(Data::new("persistent", Ext4).mount("/local"))
+        .volatile(Volatile::Overlay)
+}
