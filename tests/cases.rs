@@ -4,8 +4,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/forge.rs"]
+mod forge;
+#[path = "cases/maintainer.rs"]
+mod maintainer;
 #[path = "support/product.rs"]
 mod product;
+#[path = "../xtask/tests/archive/server.rs"]
+#[expect(dead_code, reason = "every test uses its own part")]
+mod server;
 
 use product::{built, machine};
 

@@ -71,6 +71,29 @@ fn a_command_has_a_proc_of_its_own() {
 }
 
 #[test]
+fn a_command_finds_itself_in_a_chroot() {
+    let root = Root::new();
+    // What systemd and ischroot compare.
+    let same = root.shell(
+        "stat -Lc %d:%i / /proc/1/root | uniq | wc -l; stat -Lc %d:%i / /proc/self/root | uniq | wc -l",
+    );
+    assert_eq!(same, "2\n1\n");
+    let directory = root.sandbox().directory("/root").run(["pwd", "-P"]).unwrap();
+    assert_eq!(directory, "/root\n");
+}
+
+#[test]
+fn a_command_changes_no_setting_and_no_clock_of_the_host() {
+    let root = Root::new();
+    let refused = root
+        .shell("! echo 1 2>/dev/null >/proc/sys/vm/swappiness; ! date -s @1 2>/dev/null >&2; echo refused");
+    assert_eq!(refused, "refused\n");
+    let capabilities = root.shell("sed -n 's/^CapEff:.*\\(........\\)$/\\1/p' /proc/self/status");
+    let capabilities = u32::from_str_radix(capabilities.trim(), 16).unwrap();
+    assert_eq!(capabilities & (1 << 16 | 1 << 25), 0, "no CAP_SYS_MODULE and no CAP_SYS_TIME");
+}
+
+#[test]
 fn devices_work_and_leave_no_trace_in_the_tree() {
     let root = Root::new();
     root.shell(

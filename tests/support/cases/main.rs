@@ -7,8 +7,14 @@ use std::process::ExitCode;
 
 use bedplate::*;
 
+mod maintainer;
+
 fn main() -> ExitCode {
-    bedplate::main(&[image!(everything)])
+    bedplate::main(&[
+        image!(everything),
+        image!(maintainer::maintainer_scripts),
+        image!(maintainer::maintainer_vendor),
+    ])
 }
 
 /// As many cases as fit into one device.

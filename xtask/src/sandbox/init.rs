@@ -3,7 +3,7 @@
 //! It mounts, changes the root, starts the command, reaps whatever is left to it, and tells the process outside
 //! how the command ended. When it exits, the kernel ends everything else inside.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, umask, wait};
+use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
 use super::spec::{Ending, Spec};
 use super::{mounts, sync, syscall};
@@ -56,16 +57,30 @@ fn run(telling: &OwnedFd, argument: &OsStr, argv: &[OsString]) -> Result<Ending>
         sync::ignore().context("could not install the filter for `fsync`")?;
     }
     umask(Mode::WGRP | Mode::WOTH);
+    // The kernel and its clock are the host's.
+    for capability in [CapabilitySet::SYS_MODULE, CapabilitySet::SYS_TIME] {
+        remove_capability_from_bounding_set(capability).context("could not drop a capability")?;
+    }
 
     std::env::set_current_dir(&spec.directory)
         .with_context(|| format!("could not change to the directory `{}`", spec.directory))?;
-    let command = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .envs(&spec.environment)
-        .spawn()
-        .with_context(|| format!("could not start `{}`", program.display()))?;
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(&spec.environment);
+    leave_root(&mut command, &spec.directory)?;
+    let command = command.spawn().with_context(|| format!("could not start `{}`", program.display()))?;
     reap(i32::try_from(command.id())?)
+}
+
+/// Gives this process another root than the command's.
+///
+/// systemctl, systemd-detect-virt, udevadm and ischroot compare `/` with `/proc/1/root`, and take themselves to be
+/// in a chroot, where no system manager runs, when the two differ. `/proc` is a directory that every sandbox has.
+fn leave_root(command: &mut Command, directory: &str) -> Result<()> {
+    std::env::set_current_dir("/").context("could not enter the root directory")?;
+    let directory = CString::new(directory).context("the directory has a NUL in its name")?;
+    syscall::root_is_current_directory(command, directory);
+    // The current directory stays the root that the command gets.
+    rustix::process::chroot("/proc").context("could not change the root of process 1")
 }
 
 /// Asks the kernel to end this process with its parent, which may have happened already.

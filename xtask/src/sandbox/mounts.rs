@@ -70,8 +70,10 @@ pub(super) fn enter(spec: &Spec) -> Result<()> {
             mount_point(mount)?;
         }
         attach(mount)?;
-        if mount.target == "/dev" {
-            links()?;
+        match mount.target.as_str() {
+            "/proc" => protect_settings()?,
+            "/dev" => links()?,
+            _ => {}
         }
     }
     let ours = ["/dev", "/run", "/tmp"].map(|path| fs::metadata(path).map(|metadata| metadata.dev()));
@@ -209,6 +211,14 @@ fn directory(path: &Path, mode: u32) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Makes the kernel's settings read-only: most of them are the host's.
+fn protect_settings() -> Result<()> {
+    let target = "/proc/sys";
+    let mount = clone(Path::new(target))?;
+    syscall::set_read_only(mount.as_fd()).with_context(|| format!("could not make `{target}` read-only"))?;
+    attach(&Detached { mount, target: target.to_owned() })
 }
 
 fn links() -> Result<()> {

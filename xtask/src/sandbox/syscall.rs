@@ -2,9 +2,12 @@
 
 #![expect(unsafe_code, reason = "system calls without a safe wrapper, each with its reason")]
 
+use std::ffi::CString;
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use rustix::thread::UnshareFlags;
 
@@ -77,6 +80,16 @@ pub(super) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
     let result =
         unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Starts the command with the current directory as its root, in the directory `inside` of that root.
+pub(super) fn root_is_current_directory(command: &mut Command, inside: CString) {
+    let change = move || {
+        rustix::process::chroot(".")?;
+        Ok(rustix::process::chdir(inside.as_c_str())?)
+    };
+    // SAFETY: between fork and exec it makes two system calls on strings that exist, and allocates nothing.
+    unsafe { command.pre_exec(change) };
 }
 
 /// Gives `signal` back its default action, which the standard library has taken from some.

@@ -1,8 +1,11 @@
-//! What keeps a system quiet while it is installed: no service starts, and no
-//! initrd is made, because ours is cut out of the finished tree.
+//! What keeps a system quiet while it is installed: no service starts, no
+//! setting of the host's kernel changes, and no initrd is made, because ours is
+//! cut out of the finished tree.
 //!
 //! Programs are covered by a bind mount, so nothing of it is left in the tree;
 //! `policy-rc.d`, which no package ships, is a file and removed at the end.
+//! Everything else is answered by the programs themselves, which find that they
+//! are in a chroot, see [`crate::sandbox`].
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -18,37 +21,100 @@ use crate::sandbox::Sandbox;
 const POLICY: &str = "usr/sbin/policy-rc.d";
 
 /// Programs that have to do nothing, and be glad about it.
-const COVERED: [&str; 4] =
-    ["/usr/sbin/start-stop-daemon", "/usr/sbin/update-initramfs", "/usr/bin/dracut", "/usr/bin/initctl"];
+const COVERED: [&str; 5] = [
+    "/usr/sbin/start-stop-daemon",
+    "/usr/sbin/update-initramfs",
+    "/usr/bin/dracut",
+    "/usr/bin/initctl",
+    "/usr/lib/systemd/systemd-sysctl",
+];
+
+/// Where a script that stands in for a program finds the program.
+const PROGRAMS: &str = "/run/bedplate/programs";
+
+/// A script that decides what reaches a program.
+struct StandIn {
+    /// Where the program is.
+    path: &'static str,
+    /// The names by which it is called, its own among them.
+    names: &'static [&'static str],
+    /// The script, which finds the program as `NAME` in [`PROGRAMS`].
+    script: &'static str,
+}
+
+const STAND_INS: [StandIn; 3] = [
+    StandIn {
+        path: "/usr/bin/systemctl",
+        names: &["systemctl", "halt", "poweroff", "reboot", "runlevel", "shutdown", "telinit"],
+        script: include_str!("quiet/systemctl.sh"),
+    },
+    StandIn {
+        path: "/usr/bin/kmod",
+        names: &["kmod", "depmod", "insmod", "lsmod", "modinfo", "modprobe", "rmmod"],
+        script: include_str!("quiet/kmod.sh"),
+    },
+    StandIn { path: "/usr/sbin/sysctl", names: &["sysctl"], script: include_str!("quiet/sysctl.sh") },
+];
 
 /// The means to keep a system quiet.
 pub(super) struct Quiet {
     sandbox: Sandbox,
-    nothing: PathBuf,
+    /// A directory of the host with a script that does nothing, the scripts of [`STAND_INS`], and `programs`.
+    directory: PathBuf,
 }
 
 impl Quiet {
     /// Keeps what it needs in a directory of the host.
     pub fn new(directory: &Path, sandbox: Sandbox) -> Result<Self> {
-        let nothing = directory.join("nothing");
-        fs_err::write(&nothing, "#!/bin/sh\nexit 0\n")?;
-        fs_err::set_permissions(&nothing, Permissions::from_mode(0o755))?;
+        let directory = directory.join("quiet");
+        fs_err::create_dir_all(directory.join("programs"))?;
+        write_program(&directory.join("nothing"), b"#!/bin/sh\nexit 0\n")?;
+        for StandIn { names, script, .. } in &STAND_INS {
+            write_program(&directory.join(names[0]), script.as_bytes())?;
+        }
         // The kernel packages' hooks ask for it.
-        let sandbox = sandbox.env("INITRD", "No");
-        Ok(Self { sandbox, nothing })
+        let sandbox = sandbox.env("INITRD", "No").bind_read_only(&directory.join("programs"), PROGRAMS);
+        Ok(Self { sandbox, directory })
     }
 
-    /// A sandbox in which the programs that are there by now do nothing.
+    /// A sandbox in which the programs that are there by now do nothing that
+    /// reaches beyond the tree.
     pub fn sandbox(&self, inside: &Inside) -> Result<Sandbox> {
         inside.make_directories("usr/sbin").context("could not make `/usr/sbin`")?;
         let policy = inside.write(POLICY, b"#!/bin/sh\nexit 101\n", 0o755);
         policy.with_context(|| format!("could not write `/{POLICY}`"))?;
-        let covered = COVERED.iter().filter(|path| inside.exists(path));
-        Ok(covered.fold(self.sandbox.clone(), |sandbox, path| sandbox.bind_read_only(&self.nothing, path)))
+        let mut sandbox = self.sandbox.clone();
+        for path in COVERED.iter().filter(|path| inside.exists(path)) {
+            sandbox = sandbox.bind_read_only(&self.directory.join("nothing"), path);
+        }
+        for stand_in in STAND_INS.iter().filter(|stand_in| inside.exists(stand_in.path)) {
+            self.move_aside(stand_in, inside)?;
+            sandbox = sandbox.bind_read_only(&self.directory.join(stand_in.names[0]), stand_in.path);
+        }
+        Ok(sandbox)
+    }
+
+    /// Copies a program to where its script looks for it, once.
+    fn move_aside(&self, stand_in: &StandIn, inside: &Inside) -> Result<()> {
+        let (own, others) = (self.directory.join("programs").join(stand_in.names[0]), &stand_in.names[1..]);
+        if own.exists() {
+            return Ok(());
+        }
+        let program = inside.read(stand_in.path)?.context("it is gone");
+        write_program(&own, &program.with_context(|| format!("could not read `{}`", stand_in.path))?)?;
+        for name in others {
+            fs_err::hard_link(&own, own.with_file_name(name))?;
+        }
+        Ok(())
     }
 
     /// Removes what stands in the tree.
     pub fn clean(&self, inside: &Inside) -> Result<()> {
         inside.remove(POLICY).with_context(|| format!("could not remove `/{POLICY}`"))
     }
+}
+
+fn write_program(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs_err::write(path, bytes)?;
+    Ok(fs_err::set_permissions(path, Permissions::from_mode(0o755))?)
 }
