@@ -39,6 +39,7 @@ pub mod edit;
 pub mod guest;
 mod machine;
 mod platform;
+pub mod second;
 mod terminal;
 mod tools;
 mod tpm;
@@ -52,6 +53,7 @@ use tempfile::TempDir;
 use self::credential::Credential;
 use self::guest::Guest;
 pub(crate) use self::machine::Machine;
+use self::second::Second;
 use crate::report::Report;
 
 /// The packages of the tools tree that QEMU, its firmware and its TPM are in.
@@ -79,6 +81,7 @@ pub struct Vm {
     program: Option<PathBuf>,
     image: Option<String>,
     size: Option<u64>,
+    second: Option<Second>,
     memory: u32,
     cpus: u32,
     network: bool,
@@ -114,6 +117,7 @@ impl Vm {
             program: None,
             image: None,
             size: None,
+            second: None,
             memory: 2048,
             cpus: 2,
             network: false,

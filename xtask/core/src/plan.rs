@@ -26,6 +26,7 @@ mod boot;
 mod console;
 mod dangers;
 mod debs;
+mod disks;
 pub(crate) mod hardening;
 mod hostname;
 mod initrd;
@@ -574,6 +575,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     let dangers = dangers::plan(image).into_iter().chain(debs::dangers(&debs)).collect();
     let mut files = Vec::new();
     files.extend(state::files(image, &disk, &binds));
+    files.extend(disks::root(image, &disk));
     files.extend(system::files(image));
     files.extend(hardening::files(&settings));
     files.extend(people::files(&users));

@@ -105,7 +105,7 @@ pub(super) fn command(vm: &Vm) -> Result<Vec<String>> {
         vec!["sh".to_owned(), format!("{WORK}/container.sh"), vm.name()?.to_owned(), kind.to_owned()];
     command.extend([root.offset(), root.size()].map(|number| number.to_string()));
     for data in table.partitions.iter().filter(|one| one.type_guid == guid::LINUX_GENERIC) {
-        command.extend([data.guid.to_string(), data.offset().to_string(), data.size().to_string()]);
+        command.extend([data.name.clone(), data.offset().to_string(), data.size().to_string()]);
     }
     Ok(command)
 }

@@ -1,6 +1,6 @@
 # Runs in the sandbox as root: plays the initrd, and starts the root in systemd-nspawn (vm/container.rs).
 #
-#   NAME KIND ROOT-OFFSET ROOT-SIZE [DATA-GUID DATA-OFFSET DATA-SIZE]...
+#   NAME KIND ROOT-OFFSET ROOT-SIZE [DATA-LABEL DATA-OFFSET DATA-SIZE]...
 set -eu
 name=$1 kind=$2
 disk=/run/vm/$name.raw
@@ -30,20 +30,20 @@ shift 4
 # What the units of the root say about each data partition.
 set -- "$@" --
 while [ "$1" != -- ]; do
-    guid=$1 offset=$2 size=$3
+    label=$1 offset=$2 size=$3
     shift 3
-    unit=$(cd /run/root && grep -lx "What=/dev/disk/by-partuuid/$guid" $units/*.mount || :)
+    unit=$(cd /run/root && grep -lx "What=/dev/bedplate/$label" $units/*.mount || :)
     [ -n "$unit" ] || continue
     where=$(sed -n 's/^Where=//p' "/run/root/$unit")
-    at=/run/data/$guid
+    at=/run/data/$label
     mkdir "$at"
     # A device whose data is lost starts all the same.
     mount_part "$at" nosuid,nodev,noexec "$offset" "$size" || continue
     set -- "$@" "--bind=$at:$where"
     # It has no disk on which the partition could grow.
     growth=systemd-growfs@$(systemd-escape --path "$where").service
-    printf '[Unit]\nConditionVirtualization=!container\n' >"/run/growth-$guid"
-    set -- "$@" "--load-credential=systemd.unit-dropin.$growth~bedplate-test:/run/growth-$guid"
+    printf '[Unit]\nConditionVirtualization=!container\n' >"/run/growth-$label"
+    set -- "$@" "--load-credential=systemd.unit-dropin.$growth~bedplate-test:/run/growth-$label"
     # The initrd makes the kept machine id on the partition that the binds lie on.
     if grep -q '^Requires=bedplate-data.service' "/run/root/$unit"; then
         kept=$at/$BACKING/etc/machine-id

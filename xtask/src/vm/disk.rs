@@ -42,6 +42,7 @@ impl Vm {
             fs_err::create_dir_all(self.work()?.join("tpm"))?;
             fs_err::copy(empty, variables)?;
         }
+        self.prepare_second()?;
         if self.flat || self.overlay()?.exists() {
             return Ok(());
         }

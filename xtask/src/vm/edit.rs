@@ -43,6 +43,12 @@ impl Vm {
 }
 
 impl MachineDisk {
+    /// The disk's partition table, as it was before any change.
+    #[must_use]
+    pub fn table(&self) -> &gpt::Table {
+        &self.table
+    }
+
     /// Reads `length` bytes of the partition `label`, from `offset`.
     ///
     /// # Errors
@@ -116,7 +122,10 @@ impl MachineDisk {
             let range = from.offset()..from.offset() + from.size();
             sparse::copy(&new, range, &self.file, partition.offset())
                 .with_context(|| format!("could not copy the partition `{}`", partition.name))?;
-            partition.guid = from.guid;
+            // The boot loader tells by it which disk it was started from, and it is the device's own.
+            if partition.type_guid != guid::ESP {
+                partition.guid = from.guid;
+            }
         }
         gpt::write(&table, &mut &self.file).context("could not write the disk's partition table")
     }

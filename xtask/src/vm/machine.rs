@@ -166,7 +166,9 @@ impl Vm {
             "-drive",
             format!("if=none,id=disk,format={format},cache=writeback,discard=unmap,file={WORK}/{file}"),
         );
-        option("-device", "virtio-blk-pci,drive=disk,bootindex=1".to_owned());
+        let (second, index) = self.second_options();
+        option("-device", format!("virtio-blk-pci,drive=disk,bootindex={index}"));
+        second.into_iter().for_each(|[name, value]| option(&name, value));
         option("-chardev", format!("socket,id=tpm,path={}", Tpm::SOCKET));
         option("-tpmdev", "emulator,id=tpm,chardev=tpm".to_owned());
         option("-device", format!("{},tpmdev=tpm", X86_64.tpm));

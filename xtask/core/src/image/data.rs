@@ -8,8 +8,8 @@ use crate::value::{DevicePath, Label, Size};
 
 /// A partition that is kept across reboots and updates.
 ///
-/// It is found by its own id, never by its label, so that no other disk with
-/// the same label is mistaken for it. In the image it is empty and small; the
+/// It is found by its place on the disk that was booted, so that no other disk
+/// with the same image or the same label is mistaken for it. In the image it is empty and small; the
 /// first boot grows it to the end of the disk.
 ///
 /// ```

@@ -350,6 +350,7 @@ mod tests {
               + dbus                systemd is spoken to over it
               + dmsetup             sets up the verified root
               + e2fsprogs           checks the data partition at boot
+              + fdisk               gives a device's disk ids of its own
               + kmod                the kernel's modules
               + systemd-cryptsetup  sets up the verified root
               + systemd-repart      grows the data partition
@@ -388,19 +389,22 @@ mod tests {
               /etc/locale.conf                                  the locale, for systemd
               /etc/machine-id                                   each device makes its own
               /usr/lib/bedplate/data-is-there                   says so when the data partition is lost
+              /usr/lib/bedplate/name-disk                       gives the disk ids of its own, by which it is t…
               /usr/lib/bedplate/state                           which directories and files, and what they star…
               /usr/lib/repart.d/04-persistent.conf              the partition grows to the end of the disk
               /usr/lib/sysctl.d/60-bedplate.conf                settings of the kernel
               /usr/lib/systemd/system.conf.d/60-bedplate.conf   settings of systemd
               /usr/lib/systemd/system/bedplate-data.service     says so when the data partition is lost
               /usr/lib/systemd/system/bedplate-factory-reset.…  `systemctl start factory-reset.target` empties …
+              /usr/lib/systemd/system/bedplate-name-disk.serv…  gives the disk ids of its own, by which it is t…
               /usr/lib/systemd/system/bedplate-state.service    makes what lies behind the binds
               /usr/lib/systemd/system/etc-amazon-ssm.mount      kept, starting with the packages' files
               /usr/lib/systemd/system/greengrass.mount          kept, starting empty
-              /usr/lib/systemd/system/local.mount               mounts the data partition by its id
+              /usr/lib/systemd/system/local.mount               mounts the data partition of the booted disk
               /usr/lib/systemd/system/systemd-growfs@local.se…  the file system grows with its partition
               /usr/lib/systemd/system/systemd-repart.service.…  a partition that nobody knows is not grown
               /usr/lib/systemd/system/var-lib-systemd-random\…  its own randomness, from the last boot
+              /usr/lib/udev/rules.d/61-bedplate-disk.rules      finds the partitions of the disk that was booted
               /var/.updated                                     nothing is brought up to date at boot
 
             artifacts, in build/edge/

@@ -10,7 +10,8 @@
 //! There is no shell in an initrd: each step is a program of systemd's or
 //! util-linux' with arguments.
 
-use super::{DiskPlan, FilePlan, PartitionContent, PartitionGuid, PartitionPlan};
+use super::disks::UNDECIDED;
+use super::{DiskPlan, FilePlan, PartitionContent, PartitionPlan};
 use crate::image::Image;
 use crate::image::volatile::Volatile;
 use crate::value::{Size, escape_path};
@@ -34,7 +35,7 @@ pub(super) fn kept_on<'a>(image: &Image, disk: &'a DiskPlan) -> Option<(&'a Part
 
 /// The units, and what they read.
 pub(super) fn files(image: &Image, disk: &DiskPlan) -> Vec<FilePlan> {
-    let mut files = Vec::new();
+    let mut files = super::disks::initrd(disk);
     if let Some((partition, mount)) = kept_on(image, disk) {
         files.extend(data(image, partition, &mount));
     }
@@ -46,13 +47,9 @@ pub(super) fn files(image: &Image, disk: &DiskPlan) -> Vec<FilePlan> {
 }
 
 fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Vec<FilePlan> {
-    let (PartitionGuid::Fixed(guid), PartitionContent::Data { filesystem, .. }) =
-        (partition.guid, &partition.content)
-    else {
-        return Vec::new();
-    };
+    let PartitionContent::Data { filesystem, .. } = &partition.content else { return Vec::new() };
     let (label, filesystem) = (&partition.label, filesystem.name());
-    let device = format!("/dev/disk/by-partuuid/{guid}");
+    let device = super::disks::device(label);
     let unit = format!("{}.device", escape_path(&device));
     let first = format!("{}.mount", escape_path(DATA));
     let second = format!("{}.mount", escape_path(&format!("/sysroot{mount}")));
@@ -82,7 +79,7 @@ fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Vec<FilePlan> 
     let after = if makes { " bedplate-makefs.service" } else { "" };
     let check = format!(
         "[Unit]\nDescription=Check the Data Partition ({label})\nDefaultDependencies=no\n\
-         BindsTo={unit}\nAfter={unit}{after}\n{}\n\
+         BindsTo={unit}\nAfter={unit}{after}\nAssertPathExists=!{UNDECIDED}\n{}\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/sbin/fsck.{filesystem} -p {device}\n\
          SuccessExitStatus=1 2\nTimeoutSec=0\nStandardOutput=journal+console\nStandardError=journal+console\n",
         if makes { "Wants=bedplate-makefs.service\n" } else { "" }
@@ -102,7 +99,12 @@ fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Vec<FilePlan> 
         )
     };
     let text = mounted(DATA, "", "initrd-root-fs.target");
-    files.extend(wanted(&first, &text, "initrd-root-fs.target", "mounts the data partition by its id"));
+    files.extend(wanted(
+        &first,
+        &text,
+        "initrd-root-fs.target",
+        "mounts the data partition of the booted disk",
+    ));
     let text = mounted(
         &format!("/sysroot{mount}"),
         &format!(" {first} bedplate-reset.service initrd-root-fs.target"),

@@ -40,6 +40,9 @@ pub(crate) fn implied<'a>(image: &'a Image, release: &Release, root: &'a RootSlo
         let packages = release.verity.iter();
         implied.extend(packages.map(|name| (*name, "sets up the verified root", Some(&root.at))));
     }
+    if let Some(mount) = image.kept_on() {
+        implied.push((super::disks::PACKAGE, "gives a device's disk ids of its own", Some(&mount.at)));
+    }
     for data in &image.data {
         implied.push(("e2fsprogs", "checks the data partition at boot", Some(&data.at)));
         if data.grow {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Everything is in place before `local-fs.target`, so no service can see a
-//! directory before what is kept in it. The partition is found by its id, and
+//! directory before what is kept in it. The partition is that of the booted disk, and
 //! mounted by the initrd (`initrd.rs` beside this). None of it is required: on
 //! a device whose data partition is lost, what needs it does not start, and
 //! the rest does.
@@ -184,7 +184,7 @@ fn data(partition: &PartitionPlan, early: bool) -> Vec<FilePlan> {
     );
 
     let Some(mount) = mount else { return files };
-    let device = format!("/dev/disk/by-partuuid/{guid}");
+    let device = super::disks::device(label);
     let unit = format!("{}.mount", escape_path(mount));
     let growth = format!("systemd-growfs@{}.service", escape_path(mount));
     let wants = if *grow { format!("Wants={growth} systemd-repart.service\n") } else { String::new() };
@@ -194,7 +194,10 @@ fn data(partition: &PartitionPlan, early: bool) -> Vec<FilePlan> {
          [Mount]\nWhat={device}\nWhere={mount}\nType={}\nOptions=nosuid,nodev,noexec\n",
         filesystem.name()
     );
-    files.push(FilePlan::text(format!("{UNITS}/{unit}"), text, "mounts the data partition by its id").at(at));
+    files.push(
+        FilePlan::text(format!("{UNITS}/{unit}"), text, "mounts the data partition of the booted disk")
+            .at(at),
+    );
     files.push(wanted(&unit, "a device whose data is lost starts all the same", at));
     files.push(FilePlan::directory(mount, "the data partition is mounted here").at(at));
     if early {
@@ -428,7 +431,7 @@ mod tests {
             Wants=systemd-growfs@local.service systemd-repart.service
 
             [Mount]
-            What=/dev/disk/by-partuuid/df6c4265-b554-50c3-86a8-177e158e4500
+            What=/dev/bedplate/persistent
             Where=/local
             Type=ext4
             Options=nosuid,nodev,noexec

@@ -46,6 +46,8 @@ const PROGRAMS: &[(&str, Need, &str)] = &[
     ("/usr/sbin/modprobe", Always("kmod"), "the kernel asks for file systems and ciphers by it"),
     ("/usr/bin/mount", Always("mount"), "mount units"),
     ("/usr/bin/umount", Always("mount"), "mount units"),
+    ("/usr/bin/sh", Always("dash"), "the script that tells the booted disk from its copies"),
+    ("/usr/bin/od", Always("coreutils"), "that script reads the firmware's variables with it"),
     ("/usr/sbin/dmsetup", Verity("dmsetup"), "55-dm.rules; libdevmapper waits for its answer"),
     ("/usr/lib/systemd/systemd-fsck", Writable("systemd"), "the service fstab-generator writes for the root"),
     ("/usr/sbin/fsck", Writable("util-linux"), "systemd-fsck calls it"),

@@ -1,0 +1,128 @@
+//! Two disks with one image in one machine: a device that was installed from a stick, and has the stick still in it.
+//! Everything is of the disk that was booted, and the other one is not touched.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/product.rs"]
+mod product;
+
+use std::path::Path;
+
+use bedplate::vm::Vm;
+use bedplate::vm::guest::Guest;
+use bedplate::vm::second::Bus;
+use bedplate_formats::{gpt, sparse};
+use product::{built, machine};
+
+/// What the first letters of a disk's name are, and what it is known by.
+struct Asked {
+    disk: String,
+    machine_id: String,
+}
+
+/// Holds a guest against the disk that it must run from.
+#[track_caller]
+fn runs_from(guest: &mut Guest, disk: &str) -> Asked {
+    guest.settle().unwrap();
+    let found = guest.check("basename $(readlink -f /dev/bedplate/disk)").unwrap();
+    let told = "grep -r . /run/bedplate.disk* ; ls -l /dev/bedplate /dev/disk/by-partuuid; lsblk; dmesg | grep bedplate; \
+                journalctl -b --no-pager -u 'bedplate-*'";
+    let told = guest.run(told).unwrap().stdout;
+    assert!(found.starts_with(disk), "it runs from {found}\n{told}");
+    let found = found.trim().to_owned();
+    let below = "for d in /sys/class/block/dm-*/slaves/*; do basename $d; done";
+    for part in guest.check(below).unwrap().lines() {
+        assert!(part.starts_with(&found), "a part of the root lies on {part}\n{told}");
+    }
+    let status = guest.check("dmsetup status root").unwrap();
+    assert!(status.trim().ends_with("verity V"), "{status}");
+    guest.check("ls /efi/EFI/Linux").unwrap();
+    for place in ["/local", "/efi", "/var/lib/kept"] {
+        let source = guest.check(&format!("findmnt -no SOURCE -t noautofs {place}")).unwrap();
+        assert!(source.starts_with(&format!("/dev/{found}")), "{place} lies on {source}\n{told}");
+    }
+    Asked { disk: found, machine_id: guest.check("cat /etc/machine-id").unwrap() }
+}
+
+/// Whether nothing was written to the second disk since it was copied from `image`.
+fn untouched(vm: &Vm, image: &Path) -> bool {
+    let [one, other] =
+        [vm.second_disk().unwrap(), image.to_owned()].map(|path| std::fs::File::open(path).unwrap());
+    let length = one.metadata().unwrap().len();
+    sparse::same(&one, 0..length, &other, 0).unwrap()
+}
+
+fn table(disk: &Path) -> gpt::Table {
+    gpt::read(&mut std::fs::File::open(disk).unwrap()).unwrap()
+}
+
+/// Case 23.
+#[test]
+fn a_device_with_a_stick_in_it_is_the_disk_it_was_booted_from() {
+    if !product::all() {
+        return;
+    }
+    let out = built("small", "small");
+    let image = out.join("image.raw");
+    let mut guest = machine(&out).start().unwrap();
+    let first = runs_from(&mut guest, "vd");
+    guest.check("echo mine >/var/lib/kept/marker; sync").unwrap();
+
+    // Its disk has got ids of its own, and those by which the root is found are the image's.
+    let mut own = None;
+    let vm = guest.power_off().unwrap().edit(|disk| {
+        own = Some(disk.table().clone());
+        Ok(())
+    });
+    let (own, shipped) = (own.unwrap(), table(&image));
+    assert_ne!(own.guid, shipped.guid);
+    for (one, other) in own.partitions.iter().zip(&shipped.partitions) {
+        let is_the_image = one.name.starts_with("root");
+        assert_eq!(one.guid == other.guid, is_the_image, "{}", one.name);
+    }
+
+    // A fresh stick beside it changes nothing, twice.
+    let mut guest = vm.unwrap().second(&image, Bus::Usb).start().unwrap();
+    for _ in 0..2 {
+        let again = runs_from(&mut guest, "vd");
+        assert_eq!(again.machine_id, first.machine_id);
+        assert_eq!(guest.check("cat /var/lib/kept/marker").unwrap(), "mine\n");
+        guest.reboot().unwrap();
+    }
+    let vm = guest.power_off().unwrap();
+    assert!(untouched(&vm, &image), "something was written to the stick");
+
+    // Booted from the stick, the device is another one, and stays it.
+    let mut guest = vm.start_from_second(true).start().unwrap();
+    let stick = runs_from(&mut guest, "sd");
+    assert_ne!(stick.machine_id, first.machine_id);
+    guest.check("test ! -e /var/lib/kept/marker; echo stick >/var/lib/kept/marker; sync").unwrap();
+    guest.reboot().unwrap();
+    assert_eq!(runs_from(&mut guest, "sd").machine_id, stick.machine_id);
+    assert_eq!(guest.check("cat /var/lib/kept/marker").unwrap(), "stick\n");
+
+    // And the disk is what it was.
+    let mut guest = guest.power_off().unwrap().start_from_second(false).start().unwrap();
+    let again = runs_from(&mut guest, "vd");
+    assert_eq!((again.machine_id, again.disk), (first.machine_id, first.disk));
+    assert_eq!(guest.check("cat /var/lib/kept/marker").unwrap(), "mine\n");
+}
+
+/// Case 23: neither was ever started, so both have the image's ids, and the firmware's path tells.
+#[test]
+fn of_two_untouched_copies_the_booted_one_becomes_the_device() {
+    if !product::all() {
+        return;
+    }
+    let out = built("small", "small");
+    let image = out.join("image.raw");
+    for (booted, disk) in [(true, "sd"), (false, "vd")] {
+        let vm = machine(&out).second(&image, Bus::Scsi).start_from_second(booted);
+        let mut guest = vm.start().unwrap();
+        let first = runs_from(&mut guest, disk);
+        guest.reboot().unwrap();
+        assert_eq!(runs_from(&mut guest, disk).machine_id, first.machine_id);
+        let vm = guest.power_off().unwrap();
+        assert_eq!(untouched(&vm, &image), !booted);
+    }
+}
