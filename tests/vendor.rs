@@ -373,7 +373,7 @@ fn a_pinned_key_may_have_a_weak_self_signature_and_make_no_weak_signature() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     let flat: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(flat.contains("signed with SHA1, which is too weak"), "{said}");
+    assert!(flat.contains("signed the file with SHA1, which is too weak"), "{said}");
 }
 
 #[test]

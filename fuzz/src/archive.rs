@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use bedplate::archive::index::{Index, Package, relation_names};
 use bedplate::archive::openpgp::Keyring;
-use bedplate::archive::release::{Release, ReleaseError};
+use bedplate::archive::release::{Release, ReleaseError, Signed};
 use bedplate_core::Architecture;
 use bedplate_core::lock::{Lock, LockFile};
 use pgp::composed::{
@@ -33,7 +33,9 @@ pub fn in_release(bytes: &[u8]) -> bool {
     let Ok(verified) = keyring().verify(bytes, NOW, false) else { return false };
     assert_eq!(verified.text.trim_end(), TEXT.trim_end(), "believed, and never signed");
     assert_eq!([verified.fingerprint], keyring().fingerprints()[..]);
-    Release::verify(bytes, keyring(), "fuzz", NOW, false).expect("what was signed is a release");
+    let signed = Signed { text: bytes.to_owned(), signature: None };
+    let release = Release::verify(&signed, keyring(), NOW, false).expect("what was signed is a release");
+    release.check_suite("fuzz").expect("and one of this suite");
     true
 }
 
@@ -81,7 +83,8 @@ pub fn release(bytes: &[u8]) -> bool {
     let signed = CleartextSignedMessage::sign(StdRng::seed_from_u64(1), text, key, &Password::empty())
         .and_then(|message| message.to_armored_bytes(ArmorOptions::default()));
     let Ok(signed) = signed else { return false };
-    let release = match Release::verify(&signed, keyring, "fuzz", i64::from(u32::MAX), true) {
+    let signed = Signed { text: signed, signature: None };
+    let release = match Release::verify(&signed, keyring, i64::from(u32::MAX), true) {
         Ok(release) => release,
         Err(ReleaseError::Signature(_)) => return false,
         Err(error) => {
@@ -89,6 +92,7 @@ pub fn release(bytes: &[u8]) -> bool {
             return false;
         }
     };
+    let _ = release.check_suite("fuzz");
     for sum in release.files.values() {
         assert!(is_digest(&sum.sha256), "{sum:?}");
     }

@@ -4,7 +4,9 @@
 //!
 //! Invariant: an [`Opened`] archive's indexes are in the store, uncompressed, and their digests were vouched for by
 //! a pinned key. When `InRelease` has not changed, they are there already and only `InRelease` is fetched.
-//! Deliberately absent: `Release.gpg`, source packages, translations, `Contents`, pdiffs.
+//! An archive without `InRelease` has `Release` and `Release.gpg`. A flat one (`deb URL ./`) has no `dists` directory and
+//! no components: its suite ends in a slash, and is the directory of `Release` and of the one `Packages`.
+//! Deliberately absent: source packages, translations, `Contents`, pdiffs.
 
 pub mod date;
 pub mod index;
@@ -17,26 +19,28 @@ use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use bedplate_core::Distribution;
+use bedplate_core::{Distribution, Place};
 use bedplate_formats::digest::hex;
 use fs_err as fs;
 use sha2::{Digest, Sha256};
 
 use self::index::Index;
+use self::mirror::Candidate;
 use self::openpgp::{Keyring, SignatureError};
-use self::release::{Release, Sum};
+use self::release::{Release, ReleaseError, Signed, Sum};
 use crate::fetch::{FetchError, Fetcher, Item, Progress, Subject};
+use crate::problem::Problem;
 
 /// One suite of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
     /// The canonical base, without a slash at the end: `http://ftp.debian.org/debian`.
     pub base: String,
-    /// `trixie-updates`
+    /// `trixie-updates`; of a flat archive its directory, with a slash at the end: `./`.
     pub suite: String,
     /// `release`, `updates`, `security`, or a third party's name; goes into the lock.
     pub pocket: String,
-    /// `main`, …
+    /// `main`, …; none of a flat archive.
     pub components: Vec<String>,
     /// The distribution whose own archive it is; none of a third party's.
     pub distribution: Option<Distribution>,
@@ -46,6 +50,8 @@ pub struct Archive {
     pub snapshots: Vec<String>,
     /// The date of the `InRelease` that the lock was made from, in seconds after 1970: none before it is believed.
     pub not_before: Option<i64>,
+    /// The line of the description that asked for it; none of the distribution's own.
+    pub at: Option<Place>,
 }
 
 /// Whose signature counts for an archive.
@@ -71,9 +77,7 @@ pub struct Opened {
     pub archive: Archive,
     /// What it says of itself.
     pub release: Release,
-    /// `InRelease` as it came.
-    pub in_release: Vec<u8>,
-    /// Its sha256.
+    /// The sha256 of its `InRelease`, or of its `Release`.
     pub sha256: String,
     /// Its `Packages`.
     pub packages: Vec<Packages>,
@@ -82,7 +86,7 @@ pub struct Opened {
 /// A verified, uncompressed `Packages` in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packages {
-    /// `main`
+    /// `main`; empty of a flat archive.
     pub component: String,
     /// `amd64` or `all`
     pub architecture: String,
@@ -100,13 +104,19 @@ pub fn open(
     now: i64,
     progress: &dyn Progress,
 ) -> Result<Vec<Opened>> {
-    let released = in_parallel(archives, |archive| archive.fetch_release(fetcher, now, progress))?;
+    let released = in_parallel(archives, |archive| {
+        archive.fetch_release(fetcher, now, progress).map_err(|error| archive.at_its_line(error))
+    })?;
     let mut wanted = Vec::new();
     for (number, (archive, (_, release))) in archives.iter().zip(&released).enumerate() {
-        for (component, architecture) in archive.wanted(release, architecture)? {
-            let compressed = Compressed::choose(archive, release, &component, &architecture)?;
-            wanted.push((number, component, architecture, compressed));
-        }
+        let add = |wanted: &mut Vec<_>| {
+            for (component, architecture) in archive.wanted(release, architecture)? {
+                let compressed = Compressed::choose(archive, release, &component, &architecture)?;
+                wanted.push((number, component, architecture, compressed));
+            }
+            Ok(())
+        };
+        add(&mut wanted).map_err(|error| archive.at_its_line(error))?;
     }
     let items: Vec<Item> = wanted
         .iter()
@@ -115,21 +125,28 @@ pub fn open(
             compressed.item(&archives[*number], &released[*number].1, component)
         })
         .collect();
-    fetcher.fetch(&items, progress)?;
+    fetcher.fetch(&items, progress).map_err(|error| {
+        let text = error.to_string();
+        let is_of = |archive: &&Archive| text.contains(&archive.named());
+        match archives.iter().find(is_of) {
+            Some(archive) => archive.at_its_line(error.into()),
+            None => error.into(),
+        }
+    })?;
     let paths = in_parallel(&wanted, |(number, component, _, compressed)| {
-        compressed.unpack(fetcher).with_context(|| {
-            format!("the index of `{component}` of {} cannot be read", archives[*number].named())
-        })
+        let archive = &archives[*number];
+        let unpacked = compressed.unpack(fetcher);
+        let unpacked = unpacked.with_context(|| format!("{} cannot be read", archive.index_named(component)));
+        unpacked.map_err(|error| archive.at_its_line(error))
     })?;
 
     let mut opened: Vec<Opened> = archives
         .iter()
         .zip(released)
-        .map(|(archive, (in_release, release))| Opened {
+        .map(|(archive, (signed, release))| Opened {
             archive: archive.clone(),
-            sha256: hex(&Sha256::digest(&in_release)),
+            sha256: hex(&Sha256::digest(&signed.text)),
             release,
-            in_release,
             packages: Vec::new(),
         })
         .collect();
@@ -171,6 +188,27 @@ impl Archive {
         format!("{}/{path}", self.base.trim_end_matches('/'))
     }
 
+    /// Whether it has no `dists` directory and no components.
+    pub fn is_flat(&self) -> bool {
+        self.suite.ends_with('/')
+    }
+
+    /// Where `Release` and what it lists lies, below the base and with a slash at the end where it is not empty.
+    fn directory(&self) -> String {
+        match self.is_flat() {
+            true => self.suite.trim_start_matches("./").trim_start_matches('/').to_owned(),
+            false => format!("dists/{}/", self.suite),
+        }
+    }
+
+    /// For messages: the index of a component.
+    fn index_named(&self, component: &str) -> String {
+        match component {
+            "" => format!("the index of {}", self.named()),
+            component => format!("the index of `{component}` of {}", self.named()),
+        }
+    }
+
     /// Its `InRelease`, verified, from the first address that has one no older than what was seen before; of a
     /// snapshot, which never changes, the one that was seen before, when the first address does not answer.
     fn fetch_release(
@@ -178,31 +216,29 @@ impl Archive {
         fetcher: &Fetcher,
         now: i64,
         progress: &dyn Progress,
-    ) -> Result<(Vec<u8>, Release)> {
-        const LIMIT: u64 = 16 << 20;
+    ) -> Result<(Signed, Release)> {
         let what = format!("`InRelease` of {}", self.named());
         let keyring = self.keys.keyring().with_context(|| format!("the {what} cannot be trusted"))?;
         let refused = || format!("the {what} cannot be trusted; {} is to sign it", keyring.named());
         let frozen = !self.snapshots.is_empty();
-        let verify = |text: &[u8], frozen| Release::verify(text, &keyring, &self.suite, now, frozen);
+        let verify = |signed: &Signed, frozen| Release::verify(signed, &keyring, now, frozen);
 
         let name = format!("{} {}", self.snapshots.first().unwrap_or(&self.base), self.suite);
-        let seen = fetcher.store().kept(&name);
-        let seen = seen.and_then(|text| Some((verify(&text, true).ok()?, text)));
+        let seen = kept(fetcher, &name).and_then(|signed| Some((verify(&signed, true).ok()?, signed)));
         let newest = seen.as_ref().map(|(release, _)| release.date).max(self.not_before);
-        let url = self.url(&format!("dists/{}/InRelease", self.suite));
+        let url = self.url(&format!("{}InRelease", self.directory()));
         let found = fetcher.first(&url, progress, |candidate| {
-            let text = match (fetcher.document_from(candidate, &what, LIMIT), &seen) {
-                (Err(error), Some((release, text))) if frozen && error.is_silence() => {
+            let signed = match (signed_from(fetcher, candidate, &what), &seen) {
+                (Err(error), Some((release, signed))) if frozen && error.is_silence() => {
                     progress.notice(&format!("{error}; taking what it answered before"));
-                    return Ok(Ok((text.clone(), release.clone())));
+                    return Ok(Ok((signed.clone(), release.clone())));
                 }
-                (Err(FetchError::Offline { .. }), Some((release, text))) if frozen => {
-                    return Ok(Ok((text.clone(), release.clone())));
+                (Err(FetchError::Offline { .. }), Some((release, signed))) if frozen => {
+                    return Ok(Ok((signed.clone(), release.clone())));
                 }
                 (answer, _) => answer?,
             };
-            match (verify(&text, frozen), newest) {
+            match (verify(&signed, frozen), newest) {
                 (Ok(release), Some(newest)) if release.date < newest => Err(FetchError::Older {
                     what: what.as_str().into(),
                     url: candidate.url.as_str().into(),
@@ -210,33 +246,117 @@ impl Archive {
                     date: date::format(release.date).into(),
                     newest: date::format(newest).into(),
                 }),
-                (verified, _) => Ok(verified.map(|release| (text, release))),
+                (verified, _) => Ok(verified.map(|release| (signed, release))),
             }
         })?;
-        let (text, release) = found.with_context(refused)?;
-        fetcher.store().keep(&name, &text)?;
-        Ok((text, release))
+        let (signed, release) = found.with_context(refused)?;
+        self.check_suite(&release, progress).with_context(refused)?;
+        keep(fetcher, &name, &signed)?;
+        Ok((signed, release))
+    }
+
+    /// A distribution's own archive names its suites as they are asked for, and a mirror that has another one there is
+    /// wrong. A third party's may not; whoever has its key can name them all, so this is only told.
+    fn check_suite(&self, release: &Release, progress: &dyn Progress) -> Result<(), ReleaseError> {
+        let is_third_partys = self.distribution.is_none() && matches!(self.keys, Keys::Pinned { .. });
+        match release.check_suite(&self.suite) {
+            Err(_) if self.is_flat() => Ok(()),
+            Err(ReleaseError::Suite { found, .. }) if is_third_partys => {
+                let what =
+                    format!("the archive {} is of suite `{found}`, as its `Release` has it", self.named());
+                progress.notice(&format!("{what}; accepted, because its key is pinned"));
+                Ok(())
+            }
+            checked => checked,
+        }
+    }
+
+    /// Points an error at the line that asked for the archive.
+    fn at_its_line(&self, error: anyhow::Error) -> anyhow::Error {
+        if self.at.is_none() || error.is::<Problem>() {
+            return error;
+        }
+        let signature = error.chain().find_map(|cause| match cause.downcast_ref::<ReleaseError>() {
+            Some(ReleaseError::Signature(error)) => Some(error),
+            _ => cause.downcast_ref::<SignatureError>(),
+        });
+        let help = match (error.downcast_ref::<FetchError>(), signature) {
+            (Some(FetchError::Gone { subject: Subject::Index(_), .. }), _) => "check the address and the suite: \
+                 `deb URL SUITE COMPONENT` of apt is `Repository::signed`, and `deb URL ./` is `Repository::flat`"
+                .to_owned(),
+            (Some(error), _) => error.advice().unwrap_or_default(),
+            (None, Some(error)) => error.help().to_owned(),
+            (None, None) => "compare the line with what the archive's owner documents for apt".to_owned(),
+        };
+        Problem { message: format!("{error:#}"), at: self.at.clone(), word: None, help }.into()
     }
 
     /// Which indexes to read: component and architecture.
     fn wanted(&self, release: &Release, architecture: &str) -> Result<Vec<(String, String)>> {
-        if !release.architectures.is_empty() && !release.architectures.iter().any(|name| name == architecture)
-        {
+        let has = |name: &str| release.architectures.iter().any(|known| known == name);
+        let listed = !release.architectures.is_empty();
+        if listed && !has(architecture) && !has("all") {
             bail!(
                 "the archive {} has no architecture `{architecture}`, only `{}`",
                 self.named(),
                 release.architectures.join("`, `")
             );
         }
+        if self.is_flat() {
+            return Ok(vec![(String::new(), architecture.to_owned())]);
+        }
         let mut wanted = Vec::new();
         for component in &self.components {
-            wanted.push((component.clone(), architecture.to_owned()));
+            if !listed || has(architecture) {
+                wanted.push((component.clone(), architecture.to_owned()));
+            }
             if release.all_apart {
                 wanted.push((component.clone(), "all".to_owned()));
             }
         }
         Ok(wanted)
     }
+}
+
+/// An archive's `Release` from one address: in one file with its signature, else in two.
+fn signed_from(fetcher: &Fetcher, candidate: &Candidate, what: &str) -> Result<Signed, FetchError> {
+    const LIMIT: u64 = 16 << 20;
+    let missing = match fetcher.document_from(candidate, what, LIMIT) {
+        Ok(text) => return Ok(Signed { text, signature: None }),
+        Err(error @ FetchError::Gone { .. }) => error,
+        Err(error) => return Err(error),
+    };
+    let directory = candidate.url.strip_suffix("InRelease").unwrap_or(&candidate.url);
+    let beside = |name: &str| Candidate { url: format!("{directory}{name}"), base: candidate.base.clone() };
+    match fetcher.document_from(&beside("Release.gpg"), &what.replace("InRelease", "Release.gpg"), LIMIT) {
+        Ok(signature) => {
+            let what = what.replace("InRelease", "Release");
+            let text = fetcher.document_from(&beside("Release"), &what, LIMIT)?;
+            Ok(Signed { text, signature: Some(signature) })
+        }
+        // An archive that has neither lacks what every one should have.
+        Err(FetchError::Gone { .. }) => Err(missing),
+        Err(error) => Err(error),
+    }
+}
+
+/// The `Release` that was seen last under this name.
+fn kept(fetcher: &Fetcher, name: &str) -> Option<Signed> {
+    let signature = fetcher.store().kept(&apart(name)).filter(|bytes| !bytes.is_empty());
+    Some(Signed { text: fetcher.store().kept(name)?, signature })
+}
+
+fn keep(fetcher: &Fetcher, name: &str, signed: &Signed) -> Result<()> {
+    let store = fetcher.store();
+    let signature = signed.signature.as_deref();
+    if signature.is_some() || store.kept(&apart(name)).is_some() {
+        store.keep(&apart(name), signature.unwrap_or_default())?;
+    }
+    store.keep(name, &signed.text)
+}
+
+fn apart(name: &str) -> String {
+    format!("{name} Release.gpg")
 }
 
 /// The form in which an index is fetched.
@@ -259,7 +379,10 @@ enum Compression {
 
 impl Compressed {
     fn choose(archive: &Archive, release: &Release, component: &str, architecture: &str) -> Result<Self> {
-        let plain = format!("{component}/binary-{architecture}/Packages");
+        let plain = match archive.is_flat() {
+            true => "Packages".to_owned(),
+            false => format!("{component}/binary-{architecture}/Packages"),
+        };
         for (ending, compression) in [
             (".xz", Compression::Xz),
             (".zst", Compression::Zstd),
@@ -272,7 +395,12 @@ impl Compressed {
                 return Ok(Self { path, sum: sum.clone(), unpacked, compression });
             }
         }
-        bail!("the archive {} has no component `{component}` for `{architecture}`", archive.named())
+        match archive.is_flat() {
+            true => bail!("the archive {} has no index `Packages`", archive.named()),
+            false => {
+                bail!("the archive {} has no component `{component}` for `{architecture}`", archive.named())
+            }
+        }
     }
 
     fn is_unpacked_in(&self, fetcher: &Fetcher) -> bool {
@@ -281,19 +409,18 @@ impl Compressed {
 
     fn item(&self, archive: &Archive, release: &Release, component: &str) -> Item {
         // The snapshot services keep no files by digest, and need none.
-        let path = match self.path.rsplit_once('/') {
-            Some((directory, _)) if release.by_hash && archive.snapshots.is_empty() => {
-                format!("{directory}/by-hash/SHA256/{}", self.sum.sha256)
-            }
-            _ => self.path.clone(),
+        let directory = self.path.rfind('/').map_or("", |at| &self.path[..=at]);
+        let path = match release.by_hash && archive.snapshots.is_empty() {
+            true => format!("{directory}by-hash/SHA256/{}", self.sum.sha256),
+            false => self.path.clone(),
         };
         Item {
             subject: Subject::Index(format!(
-                "the index of `{component}` of {}, signed by `{}`",
-                archive.named(),
+                "{}, signed by `{}`",
+                archive.index_named(component),
                 release.signed_by
             )),
-            url: archive.url(&format!("dists/{}/{path}", archive.suite)),
+            url: archive.url(&format!("{}{path}", archive.directory())),
             sha256: self.sum.sha256.clone(),
             size: self.sum.size,
         }

@@ -193,9 +193,10 @@ fn archives(plan: &Plan, keychain: &Keychain) -> Result<Vec<Archive>> {
             pocket: archive.pocket.clone(),
             components: archive.components.clone(),
             keys: keychain.keys(&archive.keyring, &archive.base)?,
-            distribution: archive.at.is_none().then_some(plan.distribution),
+            distribution: archive.own.then_some(plan.distribution),
             snapshots: archive.snapshots.clone(),
             not_before: None,
+            at: archive.at.clone(),
         })
     };
     plan.archives.iter().map(archive).collect()

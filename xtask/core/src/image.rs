@@ -219,8 +219,8 @@ impl Image {
 
     /// Takes packages from another signed archive too.
     #[doc(alias("SandboxTrees", "PackageDirectories", "sources.list"))]
-    pub fn repository(mut self, mut repository: Repository) -> Self {
-        self.mistakes.append(&mut repository.mistakes);
+    pub fn repository(mut self, repository: Repository) -> Self {
+        self.mistakes.extend_from_slice(&repository.mistakes);
         self.repositories.push(repository);
         self
     }

@@ -116,18 +116,20 @@ pub struct SnapshotPlan {
 pub struct ArchivePlan {
     /// The canonical address, without a slash at its end. The lock's URLs start with it.
     pub base: String,
-    /// The suite: `trixie-updates`.
+    /// The suite: `trixie-updates`; of a flat archive its directory, with a slash at the end.
     pub suite: String,
     /// `release`, `updates`, `security`, or a third party's host name.
     pub pocket: String,
-    /// The components taken.
+    /// The components taken; none of a flat archive.
     pub components: Vec<String>,
     /// Whose signature is accepted.
     pub keyring: Keyring,
     /// Where it is fetched from when there is a snapshot, the first to be asked
     /// first, without a slash at the end; in place of `base` and its mirrors.
     pub snapshots: Vec<String>,
-    /// The line that asked for it; none for the distribution's own.
+    /// True for the distribution's own archive.
+    pub own: bool,
+    /// The line that asked for it; none for what every image of the release has.
     pub at: Option<Place>,
 }
 

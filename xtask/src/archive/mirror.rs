@@ -173,6 +173,7 @@ mod tests {
             keys,
             snapshots: Vec::new(),
             not_before: None,
+            at: None,
         }
     }
 

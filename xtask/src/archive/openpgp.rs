@@ -8,8 +8,9 @@
 //! * a key counts through a self-signature that holds, a subkey through its binding *and* its own signature back;
 //! * a revoked or expired key counts for nothing, a subkey as little as its primary key;
 //! * MD5, SHA-1 and RIPEMD-160 count for nothing, in a self-signature as little as over the text;
-//! * a key named by its fingerprint needs no self-signature to vouch for it, so that of a vendor's key may be over
-//!   SHA-1, as the keys of some vendors are; it still says until when the key is good;
+//! * a key pinned by its fingerprint needs no self-signature to vouch for it, so that may be over SHA-1, as the keys of
+//!   some archives and vendors are; it still says until when the key is good. The fingerprint of a primary key does not
+//!   vouch for its subkeys, whose bindings must be strong; a subkey with a weak one is pinned by its own fingerprint;
 //! * one valid signature of one pinned key is enough: Debian signs with the keys of several releases.
 //!
 //! Deliberately absent: the web of trust, designated revokers, certificates from anywhere but the keyring.
@@ -24,10 +25,24 @@ use pgp::ser::Serialize;
 use pgp::types::{KeyDetails, Tag, VerifyingKey};
 use thiserror::Error;
 
-/// Pinned public keys.
+mod blocks;
+
+/// Public keys whose signature counts.
 #[derive(Debug, Clone)]
 pub struct Keyring {
     keys: Vec<SignedPublicKey>,
+    pinned: Pinned,
+}
+
+/// What a description names by its fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pinned {
+    /// Nothing: every key of the file counts.
+    No,
+    /// The primary key, and through it its subkeys.
+    Primary,
+    /// One subkey: the other keys of its owner do not count.
+    Subkey(String),
 }
 
 /// A text and who signed it.
@@ -78,40 +93,45 @@ pub enum SignatureError {
 }
 
 impl Keyring {
-    /// Reads keys, binary or armoured, one or several.
+    /// Reads keys: binary, or one or several armoured blocks with anything between them.
+    ///
+    /// A key of an unknown kind is passed over where there is another one.
     pub fn parse(bytes: &[u8]) -> Result<Self, SignatureError> {
-        let mut binary = Vec::new();
-        let packets = if bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
-            Dearmor::new(bytes.trim_ascii_start())
-                .read_to_end(&mut binary)
-                .map_err(|error| SignatureError::Keyring(error.to_string()))?;
-            &binary
-        } else {
-            bytes
-        };
+        let packets = blocks::packets(bytes)?;
         // Trust packets are notes of one machine's keyring, and Ubuntu's package has them between key and name.
-        let packets = PacketParser::new(packets)
+        let packets = PacketParser::new(&packets[..])
             .filter(|packet| !packet.as_ref().is_ok_and(|packet| packet.tag() == Tag::Trust))
             .peekable();
+        let mut failure = None;
         let keys: Vec<_> = SignedPublicKey::from_packets(packets)
-            .collect::<Result<_, _>>()
-            .map_err(|error| SignatureError::Keyring(error.to_string()))?;
+            .filter_map(|key| key.map_err(|error| failure.get_or_insert(error.to_string()).len()).ok())
+            .collect();
         if keys.is_empty() {
-            return Err(SignatureError::Keyring("no key in it".to_owned()));
+            let reason = failure.unwrap_or_else(|| "no key in it".to_owned());
+            return Err(SignatureError::Keyring(reason));
         }
-        Ok(Self { keys })
+        Ok(Self { keys, pinned: Pinned::No })
     }
 
-    /// The keyring with this one key of it, named by its fingerprint (spaces and letter case do not matter).
+    /// The keyring with this one key of it, named by its fingerprint (spaces and letter case do not matter): of a
+    /// subkey, with the primary key that it belongs to, whose own signature then does not count.
     pub fn only(self, fingerprint: &str) -> Result<Self, SignatureError> {
         let wanted: String =
             fingerprint.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_uppercase()).collect();
         let found = self.fingerprints();
-        let keys: Vec<_> = self.keys.into_iter().filter(|key| fingerprint_of(key) == wanted).collect();
+        let (primary, others): (Vec<_>, Vec<_>) =
+            self.keys.into_iter().partition(|key| fingerprint_of(key) == wanted);
+        if !primary.is_empty() {
+            return Ok(Self { keys: primary, pinned: Pinned::Primary });
+        }
+        let has_subkey = |key: &SignedPublicKey| {
+            key.public_subkeys.iter().any(|subkey| format!("{:X}", subkey.key.fingerprint()) == wanted)
+        };
+        let keys: Vec<_> = others.into_iter().filter(has_subkey).collect();
         if keys.is_empty() {
             return Err(SignatureError::NotInKeyring { fingerprint: wanted, found });
         }
-        Ok(Self { keys })
+        Ok(Self { keys, pinned: Pinned::Subkey(wanted) })
     }
 
     /// The keys as packets, without armour: what [`Keyring::parse`] reads.
@@ -169,32 +189,27 @@ impl Keyring {
         Ok(Verified { text: text.replace("\r\n", "\n"), fingerprint: fingerprint_of(key), created })
     }
 
+    /// The text that a detached signature is over, if a key of this ring made it: `Release` with its `Release.gpg`.
+    /// `now` and `frozen` are as for [`Keyring::verify`].
+    pub fn verify_apart(
+        &self,
+        text: &[u8],
+        signature: &[u8],
+        now: i64,
+        frozen: bool,
+    ) -> Result<Verified, SignatureError> {
+        let signatures = detached(signature)?;
+        let signatures: Vec<&Signature> = signatures.iter().collect();
+        let signed = Signed { bytes: text, is_text: true };
+        let (key, created) = self.judge(&signatures, signed, now, frozen)?;
+        let text = std::str::from_utf8(text).map_err(|error| SignatureError::Malformed(error.to_string()))?;
+        Ok(Verified { text: text.replace("\r\n", "\n"), fingerprint: fingerprint_of(key), created })
+    }
+
     /// Whose detached signature, binary or armoured, is over `file`: the fingerprint of a key of this ring that is
     /// good at `now` (seconds after 1970). The ring has been narrowed to a pinned key: see [`Keyring::only`].
     pub fn verify_detached(&self, file: &[u8], signature: &[u8], now: i64) -> Result<String, SignatureError> {
-        let mut binary = Vec::new();
-        let packets = if signature.trim_ascii_start().starts_with(b"-----BEGIN PGP SIGNATURE-----") {
-            Dearmor::new(signature.trim_ascii_start())
-                .read_to_end(&mut binary)
-                .map_err(|error| SignatureError::NoSignature(error.to_string()))?;
-            &binary
-        } else {
-            signature
-        };
-        let mut signatures = Vec::new();
-        for packet in PacketParser::new(packets) {
-            match packet {
-                Ok(Packet::Signature(signature)) => signatures.push(signature),
-                Ok(other) => {
-                    let reason = format!("there is a packet of the kind {:?} in it", other.tag());
-                    return Err(SignatureError::NoSignature(reason));
-                }
-                Err(error) => return Err(SignatureError::NoSignature(error.to_string())),
-            }
-        }
-        if signatures.is_empty() {
-            return Err(SignatureError::NoSignature("there is none in it".to_owned()));
-        }
+        let signatures = detached(signature)?;
         let signatures: Vec<&Signature> = signatures.iter().collect();
         let (key, _) = self.judge(&signatures, Signed { bytes: file, is_text: false }, now, false)?;
         Ok(fingerprint_of(key))
@@ -211,7 +226,7 @@ impl Keyring {
         let mut reasons = Vec::new();
         for signature in signatures {
             for key in &self.keys {
-                match verify_by(signature, signed, key, now, frozen) {
+                match verify_by(signature, signed, key, &self.pinned, now, frozen) {
                     Outcome::Valid { created } => return Ok((key, created)),
                     Outcome::Refused(reason) => {
                         reasons.push(format!("key `{}` {reason}", fingerprint_of(key)))
@@ -226,6 +241,74 @@ impl Keyring {
         let signers = signatures.iter().map(|signature| issuer(signature)).collect();
         Err(SignatureError::Stranger { signers, pinned: self.fingerprints() })
     }
+}
+
+impl SignatureError {
+    /// What a person can do about it.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Keyring(_) => {
+                "put the public key into the file, armored or binary, as its owner publishes it"
+            }
+            Self::NotInKeyring { .. } => {
+                "when its owner has a new key, compare its fingerprint with the owner's documentation, and pin that"
+            }
+            Self::Stranger { .. } => {
+                "when its owner has a new key, compare its fingerprint with the owner's documentation"
+            }
+            Self::NoSignature(_) | Self::Malformed(_) => "check the address",
+            Self::Refused { reasons } => {
+                let any = |what: &str| reasons.iter().any(|reason| reason.contains(what));
+                match () {
+                    () if any(BY_ITSELF) && any(OF_A_SUBKEY) => {
+                        "pin the subkey that signed by its own fingerprint: then the digest that binds it does not \
+                         matter"
+                    }
+                    () if any(BY_ITSELF) => {
+                        "pin the key with `.pinned(\"…\")` and its whole fingerprint: then the digest of its \
+                         self-signature does not matter"
+                    }
+                    () if any("too weak") => {
+                        "ask its owner for a signature over SHA-256; SHA-1 can be forged, and is accepted from nobody"
+                    }
+                    () => "do not use this file; try again later, and ask its owner when it stays so",
+                }
+            }
+        }
+    }
+}
+
+/// Of a key that a digest like SHA-1 vouches for.
+const BY_ITSELF: &str = "signed itself with";
+/// Of a subkey that is not bound, or not well enough.
+const OF_A_SUBKEY: &str = "for the subkey that signed";
+
+/// The signatures in a file of its own, binary or armoured.
+fn detached(signature: &[u8]) -> Result<Vec<Signature>, SignatureError> {
+    let mut binary = Vec::new();
+    let packets = if signature.trim_ascii_start().starts_with(b"-----BEGIN PGP SIGNATURE-----") {
+        Dearmor::new(signature.trim_ascii_start())
+            .read_to_end(&mut binary)
+            .map_err(|error| SignatureError::NoSignature(error.to_string()))?;
+        &binary
+    } else {
+        signature
+    };
+    let mut signatures = Vec::new();
+    for packet in PacketParser::new(packets) {
+        match packet {
+            Ok(Packet::Signature(signature)) => signatures.push(signature),
+            Ok(other) => {
+                let reason = format!("there is a packet of the kind {:?} in it", other.tag());
+                return Err(SignatureError::NoSignature(reason));
+            }
+            Err(error) => return Err(SignatureError::NoSignature(error.to_string())),
+        }
+    }
+    if signatures.is_empty() {
+        return Err(SignatureError::NoSignature("there is none in it".to_owned()));
+    }
+    Ok(signatures)
 }
 
 /// What was signed.
@@ -247,6 +330,7 @@ fn verify_by(
     signature: &Signature,
     signed: Signed<'_>,
     key: &SignedPublicKey,
+    pinned: &Pinned,
     now: i64,
     frozen: bool,
 ) -> Outcome {
@@ -254,7 +338,12 @@ fn verify_by(
     let what = if is_text { "text" } else { "file" };
     let by_primary = is_issuer(signature, &key.primary_key);
     let subkey = key.public_subkeys.iter().find(|subkey| is_issuer(signature, &subkey.key));
-    if !by_primary && subkey.is_none() {
+    let counts = match (pinned, subkey) {
+        (Pinned::Subkey(wanted), Some(subkey)) => format!("{:X}", subkey.key.fingerprint()) == *wanted,
+        (Pinned::Subkey(_), None) => false,
+        _ => by_primary || subkey.is_some(),
+    };
+    if !counts {
         return Outcome::NotBy;
     }
     let judge = || -> Result<i64, String> {
@@ -266,7 +355,7 @@ fn verify_by(
         if !fits {
             return Err(format!("signed something that is no {what}"));
         }
-        strong(signature)?;
+        strong(signature, &format!("the {what}"))?;
         match subkey {
             Some(subkey) => signature.verify(&subkey.key, bytes),
             None => signature.verify(&key.primary_key, bytes),
@@ -284,11 +373,11 @@ fn verify_by(
         {
             return Err(format!("made a signature that expired on {}", day(created + lifetime)));
         }
-        let primary_may_sign = primary_is_good(key, now, !is_text)?;
+        let primary_may_sign = primary_is_good(key, now, *pinned != Pinned::No)?;
         match subkey {
             None if primary_may_sign => {}
             None => return Err("may not sign".to_owned()),
-            Some(subkey) => subkey_is_good(key, subkey, now)?,
+            Some(subkey) => subkey_is_good(key, subkey, pinned, now)?,
         }
         Ok(created)
     };
@@ -333,10 +422,13 @@ fn primary_is_good(key: &SignedPublicKey, now: i64, pinned: bool) -> Result<bool
     Ok(!has_flags(newest) || newest.key_flags().sign())
 }
 
-/// Whether a subkey is alive at `now`, bound to its primary key in both directions, and may sign.
+/// Whether a subkey is alive at `now`, bound to its primary key in both directions, and may sign. A fingerprint vouches
+/// for what has it: for a pinned subkey its binding may be weak; for a pinned primary key, only the subkey's own
+/// signature back, which keeps a key's owner from claiming the subkey of another one.
 fn subkey_is_good(
     key: &SignedPublicKey,
     subkey: &pgp::composed::SignedPublicSubKey,
+    pinned: &Pinned,
     now: i64,
 ) -> Result<(), String> {
     let primary = &key.primary_key;
@@ -354,14 +446,16 @@ fn subkey_is_good(
         .iter()
         .filter(|signature| signature.typ() == Some(SignatureType::SubkeyBinding))
         .filter(bound);
-    let newest =
-        newest(bindings, now, false).map_err(|reason| format!("{reason} for the subkey that signed"))?;
+    let newest = newest(bindings, now, matches!(pinned, Pinned::Subkey(_)))
+        .map_err(|reason| format!("{reason} {OF_A_SUBKEY}"))?;
     alive(&subkey.key, newest, now).map_err(|reason| format!("has a subkey that {reason}"))?;
     if !newest.key_flags().sign() {
         return Err("has a subkey that may not sign".to_owned());
     }
     let back = newest.embedded_signature().ok_or("has a subkey that does not sign back")?;
-    strong(back)?;
+    if *pinned == Pinned::No {
+        strong(back, "itself")?;
+    }
     back.verify_primary_key_binding(&subkey.key, primary)
         .map_err(|_| "has a subkey that does not sign back".to_owned())
 }
@@ -375,7 +469,7 @@ fn newest<'a>(
     let mut weak = None;
     let mut found: Option<&Signature> = None;
     for signature in signatures {
-        match strong(signature) {
+        match strong(signature, "itself") {
             Err(reason) if !weak_counts => weak = Some(reason),
             _ if created(signature).is_some_and(|at| at <= now + CLOCK_SKEW)
                 && found.is_none_or(|best| created(best) < created(signature)) =>
@@ -403,7 +497,7 @@ fn alive(key: &impl KeyDetails, self_signature: &Signature, now: i64) -> Result<
     Ok(())
 }
 
-fn strong(signature: &Signature) -> Result<(), String> {
+fn strong(signature: &Signature, what: &str) -> Result<(), String> {
     match signature.hash_alg() {
         Some(
             HashAlgorithm::Sha256
@@ -412,7 +506,7 @@ fn strong(signature: &Signature) -> Result<(), String> {
             | HashAlgorithm::Sha3_256
             | HashAlgorithm::Sha3_512,
         ) => Ok(()),
-        Some(weak) => Err(format!("signed with {weak}, which is too weak")),
+        Some(weak) => Err(format!("signed {what} with {weak}, which is too weak")),
         None => Err("made a signature of an unknown kind".to_owned()),
     }
 }

@@ -1,4 +1,4 @@
-//! `InRelease`: what an archive says of itself and of its indexes.
+//! `InRelease`, or `Release` and `Release.gpg`: what an archive says of itself and of its indexes.
 //!
 //! <https://wiki.debian.org/DebianRepository/Format>. Only SHA256 sums are read; MD5 and SHA-1 are passed over.
 
@@ -9,6 +9,15 @@ use thiserror::Error;
 
 use super::date;
 use super::openpgp::{CLOCK_SKEW, Keyring, SignatureError};
+
+/// A `Release` as it comes, with nothing verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// `InRelease`, or `Release`.
+    pub text: Vec<u8>,
+    /// `Release.gpg`, where the text is a `Release`.
+    pub signature: Option<Vec<u8>>,
+}
 
 /// A `Release` file whose signature held.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +38,10 @@ pub struct Release {
     pub architectures: Vec<String>,
     /// Whether packages for all architectures have an index of their own.
     pub all_apart: bool,
+    /// Whether its packages are installed only where they are asked for: backports.
+    pub not_automatic: bool,
+    /// Whether packages that are installed from it are kept up to date from it all the same.
+    pub automatic_upgrades: bool,
     /// The files it vouches for, by their path below the suite.
     pub files: BTreeMap<String, Sum>,
     /// Fingerprint of the key that signed it.
@@ -85,20 +98,16 @@ pub enum ReleaseError {
 }
 
 impl Release {
-    /// Verifies and reads an `InRelease`.
+    /// Verifies and reads a `Release`; [`Release::check_suite`] says whether it is the one that was meant.
     ///
-    /// `asked` is the suite the description names. A snapshot is old by intention: for it (`frozen`) its end is
-    /// not looked at, and its key must have been good when it signed, not today.
-    pub fn verify(
-        message: &[u8],
-        keyring: &Keyring,
-        asked: &str,
-        now: i64,
-        frozen: bool,
-    ) -> Result<Self, ReleaseError> {
-        let verified = keyring.verify(message, now, frozen)?;
+    /// A snapshot is old by intention: for it (`frozen`) its end is not looked at, and its key must have been good
+    /// when it signed, not today.
+    pub fn verify(signed: &Signed, keyring: &Keyring, now: i64, frozen: bool) -> Result<Self, ReleaseError> {
+        let verified = match &signed.signature {
+            None => keyring.verify(&signed.text, now, frozen)?,
+            Some(signature) => keyring.verify_apart(&signed.text, signature, now, frozen)?,
+        };
         let release = Self::parse(&verified.text, verified.fingerprint)?;
-        release.check_suite(asked)?;
         if release.date > now + CLOCK_SKEW {
             return Err(ReleaseError::Future { date: date::format(release.date), now: date::format(now) });
         }
@@ -137,19 +146,26 @@ impl Release {
             by_hash: stanza.field("Acquire-By-Hash") == Some("yes"),
             architectures,
             all_apart,
+            not_automatic: stanza.field("NotAutomatic") == Some("yes"),
+            automatic_upgrades: stanza.field("ButAutomaticUpgrades") == Some("yes"),
             files: read_sums(sums)?,
             signed_by,
         })
     }
 
+    /// Whether it is of the suite that was asked for.
+    ///
     /// A release of `noble-updates` calls itself suite `noble-updates`, codename `noble`; one of `trixie-updates`
-    /// suite `stable-updates`, codename `trixie-updates`. So a codename alone may not stand for another pocket.
-    fn check_suite(&self, asked: &str) -> Result<(), ReleaseError> {
+    /// suite `stable-updates`, codename `trixie-updates`; one of `trixie-proposed-updates` suite `proposed-updates`.
+    /// So a codename alone may not stand for another pocket, unless it names the pocket itself.
+    pub fn check_suite(&self, asked: &str) -> Result<(), ReleaseError> {
         let pocket = |name: &str| name.split_once('-').map(|(_, pocket)| pocket.to_owned());
         let fits = match (&self.suite, &self.codename) {
             (None, None) => true,
             (Some(suite), _) if suite == asked => true,
-            (Some(suite), Some(codename)) => codename == asked && pocket(suite) == pocket(asked),
+            (Some(suite), Some(codename)) => {
+                codename == asked && (asked.contains('-') || pocket(suite) == pocket(asked))
+            }
             (None, Some(codename)) => codename == asked,
             (Some(_), None) => false,
         };
@@ -175,7 +191,8 @@ fn read_sums(text: &str) -> Result<BTreeMap<String, Sum>, ReleaseError> {
                 return Err(malformed());
             }
             let size = size.parse().map_err(|_| malformed())?;
-            Ok((path.to_owned(), Sum { sha256: sha256.to_owned(), size }))
+            let path = path.strip_prefix("./").unwrap_or(path).to_owned();
+            Ok((path, Sum { sha256: sha256.to_owned(), size }))
         })
         .collect()
 }
@@ -204,8 +221,11 @@ mod tests {
             ("stable", "trixie", "stable"),
             ("stable-updates", "trixie-updates", "trixie-updates"),
             ("stable-security", "trixie-security", "trixie-security"),
+            ("stable-backports", "trixie-backports", "trixie-backports"),
+            ("proposed-updates", "trixie-proposed-updates", "trixie-proposed-updates"),
             ("noble", "noble", "noble"),
             ("noble-security", "noble", "noble-security"),
+            ("noble-backports", "noble", "noble-backports"),
         ] {
             assert_eq!(release(suite, codename).check_suite(asked), Ok(()), "{asked}");
         }

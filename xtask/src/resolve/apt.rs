@@ -65,18 +65,25 @@ impl Apt {
         }
         let mut sources = String::new();
         for (number, opened) in opened.iter().enumerate() {
-            let (host, suite) = (host(number), &opened.archive.suite);
-            let lists = state.join("lists");
-            fs::write(lists.join(list_name(&format!("{host}/dists/{suite}/InRelease"))), &opened.in_release)?;
+            let (host, suite) = (host(number), suite(number));
+            let (lists, flat) = (state.join("lists"), opened.archive.is_flat());
+            let directory = if flat { format!("{host}/./") } else { format!("{host}/dists/{suite}/") };
+            fs::write(lists.join(list_name(&format!("{directory}Release"))), release(opened, &suite))?;
             for packages in &opened.packages {
                 let (component, architecture) = (&packages.component, &packages.architecture);
-                let name =
-                    list_name(&format!("{host}/dists/{suite}/{component}/binary-{architecture}/Packages"));
-                link_or_copy(&packages.path, &lists.join(name))?;
+                let index = match flat {
+                    true => "Packages".to_owned(),
+                    false => format!("{component}/binary-{architecture}/Packages"),
+                };
+                link_or_copy(&packages.path, &lists.join(list_name(&format!("{directory}{index}"))))?;
             }
             // Trusted: the signature was verified before apt came to see it.
-            let components = opened.archive.components.join(" ");
-            writeln!(sources, "deb [trusted=yes] http://{host}/ {suite} {components}")?;
+            let place = if flat {
+                "./".to_owned()
+            } else {
+                format!("{suite} {}", opened.archive.components.join(" "))
+            };
+            writeln!(sources, "deb [trusted=yes] http://{host}/ {place}")?;
         }
         if !vendors.is_empty() {
             let host = host(opened.len());
@@ -130,6 +137,19 @@ impl Apt {
         }
         stdout.lines().filter(|line| line.starts_with('\'')).map(read_uri).collect()
     }
+}
+
+/// What apt is told of an archive: as much of its `Release` as counts for the choice of a version, and a suite of its
+/// own, so that no two archives have one of the same name.
+fn release(opened: &Opened, suite: &str) -> String {
+    let mut release = format!("Suite: {suite}\nCodename: {suite}\n");
+    for (field, said) in [
+        ("NotAutomatic", opened.release.not_automatic),
+        ("ButAutomaticUpgrades", opened.release.automatic_upgrades),
+    ] {
+        release.push_str(&if said { format!("{field}: yes\n") } else { String::new() });
+    }
+    release
 }
 
 fn configuration(architecture: &str) -> String {
@@ -200,6 +220,11 @@ fn unsatisfiable(stdout: &str, stderr: &str) -> Option<ResolveError> {
 /// The made-up host of an archive. `.invalid` is reserved (RFC 2606): it can never be reached.
 fn host(number: usize) -> String {
     format!("archive-{number}.invalid")
+}
+
+/// The made-up suite of an archive.
+fn suite(number: usize) -> String {
+    format!("archive-{number}")
 }
 
 /// The name under which apt keeps a file: its address without the scheme, `_` for `/` (`URItoFileName` in apt's

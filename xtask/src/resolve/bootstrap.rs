@@ -104,6 +104,7 @@ mod tests {
             distribution: None,
             snapshots: Vec::new(),
             not_before: None,
+            at: None,
         };
         let closure = closure(&archive, &[Index::parse(text.into_bytes())?])?;
         Ok(closure.into_iter().map(|package| package.name).collect())

@@ -152,9 +152,7 @@ fn fetched(url: &str, fingerprint: &str, at: Option<&Place>, fetcher: &Fetcher) 
     let pinned = openpgp::Keyring::parse(&answer).and_then(|keyring| keyring.only(fingerprint));
     let refused = |error: SignatureError| {
         let help = match &error {
-            SignatureError::NotInKeyring { .. } => {
-                "when the vendor has a new key, compare its fingerprint with the vendor's documentation"
-            }
+            SignatureError::NotInKeyring { .. } => error.help(),
             _ => "check the address",
         };
         problem(format!("`{url}` is not the key that is pinned: {error}"), help.to_owned())

@@ -127,19 +127,10 @@ impl Vendors<'_> {
         let verified = keys.keyring().and_then(|keyring| keyring.verify_detached(bytes, signature, self.now));
         verified.map(drop).map_err(|error| {
             let help = match &error {
-                SignatureError::Keyring(_) => "put the vendor's public key into the file, armored or binary",
-                SignatureError::NotInKeyring { .. } => {
-                    "the file has another key than the one pinned; compare both with the vendor's documentation"
-                }
-                SignatureError::Stranger { .. } => {
-                    "when the vendor has a new key, compare its fingerprint with the vendor's documentation"
-                }
-                SignatureError::NoSignature(_) | SignatureError::Malformed(_) => {
+                SignatureError::NoSignature(_) => {
                     "say where the detached signature is with `.signature(\"…\")`"
                 }
-                SignatureError::Refused { .. } => {
-                    "do not install this file; try again later, and ask the vendor when it stays so"
-                }
+                other => other.help(),
             };
             let message = format!("`{}` cannot be trusted: {error}", deb.url);
             Problem { message, at: deb.at.clone(), word: None, help: help.to_owned() }.into()

@@ -87,6 +87,7 @@ impl Mini {
             distribution: None,
             snapshots: Vec::new(),
             not_before: None,
+            at: None,
         }
     }
 

@@ -167,6 +167,35 @@ impl Signer {
         self
     }
 
+    /// The subkey is bound over SHA-1, in both directions.
+    pub fn weakly_bound(mut self) -> Self {
+        let key = &self.secret.primary_key;
+        let subkey = &self.secret.secret_subkeys[0].key;
+        let back = config(SignatureType::KeyBinding, HashAlgorithm::Sha1, subkey, []);
+        let back = back
+            .sign_primary_key_binding(
+                subkey,
+                &self.public.public_subkeys[0].key,
+                &Password::empty(),
+                &self.public.primary_key,
+            )
+            .unwrap();
+        let mut flags = KeyFlags::default();
+        flags.set_sign(true);
+        let more = [SubpacketData::KeyFlags(flags), SubpacketData::EmbeddedSignature(Box::new(back))];
+        let config = config(SignatureType::SubkeyBinding, HashAlgorithm::Sha1, key, more);
+        let subkey = &mut self.public.public_subkeys[0];
+        let binding = config
+            .sign_subkey_binding(key, &self.public.primary_key, &Password::empty(), &subkey.key)
+            .unwrap();
+        subkey.signatures = vec![binding];
+        self
+    }
+
+    pub fn subkey_fingerprint(&self) -> String {
+        format!("{:X}", self.public.public_subkeys[0].key.fingerprint())
+    }
+
     fn certify<const N: usize>(&mut self, hash: HashAlgorithm, more: [SubpacketData; N]) {
         let key = &self.secret.primary_key;
         let config = config(SignatureType::CertPositive, hash, key, more);

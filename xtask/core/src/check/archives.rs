@@ -43,8 +43,9 @@ pub(crate) static REPOSITORY_TWICE: Rule = Rule {
 
 pub(crate) static REPOSITORY_WITHOUT_COMPONENT: Rule = Rule {
     code: "repository-without-component",
-    title: "a repository names the components taken from it",
-    why: "Without a component no index is read, and the repository would be there in name only.",
+    title: "a repository names its components, and a flat one has none",
+    why: "Without a component no index is read, and the repository would be there in name only. A flat archive (`deb \
+          URL ./` of apt) has one index, and no components: its suite ends with a slash.",
     wrong: example!(|device| device.repository(Repository::signed(
         "https://example.org/debian",
         "trixie",
@@ -87,11 +88,20 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
         let mistake = Diagnostic::new(REPOSITORY_TWICE.code, message).at(&second.at);
         found.push(mistake.related(&first.at, "first named here").help("name all components in one call"));
     }
-    let broken =
-        |repository: &&Repository| repository.components.is_empty() && repository.mistakes.is_empty();
-    for repository in image.repositories.iter().filter(broken) {
-        let mistake = Diagnostic::new(REPOSITORY_WITHOUT_COMPONENT.code, "the repository names no component");
-        found.push(mistake.at(&repository.at).help("most archives have `main` or `stable`"));
+    for repository in image.repositories.iter().filter(|repository| repository.mistakes.is_empty()) {
+        let flat = repository.suite.as_ref().is_some_and(|suite| suite.value.as_str().ends_with('/'));
+        let (message, help) = match (flat, repository.components.is_empty()) {
+            (false, true) => (
+                "the repository names no component",
+                "most archives have `main` or `stable`; one of `deb URL ./` is `Repository::flat`",
+            ),
+            (true, false) => (
+                "the repository is flat, and has no components",
+                "write `Repository::flat`, without components",
+            ),
+            _ => continue,
+        };
+        found.push(Diagnostic::new(REPOSITORY_WITHOUT_COMPONENT.code, message).at(&repository.at).help(help));
     }
 }
 
@@ -144,8 +154,25 @@ mod tests {
             LL |     wrong: example!(|device| device.repository(Repository::signed(
                |                                                ^^^^^^^^^^^^^^^^^^^
                |
-               = help: most archives have `main` or `stable`
+               = help: most archives have `main` or `stable`; one of `deb URL ./` is `Repository::flat`
         "#]]
         .assert_eq(&refusal(&REPOSITORY_WITHOUT_COMPONENT, SOURCE));
+    }
+
+    /// Case 4.
+    #[test]
+    fn a_flat_repository_has_a_directory_and_no_component() {
+        let key = || Key::file("example.asc");
+        let codes = |repository| match crate::explain::device().repository(repository).plan() {
+            Ok(plan) => plan.archives.last().map(|archive| archive.suite.clone()).unwrap_or_default(),
+            Err(mistakes) => mistakes.iter().map(|mistake| mistake.code).collect::<Vec<_>>().join(" "),
+        };
+        let url = "https://example.org/core:/stable:/v1.31/deb";
+        assert_eq!(codes(Repository::flat(url, "./", key())), "./");
+        assert_eq!(codes(Repository::flat(url, "amd64/", key())), "amd64/");
+        assert_eq!(codes(Repository::signed(url, "./", [""; 0], key())), "./");
+        assert_eq!(codes(Repository::signed(url, "./", ["main"], key())), REPOSITORY_WITHOUT_COMPONENT.code);
+        assert_eq!(codes(Repository::flat(url, "amd64", key())), "malformed-suite");
+        assert_eq!(codes(Repository::flat(url, "../", key())), "malformed-suite");
     }
 }

@@ -207,8 +207,7 @@ mod tests {
               --> xtask/core/src/check/words.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.component("non-free firmware")),
-               |                                               ^^^^^^^^^^^^^^^^^^^
-               |                                               ` ` is not one of A-Z a-z 0-9 - . _ + /
+               |                                               ^^^^^^^^^^^^^^^^^^^ ` ` is not in a suite
         "#]]
         .assert_eq(&refusal(&MALFORMED_SUITE, SOURCE));
     }
@@ -439,8 +438,21 @@ mod tests {
     #[test]
     fn words_that_exist_are_taken() {
         takes::<PackageName>(&["g++", "libstdc++6", "docker.io", "0ad", "linux-generic-hwe-24.04"]);
-        takes::<Suite>(&["noble-updates", "stable", "bookworm/updates"]);
-        takes::<Url>(&["http://ftp.debian.org/debian", "https://[::1]:8080/debian/", "http://127.0.0.1:9"]);
+        takes::<Suite>(&[
+            "noble-updates",
+            "stable",
+            "bookworm/updates",
+            "bookworm/snapshots/5.12",
+            "./",
+            "/",
+            "a:b/c~1/",
+        ]);
+        takes::<Url>(&[
+            "http://x/core:/stable:/v1.31/deb/",
+            "http://ftp.debian.org/debian",
+            "https://[::1]:8080/debian/",
+            "http://127.0.0.1:9",
+        ]);
         takes::<Snapshot>(&["20260101T000000Z", "20240229T235959Z"]);
         takes::<Hostname>(&["edge", "edge-7.example.org"]);
         takes::<Locale>(&["C.UTF-8", "en_US.UTF-8", "eo.UTF-8"]);
@@ -457,7 +469,7 @@ mod tests {
     #[test]
     fn words_that_are_none_are_refused() {
         refuses::<PackageName>(&["", "a", "-x", "docker.io=1.0", "jq:amd64", "jq/trixie", "foo bar", "é"]);
-        refuses::<Suite>(&["", "../x", "a//b", "a b"]);
+        refuses::<Suite>(&["", "../x", "a//b", "a b", "x/../", "../", "//"]);
         refuses::<Url>(&[
             "",
             "ftp://x/",

@@ -3,7 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, accept};
 use crate::place::{At, Place};
-use crate::value::{Component, Fingerprint, Suite, Url};
+use crate::value::{Component, Fingerprint, Malformed, Suite, Url, Word as _};
 
 /// An archive of packages with a key that signs it. There is no other kind.
 ///
@@ -46,7 +46,10 @@ pub struct Key {
 }
 
 impl Repository {
-    /// The suite of the archive at `url`, accepted only with a signature of `key`.
+    /// The suite of the archive at `url`, accepted only with a signature of `key`: `deb URL SUITE COMPONENT…` of
+    /// apt's sources.
+    ///
+    /// A `Release` that names another suite than this one is told when the lock is made.
     #[track_caller]
     pub fn signed(
         url: impl Given<Url>,
@@ -61,6 +64,34 @@ impl Repository {
         let components =
             components.into_iter().filter_map(|component| accept(&mut mistakes, component, &at)).collect();
         Repository { url, suite, components, key, at, mistakes }
+    }
+
+    /// The flat archive at `url`, accepted only with a signature of `key`: `deb URL ./` of apt's sources.
+    ///
+    /// It has no `dists` directory and no components: `Release` and `Packages` lie in `directory`, which is `./` for
+    /// those at the address itself.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let key = Key::file("keys/vendor.asc").pinned("937616F3450B7D806CBD9725D58167303B789C72");
+    /// let vendor = Repository::flat("https://vendor.example/core:/stable:/v1.31/deb", "./", key);
+    /// ```
+    #[track_caller]
+    #[doc(alias("trivial repository", "sources.list"))]
+    pub fn flat(url: impl Given<Url>, directory: impl Given<Suite>, key: Key) -> Self {
+        let at = Place::caller();
+        let mut flat = Repository::signed(url, directory, [""; 0], key);
+        if let Some(suite) = flat.suite.as_ref().filter(|suite| !suite.value.as_str().ends_with('/')) {
+            let text = suite.value.as_str();
+            let refusal =
+                Malformed::new(text, "it does not end with a slash, as the directory of a flat archive does");
+            let help =
+                format!("write `{text}/`; an archive with a `dists` directory is `Repository::signed`");
+            flat.mistakes
+                .push(refusal.help(help).diagnostic(Suite::RULE, "the directory of a flat archive").at(&at));
+            flat.suite = None;
+        }
+        flat
     }
 }
 

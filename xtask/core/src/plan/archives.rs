@@ -27,6 +27,7 @@ pub(super) fn plan(image: &Image, release: &Release, architecture: Architecture)
         components: components.clone(),
         keyring: keyring.clone(),
         snapshots: moment.iter().flat_map(|moment| release.archives.snapshots(pocket.name, moment)).collect(),
+        own: true,
         at: None,
     });
     own.chain(image.repositories.iter().filter_map(third_party)).collect()
@@ -41,6 +42,7 @@ fn third_party(repository: &Repository) -> Option<ArchivePlan> {
         components: repository.components.iter().map(|component| component.value.to_string()).collect(),
         keyring: Keyring::of(&repository.key),
         snapshots: Vec::new(),
+        own: false,
         at: Some(repository.at.clone()),
         base,
     })

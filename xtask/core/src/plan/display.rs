@@ -128,7 +128,7 @@ impl Plan {
             self.archives.iter().map(|archive| {
                 let from = match (archive.snapshots.first(), self.mirrors.first()) {
                     (Some(snapshot), _) => snapshot.clone(),
-                    (None, Some(mirror)) if archive.at.is_none() => {
+                    (None, Some(mirror)) if archive.own => {
                         format!("{} by way of {mirror}", archive.base)
                     }
                     (None, _) => archive.base.clone(),

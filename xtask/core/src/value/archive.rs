@@ -12,13 +12,14 @@ word! {
 }
 
 word! {
-    /// The name of a suite in an archive, as in its `dists/` directory: `noble-updates`.
+    /// The name of a suite in an archive, as in its `dists/` directory: `noble-updates`. One with a slash at its end is
+    /// the directory of a flat archive, as in apt's sources: `./`.
     Suite, words::MALFORMED_SUITE, "a suite", suite
 }
 
 word! {
     /// A component of a suite: `main`, `universe`, `stable`.
-    Component, words::MALFORMED_SUITE, "a component", suite
+    Component, words::MALFORMED_SUITE, "a component", component
 }
 
 word! {
@@ -68,13 +69,28 @@ fn package_name(text: &str) -> Result<(), Malformed> {
 }
 
 fn suite(text: &str) -> Result<(), Malformed> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._+/".contains(c);
+    // What is below the base of a flat archive, or the base itself.
+    let flat = text.strip_suffix('/');
+    match flat {
+        Some("" | ".") => Ok(()),
+        _ => directories(text, flat.unwrap_or(text).trim_start_matches("./")),
+    }
+}
+
+fn component(text: &str) -> Result<(), Malformed> {
+    directories(text, text)
+}
+
+/// Checks that `path`, the part of `text` that counts, is one or more directories below an archive's.
+fn directories(text: &str, path: &str) -> Result<(), Malformed> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._+/:~%=@,".contains(c);
     match text.chars().find(|c| !allowed(*c)) {
         _ if text.is_empty() => Err(Malformed::new(text, "it is empty")),
-        _ if text.split('/').any(|part| part.is_empty() || part.starts_with('.')) => {
+        _ if path.split('/').any(|part| part == ".." || part == ".") => {
             Err(Malformed::new(text, "it climbs out of the archive's `dists` directory"))
         }
-        Some(wrong) => Err(Malformed::new(text, format!("`{wrong}` is not one of A-Z a-z 0-9 - . _ + /"))),
+        _ if path.split('/').any(str::is_empty) => Err(Malformed::new(text, "a directory in it has no name")),
+        Some(wrong) => Err(Malformed::new(text, format!("`{}` is not in a suite", wrong.escape_debug()))),
         None => Ok(()),
     }
 }
@@ -98,7 +114,10 @@ fn url(text: &str) -> Result<(), Malformed> {
     if host.is_empty() || !host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(c)) {
         return Err(Malformed::new(text, "it names no host"));
     }
-    if let Some(wrong) = path.chars().find(|c| !(c.is_ascii_alphanumeric() || "-._~/+%".contains(*c))) {
+    // RFC 3986, section 3.3: what a path is made of.
+    if let Some(wrong) =
+        path.chars().find(|c| !(c.is_ascii_alphanumeric() || "-._~/+%:@!$&'()*,;=".contains(*c)))
+    {
         return Err(Malformed::new(text, format!("`{wrong}` does not belong into an archive's path")));
     }
     Ok(())
