@@ -76,6 +76,7 @@ pub static RULES: &[&Rule] = &[
     &keys::KEY_FROM_ANYONE,
     &kernel::ARGUMENT_OF_THE_PLAN,
     &kernel::ARGUMENT_TWICE,
+    &kernel::DANGEROUS_ARGUMENT,
     &kernel::SYSCTL_TWICE,
     &units::ENABLED_AND_MASKED,
     &units::UNIT_TWICE,

@@ -75,6 +75,20 @@ pub(crate) struct Text {
     pub(crate) mode: u32,
 }
 
+/// An argument of the kernel's command line.
+#[derive(Debug, Clone)]
+pub(crate) struct KernelArgument {
+    pub(crate) argument: At<Argument>,
+    /// The description knows that it weakens the device.
+    pub(crate) dangerous: bool,
+}
+
+impl KernelArgument {
+    pub(crate) fn text(&self) -> &str {
+        self.argument.value.as_str()
+    }
+}
+
 /// The description of a disk image.
 ///
 /// ```
@@ -107,7 +121,7 @@ pub struct Image {
     pub(crate) hostname: Option<At<Hostname>>,
     pub(crate) locale: Option<At<Locale>>,
     pub(crate) timezone: Option<At<Timezone>>,
-    pub(crate) arguments: Vec<At<Argument>>,
+    pub(crate) arguments: Vec<KernelArgument>,
     pub(crate) modules: Vec<At<ModuleName>>,
     pub(crate) sysctls: Vec<(At<SysctlKey>, At<SysctlValue>)>,
     pub(crate) esps: Vec<Esp>,
@@ -310,12 +324,41 @@ impl Image {
     /// Adds one argument to the kernel's command line, in the order given.
     ///
     /// What follows from the description (`roothash=`, `systemd.volatile=`) is
-    /// added by the plan and refused here.
+    /// added by the plan and refused here. Arguments that repeat by design may
+    /// be given several times:
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// image
+    ///     .command_line("hugepagesz=1G").command_line("hugepages=4")
+    ///     .command_line("hugepagesz=2M").command_line("hugepages=4")
+    /// # }
+    /// ```
     #[track_caller]
     #[doc(alias("KernelCommandLine", "cmdline", "kernel_command_line"))]
-    pub fn command_line(mut self, argument: impl Given<Argument>) -> Self {
-        let at = Place::caller();
-        self.arguments.extend(accept(&mut self.mistakes, argument, &at));
+    pub fn command_line(self, argument: impl Given<Argument>) -> Self {
+        self.argument(argument, false, &Place::caller())
+    }
+
+    /// Adds an argument that takes away what the image guarantees, such as a
+    /// verified root or a console without a shell. The plan lists it as a danger.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// image.dangerous_command_line("mitigations=off")
+    /// # }
+    /// ```
+    #[track_caller]
+    #[doc(alias("KernelCommandLine", "cmdline", "mitigations", "debug_shell"))]
+    pub fn dangerous_command_line(self, argument: impl Given<Argument>) -> Self {
+        self.argument(argument, true, &Place::caller())
+    }
+
+    fn argument(mut self, argument: impl Given<Argument>, dangerous: bool, at: &Place) -> Self {
+        let argument = accept(&mut self.mistakes, argument, at);
+        self.arguments.extend(argument.map(|argument| KernelArgument { argument, dangerous }));
         self
     }
 

@@ -22,6 +22,7 @@ pub mod display;
 pub mod guid;
 
 mod archives;
+pub(crate) mod arguments;
 mod boot;
 mod console;
 mod dangers;

@@ -30,7 +30,7 @@ pub(super) fn command_line(
         arguments.push("systemd.volatile=overlay".to_string());
     }
     arguments.extend(hardening::arguments(settings));
-    arguments.extend(image.arguments.iter().map(|argument| argument.value.to_string()));
+    arguments.extend(image.arguments.iter().map(|argument| argument.text().to_string()));
     arguments
 }
 

@@ -3,7 +3,7 @@
 use super::DangerPlan;
 use crate::image::Image;
 
-/// In the order of the partitions, then the consoles.
+/// In the order of the partitions, then the consoles and the kernel's arguments.
 pub(super) fn plan(image: &Image) -> Vec<DangerPlan> {
     let mut dangers = Vec::new();
     for data in &image.data {
@@ -17,5 +17,6 @@ pub(super) fn plan(image: &Image) -> Vec<DangerPlan> {
         }
     }
     dangers.extend(super::console::danger(image));
+    dangers.extend(super::arguments::dangers(image));
     dangers
 }

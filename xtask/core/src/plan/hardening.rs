@@ -8,6 +8,7 @@
 //! <https://docs.kernel.org/admin-guide/sysctl/index.html>,
 //! <https://www.freedesktop.org/software/systemd/man/latest/systemd-system.conf.html>
 
+use super::arguments::Parsed;
 use super::{FilePlan, SettingPlan, Settled};
 use crate::image::Image;
 
@@ -46,8 +47,7 @@ const DEFAULTS: [(Settled, &str, &str, &str); 24] = [
 pub(super) fn settings(image: &Image) -> Vec<SettingPlan> {
     let holds = |kind: Settled, key: &str| match kind {
         Settled::Argument => {
-            let said = |text: &str| text.split_once('=').map_or(text, |(name, _)| name) == key;
-            let given = image.arguments.iter().any(|argument| said(argument.value.as_str()));
+            let given = image.arguments.iter().any(|argument| Parsed::of(argument.text()).name == key);
             !given && (!key.starts_with("module.") && key != "lockdown" || modules_are_signed(image))
         }
         Settled::Sysctl => !image.sysctls.iter().any(|(given, _)| dotted(given.value.as_str()) == key),
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_default_argument_yields_to_the_descriptions() {
-        let plan = device().command_line("panic=0").command_line("lockdown=none").plan().unwrap();
+        let plan = device().command_line("panic=0").dangerous_command_line("lockdown=none").plan().unwrap();
         let named = |name: &str| -> Vec<&String> {
             plan.command_line.iter().filter(|argument| argument.starts_with(name)).collect()
         };
