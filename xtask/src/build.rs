@@ -13,7 +13,9 @@ use fs_err as fs;
 use crate::artifacts::{self, Output};
 use crate::key::Key;
 use crate::report::{Report, bytes, path};
-use crate::step::{binds, boot, data, disk, initrd, manifest, overlay, root, scrub, system, units, users};
+use crate::step::{
+    binds, boot, data, disk, initrd, manifest, overlay, root, scrub, system, text, units, users, version,
+};
 use crate::store::{Store, or_full};
 use crate::{tools, verify};
 
@@ -49,6 +51,7 @@ pub fn image(
         report.did("Fresh", path(&disk));
         return Ok(());
     }
+    text::check(plan, context.project)?;
     fetch()?;
     let staging = output.staging()?;
     let built = assemble(context, plan, lock, &staging).and_then(|()| output.publish(&staging, &key));
@@ -220,6 +223,7 @@ fn write_root(
     let base = tree.clone();
     overlay::overlays(plan, context.project, &mut tree)?;
     overlay::files(&plan.files, &mut tree);
+    version::apply(plan, &mut tree)?;
     users::apply(plan, &mut tree)?;
     units::apply(plan, &mut tree)?;
     binds::check(plan, &tree)?;

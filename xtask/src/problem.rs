@@ -29,6 +29,11 @@ impl Problem {
     }
 }
 
+/// A failure that several lines of the description are answerable for.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.message)]
+pub struct Refused(pub Box<Diagnostic>);
+
 /// A command line that means nothing here: the program ends with 1.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -16,7 +16,7 @@ pub use bedplate_core::bytes::bytes;
 use bedplate_core::{Diagnostics, Renderer};
 
 use crate::fetch::{FetchError, Progress};
-use crate::problem::Problem;
+use crate::problem::{Problem, Refused};
 use crate::store::{Full, disk_is_full};
 
 /// Where a run tells what it does.
@@ -92,6 +92,10 @@ impl Report {
         self.bar.finish_and_clear();
         if let Some(problem) = error.chain().find_map(|cause| cause.downcast_ref::<Problem>()) {
             self.text(self.renderer().render(&problem.diagnostic(), source));
+            return;
+        }
+        if let Some(Refused(mistake)) = error.chain().find_map(|cause| cause.downcast_ref::<Refused>()) {
+            self.text(self.renderer().render(mistake, source));
             return;
         }
         let mut lines = format!("{}: {error}\n", self.paint("1;31", "error"));

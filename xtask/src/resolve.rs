@@ -7,6 +7,7 @@
 
 mod apt;
 mod bootstrap;
+pub mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use crate::archive::index::{Index, Package};
 use crate::archive::{self, Archive, Opened};
 use crate::fetch::{Fetcher, Progress};
 use crate::source::vendor::VendorDeb;
+use why::Dependencies;
 
 /// Why a set of packages has no solution. Everything else that goes wrong is not the description's fault.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -138,6 +140,18 @@ impl Resolver {
         locked
             .sort_by(|left, right| (&left.name, &left.architecture).cmp(&(&right.name, &right.architecture)));
         Ok(locked)
+    }
+
+    /// What these packages depend on, as the indexes have it.
+    pub fn dependencies(&self, packages: &[LockedPackage]) -> Dependencies {
+        let is_locked = |package: &LockedPackage, stanza: &Stanza<'_>| {
+            stanza.field("SHA256").is_some_and(|sha256| sha256 == package.sha256)
+        };
+        Dependencies::of(
+            packages.iter().flat_map(|package| {
+                self.find(&package.name).filter(move |stanza| is_locked(package, stanza))
+            }),
+        )
     }
 
     /// What the verified index says of a file apt chose.

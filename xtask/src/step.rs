@@ -11,5 +11,7 @@ pub mod overlay;
 pub mod root;
 pub mod scrub;
 pub mod system;
+pub mod text;
 pub mod units;
 pub mod users;
+pub mod version;

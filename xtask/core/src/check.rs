@@ -17,6 +17,7 @@ pub(crate) mod keys;
 pub(crate) mod packages;
 pub(crate) mod partitions;
 pub(crate) mod release;
+pub mod text;
 pub(crate) mod units;
 pub(crate) mod users;
 pub(crate) mod words;
@@ -34,6 +35,7 @@ pub static RULES: &[&Rule] = &[
     &words::MALFORMED_DIGEST,
     &words::MALFORMED_PATH,
     &words::MALFORMED_HOSTNAME,
+    &words::MALFORMED_IMAGE_VERSION,
     &words::MALFORMED_LABEL,
     &words::MALFORMED_LOCALE,
     &words::MALFORMED_TIMEZONE,
@@ -82,6 +84,7 @@ pub static RULES: &[&Rule] = &[
     &units::UNIT_TWICE,
     &units::WHERE_DOES_NOT_FIT,
     &units::UNIT_OF_THE_PLAN,
+    &text::CARRIAGE_RETURN,
     &users::USER_TWICE,
     &users::USER_OF_THE_SYSTEM,
     &users::UID_OUT_OF_RANGE,
@@ -105,6 +108,7 @@ pub(crate) fn all(image: &Image) -> Vec<Diagnostic> {
     keys::check(image, &mut found);
     kernel::check(image, &mut found);
     units::check(image, &mut found);
+    text::check(image, &mut found);
     users::check(image, &mut found);
     found
 }
@@ -151,6 +155,7 @@ mod tests {
             include_str!("check/packages.rs"),
             include_str!("check/partitions.rs"),
             include_str!("check/release.rs"),
+            include_str!("check/text.rs"),
             include_str!("check/units.rs"),
             include_str!("check/users.rs"),
             include_str!("check/words.rs"),

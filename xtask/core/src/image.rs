@@ -17,8 +17,8 @@ use crate::given::{Given, SizeWithUnit, accept};
 use crate::place::{At, Place};
 use crate::plan::{self, Plan};
 use crate::value::{
-    Argument, Component, DevicePath, Hostname, Locale, ModuleName, PackageName, Size, Snapshot, SysctlKey,
-    SysctlValue, Timezone, UnitName, Url,
+    Argument, Component, DevicePath, Hostname, ImageVersion, Locale, ModuleName, PackageName, Size, Snapshot,
+    SysctlKey, SysctlValue, Timezone, UnitName, Url,
 };
 
 pub mod bind;
@@ -118,6 +118,7 @@ pub struct Image {
     pub(crate) snapshot: Option<At<Snapshot>>,
     pub(crate) mirrors: Vec<At<Url>>,
     pub(crate) signed_by: Option<Key>,
+    pub(crate) version: Option<At<ImageVersion>>,
     pub(crate) hostname: Option<At<Hostname>>,
     pub(crate) locale: Option<At<Locale>>,
     pub(crate) timezone: Option<At<Timezone>>,
@@ -168,6 +169,7 @@ impl Image {
             snapshot: None,
             mirrors: Vec::new(),
             signed_by: None,
+            version: None,
             hostname: None,
             locale: None,
             timezone: None,
@@ -281,6 +283,25 @@ impl Image {
     pub fn signed_by(mut self, key: Key) -> Self {
         self.mistakes.extend_from_slice(key.mistakes());
         self.signed_by = Some(key);
+        self
+    }
+
+    /// The version of the image: `1.4.0`. It is `IMAGE_VERSION` in os-release,
+    /// beside the image's name as `IMAGE_ID`, and in the file name of the kernel
+    /// image on the EFI system partition, so that two versions of an image with
+    /// one kernel have two names there and systemd-boot starts the newer one.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let image = Image::debian("trixie").version("1.4.0");
+    /// ```
+    ///
+    /// The packages' os-release is changed: `dpkg --verify` names it.
+    #[track_caller]
+    #[doc(alias("ImageVersion", "IMAGE_VERSION", "ImageId", "IMAGE_ID"))]
+    pub fn version(mut self, version: impl Given<ImageVersion>) -> Self {
+        let at = Place::caller();
+        self.version = accept(&mut self.mistakes, version, &at).or(self.version);
         self
     }
 

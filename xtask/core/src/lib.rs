@@ -46,7 +46,7 @@ pub use lock::Lock;
 pub use place::Place;
 pub use plan::Plan;
 pub use value::{
-    Argument, Component, DevicePath, Fingerprint, GiB, GroupName, Hostname, Label, Locale, MiB, ModuleName,
-    PackageName, Sha256, Size, Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url,
-    UserName,
+    Argument, Component, DevicePath, Fingerprint, GiB, GroupName, Hostname, ImageVersion, Label, Locale, MiB,
+    ModuleName, PackageName, Sha256, Size, Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone,
+    UnitName, Url, UserName,
 };

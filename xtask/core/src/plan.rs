@@ -47,6 +47,8 @@ mod units;
 pub struct Plan {
     /// The image's name: `edge-debian`.
     pub name: String,
+    /// Its version: `1.4.0`.
+    pub version: Option<String>,
     /// Whose release it is made of.
     pub distribution: Distribution,
     /// The release: `trixie`.
@@ -553,6 +555,21 @@ impl Plan {
         release.pockets(architecture).next().map(|pocket| pocket.base)
     }
 
+    /// The image's name as `IMAGE_ID` of os-release has it.
+    #[must_use]
+    pub fn image_id(&self) -> String {
+        self.name.to_ascii_lowercase()
+    }
+
+    /// The name of the kernel image in `EFI/Linux` of the EFI system partition.
+    #[must_use]
+    pub fn uki_on_esp(&self, kernel: &str) -> String {
+        match &self.version {
+            Some(version) => format!("{}_{version}.efi", self.image_id()),
+            None => format!("{}-{kernel}.efi", self.distribution),
+        }
+    }
+
     /// True when the description or the plan masks the unit.
     #[must_use]
     pub fn masks(&self, unit: &str) -> bool {
@@ -585,7 +602,8 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     files.extend(units::files(image, &units));
     files.extend(sshd::files(image));
     files.extend(console::files(image));
-    let clashes = check::files::against(image, &files);
+    let mut clashes = check::files::against(image, &files);
+    clashes.extend(check::units::against(image, &units));
     if !clashes.is_empty() {
         return Err(Diagnostics::new(clashes));
     }
@@ -600,6 +618,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
 
     Ok(Plan {
         name: name.to_string(),
+        version: image.version.as_ref().map(|version| version.value.to_string()),
         distribution: image.distribution,
         release: release.name.to_string(),
         architecture: target.architecture,

@@ -15,7 +15,7 @@ mod size;
 mod unit;
 
 pub use archive::{Component, Fingerprint, PackageName, Sha256, Snapshot, Suite, Url};
-pub use device::{DevicePath, Hostname, Label, Locale, Timezone};
+pub use device::{DevicePath, Hostname, ImageVersion, Label, Locale, Timezone};
 pub use kernel::{Argument, ModuleName, SysctlKey, SysctlValue};
 pub use people::{GroupName, SshKey, UserName};
 pub use size::{GiB, MiB, Size};

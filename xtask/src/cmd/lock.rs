@@ -13,7 +13,8 @@ use fs_err as fs;
 use crate::cli::LockArgs;
 use crate::project::Project;
 use crate::report::{self, Report, bytes};
-use crate::source::{Source, keys, vendor};
+use crate::resolve::why::Dependencies;
+use crate::source::{Source, kernels, keys, vendor};
 
 /// What may become of a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,7 +60,10 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
     let old = file.of(plan.architecture).cloned();
     let why = old.as_ref().and_then(|lock| outgrown(plan, lock));
     match (policy, old, why) {
-        (Policy::Keep | Policy::Frozen, Some(lock), None) => Ok(lock),
+        (Policy::Keep | Policy::Frozen, Some(lock), None) => {
+            kernels::check(plan, &lock.packages, Dependencies::default)?;
+            Ok(lock)
+        }
         (Policy::Frozen, None, _) => bail!("{}", missing(plan, path)),
         (Policy::Frozen, _, Some(why)) => {
             bail!(

@@ -73,7 +73,7 @@ pub fn esp(plan: &Plan, kernel_version: &str, epoch: i64, tools: &Path, staging:
     put(format!("EFI/BOOT/BOOT{}.EFI", arch.to_uppercase()), loader.clone().into());
     put(format!("EFI/systemd/systemd-boot{arch}.efi"), loader.into());
     put(
-        format!("EFI/Linux/{}-{kernel_version}.efi", plan.distribution),
+        format!("EFI/Linux/{}", plan.uki_on_esp(kernel_version)),
         on_disk(&staging.join(&plan.artifacts.uki))?,
     );
     // No menu: a device in the field has nobody to choose.

@@ -23,6 +23,9 @@ pub struct Manifest {
 #[derive(Debug, Serialize)]
 struct Config {
     name: String,
+    /// The image's own; mkosi writes it, too, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
     distribution: String,
     release: String,
     architecture: String,
@@ -52,6 +55,7 @@ pub fn write(plan: &Plan, lock: &Lock, tree: &Tree, file: &Path) -> Result<()> {
         manifest_version: 1,
         config: Config {
             name: plan.name.clone(),
+            version: plan.version.clone(),
             distribution: plan.distribution.to_string(),
             release: plan.release.clone(),
             architecture: plan.architecture.systemd().to_owned(),

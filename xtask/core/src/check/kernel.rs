@@ -188,7 +188,8 @@ mod tests {
                |                                                  ^^^^^^^^^^^^^^
                |
                = help: remove it, or write `.dangerous_command_line("init=/bin/sh")`
-        "#]].assert_eq(&refusal(&DANGEROUS_ARGUMENT, SOURCE));
+        "#]]
+        .assert_eq(&refusal(&DANGEROUS_ARGUMENT, SOURCE));
         for argument in ["root=/dev/sda2", "systemd.machine-id=00", "systemd.volatile=no"] {
             let mistakes = device().dangerous_command_line(argument).plan().unwrap_err();
             assert_eq!(mistakes.iter().next().unwrap().code, ARGUMENT_OF_THE_PLAN.code, "{argument}");

@@ -5,12 +5,14 @@ use crate::diagnostic::Diagnostic;
 use crate::explain::{Rule, example};
 use crate::image::Image;
 use crate::image::unit::Unit;
-use crate::value::escape_path;
+use crate::plan::{UnitPlan, UnitsPlan};
+use crate::value::{UnitName, escape_path};
 
 pub(crate) static ENABLED_AND_MASKED: Rule = Rule {
     code: "enabled-and-masked",
     title: "a unit is enabled or masked, not both",
-    why: "A mask wins over everything, so the unit would silently not start.",
+    why: "A mask wins over everything, so the unit would silently not start. The plan enables and masks units, too: it \
+          masks `ssh.socket` where the daemon listens itself, and starts `ssh.service` where a user has a key.",
     wrong: example!(|device| device.enable("docker.service").mask("docker.service")),
     right: example!(|device| device.enable("docker.service")),
 };
@@ -72,6 +74,41 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     }
 }
 
+/// Holds the description's units against those that the plan enables, masks and writes.
+pub(crate) fn against(image: &Image, units: &UnitsPlan) -> Vec<Diagnostic> {
+    let of_the_plan = |list: &[UnitPlan], name: &str| {
+        let unit = list.iter().find(|unit| unit.at.is_none() && unit.name == name)?;
+        Some(unit.why.clone().unwrap_or_default())
+    };
+    let enabled = image.enabled.iter().filter_map(|unit| {
+        let why = of_the_plan(&units.mask, unit.value.as_str())?;
+        let message = format!("`{}` is enabled, and the plan masks it: {why}", unit.value);
+        Some(Diagnostic::new(ENABLED_AND_MASKED.code, message).at(&unit.at).help("remove it"))
+    });
+    let masked = image.masked.iter().filter_map(|unit| {
+        let why = of_the_plan(&units.enable, unit.value.as_str()).or_else(|| written(image, &unit.value))?;
+        let message = format!("`{}` is masked, and the plan starts it: {why}", unit.value);
+        let help = "remove it, or the word of the description that needs the unit";
+        Some(Diagnostic::new(ENABLED_AND_MASKED.code, message).at(&unit.at).help(help))
+    });
+    enabled.chain(masked).collect()
+}
+
+/// Why the plan writes a unit of this name.
+fn written(image: &Image, name: &UnitName) -> Option<String> {
+    let is = |path: &str| format!("{}.mount", escape_path(path)) == name.as_str();
+    if name.as_str().starts_with("bedplate-") {
+        return Some("what is persistent needs it".to_string());
+    }
+    let mut data = image.data.iter().filter_map(|data| data.mount.as_ref());
+    if data.any(|path| is(path.value.as_str())) {
+        return Some("it mounts the data partition".to_string());
+    }
+    let mut binds = image.binds.iter().filter_map(|bind| bind.path.as_ref());
+    let path = binds.find(|path| is(path.value.as_str()))?;
+    Some(format!("`{}` is persistent by it", path.value))
+}
+
 fn where_does_not_fit(unit: &Unit) -> Option<Diagnostic> {
     let name = &unit.name.as_ref()?.value;
     if !matches!(name.kind(), "mount" | "automount") {
@@ -102,6 +139,7 @@ fn of_the_plan(image: &Image, unit: &Unit) -> Option<Diagnostic> {
 mod tests {
     use super::*;
     use crate::check::tests::refusal;
+    use crate::explain::device;
     use expect_test::expect;
 
     const SOURCE: &str = include_str!("units.rs");
@@ -122,6 +160,27 @@ mod tests {
                = help: remove one of the two
         "#]]
         .assert_eq(&refusal(&ENABLED_AND_MASKED, SOURCE));
+    }
+
+    #[test]
+    fn what_the_plan_masks_or_starts_is_told_at_the_line() {
+        let with_ssh = || device().package("openssh-server");
+        let said = |image: Image| {
+            let mistakes = image.plan().unwrap_err();
+            mistakes.iter().map(|mistake| mistake.message.clone()).collect::<String>()
+        };
+        assert!(said(with_ssh().enable("ssh.socket")).contains(
+            "`ssh.socket` is enabled, and the plan masks it: the daemon listens itself, with the device's own keys"
+        ));
+        assert!(
+            said(with_ssh().mask("ssh.service"))
+                .contains("`ssh.service` is masked, and the plan starts it: lets those in who have a key")
+        );
+        for unit in ["local.mount", "greengrass.mount", "bedplate-state.service"] {
+            assert!(said(device().bind("/greengrass").mask(unit)).contains(unit), "{unit}");
+        }
+        assert!(with_ssh().mask("ssh.socket").mask("apt-daily.timer").plan().is_ok());
+        assert!(device().enable("apt-daily.timer").plan().is_ok());
     }
 
     #[test]

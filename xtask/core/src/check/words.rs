@@ -96,6 +96,15 @@ pub(crate) static MALFORMED_HOSTNAME: Rule = Rule {
     right: example!(|device| device.hostname("edge-device")),
 };
 
+pub(crate) static MALFORMED_IMAGE_VERSION: Rule = Rule {
+    code: "malformed-image-version",
+    title: "an image's version is made of a-z, 0-9, dot, dash and underscore",
+    why: "os-release(5) allows no other characters in IMAGE_VERSION, and the version becomes part of a file name on \
+          the EFI system partition, where capital and small letters are the same.",
+    wrong: example!(|device| device.version("1.4.0+git")),
+    right: example!(|device| device.version("1.4.0-git")),
+};
+
 pub(crate) static MALFORMED_LABEL: Rule = Rule {
     code: "malformed-label",
     title: "a label is made of letters, digits, dash, underscore and dot",
@@ -504,5 +513,20 @@ mod tests {
         let mistakes =
             crate::explain::device().user(User::new("alice").login(Login::Key(text))).plan().unwrap_err();
         assert!(!mistakes.to_string().contains("secret"), "{mistakes}");
+    }
+
+    #[test]
+    fn a_version_is_one_of_os_release() {
+        expect![[r#"
+            error[malformed-image-version]: `1.4.0+git` is not a version of an image
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.version("1.4.0+git")),
+               |                                             ^^^^^^^^^^^
+               |                                         `+` is none of `0-9 a-z . _ -` (boot counting uses `+`)
+        "#]].assert_eq(&refusal(&MALFORMED_IMAGE_VERSION, SOURCE));
+        for version in ["", ".1", "1 4", "1.4.0/../x", "1.4.0+3", "V1", &"1".repeat(65)] {
+            assert!(version.parse::<crate::value::ImageVersion>().is_err(), "{version}");
+        }
     }
 }

@@ -17,8 +17,9 @@ impl Plan {
     pub fn page(&self, width: usize) -> String {
         let mut page = Page::new(width);
         page.line(&format!(
-            "{}: {} {} for {}{}",
+            "{}{}: {} {} for {}{}",
             self.name,
+            self.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default(),
             self.distribution,
             self.release,
             self.architecture,
@@ -304,10 +305,11 @@ mod tests {
 
             kept, each below /local/persistent
               path                          starts           whose  asked by
-              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:293
+              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:294
               /etc/machine-id               an empty file    0444   who this device is
-              /greengrass                   empty                   xtask/core/src/plan/display.rs:293
+              /greengrass                   empty                   xtask/core/src/plan/display.rs:294
               /var/lib/systemd/random-seed  an empty file    0600   its own randomness, from the last boot
+              /var/lib/systemd/timers       empty                   when timers that outlast a reboot last ran
 
             kernel command line
               roothash=… ro panic=10 oops=panic lockdown=integrity module.sig_enforce=1
@@ -404,6 +406,7 @@ mod tests {
               /usr/lib/systemd/system/systemd-growfs@local.se…  the file system grows with its partition
               /usr/lib/systemd/system/systemd-repart.service.…  a partition that nobody knows is not grown
               /usr/lib/systemd/system/var-lib-systemd-random\…  its own randomness, from the last boot
+              /usr/lib/systemd/system/var-lib-systemd-timers.…  when timers that outlast a reboot last ran
               /usr/lib/udev/rules.d/61-bedplate-disk.rules      finds the partitions of the disk that was booted
               /var/.updated                                     nothing is brought up to date at boot
 

@@ -103,6 +103,8 @@ fn implied(image: &Image) -> Vec<(BindKind, &'static str, u32, &'static str)> {
     let mut rows = vec![
         (BindKind::File, MACHINE_ID, 0o444, "who this device is"),
         (BindKind::File, "/var/lib/systemd/random-seed", 0o600, "its own randomness, from the last boot"),
+        // A timer with `Persistent=` asks for the mount of this directory by itself.
+        (BindKind::Directory, "/var/lib/systemd/timers", 0o755, "when timers that outlast a reboot last ran"),
     ];
     let has = |name: &str| image.packages.iter().any(|package| package.value.as_str() == name);
     if has("systemd-timesyncd") {
@@ -547,6 +549,7 @@ mod tests {
                 "kept file 0600 ggc_user:ggc_group '/etc/serial' '/local/persistent/etc/serial'",
                 "kept directory 0755 root:root '/greengrass' '/local/persistent/greengrass'",
                 "kept file 0600 root:root '/var/lib/systemd/random-seed' '/local/persistent/var/lib/systemd/random-seed'",
+                "kept directory 0755 root:root '/var/lib/systemd/timers' '/local/persistent/var/lib/systemd/timers'",
             ]
         "#]]
         .assert_debug_eq(&calls);

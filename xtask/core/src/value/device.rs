@@ -4,6 +4,14 @@ use super::{Malformed, word};
 use crate::check::words;
 
 word! {
+    /// The version of an image: `1.4.0`.
+    ///
+    /// `IMAGE_VERSION=` of [os-release(5)](https://manpages.debian.org/os-release.5):
+    /// at most 64 characters of `0-9 a-z . _ -`, the first a letter or a digit.
+    ImageVersion, words::MALFORMED_IMAGE_VERSION, "a version of an image", image_version
+}
+
+word! {
     /// An absolute path on the device, in its one normal spelling.
     DevicePath, words::MALFORMED_PATH, "a path on the device", path
 }
@@ -56,6 +64,21 @@ impl Hostname {
     pub(crate) fn is_template(&self) -> bool {
         [Self::MACHINE_ID, Self::SERIAL].iter().any(|variable| self.as_str().contains(variable))
     }
+}
+
+fn image_version(text: &str) -> Result<(), Malformed> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+    if !text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()) {
+        return Err(Malformed::new(text, "it does not start with a letter or a digit of `0-9 a-z`"));
+    }
+    if let Some(c) = text.chars().find(|c| !allowed(*c)) {
+        let shown = if c == '+' { " (boot counting uses `+`)" } else { "" };
+        return Err(Malformed::new(text, format!("`{c}` is none of `0-9 a-z . _ -`{shown}")));
+    }
+    if text.len() > 64 {
+        return Err(Malformed::new(text, "it is longer than 64 characters"));
+    }
+    Ok(())
 }
 
 fn path(text: &str) -> Result<(), Malformed> {

@@ -1,0 +1,64 @@
+//! Looks for line ends of other systems in what the overlays bring, before
+//! anything is fetched. Texts of the description are checked by the plan.
+
+use std::path::Path;
+
+use bedplate_core::check::text::{HELP, fault};
+use bedplate_core::plan::Plan;
+use bedplate_formats::tree::{Kind, Tree};
+
+use crate::problem::Problem;
+
+/// A file larger than this is nobody's script.
+const LARGEST: u64 = 1 << 20;
+
+/// Checks the files of every overlay.
+///
+/// # Errors
+/// A unit, script or setting with CRLF or a byte order mark, at its overlay's line.
+pub fn check(plan: &Plan, project: &Path) -> Result<(), Problem> {
+    for overlay in &plan.overlays {
+        // An overlay that cannot be read is told by the step that copies it.
+        let Ok(tree) = Tree::scan(&project.join(&overlay.source)) else { continue };
+        for (path, node) in tree.iter() {
+            let Kind::File(content) = &node.kind else { continue };
+            if content.len() > LARGEST {
+                continue;
+            }
+            let Ok(text) = content.read() else { continue };
+            let Some(fault) = fault(&path.to_string(), &text) else { continue };
+            let path = path.to_string();
+            return Err(Problem {
+                message: format!("`{}/{}` {fault}", overlay.source, path.trim_start_matches('/')),
+                at: Some(overlay.at.clone()),
+                word: None,
+                help: HELP.into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bedplate_core::explain::device;
+
+    #[test]
+    fn a_unit_of_an_overlay_with_other_line_ends_is_refused_at_its_line() {
+        let project = tempfile::tempdir().unwrap();
+        let mut plan = device().overlay("overlay").plan().unwrap();
+        plan.overlays[0].source = "overlay".into();
+        let units = project.path().join("overlay/etc/systemd/system");
+        std::fs::create_dir_all(&units).unwrap();
+        std::fs::write(units.join("a.service"), "[Unit]\n").unwrap();
+        check(&plan, project.path()).unwrap();
+        std::fs::write(units.join("b.service"), "[Unit]\r\n").unwrap();
+        let problem = check(&plan, project.path()).unwrap_err();
+        assert_eq!(
+            problem.message,
+            "`overlay/etc/systemd/system/b.service` has lines that end with a carriage return (CRLF)"
+        );
+        assert!(problem.at.is_some());
+    }
+}
