@@ -286,6 +286,7 @@ fn the_plan_is_printed_on_stdout() {
               /usr/lib/systemd/system/systemd-repart.service.…  a partition that nobody knows is not grown
               /usr/lib/systemd/system/var-lib-kept.mount        kept, starting empty
               /usr/lib/systemd/system/var-lib-systemd-random\…  its own randomness, from the last boot
+              /usr/lib/systemd/system/var-lib-systemd-timers.…  when timers that outlast a reboot last ran
               /var/.updated                                     nothing is brought up to date at boot
 
             copied over it
