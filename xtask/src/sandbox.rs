@@ -14,6 +14,7 @@ mod enter;
 mod failure;
 mod init;
 mod mounts;
+mod overlay;
 mod spec;
 mod sync;
 pub(crate) mod syscall;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 
 pub use self::failure::failed;
+pub use self::overlay::is_supported as overlay_is_supported;
 use self::spec::{Bind, Spec};
 
 /// The verb under which this program starts itself to leave the host's namespaces.
@@ -65,6 +67,20 @@ impl Sandbox {
             environment.insert("SOURCE_DATE_EPOCH".to_owned(), epoch);
         }
         Self { spec: Spec::new(root.to_owned(), environment), program: program() }
+    }
+
+    /// A sandbox whose root is an overlay: `lower`, a directory or a link to one, seen through `upper`, both in
+    /// `directory`, where the empty directories `work` and `root` are, too. What is written goes to `upper`; whiteouts
+    /// and opaque directories have the attributes of the mount option `userxattr`.
+    /// <https://docs.kernel.org/filesystems/overlayfs.html>
+    ///
+    /// [`overlay_is_supported`] tells whether the host can do it. Sandboxes of one directory must not write at the same
+    /// time; those that are [`read_only`](Sandbox::read_only) may run beside each other.
+    #[must_use]
+    pub fn overlay(directory: &Path) -> Self {
+        let mut sandbox = Self::new(&overlay::root(directory));
+        sandbox.spec.overlay = Some(directory.to_owned());
+        sandbox
     }
 
     /// Makes the root read-only; binds that are not read-only themselves stay writable.

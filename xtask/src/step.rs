@@ -9,6 +9,7 @@ pub mod initrd;
 pub mod manifest;
 pub mod overlay;
 pub mod root;
+pub mod scratch;
 pub mod scrub;
 pub mod system;
 pub mod text;

@@ -20,7 +20,7 @@ use rustix::mount::{
 };
 
 use super::spec::Spec;
-use super::syscall;
+use super::{overlay, syscall};
 
 /// The device nodes a sandbox has.
 const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -57,6 +57,9 @@ pub(super) fn enter(spec: &Spec) -> Result<()> {
         binds.push(Detached { mount, target: bind.inside.clone() });
     }
 
+    if let Some(directory) = &spec.overlay {
+        overlay::mount_at_root(directory, spec.read_only)?;
+    }
     change_root(&spec.root)?;
     for target in ["/proc", "/dev", "/sys", "/run", "/tmp"] {
         directory(Path::new(target), 0o755)?;

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Spec {
     /// The directory on the host that becomes `/`.
     pub root: PathBuf,
+    /// The directory of an overlay that is mounted at `root`: see [`overlay`](super::overlay).
+    pub overlay: Option<PathBuf>,
     /// Whether that directory is mounted read-only.
     pub read_only: bool,
     /// What is bound into it, in this order.
@@ -42,6 +44,7 @@ impl Spec {
     pub(super) fn new(root: PathBuf, environment: BTreeMap<String, String>) -> Self {
         Self {
             root,
+            overlay: None,
             read_only: false,
             binds: Vec::new(),
             network: false,

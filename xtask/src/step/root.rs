@@ -20,6 +20,7 @@ use bedplate_formats::tree::{Node, Tree, TreePath};
 use bedplate_formats::{sparse, tar};
 use uuid::Uuid;
 
+pub(super) use self::changes::same;
 use crate::key::Key;
 use crate::sandbox::{Sandbox, failed};
 use crate::store::Store;

@@ -1,12 +1,15 @@
 //! The smallest program that can be re-executed by the sandbox, as tests need one.
 //!
 //! With arguments `ROOT COMMAND…` it does what a verb of the real one does: it gets its rights, and runs the command
-//! in a sandbox with the host's `/usr`.
+//! in a sandbox with the host's `/usr`; with `SCRATCH` in the environment in a tree that was made from a system.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use bedplate::sandbox::Sandbox;
+use bedplate::step::scratch::{Base, Scratch};
+use bedplate::store::Store;
+use bedplate_formats::tree::{Kind, Node, Tree};
 
 fn main() -> ExitCode {
     if let Some(code) = bedplate::sandbox::dispatch() {
@@ -28,9 +31,50 @@ fn run() -> anyhow::Result<ExitCode> {
     }
     let mut arguments = std::env::args().skip(1);
     let root = arguments.next().unwrap_or_default();
+    if let Some(kind) = std::env::var_os("SCRATCH") {
+        return scratch(Path::new(&root), kind == "copy", arguments);
+    }
     let sandbox = Sandbox::new(Path::new(&root)).bind_read_only(Path::new("/usr"), "/usr");
     let status = sandbox.command(arguments).unchecked().run()?.status;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Runs the command in a tree that is not quite the system in `root`/system, and prints what it has changed.
+fn scratch(root: &Path, copied: bool, command: impl Iterator<Item = String>) -> anyhow::Result<ExitCode> {
+    let store = Store::at(&root.join("store"))?;
+    let directory = root.join("system");
+    let system = Tree::scan(&directory)?;
+    let base = Base { directory: &directory, tree: &system };
+    let mut tree = system.clone();
+    tree.remove(&"etc/gone".into());
+    tree.insert("etc/kind".into(), Node::directory(0o700));
+    tree.insert("etc/kind/new".into(), Node { uid: 7, gid: 8, ..Node::file("new\n", 0o4755) });
+    tree.insert("etc/ours".into(), Node::file("ours\n", 0o600));
+    let scratch =
+        if copied { Scratch::copied(&store, base, &tree) } else { Scratch::new(&store, base, &tree) }?;
+    let sandbox = |sandbox: Sandbox| sandbox.bind_read_only(Path::new("/usr"), "/usr");
+    let mut text = sandbox(scratch.read_only()).run(["find", "/etc", "-printf", "%p %y %m %U:%G %l\\n"])?;
+    text += &sandbox(scratch.sandbox()).run(command)?;
+    let changes = scratch.changes(&tree)?;
+    for path in &changes.removed {
+        text += &format!("- {path}\n");
+    }
+    for (path, node) in &changes.written {
+        let kind = match &node.kind {
+            Kind::File(content) => format!("{:?}", String::from_utf8_lossy(&content.read()?)),
+            kind => format!("{kind:?}"),
+        };
+        text += &format!("+ {path} {:o} {}:{} {kind} {}\n", node.mode, node.uid, node.gid, node.xattrs.len());
+    }
+    let how = if scratch.is_copied() { "copied" } else { "overlay" };
+    complain(how);
+    print(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, reason = "a test reads it")]
+fn print(text: &str) {
+    print!("{text}");
 }
 
 #[expect(clippy::print_stderr, reason = "a test reads it")]

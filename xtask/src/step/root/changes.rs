@@ -44,7 +44,7 @@ fn hardlinked(node: &Node) -> Option<&TreePath> {
 }
 
 /// Whether two nodes are the same, as far as can be seen without reading files.
-fn same(one: &Node, other: &Node) -> bool {
+pub(in crate::step) fn same(one: &Node, other: &Node) -> bool {
     let attributes = |node: &Node| (node.mode, node.uid, node.gid, node.mtime);
     let kinds = match (&one.kind, &other.kind) {
         (Kind::Directory, Kind::Directory) | (Kind::Fifo, Kind::Fifo) => true,
