@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use bedplate::plan::FileKind;
+use bedplate::plan::{BindKind, FileKind};
 use bedplate::vm::guest::Guest;
 use bedplate::{Plan, Target};
 use product::success;
@@ -76,6 +76,17 @@ impl Bench {
         fs::write(at.join("etc/agent/config"), "as shipped\n").unwrap();
         fs::write(at.join("etc/agent/template"), "as shipped\n").unwrap();
         fs::create_dir(at.join("local")).unwrap();
+        // The places of the binds, whose owners and modes they take.
+        for bind in plan().binds.iter().filter(|bind| bind.unit.is_some()) {
+            let place = at.join(bind.path.trim_start_matches('/'));
+            match bind.kind {
+                BindKind::Directory => fs::create_dir_all(place).unwrap(),
+                BindKind::File => {
+                    fs::create_dir_all(place.parent().unwrap()).unwrap();
+                    fs::write(place, "").unwrap();
+                }
+            }
+        }
         Self { directory }
     }
 
@@ -253,8 +264,9 @@ fn what_is_kept_is_there_from_the_first_boot_and_stays_as_the_device_left_it() {
     assert_eq!(stat(&mut guest, "/var/lib/owned"), "2750 keeper:keeper directory");
     assert_eq!(stat(&mut guest, "/etc/counter"), "600 root:root regular empty file");
     for bind in plan().binds.iter().filter(|bind| bind.unit.is_some() && !bind.seeded) {
-        let (mode, owner, group) = (bind.mode.unwrap(), bind.owner.clone(), bind.group.clone());
-        let expected = format!("{mode:o} {}:{} ", owner.unwrap(), group.unwrap());
+        let mode = bind.mode.unwrap_or(if bind.kind == BindKind::File { 0o644 } else { 0o755 });
+        let name = |name: &Option<String>| name.clone().unwrap_or("root".to_owned());
+        let expected = format!("{mode:o} {}:{} ", name(&bind.owner), name(&bind.group));
         let found = stat(&mut guest, &bind.path);
         assert!(found.starts_with(&expected), "{}: {found}, not {expected}", bind.path);
         let source = guest.check(&format!("findmnt -no SOURCE {}", bind.path)).unwrap();

@@ -13,6 +13,8 @@ use fs_err as fs;
 use crate::artifacts::{self, Output};
 use crate::key::Key;
 use crate::report::{Report, bytes, path};
+use crate::step::homes::Homes;
+use crate::step::owners::Owners;
 use crate::step::{
     binds, boot, data, disk, initrd, manifest, overlay, root, scrub, system, text, units, users, version,
 };
@@ -190,7 +192,7 @@ fn initrd(
         modules: plan.modules.clone(),
         verity: matches!(root, Some(PartitionContent::Root { verity: true, .. })),
         writable: matches!(root, Some(PartitionContent::Root { filesystem, .. }) if !filesystem.is_read_only()),
-        kept: plan.binds.iter().any(|bind| bind.unit.is_none()),
+        kept: plan.initrd.iter().any(|file| file.path.ends_with("/bedplate-machine-id.service")),
         makefs: plan.initrd.iter().any(|file| file.path.ends_with("/bedplate-makefs.service")),
         files: plan.initrd.iter().map(|file| FilePlan { at: None, ..file.clone() }).collect(),
     };
@@ -221,11 +223,14 @@ fn write_root(
     scrub::date_certificates(&mut tree, lock.epoch);
     scrub::clamp_mtimes(&mut tree, lock.epoch);
     let base = tree.clone();
-    overlay::overlays(plan, context.project, &mut tree)?;
-    overlay::files(&plan.files, &mut tree);
+    let (homes, mut owners) = (Homes::make(plan, &mut tree)?, Owners::default());
+    overlay::overlays(plan, context.project, &homes, &mut tree, &mut owners)?;
+    overlay::files(&plan.files, &homes, &mut tree, &mut owners)?;
     version::apply(plan, &mut tree)?;
+    homes.fill(&mut tree);
     users::apply(plan, &mut tree)?;
     units::apply(plan, &mut tree)?;
+    owners.apply(&mut tree)?;
     binds::check(plan, &tree)?;
     scrub::clamp_mtimes(&mut tree, lock.epoch);
     let file = staging.join(&plan.artifacts.root);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 pub use bedplate_core::bytes::bytes;
-use bedplate_core::{Diagnostics, Renderer};
+use bedplate_core::{Diagnostic, Diagnostics, Renderer};
 
 use crate::fetch::{FetchError, Progress};
 use crate::problem::{Problem, Refused};
@@ -79,6 +79,12 @@ impl Report {
     /// The mistakes of a description.
     pub fn mistakes(&self, mistakes: &Diagnostics, source: &dyn Fn(&str) -> Option<String>) {
         self.text(self.renderer().render_all(mistakes, source));
+    }
+
+    /// Something a line of the description brings about that the reader should
+    /// know, though the run goes on.
+    pub fn caution(&self, caution: &Diagnostic, source: &dyn Fn(&str) -> Option<String>) {
+        self.text(self.renderer().warning().render(caution, source));
     }
 
     fn renderer(&self) -> Renderer {

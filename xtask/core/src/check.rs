@@ -11,7 +11,7 @@ use crate::image::Image;
 pub(crate) mod archives;
 pub(crate) mod binds;
 pub(crate) mod debs;
-pub(crate) mod files;
+pub mod files;
 pub(crate) mod kernel;
 pub(crate) mod keys;
 pub(crate) mod packages;
@@ -36,10 +36,12 @@ pub static RULES: &[&Rule] = &[
     &words::MALFORMED_PATH,
     &words::MALFORMED_HOSTNAME,
     &words::MALFORMED_IMAGE_VERSION,
+    &words::MALFORMED_HOST,
     &words::MALFORMED_LABEL,
     &words::MALFORMED_LOCALE,
     &words::MALFORMED_TIMEZONE,
     &words::MALFORMED_ARGUMENT,
+    &words::MALFORMED_GLOB,
     &words::MALFORMED_MODULE_NAME,
     &words::MALFORMED_SYSCTL,
     &words::MALFORMED_USER_NAME,
@@ -65,6 +67,10 @@ pub static RULES: &[&Rule] = &[
     &binds::FILE_EXECUTABLE,
     &files::FILE_TWICE,
     &files::FILE_OF_THE_PLAN,
+    &files::FILE_MODE,
+    &files::FILE_HIDDEN,
+    &files::ACCOUNTS_BY_HAND,
+    &files::OVERLAY_OUTSIDE,
     &packages::NO_KERNEL,
     &packages::NAMED_OTHERWISE,
     &packages::PACKAGE_IN_AND_OUT,

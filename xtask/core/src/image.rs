@@ -17,8 +17,8 @@ use crate::given::{Given, SizeWithUnit, accept};
 use crate::place::{At, Place};
 use crate::plan::{self, Plan};
 use crate::value::{
-    Argument, Component, DevicePath, Hostname, ImageVersion, Locale, ModuleName, PackageName, Size, Snapshot,
-    SysctlKey, SysctlValue, Timezone, UnitName, Url,
+    Address, Argument, Component, DevicePath, DomainName, Hostname, ImageVersion, Locale, ModuleName,
+    PackageName, Size, Snapshot, SysctlKey, SysctlValue, Timezone, UnitName, Url,
 };
 
 pub mod bind;
@@ -28,10 +28,12 @@ pub mod deb;
 pub mod entry;
 pub mod esp;
 pub mod filesystem;
+pub mod overlay;
 pub mod partition;
 pub mod repository;
 pub mod root;
 pub mod target;
+pub mod text;
 pub mod unit;
 pub mod user;
 pub mod volatile;
@@ -40,10 +42,12 @@ use bind::Bind;
 use data::Data;
 use deb::Deb;
 use esp::Esp;
+use overlay::Overlay;
 use partition::Partition;
 use repository::{Key, Repository};
 use root::RootSlot;
 use target::Target;
+use text::{Text, Written};
 use unit::Unit;
 use user::User;
 use volatile::Volatile;
@@ -65,14 +69,6 @@ impl fmt::Display for Distribution {
             Distribution::Ubuntu => "Ubuntu",
         })
     }
-}
-
-/// A file written in the description.
-#[derive(Debug, Clone)]
-pub(crate) struct Text {
-    pub(crate) path: At<DevicePath>,
-    pub(crate) text: String,
-    pub(crate) mode: u32,
 }
 
 /// An argument of the kernel's command line.
@@ -120,6 +116,7 @@ pub struct Image {
     pub(crate) signed_by: Option<Key>,
     pub(crate) version: Option<At<ImageVersion>>,
     pub(crate) hostname: Option<At<Hostname>>,
+    pub(crate) hosts: Vec<(At<Address>, At<DomainName>)>,
     pub(crate) locale: Option<At<Locale>>,
     pub(crate) timezone: Option<At<Timezone>>,
     pub(crate) arguments: Vec<KernelArgument>,
@@ -130,8 +127,8 @@ pub struct Image {
     pub(crate) data: Vec<Data>,
     pub(crate) volatile: Volatile,
     pub(crate) volatile_size: Option<At<Size>>,
-    pub(crate) overlays: Vec<At<String>>,
-    pub(crate) files: Vec<Text>,
+    pub(crate) overlays: Vec<Overlay>,
+    pub(crate) files: Vec<Written>,
     pub(crate) units: Vec<Unit>,
     pub(crate) enabled: Vec<At<UnitName>>,
     pub(crate) masked: Vec<At<UnitName>>,
@@ -171,6 +168,7 @@ impl Image {
             signed_by: None,
             version: None,
             hostname: None,
+            hosts: Vec::new(),
             locale: None,
             timezone: None,
             arguments: Vec::new(),
@@ -324,6 +322,37 @@ impl Image {
         self
     }
 
+    /// Gives an address a name in `/etc/hosts`, beside the device's own. Given again for an address, it adds a name.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// image.host("10.0.0.5", "plc").host(std::net::Ipv6Addr::LOCALHOST, "loopback")
+    /// # }
+    /// ```
+    #[track_caller]
+    #[doc(alias("hosts", "extra_hosts"))]
+    pub fn host(self, address: impl Given<Address>, name: impl Given<DomainName>) -> Self {
+        self.hosts(address, [name])
+    }
+
+    /// Gives an address several names in `/etc/hosts`: `.hosts("10.0.0.5", ["plc", "plc.example.com"])`.
+    #[track_caller]
+    #[doc(alias("extra_hosts"))]
+    pub fn hosts(
+        mut self,
+        address: impl Given<Address>,
+        names: impl IntoIterator<Item = impl Given<DomainName>>,
+    ) -> Self {
+        let at = Place::caller();
+        let address = accept(&mut self.mistakes, address, &at);
+        for name in names {
+            let name = accept(&mut self.mistakes, name, &at);
+            self.hosts.extend(address.clone().zip(name));
+        }
+        self
+    }
+
     /// The language of messages: `en_US.UTF-8`. Otherwise `C.UTF-8`.
     #[track_caller]
     #[doc(alias("Locale", "LANG", "LocaleMessages"))]
@@ -437,19 +466,30 @@ impl Image {
 
     /// Copies a directory over the root: each file to the path it has in it.
     ///
-    /// `directory` lies beside the file that calls this. Files belong to root;
-    /// their modes are kept, as far as git keeps them.
+    /// The directory lies beside the file that calls this. A directory that the
+    /// root reaches through a link (`lib`) is written behind the link. Files
+    /// belong to root and are programs or not, as git has it; for more, give an
+    /// [`Overlay`].
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// image.overlay("overlay").overlay(Overlay::new("secrets").mode("etc/agent/token", 0o600))
+    /// # }
+    /// ```
     #[track_caller]
-    #[doc(alias("ExtraTrees", "mkosi.extra"))]
-    pub fn overlay(mut self, directory: &str) -> Self {
-        let at = Place::caller();
-        self.overlays.push(At { value: directory.to_string(), at });
+    #[doc(alias("ExtraTrees", "SkeletonTrees", "mkosi.extra"))]
+    pub fn overlay(mut self, overlay: impl Into<Overlay>) -> Self {
+        let mut overlay = overlay.into();
+        self.mistakes.append(&mut overlay.mistakes);
+        self.overlays.push(overlay);
         self
     }
 
     /// Puts a file with this text into the root, for settings of a few lines
-    /// that belong to a piece of the description; it is root's, mode 0644, and
-    /// stands in place of a file that a package brings there.
+    /// that belong to a piece of the description. It is root's, mode 0644,
+    /// unless its [`Text`] says more, and stands in place of a file that a
+    /// package brings there.
     ///
     /// ```
     /// # use bedplate_core::*;
@@ -459,21 +499,25 @@ impl Image {
     /// ```
     #[track_caller]
     #[doc(alias("ExtraTrees", "write", "heredoc"))]
-    pub fn file(self, path: impl Given<DevicePath>, text: impl Into<String>) -> Self {
-        self.text(path, text.into(), 0o644, &Place::caller())
+    pub fn file(self, path: impl Given<DevicePath>, text: impl Into<Text>) -> Self {
+        self.text(path, text.into(), &Place::caller())
     }
 
     /// The same with mode 0600, for a program that finds fault with a file
     /// others may read. It keeps no secret: who has the image has the file.
     #[track_caller]
     #[doc(alias("ExtraTrees", "chmod"))]
-    pub fn private_file(self, path: impl Given<DevicePath>, text: impl Into<String>) -> Self {
-        self.text(path, text.into(), 0o600, &Place::caller())
+    pub fn private_file(self, path: impl Given<DevicePath>, text: impl Into<Text>) -> Self {
+        let at = Place::caller();
+        let text = text.into();
+        let mode = text.mode.clone().or(Some(At { value: 0o600, at: at.clone() }));
+        self.text(path, Text { mode, ..text }, &at)
     }
 
-    fn text(mut self, path: impl Given<DevicePath>, text: String, mode: u32, at: &Place) -> Self {
+    fn text(mut self, path: impl Given<DevicePath>, mut text: Text, at: &Place) -> Self {
+        self.mistakes.append(&mut text.mistakes);
         if let Some(path) = accept(&mut self.mistakes, path, at) {
-            self.files.push(Text { path, text, mode });
+            self.files.push(Written { path, text });
         }
         self
     }
@@ -524,11 +568,15 @@ impl Image {
         self
     }
 
-    /// Keeps a directory across reboots and updates: its path, or a [`Bind`].
+    /// Keeps a directory across reboots and updates: its path, or a [`Bind`]. What every release reaches through a link
+    /// (`/var/spool/mail`) is bound where the link leads.
     #[track_caller]
     #[doc(alias("persistent", "BindPaths", "mount"))]
     pub fn bind(mut self, bind: impl Into<Bind>) -> Self {
         let mut bind = bind.into();
+        if let Some(path) = &mut bind.path {
+            path.value = path.value.through_links();
+        }
         self.mistakes.append(&mut bind.mistakes);
         self.binds.push(bind);
         self

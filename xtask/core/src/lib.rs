@@ -35,9 +35,11 @@ pub use image::deb::Deb;
 pub use image::entry::Entry;
 pub use image::esp::Esp;
 pub use image::filesystem::{Erofs, Ext4, Squashfs};
+pub use image::overlay::Overlay;
 pub use image::repository::{Key, Repository};
 pub use image::root::Root;
 pub use image::target::{Architecture, Target};
+pub use image::text::Text;
 pub use image::unit::Unit;
 pub use image::user::{Login, User};
 pub use image::volatile::Volatile;
@@ -46,7 +48,7 @@ pub use lock::Lock;
 pub use place::Place;
 pub use plan::Plan;
 pub use value::{
-    Argument, Component, DevicePath, Fingerprint, GiB, GroupName, Hostname, ImageVersion, Label, Locale, MiB,
-    ModuleName, PackageName, Sha256, Size, Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone,
-    UnitName, Url, UserName,
+    Address, Argument, Component, DevicePath, DomainName, Fingerprint, GiB, Glob, GroupName, Hostname,
+    ImageVersion, Label, Locale, MiB, ModuleName, PackageName, Sha256, Size, Snapshot, SshKey, Suite,
+    SysctlKey, SysctlValue, Timezone, UnitName, Url, UserName,
 };

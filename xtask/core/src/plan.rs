@@ -11,11 +11,14 @@ use crate::check;
 use crate::diagnostic::Diagnostics;
 use crate::image::compression::Compression;
 use crate::image::filesystem::Filesystem;
+use crate::image::overlay::{self, Overlay};
 use crate::image::target::{Architecture, Target};
+use crate::image::text::Written;
 use crate::image::volatile::Volatile;
 use crate::image::{Distribution, Image};
 use crate::place::Place;
 use crate::release;
+use crate::value::Glob;
 
 pub mod diff;
 pub mod display;
@@ -35,6 +38,7 @@ mod layout;
 mod packages;
 pub(crate) use packages::implied;
 mod people;
+pub(crate) use people::homes;
 mod service;
 mod sshd;
 mod state;
@@ -298,6 +302,12 @@ pub struct FilePlan {
     pub uid: u32,
     /// The group it belongs to.
     pub gid: u32,
+    /// The user it belongs to, by name, in place of `uid`: looked up in the finished root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The group it belongs to, by name, in place of `gid`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// What it is.
     pub kind: FileKind,
     /// Why it is there.
@@ -331,6 +341,27 @@ pub enum FileKind {
 pub struct OverlayPlan {
     /// The directory, relative to the project: `image/overlay`.
     pub source: String,
+    /// What its files are to have beyond what git keeps; the last one that fits counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<OverlayRule>,
+    /// The line that asked for it.
+    pub at: Place,
+}
+
+/// What the files of an overlay that fit a pattern are to have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OverlayRule {
+    /// The pattern, as written.
+    pub pattern: Glob,
+    /// Their permissions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<u32>,
+    /// The user they belong to, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// The group they belong to, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// The line that asked for it.
     pub at: Place,
 }
@@ -372,6 +403,8 @@ pub struct UserPlan {
     pub groups: Vec<String>,
     /// The home directory.
     pub home: String,
+    /// Where the image has it: at its place, or for a home on a data partition, where the device copies it from.
+    pub image_home: String,
     /// The shell.
     pub shell: String,
     /// True when the user may become root with `sudo`.
@@ -395,11 +428,13 @@ pub struct BindPlan {
     pub kind: BindKind,
     /// True when it starts with the packages' content, modes and owners.
     pub seeded: bool,
-    /// Its permissions when it is made; none for those of the packages.
+    /// True when it starts empty although the image may have files in its place.
+    pub empty: bool,
+    /// Its permissions when it is made; none for those of its place in the image.
     pub mode: Option<u32>,
-    /// The user it belongs to when it is made; none for that of the packages.
+    /// The user it belongs to when it is made; none for that of its place in the image.
     pub owner: Option<String>,
-    /// The group it belongs to when it is made; none for that of the packages.
+    /// The group it belongs to when it is made; none for that of its place in the image.
     pub group: Option<String>,
     /// True when programs in it may be started.
     pub executable: bool,
@@ -411,6 +446,14 @@ pub struct BindPlan {
     pub why: Option<String>,
     /// The line that asked for it.
     pub at: Option<Place>,
+}
+
+impl BindPlan {
+    /// True when it starts empty, whatever the image has in its place.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        !self.seeded
+    }
 }
 
 /// A directory or a file.
@@ -508,6 +551,14 @@ impl Plan {
         self.binds.iter().find(|bind| bind.path == path).map(|bind| bind.backing.as_str())
     }
 
+    /// True when a user's home lies in the directory `bound` and `path` in the home: what is there on the first day
+    /// is copied from the image, whatever becomes of the rest.
+    #[must_use]
+    pub fn holds_home(&self, bound: &str, path: &str) -> bool {
+        let people = self.users.iter().filter(|user| !user.system);
+        people.into_iter().any(|user| state::is_in(&user.home, bound) && state::is_in(path, &user.home))
+    }
+
     /// The package `name`, when it is installed by name.
     #[must_use]
     pub fn package(&self, name: &str) -> Option<&PackagePlan> {
@@ -587,14 +638,14 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
 
     let stream = guid::Stream::of(name);
     let disk = layout::disk(image, root, target.architecture, &stream);
-    let binds = state::binds(image);
     let users = people::users(image);
+    let binds = state::binds(image, &users);
     let units = units::plan(image);
     let settings = hardening::settings(image);
     let debs = debs::plan(image);
     let dangers = dangers::plan(image).into_iter().chain(debs::dangers(&debs)).collect();
     let mut files = Vec::new();
-    files.extend(state::files(image, &disk, &binds));
+    files.extend(state::files(image, &disk, &binds, &users));
     files.extend(disks::root(image, &disk));
     files.extend(system::files(image));
     files.extend(hardening::files(&settings));
@@ -607,10 +658,19 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     if !clashes.is_empty() {
         return Err(Diagnostics::new(clashes));
     }
+    files.retain(|place| {
+        let text = |file: &Written| file.path.value.as_str() == place.path;
+        !(matches!(place.kind, FileKind::Place) && image.files.iter().any(text))
+    });
     files.extend(image.files.iter().map(|file| {
-        FilePlan::text(file.path.value.as_str(), file.text.clone(), "written in the description")
-            .mode(file.mode)
-            .at(Some(&file.path.at))
+        let name = |name: &dyn std::fmt::Display| name.to_string();
+        FilePlan {
+            mode: file.text.mode.as_ref().map_or(0o644, |mode| mode.value),
+            owner: file.text.owner.as_ref().map(|owner| name(&owner.value)),
+            group: file.text.group.as_ref().map(|group| name(&group.value)),
+            ..FilePlan::text(file.path.value.as_str(), &file.text.text, "written in the description")
+        }
+        .at(Some(&file.path.at))
     }));
     let initrd = initrd::files(image, &disk);
     files.sort_by(|left: &FilePlan, right| left.path.cmp(&right.path));
@@ -643,11 +703,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         artifacts: boot::artifacts(&disk, target.architecture),
         disk,
         files,
-        overlays: image
-            .overlays
-            .iter()
-            .map(|overlay| OverlayPlan { source: overlay.at.beside(&overlay.value), at: overlay.at.clone() })
-            .collect(),
+        overlays: image.overlays.iter().map(overlay).collect(),
         units,
         users,
         binds,
@@ -660,9 +716,34 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     })
 }
 
+fn overlay(overlay: &Overlay) -> OverlayPlan {
+    let rule = |rule: &overlay::Rule| OverlayRule {
+        pattern: rule.pattern.value.clone(),
+        mode: rule.mode,
+        owner: rule.owner.as_ref().map(ToString::to_string),
+        group: rule.group.as_ref().map(ToString::to_string),
+        at: rule.pattern.at.clone(),
+    };
+    OverlayPlan {
+        source: overlay.directory.at.beside(&overlay.directory.value),
+        rules: overlay.rules.iter().map(rule).collect(),
+        at: overlay.directory.at.clone(),
+    }
+}
+
 impl FilePlan {
     fn new(path: impl Into<String>, mode: u32, kind: FileKind, why: impl Into<String>) -> Self {
-        FilePlan { path: path.into(), mode, uid: 0, gid: 0, kind, why: why.into(), at: None }
+        FilePlan {
+            path: path.into(),
+            mode,
+            uid: 0,
+            gid: 0,
+            owner: None,
+            group: None,
+            kind,
+            why: why.into(),
+            at: None,
+        }
     }
 
     fn text(path: impl Into<String>, text: impl Into<String>, why: impl Into<String>) -> Self {

@@ -9,6 +9,8 @@ use crate::explain::Rule;
 
 mod archive;
 mod device;
+mod glob;
+mod host;
 mod kernel;
 mod people;
 mod size;
@@ -16,6 +18,8 @@ mod unit;
 
 pub use archive::{Component, Fingerprint, PackageName, Sha256, Snapshot, Suite, Url};
 pub use device::{DevicePath, Hostname, ImageVersion, Label, Locale, Timezone};
+pub use glob::Glob;
+pub use host::{Address, DomainName};
 pub use kernel::{Argument, ModuleName, SysctlKey, SysctlValue};
 pub use people::{GroupName, SshKey, UserName};
 pub use size::{GiB, MiB, Size};

@@ -10,6 +10,7 @@ use crate::cmd::lock::{self, Policy};
 use crate::project::Project;
 use crate::report::Report;
 use crate::source::{Source, host_architecture};
+use crate::step::overlay;
 
 /// Plans, locks, fetches, builds and verifies.
 ///
@@ -20,6 +21,7 @@ pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<Ex
         Ok(planned) => planned,
         Err(code) => return Ok(code),
     };
+    overlay::check(&plan, project.root, report, &|file| project.source(file))?;
     let weakened = if plan.dangers.is_empty() { "" } else { ", WEAKENED: see its plan" };
     let what = format_args!("{} from {} {}{weakened}", plan.name, plan.distribution, plan.release);
     report.did("Building", what);

@@ -15,6 +15,7 @@ use crate::project::Project;
 use crate::report::{self, Report, bytes};
 use crate::resolve::why::Dependencies;
 use crate::source::{Source, kernels, keys, vendor};
+use crate::step::overlay;
 
 /// What may become of a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub fn run(project: Project<'_>, args: &LockArgs, report: &Report) -> Result<Exi
         Ok(planned) => planned,
         Err(code) => return Ok(code),
     };
+    overlay::check(&plan, project.root, report, &|file| project.source(file))?;
     let source = Source::open(&plan, &args.source, project.root)?;
     let path = project.lock(entry, args.source.lock.as_ref());
     let policy = if args.update { Policy::Update } else { Policy::Keep };

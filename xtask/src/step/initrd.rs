@@ -24,6 +24,8 @@ use bedplate_formats::cpio;
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 use rayon::prelude::*;
 
+use super::homes::Homes;
+use super::owners::Owners;
 use cut::Cut;
 pub use kernel::Kernel;
 
@@ -66,7 +68,7 @@ pub fn cut(system: &Tree, options: &Options) -> anyhow::Result<Tree> {
     files::take(&mut cut).context("cannot take configuration into the initrd")?;
     drivers::take(&mut cut, &kernel, &options.modules)?;
     let mut initrd = cut.finish();
-    super::overlay::files(&options.files, &mut initrd);
+    super::overlay::files(&options.files, &Homes::default(), &mut initrd, &mut Owners::default())?;
     Ok(initrd)
 }
 

@@ -5,6 +5,8 @@
 //! System users are in the system already, made before its packages were
 //! configured; here they join their groups.
 
+mod subids;
+
 use bedplate_core::plan::{Plan, UserPlan};
 use bedplate_formats::tree::{Content, Kind, Node, Tree};
 
@@ -57,6 +59,7 @@ fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
     append(tree, "etc/shadow", &format!("{name}:!*:1:0:99999:7:::\n"));
     append(tree, "etc/group", &format!("{}:x:{gid}:\n", user.group));
     append(tree, "etc/gshadow", &format!("{}:!::\n", user.group));
+    subids::give(user, tree);
     join_all(user, tree)
 }
 
@@ -128,7 +131,7 @@ mod tests {
         tree
     }
 
-    fn operator() -> UserPlan {
+    pub(super) fn operator() -> UserPlan {
         UserPlan {
             name: "operator".into(),
             system: false,
@@ -139,6 +142,7 @@ mod tests {
             group: "operator".into(),
             groups: vec!["sudo".into(), "adm".into()],
             home: "/home/operator".into(),
+            image_home: "/home/operator".into(),
             shell: "/bin/bash".into(),
             authorized_keys: vec!["ssh-ed25519 AAAA me".into()],
             at: None,

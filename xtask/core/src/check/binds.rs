@@ -79,7 +79,53 @@ pub(crate) static FILE_EXECUTABLE: Rule = Rule {
 /// what may be kept.
 const WHOLE: [&str; 3] = ["/var", "/var/lib", "/var/lib/dpkg"];
 /// Directories no part of which may be kept.
-const ALL_OF: [&str; 9] = ["/bin", "/boot", "/dev", "/efi", "/lib", "/proc", "/sbin", "/sys", "/usr"];
+const ALL_OF: [&str; 9] = ["/bin", "/boot", "/dev", "/efi", "/lib", "/proc", "/run", "/sys", "/usr"];
+/// Settings that decide what is started and who may come in: of the image, whole.
+const SETTINGS: [&str; 41] = [
+    "/etc/alternatives",
+    "/etc/apparmor.d",
+    "/etc/apt",
+    "/etc/crypttab",
+    "/etc/dbus-1",
+    "/etc/default",
+    "/etc/dpkg",
+    "/etc/fstab",
+    "/etc/group",
+    "/etc/gshadow",
+    "/etc/hostname",
+    "/etc/hosts",
+    "/etc/init.d",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf.d",
+    "/etc/ld.so.preload",
+    "/etc/modprobe.d",
+    "/etc/modules-load.d",
+    "/etc/nsswitch.conf",
+    "/etc/os-release",
+    "/etc/pam.d",
+    "/etc/passwd",
+    "/etc/polkit-1",
+    "/etc/profile.d",
+    "/etc/security",
+    "/etc/shadow",
+    "/etc/shells",
+    "/etc/skel",
+    "/etc/ssh/sshd_config",
+    "/etc/ssh/sshd_config.d",
+    "/etc/ssl/certs",
+    "/etc/subgid",
+    "/etc/subuid",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/sysctl.d",
+    "/etc/systemd/system",
+    "/etc/systemd/user",
+    "/etc/sysusers.d",
+    "/etc/tmpfiles.d",
+    "/etc/udev",
+];
+/// Directories with settings of the image beside ones a device may have of its own.
+const HOLDS_SETTINGS: [&str; 3] = ["/etc/ssh", "/etc/ssl", "/etc/systemd"];
 
 pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     let paths: Vec<&At<DevicePath>> = image.binds.iter().filter_map(|bind| bind.path.as_ref()).collect();
@@ -105,7 +151,9 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
 
     for path in &paths {
         let text = path.value.as_str();
-        if SYSTEM.contains(&text) || WHOLE.contains(&text) || ALL_OF.iter().any(|all| below(text, all)) {
+        let whole = SYSTEM.contains(&text) || WHOLE.contains(&text) || HOLDS_SETTINGS.contains(&text);
+        let part_of_it = |all: &&str| text == *all || below(text, all);
+        if whole || ALL_OF.iter().chain(&SETTINGS).any(part_of_it) {
             let mistake =
                 Diagnostic::new(BIND_OF_SYSTEM.code, format!("`{text}` is the system's, and cannot be kept"));
             let mistake = mistake.at(&path.at).label("it must come with the image");
@@ -225,9 +273,44 @@ mod tests {
                = help: bind the directories below it that hold data
         "#]]
         .assert_eq(&refusal(&BIND_OF_SYSTEM, SOURCE));
-        for path in ["/", "/usr", "/usr/local", "/var", "/proc/sys", "/var/lib/dpkg"] {
+        // case O6, and others of its kind
+        for path in [
+            "/",
+            "/usr",
+            "/usr/local",
+            "/var",
+            "/proc/sys",
+            "/var/lib/dpkg",
+            "/bin",
+            "/lib/x",
+            "/run/agent",
+            "/var/run/agent",
+            "/etc/systemd/system",
+            "/etc/systemd/system/x.service.d",
+            "/etc/systemd",
+            "/etc/ssh",
+            "/etc/pam.d",
+            "/etc/passwd",
+        ] {
             let mistakes = device().bind(path).plan().unwrap_err();
             assert!(mistakes.iter().any(|mistake| mistake.code == BIND_OF_SYSTEM.code), "{path}: {mistakes}");
+        }
+    }
+
+    /// case 21
+    #[test]
+    fn a_bind_through_a_link_of_every_release_is_made_where_it_leads() {
+        let plan = device().bind("/var/spool/mail").plan().unwrap();
+        assert_eq!(plan.backing("/var/mail"), Some("/local/persistent/var/mail"));
+        assert!(plan.file("/usr/lib/systemd/system/var-mail.mount").is_some());
+        let mistakes = device().bind("/var/spool/mail").bind("/var/mail").plan().unwrap_err();
+        assert!(mistakes.iter().all(|mistake| mistake.code == BOUND_TWICE.code), "{mistakes}");
+    }
+
+    #[test]
+    fn homes_and_settings_of_a_devices_own_can_be_kept() {
+        for path in ["/home", "/home/alice", "/etc/systemd/network", "/etc/ssh/ca", "/etc/docker", "/srv"] {
+            assert!(device().bind(path).plan().is_ok(), "{path}");
         }
     }
 

@@ -137,9 +137,9 @@ pub(crate) static GROWS_BEFORE_ANOTHER: Rule = Rule {
 };
 
 /// Directories the packages or the kernel fill; a data partition would hide them.
-pub(super) const SYSTEM: [&str; 16] = [
-    "/", "/bin", "/boot", "/dev", "/efi", "/etc", "/home", "/lib", "/lib64", "/proc", "/root", "/run",
-    "/sbin", "/sys", "/tmp", "/usr",
+pub(super) const SYSTEM: [&str; 15] = [
+    "/", "/bin", "/boot", "/dev", "/efi", "/etc", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin",
+    "/sys", "/tmp", "/usr",
 ];
 
 pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {

@@ -6,6 +6,7 @@ use crate::explain::{Rule, example};
 use crate::image::data::Data;
 use crate::image::deb::Deb;
 use crate::image::filesystem::Ext4;
+use crate::image::overlay::Overlay;
 use crate::image::repository::{Key, Repository};
 use crate::image::user::{Login, User};
 
@@ -105,6 +106,15 @@ pub(crate) static MALFORMED_IMAGE_VERSION: Rule = Rule {
     right: example!(|device| device.version("1.4.0-git")),
 };
 
+pub(crate) static MALFORMED_HOST: Rule = Rule {
+    code: "malformed-host",
+    title: "a line of /etc/hosts is an address and its names",
+    why: "The address comes first, without a prefix length, and each name is one word of letters, digits, dashes, dots \
+          and underscores. The C library passes over a line that it cannot read, and the name is not found.",
+    wrong: example!(|device| device.host("10.0.0.5/24", "plc")),
+    right: example!(|device| device.host("10.0.0.5", "plc")),
+};
+
 pub(crate) static MALFORMED_LABEL: Rule = Rule {
     code: "malformed-label",
     title: "a label is made of letters, digits, dash, underscore and dot",
@@ -138,6 +148,18 @@ pub(crate) static MALFORMED_ARGUMENT: Rule = Rule {
           comparable in a plan.",
     wrong: example!(|device| device.command_line("quiet splash")),
     right: example!(|device| device.command_line("quiet").command_line("splash")),
+};
+
+pub(crate) static MALFORMED_GLOB: Rule = Rule {
+    code: "malformed-glob",
+    title: "a pattern of an overlay is a path with `*`, `?` and `**`",
+    why: "A pattern names files by their path in the overlay: `*` stands for any characters but a slash, `?` for one of \
+          them, and a part `**` for any number of directories. There are no lists and no sets of characters: call the \
+          word once for each pattern.",
+    wrong: example!(|device| device.overlay(Overlay::new("overlay").mode("usr/bin/{a,b}", 0o755))),
+    right: example!(
+        |device| device.overlay(Overlay::new("overlay").mode("usr/bin/a", 0o755).mode("usr/bin/b", 0o755))
+    ),
 };
 
 pub(crate) static MALFORMED_MODULE_NAME: Rule = Rule {
@@ -374,6 +396,34 @@ mod tests {
                |
                = help: write `nbd`
         "#]].assert_eq(&refusal(&MALFORMED_MODULE_NAME, SOURCE));
+    }
+
+    #[test]
+    fn an_address_with_a_prefix_is_shown_without() {
+        expect![[r#"
+            error[malformed-host]: `10.0.0.5/24` is not an address
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.host("10.0.0.5/24", "plc")),
+               |                                          ^^^^^^^^^^^^^ it is no address of IPv4 or IPv6
+               |
+               = help: write `10.0.0.5`
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_HOST, SOURCE));
+    }
+
+    #[test]
+    fn a_pattern_has_no_lists() {
+        expect![[r#"
+            error[malformed-glob]: `usr/bin/{a,b}` is not a pattern of paths
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.overlay(Overlay::new("overlay").mode("usr/bin/{a,b}", 0o755
+               |                                                                          ^^^^^^^^^^^^^^^
+               |                                                                        `{` has no meaning in it
+               |
+               = help: use `*`, `?` and `**` alone, and call the word once for each pattern
+        "#]].assert_eq(&refusal(&MALFORMED_GLOB, SOURCE));
     }
 
     #[test]

@@ -13,12 +13,14 @@ pub struct Renderer {
     color: bool,
     width: usize,
     anonymous: bool,
+    warning: bool,
 }
 
 /// How a file's text is asked for; `None` when it cannot be read.
 type Sources<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 const RED: &str = "1;31";
+const YELLOW: &str = "1;33";
 const BLUE: &str = "1;34";
 const BOLD: &str = "1";
 
@@ -26,7 +28,7 @@ impl Renderer {
     /// Without colour, 100 columns wide.
     #[must_use]
     pub fn plain() -> Self {
-        Renderer { color: false, width: 100, anonymous: false }
+        Renderer { color: false, width: 100, anonymous: false, warning: false }
     }
 
     /// With ANSI colours, or without.
@@ -40,6 +42,13 @@ impl Renderer {
     #[must_use]
     pub fn width(mut self, columns: usize) -> Self {
         self.width = columns.max(40);
+        self
+    }
+
+    /// For what the reader should know, though nothing fails for it.
+    #[must_use]
+    pub fn warning(mut self) -> Self {
+        self.warning = true;
         self
     }
 
@@ -74,11 +83,12 @@ impl Renderer {
     #[must_use]
     pub fn render(&self, diagnostic: &Diagnostic, sources: Sources<'_>) -> String {
         let mut text = String::new();
+        let (kind, style) = if self.warning { ("warning", YELLOW) } else { ("error", RED) };
         let error = match diagnostic.code {
-            "" => "error".to_owned(),
-            code => format!("error[{code}]"),
+            "" => kind.to_owned(),
+            code => format!("{kind}[{code}]"),
         };
-        let head = self.paint(RED, &error);
+        let head = self.paint(style, &error);
         let indent = error.len() + 2;
         let message = wrap(&diagnostic.message, self.width.saturating_sub(indent), 7);
         text.push_str(&format!("{head}{}\n", self.paint(BOLD, &format!(": {message}"))));

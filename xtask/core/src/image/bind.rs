@@ -22,6 +22,7 @@ pub struct Bind {
     pub(crate) path: Option<At<DevicePath>>,
     pub(crate) kind: BindKind,
     pub(crate) seeded: bool,
+    pub(crate) empty: bool,
     pub(crate) mode: Option<At<u32>>,
     pub(crate) owner: Option<At<UserName>>,
     pub(crate) group: Option<At<GroupName>>,
@@ -31,7 +32,8 @@ pub struct Bind {
 }
 
 impl Bind {
-    /// Keeps a directory, empty on the first day.
+    /// Keeps a directory, empty on the first day, with the owner and mode that its package or its user gave it. A
+    /// user's home starts as in the image.
     #[track_caller]
     pub fn new(path: impl Given<DevicePath>) -> Self {
         Bind::of(path, BindKind::Directory)
@@ -52,6 +54,7 @@ impl Bind {
             path,
             kind,
             seeded: false,
+            empty: false,
             mode: None,
             owner: None,
             group: None,
@@ -65,11 +68,22 @@ impl Bind {
     /// What the device changes stays changed; a later version of the image does not overwrite it.
     #[doc(alias("tmpfiles", "CopyFiles"))]
     pub fn seeded(mut self) -> Self {
-        self.seeded = true;
+        (self.seeded, self.empty) = (true, false);
         self
     }
 
-    /// Its permissions when it is made; 0755 for a directory and 0644 for a file unless said.
+    /// Starts empty although the image has files in its place: they stay in the image, and nobody sees them.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let samples = Bind::new("/srv/samples").empty();
+    /// ```
+    pub fn empty(mut self) -> Self {
+        (self.seeded, self.empty) = (false, true);
+        self
+    }
+
+    /// Its permissions when it is made; those of its place in the image unless said.
     #[track_caller]
     #[doc(alias("chmod", "DirectoryMode"))]
     pub fn mode(mut self, mode: u32) -> Self {
@@ -77,7 +91,7 @@ impl Bind {
         self
     }
 
-    /// The user it belongs to when it is made; root unless said.
+    /// The user it belongs to when it is made; the owner of its place in the image unless said.
     #[track_caller]
     #[doc(alias("chown", "User"))]
     pub fn owner(mut self, name: impl Given<UserName>) -> Self {
@@ -86,7 +100,7 @@ impl Bind {
         self
     }
 
-    /// The group it belongs to when it is made; root unless said.
+    /// The group it belongs to when it is made; that of its place in the image unless said.
     #[track_caller]
     #[doc(alias("chgrp", "Group"))]
     pub fn group(mut self, name: impl Given<GroupName>) -> Self {

@@ -68,8 +68,13 @@ fn facts(plan: &Plan) -> BTreeMap<String, String> {
 
 /// A generated file is one fact: what it is and whose.
 fn file(file: &FilePlan) -> (String, String) {
-    let owner =
-        if (file.uid, file.gid) == (0, 0) { String::new() } else { format!(" of {}:{}", file.uid, file.gid) };
+    let user = file.owner.clone().unwrap_or_else(|| file.uid.to_string());
+    let group = file.group.clone().unwrap_or_else(|| file.gid.to_string());
+    let owner = if (user.as_str(), group.as_str()) == ("0", "0") {
+        String::new()
+    } else {
+        format!(" of {user}:{group}")
+    };
     let kind = match &file.kind {
         FileKind::Directory => format!("directory {:04o}{owner}", file.mode),
         FileKind::Symlink { target } => format!("link to {target}"),
@@ -81,7 +86,7 @@ fn file(file: &FilePlan) -> (String, String) {
 
 /// The keys whose value names an element of a list, so that an element that
 /// is added does not rename all that follow.
-const NAMES: [&str; 7] = ["label", "path", "name", "suite", "source", "url", "what"];
+const NAMES: [&str; 8] = ["label", "path", "name", "suite", "source", "url", "what", "pattern"];
 
 fn flatten(name: String, value: &Value, facts: &mut BTreeMap<String, String>) {
     let below = |part: &str| if name.is_empty() { part.to_string() } else { format!("{name} {part}") };
@@ -125,11 +130,9 @@ mod tests {
         let lines: Vec<String> = diff(&before, &after).iter().map(ToString::to_string).collect();
         expect![[r#"
             + binds /greengrass backing: /local/persistent/greengrass
+            + binds /greengrass empty: false
             + binds /greengrass executable: false
-            + binds /greengrass group: root
             + binds /greengrass kind: directory
-            + binds /greengrass mode: 493
-            + binds /greengrass owner: root
             + binds /greengrass seeded: false
             + binds /greengrass unit: greengrass.mount
             + file /greengrass: directory 0755

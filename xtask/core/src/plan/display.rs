@@ -233,12 +233,23 @@ impl Plan {
         if !self.overlays.is_empty() {
             page.heading("copied over it");
             page.words(self.overlays.iter().map(|overlay| overlay.source.as_str()));
+            let rules = self.overlays.iter().flat_map(|overlay| &overlay.rules);
+            page.table(&["", ""], rules.map(|rule| vec![rule.pattern.to_string(), rule.in_words()]));
         }
     }
 
     fn results(&self, page: &mut Page) {
         page.heading(&format!("artifacts, in build/{}/", self.name));
         page.words(self.artifacts.names().into_iter());
+    }
+}
+
+impl super::OverlayRule {
+    fn in_words(&self) -> String {
+        let mode = self.mode.map(|mode| format!("mode {mode:04o}"));
+        let owner = self.owner.as_ref().map(|name| format!("of the user {name}"));
+        let group = self.group.as_ref().map(|name| format!("of the group {name}"));
+        mode.into_iter().chain(owner).chain(group).collect::<Vec<_>>().join(", ")
     }
 }
 

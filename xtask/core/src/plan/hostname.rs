@@ -22,16 +22,19 @@ pub(super) fn template(image: &Image) -> Option<&At<Hostname>> {
 }
 
 pub(super) fn files(image: &Image) -> Vec<FilePlan> {
-    let Some(hostname) = &image.hostname else { return Vec::new() };
-    let (name, at) = (hostname.value.as_str(), Some(&hostname.at));
-    let hosts = |own: &str| {
-        format!(
-            "127.0.0.1 localhost\n{own}\n::1 localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n"
-        )
+    let fixed = image.hostname.as_ref().filter(|name| !name.value.is_template());
+    let own = fixed.map_or(String::new(), |name| format!("127.0.1.1 {}\n", name.value));
+    let others = others(image);
+    let text = format!(
+        "127.0.0.1 localhost\n{own}\n::1 localhost ip6-localhost ip6-loopback\nff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n{others}"
+    );
+    let first = image.hosts.first().map(|(address, _)| &address.at);
+    let at = image.hostname.as_ref().map(|name| &name.at).or(first);
+    let hosts = FilePlan::text("/etc/hosts", text, "the host's own addresses").at(at);
+    let Some(hostname) = &image.hostname else {
+        return if image.hosts.is_empty() { Vec::new() } else { vec![hosts] };
     };
-    let hosts =
-        hosts(&if hostname.value.is_template() { String::new() } else { format!("127.0.1.1 {name}\n") });
-    let hosts = FilePlan::text("/etc/hosts", hosts, "the host's own addresses").at(at);
+    let name = hostname.value.as_str();
     if !hostname.value.is_template() {
         return vec![hosts, FilePlan::text("/etc/hostname", format!("{name}\n"), "the host name").at(at)];
     }
@@ -44,6 +47,20 @@ pub(super) fn files(image: &Image) -> Vec<FilePlan> {
         FilePlan::text(format!("{UNITS}/{unit}"), service(), &why).at(at),
         FilePlan::link(format!("{UNITS}/sysinit.target.wants/{unit}"), format!("../{unit}"), &why).at(at),
     ]
+}
+
+/// The description's hosts, a line each.
+fn others(image: &Image) -> String {
+    let mut lines: Vec<(&str, String)> = Vec::new();
+    for (address, name) in &image.hosts {
+        let address = address.value.as_str();
+        match lines.iter_mut().find(|(known, _)| *known == address) {
+            Some((_, names)) => names.push_str(&format!(" {}", name.value)),
+            None => lines.push((address, name.value.to_string())),
+        }
+    }
+    let lines: String = lines.iter().map(|(address, names)| format!("{address} {names}\n")).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
 /// Before anything tells the network who this is.
@@ -87,6 +104,19 @@ hostname "$name"
 mod tests {
     use crate::explain::device;
     use crate::plan::FileKind;
+
+    /// case 7
+    #[test]
+    fn hosts_of_the_description_stand_beside_the_devices_own() {
+        let plan = device().hostname("edge").host("10.0.0.5", "plc").hosts("fd00::5", ["a", "b"]);
+        let plan = plan.host("10.0.0.5", "plc.example.com").plan().unwrap();
+        let hosts = plan.text("/etc/hosts").unwrap();
+        assert!(hosts.contains("127.0.1.1 edge\n"), "{hosts}");
+        assert!(hosts.ends_with("\n\n10.0.0.5 plc plc.example.com\nfd00::5 a b\n"), "{hosts}");
+        let plan = device().host("10.0.0.5", "plc").plan().unwrap();
+        assert!(plan.text("/etc/hosts").unwrap().starts_with("127.0.0.1 localhost\n\n::1 "));
+        assert!(device().plan().unwrap().file("/etc/hosts").is_none());
+    }
 
     #[test]
     fn a_name_for_all_is_in_the_image_and_a_template_is_not() {

@@ -1,10 +1,22 @@
 //! Users: ids, homes, keys.
 
+use super::state::is_in;
 use super::{FilePlan, UserPlan};
 use crate::image::Image;
+use crate::image::user::User;
+use crate::value::{DevicePath, Word as _};
 
 /// The first id of a person on Debian and Ubuntu.
 pub(crate) const FIRST_UID: u32 = 1000;
+
+/// Where the image has homes that lie on a data partition on the device.
+const HOMES: &str = "/usr/lib/bedplate/homes";
+
+/// True for a path that a data partition is mounted over.
+fn on_data(image: &Image, path: &str) -> bool {
+    let mounts = image.data.iter().filter_map(|data| data.mount.as_ref());
+    mounts.into_iter().any(|mount| is_in(path, mount.value.as_str()))
+}
 
 /// Users with an id of their own keep it; the others take the next free from 1000.
 pub(super) fn users(image: &Image) -> Vec<UserPlan> {
@@ -21,7 +33,14 @@ pub(super) fn users(image: &Image) -> Vec<UserPlan> {
             },
             |uid| uid.value,
         );
+        let home = match &user.home {
+            Some(home) => home.value.to_string(),
+            None if user.system => "/nonexistent".to_string(),
+            None => format!("/home/{}", name.value),
+        };
         users.push(UserPlan {
+            image_home: if on_data(image, &home) { format!("{HOMES}/{}", name.value) } else { home.clone() },
+            home,
             name: name.value.to_string(),
             system: user.system,
             uid,
@@ -32,11 +51,6 @@ pub(super) fn users(image: &Image) -> Vec<UserPlan> {
                 .to_string(),
             gid: uid,
             groups: user.groups.iter().map(|group| group.value.to_string()).collect(),
-            home: match &user.home {
-                Some(home) => home.value.to_string(),
-                None if user.system => "/nonexistent".to_string(),
-                None => format!("/home/{}", name.value),
-            },
             shell: if user.system { "/usr/sbin/nologin" } else { "/bin/bash" }.to_string(),
             administrator: user.administrator,
             credential: user.credential.is_some(),
@@ -47,11 +61,22 @@ pub(super) fn users(image: &Image) -> Vec<UserPlan> {
     users
 }
 
+/// The homes of the people: those of services are their packages'.
+pub(crate) fn homes(image: &Image) -> Vec<DevicePath> {
+    let people = image.users.iter().filter(|user| !user.system);
+    let home = |user: &User| match (&user.home, &user.name) {
+        (Some(home), _) => Some(home.value.clone()),
+        (None, Some(name)) => DevicePath::parse(&format!("/home/{}", name.value)).ok(),
+        (None, None) => None,
+    };
+    people.filter_map(home).collect()
+}
+
 pub(super) fn files(users: &[UserPlan]) -> Vec<FilePlan> {
     let mut files = Vec::new();
     for user in users.iter().filter(|user| !user.system) {
         let own = |file: FilePlan| file.owned_by(user.uid, user.gid).at(user.at.as_ref());
-        files.push(own(FilePlan::directory(&user.home, format!("home of {}", user.name)).mode(0o750)));
+        files.push(own(FilePlan::directory(&user.image_home, format!("home of {}", user.name)).mode(0o750)));
         if user.administrator {
             // No password exists that sudo could ask for.
             let rule = format!("{} ALL=(ALL:ALL) NOPASSWD: ALL\n", user.name);
@@ -63,10 +88,9 @@ pub(super) fn files(users: &[UserPlan]) -> Vec<FilePlan> {
             continue;
         }
         let keys = user.authorized_keys.join("\n") + "\n";
-        let ssh = format!("{}/.ssh", user.home);
-        files.push(own(FilePlan::directory(&ssh, "ssh keys").mode(0o700)));
         let why = format!("lets {} in by key", user.name);
-        files.push(own(FilePlan::text(format!("{ssh}/authorized_keys"), keys, why).mode(0o600)));
+        let path = format!("{}/{}", super::sshd::GIVEN, user.name);
+        files.push(FilePlan::text(path, keys, why).at(user.at.as_ref()));
     }
     files
 }

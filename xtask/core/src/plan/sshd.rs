@@ -9,6 +9,8 @@ use crate::image::user::User;
 
 /// Where the host keys lie; kept.
 pub(super) const KEYS: &str = "/var/lib/bedplate/ssh";
+/// Where the description's keys lie: outside of homes, which a bind or a data partition may hide.
+pub(super) const GIVEN: &str = "/usr/lib/bedplate/authorized_keys";
 /// Where keys lie that were handed in.
 const HANDED: &str = "/run/bedplate/authorized_keys";
 /// The package, and why it is there when nobody asked for it.
@@ -38,10 +40,12 @@ pub(super) fn files(image: &Image) -> Vec<FilePlan> {
     }
     let types = ["ed25519", "ecdsa"];
     let keys: String = types.iter().map(|kind| format!("HostKey {KEYS}/ssh_host_{kind}_key\n")).collect();
+    let given = image.users.iter().any(|user| !user.keys.is_empty());
+    let given = if given { format!(" {GIVEN}/%u") } else { String::new() };
     let settings = format!(
         "# A key lets in, and nothing else.\nAuthenticationMethods publickey\nPasswordAuthentication no\n\
          KbdInteractiveAuthentication no\nPermitRootLogin no\n\
-         AuthorizedKeysFile .ssh/authorized_keys {HANDED}/%u\n{keys}"
+         AuthorizedKeysFile .ssh/authorized_keys{given} {HANDED}/%u\n{keys}"
     );
     let script = format!(
         "#!/bin/sh\n# Makes the keys this device is known by, where one is missing or cannot be read.\n\
@@ -141,11 +145,20 @@ mod tests {
             PasswordAuthentication no
             KbdInteractiveAuthentication no
             PermitRootLogin no
-            AuthorizedKeysFile .ssh/authorized_keys /run/bedplate/authorized_keys/%u
+            AuthorizedKeysFile .ssh/authorized_keys /usr/lib/bedplate/authorized_keys/%u /run/bedplate/authorized_keys/%u
             HostKey /var/lib/bedplate/ssh/ssh_host_ed25519_key
             HostKey /var/lib/bedplate/ssh/ssh_host_ecdsa_key
         "#]]
         .assert_eq(plan.text("/etc/ssh/sshd_config.d/10-bedplate.conf").unwrap());
+    }
+
+    /// case 8
+    #[test]
+    fn a_key_of_the_description_lies_in_no_home() {
+        let plan = device().bind("/home").user(User::new("alice").login(Login::Key(KEY))).plan().unwrap();
+        let keys = plan.file("/usr/lib/bedplate/authorized_keys/alice").unwrap();
+        assert_eq!((keys.mode, keys.uid), (0o644, 0), "sshd reads it as the user");
+        assert!(plan.file("/home/alice/.ssh/authorized_keys").is_none());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::service::SHUT_IN;
 use super::units::UNITS;
 use super::{
     BindKind, BindPlan, DiskPlan, FileKind, FilePlan, PartitionContent, PartitionGuid, PartitionPlan,
-    RequiredBy,
+    RequiredBy, UserPlan,
 };
 use crate::image::Image;
 use crate::image::bind::Bind;
@@ -31,27 +31,25 @@ const STATE_SCRIPT: &str = "/usr/lib/bedplate/state";
 const DATA_UNIT: &str = "bedplate-data.service";
 
 /// What is kept, by path: what the description says, and what makes a device itself.
-pub(super) fn binds(image: &Image) -> Vec<BindPlan> {
+pub(super) fn binds(image: &Image, users: &[UserPlan]) -> Vec<BindPlan> {
     let Some(mount) = image.kept_on() else { return Vec::new() };
     let backing = |path: &str| format!("{}/{BACKING}{path}", mount.value);
     let said = image.binds.iter().filter_map(|bind| {
         let path = bind.path.as_ref()?;
-        let unless_seeded = |value: Option<String>, default: &str| match bind.seeded {
-            true => value,
-            false => Some(value.unwrap_or_else(|| default.to_string())),
-        };
-        let mode = match bind.kind {
-            BindKind::Directory => 0o755,
-            BindKind::File => 0o644,
-        };
+        // Each device has an id of its own in any case, before the first unit is started.
+        if (path.value.as_str(), bind.kind) == (MACHINE_ID, BindKind::File) {
+            return None;
+        }
+        let home = people(users).any(|user| user.home == path.value.as_str());
         Some(BindPlan {
             path: path.value.to_string(),
             backing: backing(path.value.as_str()),
             kind: bind.kind,
-            seeded: bind.seeded,
-            mode: bind.mode.as_ref().map(|mode| mode.value).or((!bind.seeded).then_some(mode)),
-            owner: unless_seeded(bind.owner.as_ref().map(|name| name.value.to_string()), "root"),
-            group: unless_seeded(bind.group.as_ref().map(|name| name.value.to_string()), "root"),
+            seeded: bind.seeded || home && !bind.empty,
+            empty: bind.empty,
+            mode: bind.mode.as_ref().map(|mode| mode.value),
+            owner: bind.owner.as_ref().map(|name| name.value.to_string()),
+            group: bind.group.as_ref().map(|name| name.value.to_string()),
             executable: bind.executable.is_some(),
             required_by: bind
                 .required_by
@@ -75,6 +73,7 @@ pub(super) fn binds(image: &Image) -> Vec<BindPlan> {
                 backing: backing(path),
                 kind,
                 seeded: false,
+                empty: false,
                 mode: Some(mode),
                 owner: Some("root".to_string()),
                 group: Some("root".to_string()),
@@ -90,6 +89,35 @@ pub(super) fn binds(image: &Image) -> Vec<BindPlan> {
     binds.sort_by(|left, right| left.path.cmp(&right.path));
     binds.dedup_by(|later, first| later.path == first.path);
     binds
+}
+
+/// The users who log in, and so have a home.
+fn people(users: &[UserPlan]) -> impl Iterator<Item = &UserPlan> {
+    users.iter().filter(|user| !user.system)
+}
+
+/// The homes that a device has to make: where the image has each, and where it belongs.
+fn homes(image: &Image, binds: &[BindPlan], users: &[UserPlan]) -> Vec<(String, String)> {
+    let made = people(users).filter_map(|user| {
+        let home = &user.home;
+        if user.image_home != *home {
+            return Some((user.image_home.clone(), home.clone()));
+        }
+        let bind = binds.iter().find(|bind| below(home, &bind.path))?;
+        Some((home.clone(), format!("{}{}", bind.backing, home.strip_prefix(&bind.path)?)))
+    });
+    if image.kept_on().is_some() { made.collect() } else { Vec::new() }
+}
+
+/// The mount points of further data partitions that homes lie on.
+fn mounts_of_homes<'a>(image: &'a Image, kept: &str, users: &[UserPlan]) -> Vec<&'a str> {
+    let mounts = image.data.iter().filter_map(|data| data.mount.as_ref()).map(|mount| mount.value.as_str());
+    mounts.filter(|mount| *mount != kept && people(users).any(|user| is_in(&user.home, mount))).collect()
+}
+
+/// True for a directory itself and for all below it.
+pub(super) fn is_in(path: &str, directory: &str) -> bool {
+    path == directory || below(path, directory)
 }
 
 fn below(path: &str, directory: &str) -> bool {
@@ -129,7 +157,7 @@ fn implied(image: &Image) -> Vec<(BindKind, &'static str, u32, &'static str)> {
     rows
 }
 
-pub(super) fn files(image: &Image, disk: &DiskPlan, binds: &[BindPlan]) -> Vec<FilePlan> {
+pub(super) fn files(image: &Image, disk: &DiskPlan, binds: &[BindPlan], users: &[UserPlan]) -> Vec<FilePlan> {
     let mut files = Vec::new();
     let kept = super::initrd::kept_on(image, disk);
     for partition in &disk.partitions {
@@ -143,19 +171,19 @@ pub(super) fn files(image: &Image, disk: &DiskPlan, binds: &[BindPlan]) -> Vec<F
     files.extend(factory_reset(&mount));
     files.push(FilePlan::text(
         format!("{UNITS}/{STATE_UNIT}"),
-        state_unit(&mount),
+        state_unit(&mount, &mounts_of_homes(image, &mount, users)),
         "makes what lies behind the binds",
     ));
     files.push(
         FilePlan::text(
             STATE_SCRIPT,
-            state_script(binds),
+            state_script(binds, &homes(image, binds, users)),
             "which directories and files, and what they start with",
         )
         .mode(0o755),
     );
     for bind in binds {
-        files.extend(bound(bind));
+        files.extend(bound(bind, users));
     }
     files
 }
@@ -307,19 +335,25 @@ fn nearly_full() -> Vec<FilePlan> {
     ]
 }
 
-fn state_unit(mount: &str) -> String {
+fn state_unit(mount: &str, further: &[&str]) -> String {
+    let units: String = further.iter().map(|mount| format!(" {}.mount", escape_path(mount))).collect();
+    // The strict protection of the system leaves /home to this one, which wins over a path that may be written.
+    let home = mount == "/home" || further.contains(&"/home");
+    let home = if home { "ProtectHome=no\n" } else { "" };
+    let after = if units.is_empty() { units } else { format!("Wants={0}\nAfter={0}\n", units.trim_start()) };
+    let writable: String = further.iter().map(|mount| format!(" -{mount}")).collect();
     format!(
-        "[Unit]\nDescription=What This Device Keeps\nDefaultDependencies=no\nRequiresMountsFor={mount}\n\
+        "[Unit]\nDescription=What This Device Keeps\nDefaultDependencies=no\nRequiresMountsFor={mount}\n{after}\
          Conflicts=shutdown.target\nBefore=local-fs.target shutdown.target\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={STATE_SCRIPT}\nTimeoutSec=0\n{SHUT_IN}\
-         ReadWritePaths={mount}\n\
+         {home}ReadWritePaths={mount}{writable}\n\
          CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID\n"
     )
 }
 
 /// Each is made beside its place and renamed to it, on disk before the rename
 /// and after: a power cut leaves all of it or nothing.
-fn state_script(binds: &[BindPlan]) -> String {
+fn state_script(binds: &[BindPlan], homes: &[(String, String)]) -> String {
     let mut script = String::from(
         r#"#!/bin/sh
 # Makes what lies behind the binds, at every boot, before they are mounted.
@@ -330,7 +364,7 @@ failed=0
 # Made in the initrd, where nothing can wait for the disk. Nobody has been told it yet.
 sync /etc/machine-id
 
-# KIND MODE OWNER PATH BACKING; `-` leaves what the packages have.
+# KIND MODE OWNER PATH BACKING; `-` is what PATH has in the image.
 kept() {
     new=$5.new~
     if [ -e "$5" ] || [ -L "$5" ]; then return; fi
@@ -340,6 +374,7 @@ kept() {
         directory) mkdir "$new" ;;
         file) touch "$new" ;;
         esac &&
+        if [ $1 != seeded ]; then chown --reference="$4" "$new" && chmod --reference="$4" "$new"; fi &&
         if [ "$3" != - ]; then chown "$3" "$new"; fi &&
         if [ "$2" != - ]; then chmod "$2" "$new"; fi &&
         sync -f "$new" && mv -T "$new" "$5" && sync -f "$5" && return
@@ -367,6 +402,12 @@ kept() {
         let (path, backing) = (quoted(&bind.path), quoted(&bind.backing));
         script.push_str(&format!("kept {kind} {mode} {owner} {path} {backing}\n"));
     }
+    if !homes.is_empty() {
+        script.push_str("\n# Homes of users, as the image has them.\n");
+    }
+    for (from, to) in homes {
+        script.push_str(&format!("kept seeded - - {} {}\n", quoted(from), quoted(to)));
+    }
     script.push_str("\nexit $failed\n");
     script
 }
@@ -376,7 +417,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-fn bound(bind: &BindPlan) -> Vec<FilePlan> {
+fn bound(bind: &BindPlan, users: &[UserPlan]) -> Vec<FilePlan> {
     let Some(unit) = &bind.unit else { return Vec::new() };
     let (path, backing, at) = (&bind.path, &bind.backing, bind.at.as_ref());
     let exec = if bind.executable { "exec" } else { "noexec" };
@@ -395,10 +436,12 @@ fn bound(bind: &BindPlan) -> Vec<FilePlan> {
         BindKind::Directory => FilePlan::directory(path, "a bind is mounted here"),
         BindKind::File => FilePlan::new(path, 0o644, FileKind::Place, "a bind is mounted here"),
     };
+    // A service's home that no package makes is the service's.
+    let (uid, gid) = users.iter().find(|user| user.home == *path).map_or((0, 0), |user| (user.uid, user.gid));
     let mut files = vec![
         FilePlan::text(format!("{UNITS}/{unit}"), text, why).at(at),
         wanted(unit, "no service starts before what is kept is there", at),
-        place.at(at),
+        place.owned_by(uid, gid).at(at),
     ];
     for needs in &bind.required_by {
         let name = format!("{UNITS}/{}.d/50-kept-{}.conf", needs.unit, escape_path(path));
@@ -416,7 +459,7 @@ fn wanted(unit: &str, why: &str, at: Option<&Place>) -> FilePlan {
 #[cfg(test)]
 mod tests {
     use crate::explain::device;
-    use crate::{Bind, Data, Ext4, Image};
+    use crate::{Bind, Data, Ext4, Image, User};
     use expect_test::expect;
 
     fn text(image: &Image, path: &str) -> String {
@@ -547,12 +590,45 @@ mod tests {
             [
                 "kept seeded - - '/etc/amazon/ssm' '/local/persistent/etc/amazon/ssm'",
                 "kept file 0600 ggc_user:ggc_group '/etc/serial' '/local/persistent/etc/serial'",
-                "kept directory 0755 root:root '/greengrass' '/local/persistent/greengrass'",
+                "kept directory - - '/greengrass' '/local/persistent/greengrass'",
                 "kept file 0600 root:root '/var/lib/systemd/random-seed' '/local/persistent/var/lib/systemd/random-seed'",
                 "kept directory 0755 root:root '/var/lib/systemd/timers' '/local/persistent/var/lib/systemd/timers'",
             ]
         "#]]
         .assert_debug_eq(&calls);
+    }
+
+    /// case M
+    #[test]
+    fn a_bind_of_the_machine_id_is_the_one_that_every_device_has() {
+        let plan = device().bind(Bind::file("/etc/machine-id")).plan().unwrap();
+        assert_eq!(plan.binds, device().plan().unwrap().binds);
+        assert!(plan.file(r"/usr/lib/systemd/system/etc-machine\x2did.mount").is_none());
+        assert!(plan.initrd.iter().any(|file| file.path.ends_with("/bedplate-machine-id.service")));
+    }
+
+    /// case 8
+    #[test]
+    fn a_home_that_is_hidden_is_made_on_the_device() {
+        let homes = |image: Image| {
+            let image = image.user(User::new("bob").home("/home/bob"));
+            let script = text(&image, "/usr/lib/bedplate/state");
+            script.lines().filter(|line| line.contains("bob")).map(str::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(homes(device()), [""; 0]);
+        let expected = "kept seeded - - '/home/bob' '/local/persistent/home/bob'";
+        assert_eq!(homes(device().bind("/home")), [expected]);
+        assert_eq!(homes(device().bind("/home/bob")), [expected]);
+        let on_data = device().partition(Data::new("homes", Ext4).mount("/home").fixed());
+        let mut on_data = on_data;
+        on_data.data.reverse();
+        assert_eq!(homes(on_data.clone()), ["kept seeded - - '/usr/lib/bedplate/homes/bob' '/home/bob'"]);
+        let unit = text(&on_data.user(User::new("bob")), "/usr/lib/systemd/system/bedplate-state.service");
+        assert!(
+            unit.contains("After=home.mount\n")
+                && unit.contains("ProtectHome=no\nReadWritePaths=/local -/home\n"),
+            "{unit}"
+        );
     }
 
     #[test]

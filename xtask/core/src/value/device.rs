@@ -54,6 +54,33 @@ impl DevicePath {
     }
 }
 
+/// Links to directories that every release has, and where they lead.
+const LINKS: [(&str, &str); 7] = [
+    ("/bin", "/usr/bin"),
+    ("/lib", "/usr/lib"),
+    ("/lib64", "/usr/lib64"),
+    ("/sbin", "/usr/sbin"),
+    ("/var/lock", "/run/lock"),
+    ("/var/run", "/run"),
+    ("/var/spool/mail", "/var/mail"),
+];
+
+impl DevicePath {
+    /// The path behind the links to directories that every release has: `/var/spool/mail` is `/var/mail`.
+    #[must_use]
+    pub fn through_links(&self) -> DevicePath {
+        for (link, target) in LINKS {
+            match self.as_str().strip_prefix(link) {
+                Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+                    return DevicePath(format!("{target}{rest}"));
+                }
+                _ => {}
+            }
+        }
+        self.clone()
+    }
+}
+
 impl Hostname {
     /// What stands for a device's machine id.
     pub(crate) const MACHINE_ID: &'static str = "{machine-id}";
@@ -227,5 +254,8 @@ mod tests {
         assert!(docker.holds(&DevicePath::parse("/var/lib/docker/volumes").unwrap()));
         assert!(!docker.holds(&DevicePath::parse("/var/lib/docker-old").unwrap()));
         assert!(DevicePath::parse("/").unwrap().holds(&docker));
+        let through = |path| DevicePath::parse(path).unwrap().through_links().to_string();
+        assert_eq!(through("/var/spool/mail/x"), "/var/mail/x");
+        assert_eq!(through("/libexec"), "/libexec");
     }
 }

@@ -84,6 +84,7 @@ mod tests {
             gid: uid,
             groups: vec!["adm".into()],
             home: "/nonexistent".into(),
+            image_home: "/nonexistent".into(),
             shell: "/usr/sbin/nologin".into(),
             authorized_keys: Vec::new(),
             at: None,
