@@ -61,7 +61,7 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     let units = image.units.iter().filter_map(|unit| Some((unit.name.as_ref()?.value.as_str(), unit)));
     let units =
         units.map(|(name, Unit { text, at, .. })| (format!("/usr/lib/systemd/system/{name}"), text, at));
-    let files = image.files.iter().map(|file| (file.path.value.to_string(), &file.text, &file.path.at));
+    let files = image.files.iter().map(|file| (file.path.value.to_string(), &file.text.text, &file.path.at));
     let mistake = |(path, text, at): (String, &String, &Place)| {
         let message = format!("`{path}` {}", fault(&path, text.as_bytes())?);
         Some(Diagnostic::new(CARRIAGE_RETURN.code, message).at(at).help(HELP))
