@@ -224,6 +224,8 @@ fn write_root(
     scrub::clamp_mtimes(&mut tree, lock.epoch);
     let base = tree.clone();
     let (homes, mut owners) = (Homes::make(plan, &mut tree)?, Owners::default());
+    let packages = lock.packages.iter().map(|package| package.name.as_str()).collect();
+    overlay::files(&plan.identity_files(&packages), &homes, &mut tree, &mut owners)?;
     overlay::overlays(plan, context.project, &homes, &mut tree, &mut owners)?;
     overlay::files(&plan.files, &homes, &mut tree, &mut owners)?;
     version::apply(plan, &mut tree)?;

@@ -7,11 +7,13 @@ use std::process::ExitCode;
 
 use bedplate::*;
 
+mod identity;
 mod maintainer;
 
 fn main() -> ExitCode {
     bedplate::main(&[
         image!(everything),
+        image!(identity::identity),
         image!(maintainer::maintainer_scripts),
         image!(maintainer::maintainer_vendor),
     ])

@@ -33,9 +33,11 @@ mod debs;
 mod disks;
 pub(crate) mod hardening;
 mod hostname;
+mod identity;
 mod initrd;
 mod layout;
 mod packages;
+pub use identity::{DATABASES, Database, IDENTITIES, Identity, IdentityFile, IdentityPlan};
 pub(crate) use packages::implied;
 mod people;
 pub(crate) use people::homes;
@@ -45,6 +47,7 @@ mod state;
 pub use state::BACKING;
 mod system;
 mod units;
+use units::UNITS;
 
 /// Everything that was decided about an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -93,6 +96,8 @@ pub struct Plan {
     pub users: Vec<UserPlan>,
     /// What is kept.
     pub binds: Vec<BindPlan>,
+    /// What each device makes for itself, by the packages that are installed by name.
+    pub identities: Vec<IdentityPlan>,
     /// What is put into the initrd, by path.
     pub initrd: Vec<FilePlan>,
     /// What the description weakens, by the words that start with `dangerous_`.
@@ -676,7 +681,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     files.sort_by(|left: &FilePlan, right| left.path.cmp(&right.path));
     files.dedup_by(|later, first| later.path == first.path);
 
-    Ok(Plan {
+    let mut plan = Plan {
         name: name.to_string(),
         version: image.version.as_ref().map(|version| version.value.to_string()),
         distribution: image.distribution,
@@ -712,8 +717,11 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         settings,
         modules: image.modules.iter().map(|module| module.value.to_string()).collect(),
         dangers,
+        identities: Vec::new(),
         seed: stream.seed(),
-    })
+    };
+    plan.identities = identity::plan(&plan);
+    Ok(plan)
 }
 
 fn overlay(overlay: &Overlay) -> OverlayPlan {

@@ -5,6 +5,10 @@
 //! Invariant: nothing that a package owns is touched, so `dpkg --verify` is as
 //! silent after it as before.
 
+mod rules;
+
+pub use rules::RULES;
+
 use bedplate_formats::jks;
 use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
 
@@ -26,49 +30,13 @@ pub enum Action {
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
-    /// A path in which `*` stands for any bytes but a slash.
+    /// A path in which `*` stands for any bytes but a slash, in any component.
     pub pattern: &'static str,
     /// What is done with what it fits.
     pub action: Action,
     /// Why.
     pub why: &'static str,
 }
-
-const fn rule(pattern: &'static str, action: Action, why: &'static str) -> Rule {
-    Rule { pattern, action, why }
-}
-
-/// Everything that is scrubbed, in this order.
-pub const RULES: &[Rule] = &[
-    rule("etc/machine-id", Action::EmptyFile, "each device makes its own on its first boot, machine-id(5)"),
-    rule("var/lib/dbus/machine-id", Action::Remove, "a copy of the machine id; tmpfiles.d makes the link"),
-    rule("etc/ssh/ssh_host_*_key", Action::Remove, "a key that all devices share is no key"),
-    rule("etc/ssh/ssh_host_*_key.pub", Action::Remove, "it belongs to a key that is removed"),
-    rule("etc/ssl/private/ssl-cert-snakeoil.key", Action::Remove, "a key that all devices share is no key"),
-    rule("var/lib/systemd/random-seed", Action::Remove, "the same randomness on every device is none"),
-    rule("var/lib/systemd/credential.secret", Action::Remove, "a key that all devices share is no key"),
-    rule("var/lib/urandom/random-seed", Action::Remove, "the same randomness on every device is none"),
-    rule("var/log", Action::RemoveFiles, "the build's logs, with its times"),
-    rule("var/cache/apt", Action::RemoveFiles, "made anew by apt, and larger than the packages"),
-    rule("var/lib/apt/lists", Action::RemoveFiles, "outdated on the day the image is used"),
-    rule("var/cache/ldconfig/aux-cache", Action::Remove, "inode numbers and times of the build machine"),
-    rule("var/cache/debconf/*-old", Action::Remove, "a backup of the file beside it"),
-    rule("var/lib/dpkg/*-old", Action::Remove, "a backup of the file beside it"),
-    rule("var/backups", Action::EmptyDirectory, "backups of dpkg's database"),
-    rule("etc/passwd-", Action::Remove, "a backup of the file beside it"),
-    rule("etc/group-", Action::Remove, "a backup of the file beside it"),
-    rule("etc/shadow-", Action::Remove, "a backup of the file beside it"),
-    rule("etc/gshadow-", Action::Remove, "a backup of the file beside it"),
-    rule("etc/subuid-", Action::Remove, "a backup of the file beside it"),
-    rule("etc/subgid-", Action::Remove, "a backup of the file beside it"),
-    rule("root/.*_history", Action::Remove, "what somebody typed"),
-    rule("tmp", Action::EmptyDirectory, "hidden by a tmpfs on the device"),
-    rule("var/tmp", Action::EmptyDirectory, "nothing the build left there is of use"),
-    rule("run", Action::EmptyDirectory, "hidden by a tmpfs on the device"),
-    rule("dev", Action::EmptyDirectory, "hidden by devtmpfs on the device"),
-    rule("initrd.img", Action::RemoveDangling, "the initrd is in the unified kernel image"),
-    rule("initrd.img.old", Action::RemoveDangling, "the initrd is in the unified kernel image"),
-];
 
 /// Removes what [`RULES`] say.
 pub fn scrub(tree: &mut Tree) {
@@ -135,14 +103,18 @@ fn apply(tree: &mut Tree, action: Action, path: &TreePath) {
 
 /// The paths a pattern fits. Links above them are not followed.
 fn fitting(tree: &Tree, pattern: &str) -> Vec<TreePath> {
-    let (above, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
-    if !name.contains('*') {
-        let path = TreePath::new(pattern);
-        return if tree.contains(&path) { vec![path] } else { Vec::new() };
+    let mut found = vec![TreePath::root()];
+    for part in pattern.split('/') {
+        let below = |above: &TreePath| -> Vec<TreePath> {
+            if !part.contains('*') {
+                return Vec::from_iter(Some(above.join(part)).filter(|path| tree.contains(path)));
+            }
+            let children = tree.children(above).map(|(path, _)| path);
+            children.filter(|path| path.name().is_some_and(|n| fits(n, part.as_bytes()))).cloned().collect()
+        };
+        found = found.iter().flat_map(below).collect();
     }
-    let above = TreePath::new(above);
-    let children = tree.children(&above).map(|(path, _)| path);
-    children.filter(|path| path.name().is_some_and(|n| fits(n, name.as_bytes()))).cloned().collect()
+    found
 }
 
 fn fits(name: &[u8], pattern: &[u8]) -> bool {
@@ -196,6 +168,24 @@ mod tests {
         scrub(&mut tree);
         assert_eq!(paths(&tree), ["/", "/var", "/var/log", "/var/log/apt"]);
         assert_eq!(tree.get(&"var/log/apt".into()).unwrap().gid, 4);
+    }
+
+    #[test]
+    fn what_a_package_makes_for_one_device_goes_with_all_that_belongs_to_it() {
+        let mut tree = tree(&[
+            "etc/bind/rndc.key",
+            "etc/dropbear/initramfs/dropbear_rsa_host_key",
+            "etc/nvme/hostid",
+            "etc/ssl/certs/ssl-cert-snakeoil.pem",
+            "etc/ssl/private/ssl-cert-snakeoil.key",
+            "var/lib/postgresql/17/main/PG_VERSION",
+        ]);
+        tree.insert("etc/ssl/certs/8a856aa2.0".into(), Node::symlink("ssl-cert-snakeoil.pem"));
+        scrub(&mut tree);
+        let files = tree.iter().filter(|(_, node)| !node.is_directory());
+        assert_eq!(files.map(|(path, _)| path.to_string()).collect::<Vec<_>>(), [""; 0]);
+        assert!(tree.contains(&"var/lib/postgresql/17".into()));
+        assert!(!tree.contains(&"var/lib/postgresql/17/main".into()));
     }
 
     #[test]

@@ -28,6 +28,7 @@ impl Plan {
         self.weakened(&mut page);
         self.disk(&mut page);
         self.kept(&mut page);
+        self.own(&mut page);
         self.software(&mut page);
         self.generated(&mut page);
         self.results(&mut page);
@@ -316,9 +317,9 @@ mod tests {
 
             kept, each below /local/persistent
               path                          starts           whose  asked by
-              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:294
+              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:295
               /etc/machine-id               an empty file    0444   who this device is
-              /greengrass                   empty                   xtask/core/src/plan/display.rs:294
+              /greengrass                   empty                   xtask/core/src/plan/display.rs:295
               /var/lib/systemd/random-seed  an empty file    0600   its own randomness, from the last boot
               /var/lib/systemd/timers       empty                   when timers that outlast a reboot last ran
 
@@ -402,14 +403,14 @@ mod tests {
               /etc/locale.conf                                  the locale, for systemd
               /etc/machine-id                                   each device makes its own
               /usr/lib/bedplate/data-is-there                   says so when the data partition is lost
-              /usr/lib/bedplate/name-disk                       gives the disk ids of its own, by which it is t…
+              /usr/lib/bedplate/name-disk                       gives the disk ids of its own
               /usr/lib/bedplate/state                           which directories and files, and what they star…
               /usr/lib/repart.d/04-persistent.conf              the partition grows to the end of the disk
               /usr/lib/sysctl.d/60-bedplate.conf                settings of the kernel
               /usr/lib/systemd/system.conf.d/60-bedplate.conf   settings of systemd
               /usr/lib/systemd/system/bedplate-data.service     says so when the data partition is lost
               /usr/lib/systemd/system/bedplate-factory-reset.…  `systemctl start factory-reset.target` empties …
-              /usr/lib/systemd/system/bedplate-name-disk.serv…  gives the disk ids of its own, by which it is t…
+              /usr/lib/systemd/system/bedplate-name-disk.serv…  gives the disk ids of its own
               /usr/lib/systemd/system/bedplate-state.service    makes what lies behind the binds
               /usr/lib/systemd/system/etc-amazon-ssm.mount      kept, starting with the packages' files
               /usr/lib/systemd/system/greengrass.mount          kept, starting empty

@@ -1,0 +1,111 @@
+//! The packages that make an id or a key when they are configured, and how a
+//! device makes its own.
+
+/// What one package would make once for all devices.
+#[derive(Debug)]
+pub struct Identity {
+    /// The package whose maintainer script makes it.
+    pub package: &'static str,
+    /// The directory that holds it on the data partition.
+    pub set: &'static str,
+    /// What it is.
+    pub what: &'static str,
+    /// Its files.
+    pub files: &'static [IdentityFile],
+    /// Shell that makes the files in the working directory, as one list of `&&`.
+    pub make: &'static str,
+    /// The units that start early and read it.
+    pub before: &'static [&'static str],
+}
+
+/// A file that a device makes.
+#[derive(Debug)]
+pub struct IdentityFile {
+    /// Where programs look for it; its last component is its name in the set.
+    pub path: &'static str,
+    /// Its permissions.
+    pub mode: &'static str,
+    /// The user and the group it belongs to.
+    pub owner: &'static str,
+}
+
+impl IdentityFile {
+    /// Returns its name without the directory.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.path.rsplit_once('/').map_or(self.path, |(_, name)| name)
+    }
+}
+
+const fn file(path: &'static str, mode: &'static str, owner: &'static str) -> IdentityFile {
+    IdentityFile { path, mode, owner }
+}
+
+/// Every such package that we know, by name. The build refuses what others make.
+pub static IDENTITIES: &[Identity] = &[
+    Identity {
+        package: "bind9",
+        set: "bind",
+        what: "key by which rndc controls the name server",
+        files: &[file("/etc/bind/rndc.key", "0640", "bind:bind")],
+        make: r#"secret=$(head -c 32 /dev/urandom | base64) &&
+        printf 'key "rndc-key" {\n\talgorithm hmac-sha256;\n\tsecret "%s";\n};\n' "$secret" >rndc.key"#,
+        before: &["named.service"],
+    },
+    Identity {
+        package: "dropbear",
+        set: "dropbear",
+        what: "host keys of the secure shell",
+        files: &[
+            file("/etc/dropbear/dropbear_rsa_host_key", "0600", "root:root"),
+            file("/etc/dropbear/dropbear_ecdsa_host_key", "0600", "root:root"),
+            file("/etc/dropbear/dropbear_ed25519_host_key", "0600", "root:root"),
+        ],
+        make: "dropbearkey -t rsa -f dropbear_rsa_host_key >&2 &&
+        dropbearkey -t ecdsa -f dropbear_ecdsa_host_key >&2 &&
+        dropbearkey -t ed25519 -f dropbear_ed25519_host_key >&2",
+        before: &["dropbear.service"],
+    },
+    Identity {
+        package: "nvme-cli",
+        set: "nvme",
+        what: "name by which storage servers know the host",
+        files: &[
+            file("/etc/nvme/hostid", "0644", "root:root"),
+            file("/etc/nvme/hostnqn", "0644", "root:root"),
+        ],
+        make: r#"id=$(uuid) && echo "$id" >hostid &&
+        echo "nqn.2014-08.org.nvmexpress:uuid:$id" >hostnqn"#,
+        before: &["nvmf-autoconnect.service", "nvmf-connect-nbft.service", "nvmefc-boot-connections.service"],
+    },
+    Identity {
+        package: "open-iscsi",
+        set: "iscsi",
+        what: "name by which storage servers know the host",
+        files: &[file("/etc/iscsi/initiatorname.iscsi", "0600", "root:root")],
+        make: r#"echo "InitiatorName=iqn.1993-08.org.debian:01:$(hex 6)" >initiatorname.iscsi"#,
+        before: &["iscsid.service", "open-iscsi.service"],
+    },
+    Identity {
+        package: "popularity-contest",
+        set: "popularity-contest",
+        what: "id under which the packages in use are counted",
+        files: &[file("/etc/popularity-contest.conf", "0644", "root:root")],
+        make: r#"printf 'MY_HOSTID="%s"\nPARTICIPATE="no"\nUSEHTTP="yes"\nDAY="%s"\n' \
+            "$(hex 16)" "$(($(od -An -N1 -tu1 /dev/urandom) % 7))" >popularity-contest.conf"#,
+        before: &[],
+    },
+    Identity {
+        package: "ssl-cert",
+        set: "ssl-cert",
+        what: "self-signed certificate and its key",
+        files: &[
+            file("/etc/ssl/private/ssl-cert-snakeoil.key", "0640", "root:ssl-cert"),
+            file("/etc/ssl/certs/ssl-cert-snakeoil.pem", "0644", "root:root"),
+        ],
+        make: r#"name=$(uname -n | cut -c 1-64) &&
+        openssl req -x509 -newkey rsa:2048 -nodes -sha256 -days 3650 -subj "/CN=$name" \
+            -addext "subjectAltName=DNS:$name" -keyout ssl-cert-snakeoil.key -out ssl-cert-snakeoil.pem"#,
+        before: &[],
+    },
+];
