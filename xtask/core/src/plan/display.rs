@@ -317,9 +317,9 @@ mod tests {
 
             kept, each below /local/persistent
               path                          starts           whose  asked by
-              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:295
+              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:306
               /etc/machine-id               an empty file    0444   who this device is
-              /greengrass                   empty                   xtask/core/src/plan/display.rs:295
+              /greengrass                   empty                   xtask/core/src/plan/display.rs:306
               /var/lib/systemd/random-seed  an empty file    0600   its own randomness, from the last boot
               /var/lib/systemd/timers       empty                   when timers that outlast a reboot last ran
 

@@ -632,6 +632,14 @@ mod tests {
     }
 
     #[test]
+    fn a_service_owns_its_persistent_home() {
+        let agent = User::system("agent").uid(990).home("/var/lib/agent");
+        let plan = device().user(agent).bind("/var/lib/agent").plan().unwrap();
+        let place = plan.file("/var/lib/agent").unwrap();
+        assert_eq!((place.uid, place.gid), (990, 990));
+    }
+
+    #[test]
     fn a_service_that_needs_what_is_kept_does_not_start_without() {
         let image = device().bind(Bind::new("/var/lib/docker").executable().required_by("docker.service"));
         let drop_in = r"/usr/lib/systemd/system/docker.service.d/50-kept-var-lib-docker.conf";

@@ -50,13 +50,14 @@ pub(super) fn take_out(tree: &mut Tree) -> Vec<TreePath> {
 
 /// The first few of them, in words.
 pub(super) fn told(paths: &[TreePath]) -> Option<String> {
-    let [first, ..] = paths else { return None };
+    if paths.is_empty() {
+        return None;
+    }
     let names: Vec<String> = paths.iter().take(3).map(|path| format!("`{path}`")).collect();
     let more = match paths.len().saturating_sub(3) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    _ = first;
     Some(format!("{}{more}", names.join(", ")))
 }
 
