@@ -3,7 +3,7 @@
 
 use bedplate_core::plan::{BindKind, BindPlan, Plan};
 use bedplate_core::spelling::nearest;
-use bedplate_formats::tree::{Kind, Tree, TreePath};
+use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 
 use super::place::{self, Astray};
 use super::{units, users};
@@ -107,7 +107,7 @@ fn hides(bind: &BindPlan, plan: &Plan, tree: &Tree, place: &TreePath) -> Option<
     let is_home = |path: &TreePath| homes.iter().any(|home| home.starts_with(path));
     let names: Vec<String> = tree
         .children(place)
-        .filter(|(path, _)| !is_home(path))
+        .filter(|(path, _)| !is_home(path) && holds_something(tree, place, path))
         .filter_map(|(path, _)| Some(format!("`{}`", String::from_utf8_lossy(path.name()?))))
         .collect();
     let more = match names.len().saturating_sub(3) {
@@ -115,6 +115,14 @@ fn hides(bind: &BindPlan, plan: &Plan, tree: &Tree, place: &TreePath) -> Option<
         more => format!(" and {more} more"),
     };
     (!names.is_empty()).then(|| format!("{}{more}", names[..names.len().min(3)].join(", ")))
+}
+
+/// True when it holds files, or directories of another owner or mode than the bind's: all others a service can make
+/// for itself.
+fn holds_something(tree: &Tree, place: &TreePath, path: &TreePath) -> bool {
+    let like = |node: &Node| (node.uid, node.gid, node.mode);
+    let own = tree.get(place).map(like);
+    tree.below(path).any(|(_, node)| !node.is_directory() || Some(like(node)) != own)
 }
 
 /// The word that makes a bind, with one more call.
@@ -135,7 +143,6 @@ fn word(bind: &BindPlan, path: &str) -> String {
 mod tests {
     use super::*;
     use bedplate_core::plan::RequiredBy;
-    use bedplate_formats::tree::Node;
 
     fn tree() -> Tree {
         let mut tree = Tree::new();
@@ -145,6 +152,7 @@ mod tests {
         tree.insert("var/lib/agent".into(), Node::directory(0o755));
         tree.insert("var/lib/postgresql/17/main".into(), Node::directory(0o700));
         tree.insert("srv/people/alice/.bashrc".into(), Node::file("", 0o644));
+        tree.insert("var/lib/empty/of/service".into(), Node::directory(0o755));
         tree.insert("etc/serial".into(), Node::file("0", 0o644));
         tree.insert("srv/link".into(), Node::symlink("people"));
         tree.insert("srv/gone".into(), Node::symlink("/nowhere"));
@@ -219,6 +227,7 @@ mod tests {
             assert_eq!(said, None);
         }
         assert!(refused_with(|_| (), "/etc/serial", BindKind::File).unwrap().contains("a file of 1 bytes"));
+        assert_eq!(refused_with(|_| (), "/var/lib/empty", BindKind::Directory), None);
         assert_eq!(refused_with(|_| (), "/srv/people", BindKind::Directory), None, "homes are made");
     }
 
