@@ -14,6 +14,9 @@ mod product;
 #[expect(dead_code, reason = "every test uses its own part")]
 mod server;
 
+#[path = "cases/checks.rs"]
+mod checks;
+
 use product::{built, machine};
 
 /// One boot for all kinds: the device settles, and each kind asks it.

@@ -16,7 +16,8 @@ use crate::report::{Report, bytes, path};
 use crate::step::homes::Homes;
 use crate::step::owners::Owners;
 use crate::step::{
-    binds, boot, data, disk, initrd, manifest, overlay, root, scrub, system, text, units, users, version,
+    binds, boot, check, data, disk, initrd, manifest, overlay, root, scrub, system, text, units, users,
+    version,
 };
 use crate::store::{Store, or_full};
 use crate::{tools, verify};
@@ -105,21 +106,24 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
     report.timed("System", format_args!("{} packages", lock.packages.len()), started);
     let kernel = initrd::Kernel::of(&system)?;
 
+    let (base, tree) = root_tree(context, plan, lock, &system)?;
+
     // The initrd and the root are both cut out of the system, and need nothing
     // of each other. The data partition needs nothing at all.
-    let (tree, initrd) = std::thread::scope(|scope| {
+    let (root, initrd) = std::thread::scope(|scope| {
         let initrd = scope.spawn(|| initrd(context, plan, lock, &system_key, &system));
         let data = scope.spawn(|| write_data(plan, lock, &tools, staging));
-        let tree = write_root(context, plan, lock, &system_key, system.clone(), &tools, staging);
+        let root = write_root(context, plan, lock, &system_key, (&base, &tree), &tools, staging);
         (
-            tree,
+            root,
             initrd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and_then(|initrd| {
                 data.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
                 Ok(initrd)
             }),
         )
     });
-    let (tree, initrd) = (tree?, initrd?);
+    root?;
+    let initrd = initrd?;
 
     let started = Instant::now();
     artifacts::link(&initrd, &staging.join(&names.initrd))?;
@@ -208,17 +212,10 @@ fn initrd(
     Ok(file)
 }
 
-/// The root's tree, and its file system as an artifact.
-fn write_root(
-    context: Context<'_>,
-    plan: &Plan,
-    lock: &Lock,
-    system_key: &str,
-    mut tree: Tree,
-    tools: &crate::sandbox::Sandbox,
-    staging: &Path,
-) -> Result<Tree> {
-    let started = Instant::now();
+/// The tree of the packages without traces of the build, and the root's: the
+/// same with what the description adds, checked before anything is made of it.
+fn root_tree(context: Context<'_>, plan: &Plan, lock: &Lock, system: &Tree) -> Result<(Tree, Tree)> {
+    let mut tree = system.clone();
     scrub::scrub(&mut tree);
     scrub::date_certificates(&mut tree, lock.epoch);
     scrub::clamp_mtimes(&mut tree, lock.epoch);
@@ -235,12 +232,30 @@ fn write_root(
     owners.apply(&mut tree)?;
     binds::check(plan, &tree)?;
     scrub::clamp_mtimes(&mut tree, lock.epoch);
+    let found = check::tree(plan, context.project, &tree);
+    let source = |file: &str| fs::read_to_string(context.project.join(file)).ok();
+    found.cautions.iter().for_each(|caution| context.report.caution(caution, &source));
+    found.result()?;
+    Ok((base, tree))
+}
+
+/// The root's file system as an artifact.
+fn write_root(
+    context: Context<'_>,
+    plan: &Plan,
+    lock: &Lock,
+    system_key: &str,
+    (base, tree): (&Tree, &Tree),
+    tools: &crate::sandbox::Sandbox,
+    staging: &Path,
+) -> Result<()> {
+    let started = Instant::now();
     let file = staging.join(&plan.artifacts.root);
     let options = root::Options { plan, epoch: lock.epoch, tools };
-    let filesystem = root::write(options, context.store, system_key, &base, &tree, &file)?;
-    let size = fs::metadata(&file)?.len();
+    let filesystem = root::write(options, context.store, system_key, base, tree, &file)?;
+    let size = fs::metadata(file)?.len();
     context.report.timed("Root", format_args!("{filesystem} of {}", bytes(size)), started);
-    Ok(tree)
+    Ok(())
 }
 
 /// The empty file systems of the data partitions.

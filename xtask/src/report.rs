@@ -104,6 +104,10 @@ impl Report {
             self.text(self.renderer().render(mistake, source));
             return;
         }
+        if let Some(mistakes) = error.chain().find_map(|cause| cause.downcast_ref::<Diagnostics>()) {
+            self.mistakes(mistakes, source);
+            return;
+        }
         let mut lines = format!("{}: {error}\n", self.paint("1;31", "error"));
         for cause in error.chain().skip(1) {
             let mut text = String::new();

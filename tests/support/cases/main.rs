@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use bedplate::*;
 
+mod checks;
 mod identity;
 mod maintainer;
 
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
     bedplate::main(&[
         image!(everything),
         image!(identity::identity),
+        image!(checks::checks_unfit),
         image!(maintainer::maintainer_scripts),
         image!(maintainer::maintainer_vendor),
     ])

@@ -1,7 +1,9 @@
 //! The rules of a description: what `explain CODE` prints.
 //!
 //! A rule's examples are code, compiled and planned by a test: the wrong one
-//! breaks exactly its rule, the right one breaks none.
+//! breaks exactly its rule, the right one breaks none. Rules that only a
+//! finished tree can break are the engine's; their examples are planned and
+//! laid over a small tree by a test there.
 
 use crate::check;
 use crate::image::Image;
@@ -46,17 +48,19 @@ impl Example {
 
 /// The words of a description, both shown and run. They start from a complete
 /// `device`, or from a `system` without data partition.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! example {
     (|$start:ident| $body:expr) => {
         $crate::explain::Example {
             source: stringify!($body),
             start: stringify!($start),
             // An example may start over and leave what it was given.
-            image: |#[allow(unused_variables)] $start: $crate::image::Image| $body,
+            image: |#[allow(unused_variables)] $start: $crate::Image| $body,
         }
     };
 }
-pub(crate) use example;
+pub use example;
 
 /// The device that examples start from: complete, and with nothing wrong.
 pub fn device() -> Image {

@@ -1,0 +1,94 @@
+//! The finished tree is held against the description.
+
+use std::process::Command;
+
+use expect_test::expect;
+
+use crate::product::{example, root, scratch};
+
+/// What a build says that is to end with a refusal.
+fn refused(name: &str) -> String {
+    let mut build = Command::new(example("cases"));
+    build.current_dir(root()).env("NO_COLOR", "1").env_remove("COLUMNS").args(["image", name]);
+    // All of them have the packages of one image.
+    build.arg("--lock").arg(scratch("locks").join("checks.lock"));
+    let output = build.arg("--out").arg(scratch("images").join(name)).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let start = said.find("error[").unwrap_or_else(|| panic!("{said}"));
+    said[start..].to_owned()
+}
+
+/// Cases 10, 20, O2 and O7, all in one build.
+#[test]
+fn every_mistake_of_a_tree_is_told_at_once_and_at_its_line() {
+    expect![[r#"
+        error[no-such-timezone]: there is no time zone `US/Eastern` in the image
+          --> tests/support/cases/checks.rs:15:19
+           |
+        15 |     .timezone("US/Eastern")
+           |               ^^^^^^^^^^^^
+           |
+           = help: use `.timezone("America/New_York")`, the same zone by its name of today, or add
+                   `.package("tzdata-legacy")`
+
+        error[mount-of-no-device]: a device without `UUID=7b0c9bd4-05b1-4d1a-ad8d-2c8a3ff1f3f0` does not
+               start
+          --> tests/support/cases/checks.rs:16:10
+           |
+        16 |     .overlay("checks/unfit")
+           |      ^^^^^^^^^^^^^^^^^^^^^^^
+          ::: tests/support/cases/checks/unfit/etc/fstab:2:1
+           |
+         2 | UUID=7b0c9bd4-05b1-4d1a-ad8d-2c8a3ff1f3f0 /srv ext4 defaults 0 2
+           | ---------------------------------------------------------------- here
+           |
+           = help: add `nofail` to its options
+
+        error[link-to-no-unit]: `/etc/systemd/system/multi-user.target.wants/agnet.service` starts
+               `agnet.service` with `multi-user.target`, but there is no such unit
+          --> tests/support/cases/checks.rs:16:10
+           |
+        16 |     .overlay("checks/unfit")
+           |      ^^^^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: use `.enable("agent.service")` in place of the link
+
+        error[no-such-target]: `agent.service` is to be started by `mulit-user.target`, which is not in the
+               image
+          --> tests/support/cases/checks.rs:17:15
+           |
+        17 |     .unit(unit!("checks/agent.service"))
+           |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ line 9: `WantedBy=mulit-user.target`
+           |
+           = help: write `WantedBy=multi-user.target`
+
+        error[no-such-program]: `agent.service` starts `/usr/bin/agnet`, which is not in the image
+          --> tests/support/cases/checks.rs:17:15
+           |
+        17 |     .unit(unit!("checks/agent.service"))
+           |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ line 6: `ExecStart=/usr/bin/agnet`
+           |
+           = help: add the package that brings it, or put it there with an overlay
+
+        error[no-such-unit-user]: `agent.service` runs as the user `agnet`, which is not in the image
+          --> tests/support/cases/checks.rs:17:15
+           |
+        17 |     .unit(unit!("checks/agent.service"))
+           |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ line 5: `User=agnet`
+           |
+           = help: add `.user(User::system("agnet").uid(…))`, or write `DynamicUser=yes`
+
+        error[bind-of-dynamic-user]: `/var/lib/dynamic` is a link that systemd makes for `dynamic.service`,
+               and cannot be kept
+          --> tests/support/cases/checks.rs:19:25
+           |
+        19 |     .bind(Bind::new("/var/lib/dynamic").required_by("dynamic.service"))
+           |                     ^^^^^^^^^^^^^^^^^^
+           |
+           = help: keep what it leads to: `Bind::new("/var/lib/private/dynamic")`
+
+        7 mistakes; `cargo xtask explain no-such-timezone` says more about it
+    "#]]
+    .assert_eq(&refused("checks-unfit"));
+}

@@ -1,0 +1,91 @@
+//! Holds the finished tree against the description, before anything is written.
+//!
+//! What a device would only show at its first start, or never, is found here: a
+//! unit whose program is not in the image, a line of `fstab` that waits for a
+//! disk nobody has. All checks look at the whole tree, so that one build
+//! reports every mistake, each at the line that is answerable for it.
+//!
+//! Only what the description brings is an error. Packages have faults of their
+//! own, and whoever installs them can do nothing about it.
+
+mod fstab;
+mod names;
+mod origin;
+mod started;
+mod state;
+mod time;
+mod unit;
+mod units;
+
+use std::path::Path;
+
+use bedplate_core::plan::Plan;
+use bedplate_core::{Diagnostic, Diagnostics, Rule};
+use bedplate_formats::tree::Tree;
+
+use self::origin::Origins;
+use self::started::Started;
+
+/// Every rule that only a finished tree can break, family by family.
+pub static RULES: &[&Rule] = &[
+    &time::NO_SUCH_TIMEZONE,
+    &units::NO_SUCH_TARGET,
+    &units::LINK_TO_NO_UNIT,
+    &units::NO_SUCH_UNIT,
+    &units::NO_SUCH_PROGRAM,
+    &units::NO_SUCH_UNIT_USER,
+    &units::NO_SUCH_UNIT_PATH,
+    &fstab::MALFORMED_FSTAB,
+    &fstab::MOUNT_OF_NO_DEVICE,
+    &fstab::MOUNT_OF_THE_PLAN,
+    &names::FILE_NOBODY_READS,
+    &state::BIND_OF_DYNAMIC_USER,
+    &state::STATE_IS_VOLATILE,
+];
+
+/// A finished tree, and what it was made of.
+pub(super) struct Subject<'a> {
+    plan: &'a Plan,
+    tree: &'a Tree,
+    origins: Origins,
+}
+
+/// What the checks found.
+#[derive(Default)]
+pub struct Findings {
+    /// What is wrong: the image is not built.
+    pub mistakes: Vec<Diagnostic>,
+    /// What the reader should know.
+    pub cautions: Vec<Diagnostic>,
+}
+
+/// Checks `tree`, to which the description's files were added. Paths of the
+/// description start from `project`.
+pub fn tree(plan: &Plan, project: &Path, tree: &Tree) -> Findings {
+    let subject = Subject { plan, tree, origins: Origins::new(plan, project, tree) };
+    let started = Started::new(&subject);
+    let mut found = Findings::default();
+    time::check(&subject, &mut found);
+    names::check(&subject, &mut found);
+    fstab::check(&subject, &mut found);
+    units::check(&subject, &started, &mut found);
+    state::check(&subject, &started, &mut found);
+    found
+}
+
+impl Findings {
+    /// The mistakes as one error.
+    ///
+    /// # Errors
+    /// There is a mistake.
+    pub fn result(self) -> Result<(), Diagnostics> {
+        if self.mistakes.is_empty() { Ok(()) } else { Err(Diagnostics::new(self.mistakes)) }
+    }
+
+    fn mistake(&mut self, mistake: Diagnostic) {
+        self.mistakes.push(mistake);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! The rules against a small tree: their examples, and what tests of the
+//! families add to the examples' device.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use bedplate_core::{Diagnostic, Image, Renderer, explain};
+use bedplate_formats::tree::{Node, TreePath};
+
+use super::*;
+use crate::step::homes::Homes;
+use crate::step::owners::Owners;
+use crate::step::{overlay, units, users};
+
+/// As much of a system as the examples need.
+fn system() -> Tree {
+    let mut tree = Tree::new();
+    tree.insert("lib".into(), Node::symlink("usr/lib"));
+    tree.insert("bin".into(), Node::symlink("usr/bin"));
+    for (path, text, mode) in [
+        ("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n", 0o644),
+        ("etc/shadow", "root:*:1::::::\n", 0o640),
+        ("etc/group", "root:x:0:\nsudo:x:27:\n", 0o644),
+        ("etc/gshadow", "root:*::\nsudo:*::\n", 0o640),
+        ("usr/bin/true", "\x7fELF", 0o755),
+        ("usr/bin/python3", "\x7fELF", 0o755),
+        ("usr/bin/dockerd", "\x7fELF", 0o755),
+        ("usr/share/zoneinfo/America/New_York", "TZif", 0o644),
+        ("usr/share/zoneinfo/Europe/Berlin", "TZif", 0o644),
+        ("usr/share/zoneinfo/tzdata.zi", "L America/New_York US/Eastern\n", 0o644),
+        ("usr/lib/systemd/system/sshd-keygen.service", "[Service]\nExecStart=/usr/bin/of-a-package\n", 0o644),
+        (
+            "usr/lib/systemd/system/docker.service",
+            "[Service]\nExecStart=/usr/bin/dockerd\n[Install]\nWantedBy=multi-user.target\n",
+            0o644,
+        ),
+        (
+            "usr/lib/systemd/system/multi-user.target",
+            "[Unit]\nRequires=sysinit.target\nWants=sshd-keygen.service\n",
+            0o644,
+        ),
+    ] {
+        tree.insert(path.into(), Node::file(text, mode));
+    }
+    for target in ["local-fs", "initrd", "sockets", "sysinit", "basic", "getty", "factory-reset", "shutdown"]
+    {
+        let path = format!("usr/lib/systemd/system/{target}.target");
+        tree.insert(TreePath::new(path), Node::file("[Unit]\n", 0o644));
+    }
+    tree.insert("usr/lib/systemd/system/default.target".into(), Node::symlink("multi-user.target"));
+    tree
+}
+
+/// The findings of a description that plans, laid over the system.
+fn findings(image: &Image) -> Findings {
+    let plan = image.plan().unwrap();
+    let mut tree = system();
+    // System users are made before packages are configured.
+    for user in plan.users.iter().filter(|user| user.system) {
+        let passwd = format!(
+            "{}{}:x:{}:{}::/:/bin/false\n",
+            users::read(&tree, "etc/passwd"),
+            user.name,
+            user.uid,
+            user.gid
+        );
+        tree.insert("etc/passwd".into(), Node::file(passwd, 0o644));
+    }
+    let (homes, mut owners) = (Homes::make(&plan, &mut tree).unwrap(), Owners::default());
+    overlay::files(&plan.files, &homes, &mut tree, &mut owners).unwrap();
+    users::apply(&plan, &mut tree).unwrap();
+    units::apply(&plan, &mut tree).unwrap();
+    super::tree(&plan, Path::new("/nonexistent"), &tree)
+}
+
+fn render(found: Findings, source: &dyn Fn(&str) -> Option<String>) -> String {
+    let renderer = Renderer::plain().anonymous_lines();
+    let mistakes = found.mistakes.iter().map(|mistake| renderer.render(mistake, source));
+    let cautions = found.cautions.iter().map(|caution| renderer.warning().render(caution, source));
+    mistakes.chain(cautions).collect()
+}
+
+/// What is found when `change` is made to the examples' device.
+#[track_caller]
+pub(super) fn refused(change: impl FnOnce(Image) -> Image) -> String {
+    render(findings(&change(explain::device())), &|_| None)
+}
+
+/// What a person sees of the rule's wrong example, `source` being the text of
+/// the file the rule is in.
+pub(super) fn refusal(rule: &Rule, source: &str) -> String {
+    let file = |name: &str| name.contains("/check/").then(|| source.to_owned());
+    render(findings(&rule.wrong.describe()), &file)
+}
+
+fn codes(found: &Findings) -> BTreeSet<&'static str> {
+    found.mistakes.iter().chain(&found.cautions).map(|found: &Diagnostic| found.code).collect()
+}
+
+#[test]
+fn every_rules_wrong_example_breaks_that_rule_alone() {
+    for rule in RULES {
+        let found = findings(&rule.wrong.describe());
+        assert_eq!(codes(&found), BTreeSet::from([rule.code]), "{}", render(found, &|_| None));
+    }
+}
+
+#[test]
+fn every_rules_right_example_breaks_none() {
+    for rule in RULES {
+        let found = findings(&rule.right.describe());
+        assert!(codes(&found).is_empty(), "{}: {}", rule.code, render(found, &|_| None));
+    }
+}
+
+#[test]
+fn every_rule_has_a_page_and_a_name_of_its_own() {
+    let of_core = bedplate_core::check::RULES.iter();
+    let codes: BTreeSet<&str> = of_core.chain(RULES).map(|rule| rule.code).collect();
+    assert_eq!(codes.len(), bedplate_core::check::RULES.len() + RULES.len());
+    for rule in RULES {
+        assert!(rule.code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", rule.code);
+        assert!(!rule.title.ends_with('.') && rule.why.ends_with('.'), "{}", rule.code);
+        let page = explain::page(rule, 80);
+        let fits = |line: &str| line.chars().count() <= 100 || line.trim_start().starts_with('"');
+        assert!(page.lines().all(fits), "{page}");
+    }
+}
+
+#[test]
+fn every_rule_is_tested_by_its_text() {
+    let families = [
+        include_str!("fstab.rs"),
+        include_str!("names.rs"),
+        include_str!("state.rs"),
+        include_str!("time.rs"),
+        include_str!("units/tests.rs"),
+    ];
+    for rule in RULES {
+        let constant = rule.code.to_ascii_uppercase().replace('-', "_");
+        let tested = families.iter().any(|text| text.contains(&format!("refusal(&{constant}, ")));
+        assert!(tested, "{} has no test of its text", rule.code);
+    }
+}

@@ -1,0 +1,98 @@
+//! The time zone is one that the image has.
+
+use bedplate_core::spelling::nearest;
+use bedplate_core::{Diagnostic, Place, Rule, example};
+use bedplate_formats::tree::{Kind, TreePath};
+
+use super::{Findings, Subject};
+
+pub(super) static NO_SUCH_TIMEZONE: Rule = Rule {
+    code: "no-such-timezone",
+    title: "the time zone is one that the image has",
+    why: "The name becomes a link into /usr/share/zoneinfo. Where that leads to nothing, the device takes UTC and \
+          says nothing. Debian 13 and Ubuntu 24.04 have moved the names of old, US/Eastern among them, into a \
+          package of their own, tzdata-legacy.",
+    wrong: example!(|device| device.timezone("US/Eastern")),
+    right: example!(|device| device.timezone("America/New_York")),
+};
+
+const ZONES: &str = "usr/share/zoneinfo";
+
+pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
+    let zone = &subject.plan.timezone;
+    // UTC needs no file, and without the word there is no link.
+    let Some(at) = subject.plan.file("/etc/localtime").and_then(|file| file.at.as_ref()) else { return };
+    let path = TreePath::new(ZONES).join(zone);
+    if subject
+        .tree
+        .resolve(&path)
+        .is_some_and(|(_, node)| matches!(node.kind, Kind::File(_) | Kind::Hardlink(_)))
+    {
+        return;
+    }
+    let directory = TreePath::new(ZONES);
+    let names = subject.tree.below(&directory).filter(|(_, node)| !node.is_directory());
+    let names: Vec<String> = names.map(|(path, _)| name(&path.to_string())).collect();
+    let links = subject.text(&directory.join("tzdata.zi"));
+    found.mistake(mistake(zone, at, names.iter().map(String::as_str), &links));
+}
+
+/// `America/New_York` of a path in the tree.
+fn name(path: &str) -> String {
+    path.trim_start_matches('/').trim_start_matches(ZONES).trim_start_matches('/').to_owned()
+}
+
+/// What is said of a zone that is not among `names`; `links` is tzdata's own
+/// source text, which knows the old names.
+pub(super) fn mistake<'a>(
+    zone: &str,
+    at: &Place,
+    names: impl Iterator<Item = &'a str> + Clone,
+    links: &str,
+) -> Diagnostic {
+    let message = format!("there is no time zone `{zone}` in the image");
+    let today = links.lines().find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+        ["L", today, old] if old == zone => Some(today),
+        _ => None,
+    });
+    let today = today.filter(|today| names.clone().any(|name| name == *today));
+    let help = match (today, nearest(zone, names)) {
+        (Some(today), _) => format!(
+            "use `.timezone(\"{today}\")`, the same zone by its name of today, or add \
+             `.package(\"tzdata-legacy\")`"
+        ),
+        (None, Some(near)) => format!("use `.timezone(\"{near}\")`"),
+        (None, None) => "choose one of those that `timedatectl list-timezones` prints".to_owned(),
+    };
+    Diagnostic::new(NO_SUCH_TIMEZONE.code, message).at(at).word(zone).help(help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::check::tests::{refusal, refused};
+    use expect_test::expect;
+
+    #[test]
+    fn an_old_name_is_told_its_new_one_and_its_package() {
+        expect![[r#"
+            error[no-such-timezone]: there is no time zone `US/Eastern` in the image
+              --> xtask/src/step/check/time.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.timezone("US/Eastern")),
+               |                                              ^^^^^^^^^^^^
+               |
+               = help: use `.timezone("America/New_York")`, the same zone by its name of today, or add
+                       `.package("tzdata-legacy")`
+        "#]]
+        .assert_eq(&refusal(&NO_SUCH_TIMEZONE, include_str!("time.rs")));
+    }
+
+    #[test]
+    fn a_misspelt_zone_is_told_its_neighbour() {
+        let found = refused(|image| image.timezone("Europe/Berln"));
+        assert!(found.contains("use `.timezone(\"Europe/Berlin\")`"), "{found}");
+        assert_eq!(refused(|image| image.timezone("Europe/Berlin")), "");
+        assert_eq!(refused(|image| image), "");
+    }
+}
