@@ -193,8 +193,8 @@ fn the_plan_is_printed_on_stdout() {
               /var/lib/systemd/timers     empty                                        when timers that outlast…
 
             kernel command line
-              roothash=… ro systemd.volatile=overlay panic=10 oops=panic lockdown=integrity module.sig_enforce=1
-              console=ttyS0,115200
+              roothash=… ro systemd.volatile=overlay gpt panic=10 oops=panic lockdown=integrity
+              module.sig_enforce=1 console=ttyS0,115200
 
             settings
               setting                              value        why
@@ -232,6 +232,7 @@ fn the_plan_is_printed_on_stdout() {
             packages: 6 asked for, and what they depend on
               dbus dmsetup kmod linux-image-cloud-amd64 systemd-boot systemd-sysv
               + e2fsprogs           checks the data partition at boot
+              + fdisk               gives a device's disk ids of its own
               + libnss-myhostname   resolves the device's own name
               + systemd-cryptsetup  sets up the verified root
               + systemd-repart      grows the data partition
@@ -266,6 +267,7 @@ fn the_plan_is_printed_on_stdout() {
               /etc/machine-id                                   each device makes its own
               /usr/lib/bedplate/data-is-there                   says so when the data partition is lost
               /usr/lib/bedplate/hostname                        names each device `small-{machine-id}`
+              /usr/lib/bedplate/name-disk                       gives the disk ids of its own
               /usr/lib/bedplate/overlay-has-room                says so when the memory for what is written to …
               /usr/lib/bedplate/state                           which directories and files, and what they star…
               /usr/lib/repart.d/04-persistent.conf              the partition grows to the end of the disk
@@ -274,11 +276,12 @@ fn the_plan_is_printed_on_stdout() {
               /usr/lib/systemd/system/bedplate-data.service     says so when the data partition is lost
               /usr/lib/systemd/system/bedplate-factory-reset.…  `systemctl start factory-reset.target` empties …
               /usr/lib/systemd/system/bedplate-hostname.servi…  names each device `small-{machine-id}`
+              /usr/lib/systemd/system/bedplate-name-disk.serv…  gives the disk ids of its own
               /usr/lib/systemd/system/bedplate-overlay-full.s…  says so when the memory for what is written to …
               /usr/lib/systemd/system/bedplate-overlay-full.t…  says so when the memory for what is written to …
               /usr/lib/systemd/system/bedplate-state.service    makes what lies behind the binds
               /usr/lib/systemd/system/etc-kept.mount            kept, starting with the packages' files
-              /usr/lib/systemd/system/local.mount               mounts the data partition by its id
+              /usr/lib/systemd/system/local.mount               mounts the data partition of the booted disk
               /usr/lib/systemd/system/needs-kept.service        written by hand
               /usr/lib/systemd/system/needs-kept.service.d/50…  needs-kept.service does not start without /etc/…
               /usr/lib/systemd/system/opt-kept.mount            kept, starting empty
@@ -287,6 +290,7 @@ fn the_plan_is_printed_on_stdout() {
               /usr/lib/systemd/system/var-lib-kept.mount        kept, starting empty
               /usr/lib/systemd/system/var-lib-systemd-random\…  its own randomness, from the last boot
               /usr/lib/systemd/system/var-lib-systemd-timers.…  when timers that outlast a reboot last ran
+              /usr/lib/udev/rules.d/61-bedplate-disk.rules      finds the partitions of the disk that was booted
               /var/.updated                                     nothing is brought up to date at boot
 
             copied over it

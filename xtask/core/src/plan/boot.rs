@@ -29,6 +29,11 @@ pub(super) fn command_line(
     if image.volatile != Volatile::None {
         arguments.push("systemd.volatile=overlay".to_string());
     }
+    // A device gives its disk ids of its own: when the power goes while the first copy of the partition table is
+    // written, the kernel reads the second one only if it is told to.
+    if image.kept_on().is_some() {
+        arguments.push("gpt".to_string());
+    }
     arguments.extend(hardening::arguments(settings));
     arguments.extend(image.arguments.iter().map(|argument| argument.text().to_string()));
     arguments

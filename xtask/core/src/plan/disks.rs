@@ -26,7 +26,7 @@ const RULES: &str = "/usr/lib/udev/rules.d/61-bedplate-disk.rules";
 const BOOTED: &str = "/usr/lib/bedplate/booted";
 const DECIDE: &str = "/usr/lib/bedplate/decide";
 const NAME: &str = "/usr/lib/bedplate/name-disk";
-/// Made by the scripts when nobody can tell which disk was booted: none is written to.
+/// Made by the scripts when nobody can tell which disk was booted: what would write to one asserts that it is not there.
 pub(super) const UNDECIDED: &str = "/run/bedplate.disk.undecided";
 /// The package of the program that changes a partition table.
 pub(super) const PACKAGE: &str = "fdisk";
@@ -146,8 +146,7 @@ fn rules(disk: &DiskPlan, initrd: bool) -> String {
     let _ = writeln!(
         text,
         "ENV{{BEDPLATE_DISK}}!=\"booted\", GOTO=\"bedplate_disk_end\"\n\
-         OPTIONS+=\"link_priority=100\"\n\
-         TEST==\"{UNDECIDED}\", GOTO=\"bedplate_disk_end\""
+         OPTIONS+=\"link_priority=100\""
     );
     for partition in &disk.partitions {
         let _ = writeln!(

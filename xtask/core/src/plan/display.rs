@@ -324,7 +324,7 @@ mod tests {
               /var/lib/systemd/timers       empty                   when timers that outlast a reboot last ran
 
             kernel command line
-              roothash=… ro panic=10 oops=panic lockdown=integrity module.sig_enforce=1
+              roothash=… ro gpt panic=10 oops=panic lockdown=integrity module.sig_enforce=1
 
             settings
               setting                              value        why

@@ -65,7 +65,7 @@ fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Vec<FilePlan> 
     if makes {
         let text = format!(
             "[Unit]\nDescription=Make a File System Where None Is ({label})\nDefaultDependencies=no\n\
-             BindsTo={unit}\nAfter={unit}\nBefore=bedplate-check.service\n\n\
+             BindsTo={unit}\nAfter={unit}\nBefore=bedplate-check.service\nAssertPathExists=!{UNDECIDED}\n\n\
              [Service]\nType=oneshot\nRemainAfterExit=yes\n\
              ExecStart=/usr/lib/systemd/systemd-makefs {filesystem} {device}\nTimeoutSec=0\n"
         );

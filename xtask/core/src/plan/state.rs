@@ -12,6 +12,7 @@
 //! a device whose data partition is lost, what needs it does not start, and
 //! the rest does.
 
+use super::disks::UNDECIDED;
 use super::service::SHUT_IN;
 use super::units::UNITS;
 use super::{
@@ -285,7 +286,8 @@ fn checked(label: &str, device: &str, filesystem: &str, unit: &str) -> FilePlan 
     let device_unit = format!("{}.device", escape_path(device));
     let text = format!(
         "[Unit]\nDescription=Check the Data Partition ({label})\nDefaultDependencies=no\n\
-         BindsTo={device_unit}\nAfter={device_unit}\nConflicts=shutdown.target\nBefore=shutdown.target\n\n\
+         BindsTo={device_unit}\nAfter={device_unit}\nAssertPathExists=!{UNDECIDED}\n\
+         Conflicts=shutdown.target\nBefore=shutdown.target\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/sbin/fsck.{filesystem} -p {device}\n\
          SuccessExitStatus=1 2\nTimeoutSec=0\n"
     );

@@ -15,8 +15,9 @@ of() {
     echo $found
 }
 
-# One that is booted for sure may come any moment. A disk with the ids of the booted one is believed after three
-# seconds, in which a stick beside it appears; one without, when there is no other for half a minute.
+# The booted one may appear any moment. A disk with its ids is believed after three seconds, in which a stick beside it
+# appears. One with other ids holds the same root, and so starts the device when there is no other for half a minute;
+# but it was not booted, and is not written to.
 udevadm settle --timeout=10
 patience=3 left=30
 [ -e "$loader" ] || patience=0
@@ -29,16 +30,19 @@ done
 
 set -- $(of maybe)
 [ $# -gt 0 ] || set -- $(of unlikely)
-[ $# -gt 0 ] || {
+why=''
+if [ $# -eq 0 ]; then
     set -- $(of other)
-    [ $# -eq 0 ] || tell 4 "the boot loader was started from no disk that is here: ${1##*/} is taken for the booted one"
-}
-[ $# -gt 0 ] || exit 1
-if [ $# -gt 1 ]; then
+    [ $# -gt 0 ] || exit 1
+    why="the disk that was booted has not appeared"
+elif [ $# -gt 1 ]; then
+    why="several disks have the ids of the booted one, and the firmware does not tell which of them it was: $*"
+fi
+if [ -n "$why" ]; then
     : >$decided.undecided
     systemd-tmpfiles --create /usr/lib/bedplate/undecided.conf
-    tell 2 "nobody can tell which of these disks was booted: $*"
-    tell 2 "none of them is written to, and what this device should keep is not there: leave one of them in, and restart"
+    tell 2 "$why"
+    tell 2 "the device starts from ${1##*/}, mounts and writes to no disk, and forgets what it should keep"
 fi
 echo "$1" >$decided
 udevadm trigger --settle "/sys$1"
