@@ -3,6 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "disks/booted.rs"]
+mod booted;
+#[path = "disks/name.rs"]
+mod name;
 #[path = "support/product.rs"]
 mod product;
 
@@ -13,6 +17,17 @@ use bedplate::vm::guest::Guest;
 use bedplate::vm::second::Bus;
 use bedplate_formats::{gpt, sparse};
 use product::{built, machine};
+
+/// The plan of a device whose scripts are asked without a machine.
+fn plan() -> bedplate::plan::Plan {
+    bedplate::Image::debian("trixie")
+        .package("linux-image-amd64")
+        .partition(bedplate::Esp::new(bedplate::MiB(256)))
+        .partition(bedplate::Root::new(bedplate::Erofs).verity())
+        .partition(bedplate::Data::new("persistent", bedplate::Ext4).mount("/local"))
+        .plan_named("disks")
+        .unwrap()
+}
 
 /// What the first letters of a disk's name are, and what it is known by.
 struct Asked {
@@ -82,12 +97,14 @@ fn a_device_with_a_stick_in_it_is_the_disk_it_was_booted_from() {
     }
 
     // A fresh stick beside it changes nothing, twice.
-    let mut guest = vm.unwrap().second(&image, Bus::Usb).start().unwrap();
-    for _ in 0..2 {
+    let mut guest = vm.unwrap().second(&image, Bus::Scsi).start().unwrap();
+    for boot in 0..2 {
         let again = runs_from(&mut guest, "vd");
         assert_eq!(again.machine_id, first.machine_id);
         assert_eq!(guest.check("cat /var/lib/kept/marker").unwrap(), "mine\n");
-        guest.reboot().unwrap();
+        if boot == 0 {
+            guest.reboot().unwrap();
+        }
     }
     let vm = guest.power_off().unwrap();
     assert!(untouched(&vm, &image), "something was written to the stick");
