@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use bedplate::plan::UserPlan;
 use bedplate::sandbox::Sandbox;
 use bedplate::step::scrub::{clamp_mtimes, scrub};
-use bedplate::step::system::{self, Deb, Options};
+use bedplate::step::system::{self, Deb, Log, Options};
 use bedplate::store::Store;
 use bedplate_formats::deb::read_control;
 use bedplate_formats::digest::hex;
@@ -85,8 +85,15 @@ fn build(root: &Path, debs: &[Deb]) -> anyhow::Result<()> {
 
 fn build_for(root: &Path, debs: &[Deb], users: Vec<UserPlan>) -> anyhow::Result<()> {
     fs::create_dir(root).unwrap();
-    let options = Options { architecture: "amd64".into(), locale: "C.UTF-8".into(), users, epoch: EPOCH };
-    system::build(&sandbox(root), root, debs, &options)
+    let options = Options {
+        architecture: "amd64".into(),
+        locale: "C.UTF-8".into(),
+        users,
+        answers: Vec::new(),
+        asked: Vec::new(),
+        epoch: EPOCH,
+    };
+    system::build(&sandbox(root), root, debs, &options, &Log::new(&|_| {}))
 }
 
 fn scrubbed(root: &Path) -> Tree {

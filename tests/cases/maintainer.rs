@@ -1,11 +1,13 @@
 //! Maintainer scripts of the real world: what they call, print and ask.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use bedplate::disk::Disk;
 use bedplate_formats::digest::hex;
+use expect_test::{Expect, expect};
 use sha2::{Digest as _, Sha256};
 
 use crate::forge::Forged;
@@ -34,9 +36,27 @@ impl Build {
         Self { command, out, _server: server }
     }
 
-    fn disk(mut self) -> (Disk, PathBuf) {
+    fn disk(&mut self) -> Disk {
         product::success(&mut self.command);
-        (Disk::open(self.out.join("image.raw")).unwrap(), self.out)
+        Disk::open(self.out.join("image.raw")).unwrap()
+    }
+
+    /// The build must fail, and say this.
+    #[track_caller]
+    fn fails(mut self, expected: &Expect) {
+        let output = self.command.output().unwrap();
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{printed}");
+        let error = printed.split_once("error: ").map_or(&*printed, |(_, error)| error);
+        let lines = error.lines().map(|line| match line.split_once(".rs:") {
+            Some((before, _)) => format!("{before}.rs:LL:CC"),
+            None => line.to_owned(),
+        });
+        let lines = lines.map(|line| match line.trim_start().split_once(" | ") {
+            Some((number, rest)) if number.bytes().all(|b| b.is_ascii_digit()) => format!("LL | {rest}"),
+            _ => line,
+        });
+        expected.assert_eq(&(lines.collect::<Vec<_>>().join("\n") + "\n"));
     }
 }
 
@@ -44,13 +64,17 @@ fn unit(wanted_by: &str) -> String {
     format!("[Service]\nExecStart=/usr/bin/agent\n[Install]\nWantedBy={wanted_by}\n")
 }
 
-/// Case 2.
+const TEMPLATES: &str = "Template: agent/accept\nType: boolean\nDefault: false\nDescription: Accept the licence?\n\n\
+    Template: agent/site\nType: select\nChoices: south, north\nDescription: Where is it?\n";
+
+/// Cases 2 and 35.
 #[test]
-fn what_vendors_scripts_call_works_as_in_a_chroot() {
+fn what_vendors_scripts_call_works_as_in_a_chroot_and_what_they_ask_is_answered() {
     let init = "#!/bin/sh\n### BEGIN INIT INFO\n# Provides: agent\n# Default-Start: 2 3 4 5\n# Default-Stop: 0 1 6\n\
         ### END INIT INFO\nstart-stop-daemon --start --exec /usr/bin/agent\n";
     let agent = Forged::of("agent", "1", "amd64")
-        .control("Depends: adduser, libcap2-bin, procps, ucf\n")
+        .control("Depends: adduser, debconf, libcap2-bin, procps, ucf\n")
+        .script("templates", TEMPLATES)
         .script("postinst", include_str!("agent.postinst"))
         .file("/usr/lib/systemd/system/agent.service", 0o644, &unit("multi-user.target"))
         .file("/usr/lib/systemd/system/agent-early.service", 0o644, &unit("sysinit.target"))
@@ -65,7 +89,8 @@ fn what_vendors_scripts_call_works_as_in_a_chroot() {
         .file("/usr/share/agent/agent.conf", 0o644, "setting\n")
         .file("/etc/init.d/agent", 0o755, init)
         .file("/usr/bin/agent", 0o755, "#!/bin/sh\nexit 0\n");
-    let (disk, _) = Build::of("maintainer-scripts", agent).disk();
+    let mut build = Build::of("maintainer-scripts", agent);
+    let disk = build.disk();
     let root = disk.root().unwrap();
     let link = |path: &str| root.read_link(path).unwrap();
     let etc = "/etc/systemd/system";
@@ -82,4 +107,41 @@ fn what_vendors_scripts_call_works_as_in_a_chroot() {
     assert_eq!(root.text("/etc/agent.conf").unwrap(), "setting\n");
     assert_eq!(root.metadata("/var/lib/agent").unwrap().mode & 0o777, 0o750);
     assert!(!root.exists("/usr/sbin/policy-rc.d").unwrap(), "nothing of the build stays");
+    assert!(root.exists("/usr/lib/firmware/ipw2100-1.3.fw").unwrap(), "its licence is accepted");
+
+    let log = fs::read_to_string(build.out.join("image.log")).unwrap();
+    assert!(
+        log.contains("\nSetting up agent (1) ...\n") && log.contains("\nthe agent is configured\n"),
+        "{log}"
+    );
+    let sums = fs::read_to_string(build.out.join("image.SHA256SUMS")).unwrap();
+    assert!(!sums.contains("image.log"), "a script may print the time");
+    let again = build.command.arg("-v").output().unwrap();
+    assert!(
+        String::from_utf8(again.stderr).unwrap().contains(&log),
+        "`-v` shows the log of a fresh image, too"
+    );
+}
+
+/// Case 35.
+#[test]
+fn a_script_that_fails_without_an_answer_names_the_question_and_the_line() {
+    let postinst = "#!/bin/sh\nset -e\n. /usr/share/debconf/confmodule\ndb_input high agent/accept || true\ndb_go\n\
+        db_get agent/accept\nif [ \"$RET\" != true ]; then\n    echo the licence is not accepted\n    exit 3\nfi\n";
+    let agent = Forged::of("agent", "1", "amd64")
+        .control("Depends: debconf\n")
+        .script("templates", TEMPLATES)
+        .script("postinst", postinst);
+    Build::of("maintainer-vendor", agent).fails(&expect![[r#"
+        `postinst` of the package `agent` failed with exit code 3:
+               the licence is not accepted
+          --> tests/support/cases/maintainer.rs:LL:CC
+           |
+        LL |     Deb::dangerous_unsigned("https://vendor.example/agent.deb", sha256)
+           |                             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: the package asks questions that have no answer: add `.debconf("agent/accept", true)`,
+                   `.debconf("agent/site", "south")`; `cargo xtask image -v` shows everything that was
+                   printed
+    "#]]);
 }

@@ -129,7 +129,7 @@ pub fn link(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Adds the links that the seed's image has, and the checksums of everything.
+/// Adds the links that the seed's image has, and the checksums of everything but the log.
 ///
 /// # Errors
 /// A file cannot be read or written.
@@ -138,7 +138,9 @@ pub fn finish(plan: &Plan, directory: &Path) -> Result<()> {
     link(&directory.join(&names.initrd), &directory.join(&names.initrd_cpio))?;
     fs_err::os::unix::fs::symlink(&names.disk, directory.join(&names.disk_link))?;
     fs_err::os::unix::fs::symlink(&names.initrd_cpio, directory.join(&names.initrd_link))?;
-    let files: Vec<String> = files(directory)?.into_iter().map(|file| file.name).collect();
+    // Maintainer scripts may print a time: the log need not be the same in two builds.
+    let files = files(directory)?.into_iter().map(|file| file.name).filter(|name| *name != names.log);
+    let files: Vec<String> = files.collect();
     let paths: Vec<PathBuf> = files.iter().map(|name| directory.join(name)).collect();
     let digests = digest::sha256_files(&paths).context("hashing the artifacts")?;
     let mut sums = String::new();

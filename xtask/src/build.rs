@@ -33,6 +33,8 @@ pub struct Context<'a> {
     pub project: &'a Path,
     /// Where the artifacts go.
     pub out: &'a Path,
+    /// Whether what maintainer scripts print is shown.
+    pub verbose: bool,
 }
 
 /// Builds the image. `fetch` is called once it is certain that something has
@@ -51,6 +53,9 @@ pub fn image(
     let key = image_key(context, plan, lock)?;
     let disk = context.out.join(&plan.artifacts.disk);
     if output.is_current(&key) {
+        if context.verbose {
+            show_log(report, &context.out.join(&plan.artifacts.log))?;
+        }
         report.did("Fresh", path(&disk));
         return Ok(());
     }
@@ -65,6 +70,12 @@ pub fn image(
         return Err(error);
     }
     report.did("Finished", format_args!("{}  {}", path(&disk), report.elapsed()));
+    Ok(())
+}
+
+/// Shows what was printed while the system was installed.
+fn show_log(report: &Report, log: &Path) -> Result<()> {
+    report.text(String::from_utf8_lossy(&fs::read(log)?));
     Ok(())
 }
 
@@ -101,7 +112,8 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
     let tools_tree = tools::tree(store, &lock.tools)?;
     let tools = tools::sandbox(&tools_tree);
     let started = Instant::now();
-    let (layer, system_key) = system_layer(store, plan, lock)?;
+    let (layer, system_key) = system_layer(context, plan, lock)?;
+    fs::copy(layer.with_file_name("log"), staging.join(&names.log))?;
     let system = Tree::scan(&layer).context("reading the system")?;
     report.timed("System", format_args!("{} packages", lock.packages.len()), started);
     let kernel = initrd::Kernel::of(&system)?;
@@ -150,12 +162,16 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
     Ok(())
 }
 
-/// The packages, installed: a directory in the cache, and its key.
-fn system_layer(store: &Store, plan: &Plan, lock: &Lock) -> Result<(PathBuf, String)> {
+/// The packages, installed: a directory in the cache, and its key. `log` beside
+/// the directory is what was printed meanwhile.
+fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathBuf, String)> {
+    let Context { report, store, verbose, .. } = context;
     let options = system::Options {
         architecture: plan.architecture.deb().to_owned(),
         locale: plan.locale.clone(),
         users: plan.users.iter().filter(|user| user.system).cloned().collect(),
+        answers: plan.answers.clone(),
+        asked: asked(plan, lock),
         epoch: lock.epoch,
     };
     let mut key = Key::new("system");
@@ -166,9 +182,14 @@ fn system_layer(store: &Store, plan: &Plan, lock: &Lock) -> Result<(PathBuf, Str
     for user in &options.users {
         key.add(format!("{}:{}:{}:{}", user.name, user.uid, user.group, user.home));
     }
+    for answer in &options.answers {
+        key.add(format!("{} {}", answer.name, answer.answer.as_str()));
+    }
     lock.packages.iter().for_each(|package| key.add(&package.sha256));
     let key = key.finish();
+    let mut made = false;
     let layer = store.layer_or_make("system", &key, |directory| {
+        made = true;
         let paths = tools::debs(store, &lock.packages)?;
         let deb = |(package, path): (&bedplate_core::lock::LockedPackage, PathBuf)| system::Deb {
             name: package.name.clone(),
@@ -176,10 +197,36 @@ fn system_layer(store: &Store, plan: &Plan, lock: &Lock) -> Result<(PathBuf, Str
             path,
         };
         let debs: Vec<system::Deb> = lock.packages.iter().zip(paths).map(deb).collect();
-        let sandbox = crate::sandbox::Sandbox::new(directory);
-        system::build(&sandbox, directory, &debs, &options).context("installing the packages")
+        let root = directory.join("root");
+        fs::create_dir(&root)?;
+        let sandbox = crate::sandbox::Sandbox::new(&root);
+        let show = |text: &str| {
+            if verbose {
+                report.text(text)
+            }
+        };
+        let log = system::Log::new(&show);
+        system::build(&sandbox, &root, &debs, &options, &log).context("installing the packages")?;
+        Ok(fs::write(directory.join("log"), log.into_text())?)
     })?;
-    Ok((layer, key))
+    if verbose && !made {
+        show_log(report, &layer.join("log"))?;
+    }
+    Ok((layer.join("root"), key))
+}
+
+/// What the description asks for: packages by name, and those of vendors.
+fn asked(plan: &Plan, lock: &Lock) -> Vec<system::Asked> {
+    let named = plan.packages.iter().map(|package| system::Asked {
+        name: package.name.clone(),
+        at: package.at.clone(),
+        word: package.name.clone(),
+    });
+    let vendors = plan.debs.iter().filter_map(|deb| {
+        let locked = lock.packages.iter().find(|package| package.url == deb.url)?;
+        Some(system::Asked { name: locked.name.clone(), at: deb.at.clone(), word: deb.url.clone() })
+    });
+    named.chain(vendors).collect()
 }
 
 /// The initrd: a file in the cache.

@@ -91,6 +91,9 @@ pub struct ImageArgs {
     /// Fail where the lock is missing or would have to change
     #[arg(long)]
     pub locked: bool,
+    /// Show what maintainer scripts print, also in image.log
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 /// Options of `plan`.

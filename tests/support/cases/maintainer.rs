@@ -8,6 +8,11 @@ use super::small;
 pub fn maintainer_scripts(_: &Target) -> Image {
     small()
         .packages(["adduser", "init-system-helpers", "libcap2-bin", "procps", "ucf", "udev"])
+        .component("non-free-firmware")
+        .package("firmware-ipw2x00")
+        .debconf("firmware-ipw2x00/license/accepted", true)
+        .debconf("agent/accept", true)
+        .debconf("agent/site", "north")
         .deb(vendors())
 }
 

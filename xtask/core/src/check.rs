@@ -8,6 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::explain::Rule;
 use crate::image::Image;
 
+pub(crate) mod answers;
 pub(crate) mod archives;
 pub(crate) mod binds;
 pub(crate) mod debs;
@@ -44,6 +45,7 @@ pub static RULES: &[&Rule] = &[
     &words::MALFORMED_GLOB,
     &words::MALFORMED_MODULE_NAME,
     &words::MALFORMED_SYSCTL,
+    &words::MALFORMED_QUESTION,
     &words::MALFORMED_USER_NAME,
     &words::MALFORMED_SSH_KEY,
     &words::MALFORMED_UNIT_NAME,
@@ -75,6 +77,7 @@ pub static RULES: &[&Rule] = &[
     &packages::NAMED_OTHERWISE,
     &packages::PACKAGE_IN_AND_OUT,
     &packages::NEEDED_PACKAGE_OUT,
+    &answers::ANSWERED_TWICE,
     &archives::UNKNOWN_COMPONENT,
     &archives::REPOSITORY_TWICE,
     &archives::REPOSITORY_WITHOUT_COMPONENT,
@@ -109,6 +112,7 @@ pub(crate) fn all(image: &Image) -> Vec<Diagnostic> {
     binds::check(image, &mut found);
     files::check(image, &mut found);
     packages::check(image, &mut found);
+    answers::check(image, &mut found);
     archives::check(image, &mut found);
     debs::check(image, &mut found);
     keys::check(image, &mut found);
@@ -152,6 +156,7 @@ mod tests {
     #[test]
     fn every_rule_is_tested_by_its_text() {
         let families = [
+            include_str!("check/answers.rs"),
             include_str!("check/archives.rs"),
             include_str!("check/binds.rs"),
             include_str!("check/debs.rs"),

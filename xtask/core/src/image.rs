@@ -17,10 +17,12 @@ use crate::given::{Given, SizeWithUnit, accept};
 use crate::place::{At, Place};
 use crate::plan::{self, Plan};
 use crate::value::{
-    Address, Argument, Component, DevicePath, DomainName, Hostname, ImageVersion, Locale, ModuleName,
-    PackageName, Size, Snapshot, SysctlKey, SysctlValue, Timezone, UnitName, Url,
+    Address, AnswerText, Argument, Component, DevicePath, DomainName, Hostname, ImageVersion, Locale,
+    ModuleName, PackageName, Question, Size, Snapshot, SysctlKey, SysctlValue, Timezone, UnitName, Url,
+    Word as _,
 };
 
+pub mod answer;
 pub mod bind;
 pub mod compression;
 pub mod data;
@@ -38,6 +40,7 @@ pub mod unit;
 pub mod user;
 pub mod volatile;
 
+use answer::{Answer, GivenAnswer};
 use bind::Bind;
 use data::Data;
 use deb::Deb;
@@ -108,6 +111,7 @@ pub struct Image {
     pub(crate) release: At<String>,
     pub(crate) packages: Vec<At<PackageName>>,
     pub(crate) without: Vec<At<PackageName>>,
+    pub(crate) answers: Vec<(At<Question>, Answer)>,
     pub(crate) components: Vec<At<Component>>,
     pub(crate) repositories: Vec<Repository>,
     pub(crate) debs: Vec<Deb>,
@@ -160,6 +164,7 @@ impl Image {
             release: At { value: release.to_string(), at: Place::caller() },
             packages: Vec::new(),
             without: Vec::new(),
+            answers: Vec::new(),
             components: Vec::new(),
             repositories: Vec::new(),
             debs: Vec::new(),
@@ -218,6 +223,29 @@ impl Image {
     pub fn without(mut self, name: impl Given<PackageName>) -> Self {
         let at = Place::caller();
         self.without.extend(accept(&mut self.mistakes, name, &at));
+        self
+    }
+
+    /// Answers a question that a package asks when it is configured, a licence among them; without an answer, a
+    /// package goes by its own default, or fails. A question that no package of the image asks is an error.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// image
+    ///     .package("firmware-ipw2x00")
+    ///     .debconf("firmware-ipw2x00/license/accepted", true)
+    /// # }
+    /// ```
+    #[track_caller]
+    #[doc(alias("debconf-set-selections", "preseed", "dpkg-reconfigure"))]
+    pub fn debconf(mut self, question: impl Given<Question>, answer: impl GivenAnswer) -> Self {
+        let at = Place::caller();
+        let question = accept(&mut self.mistakes, question, &at);
+        match answer.answer() {
+            Ok(answer) => self.answers.extend(question.map(|question| (question, answer))),
+            Err(wrong) => self.mistakes.push(wrong.diagnostic(Question::RULE, AnswerText::WHAT).at(&at)),
+        }
         self
     }
 

@@ -28,6 +28,7 @@ pub mod value;
 pub use diagnostic::{Diagnostic, Diagnostics, Renderer};
 pub use explain::{Example, Rule};
 pub use given::{Given, SizeWithUnit};
+pub use image::answer::{Answer, GivenAnswer};
 pub use image::bind::Bind;
 pub use image::compression::Compression;
 pub use image::data::Data;
@@ -48,7 +49,7 @@ pub use lock::Lock;
 pub use place::Place;
 pub use plan::Plan;
 pub use value::{
-    Address, Argument, Component, DevicePath, DomainName, Fingerprint, GiB, Glob, GroupName, Hostname,
-    ImageVersion, Label, Locale, MiB, ModuleName, PackageName, Sha256, Size, Snapshot, SshKey, Suite,
-    SysctlKey, SysctlValue, Timezone, UnitName, Url, UserName,
+    Address, AnswerText, Argument, Component, DevicePath, DomainName, Fingerprint, GiB, Glob, GroupName,
+    Hostname, ImageVersion, Label, Locale, MiB, ModuleName, PackageName, Question, Sha256, Size, Snapshot,
+    SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url, UserName,
 };

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::check;
 use crate::diagnostic::Diagnostics;
+use crate::image::answer::Answer;
 use crate::image::compression::Compression;
 use crate::image::filesystem::Filesystem;
 use crate::image::overlay::{self, Overlay};
@@ -74,6 +75,8 @@ pub struct Plan {
     pub debs: Vec<DebPlan>,
     /// The packages kept out, by name.
     pub without: Vec<String>,
+    /// The answers to packages' questions, in the description's order.
+    pub answers: Vec<AnswerPlan>,
     /// The packages of the tools tree, by name.
     pub tools: Vec<String>,
     /// The host name, or the template each device makes its own of.
@@ -188,6 +191,17 @@ pub struct DebPlan {
     /// The digest it is taken by, in hexadecimal, when there is no signature.
     pub sha256: Option<String>,
     /// The line that asked for it.
+    pub at: Option<Place>,
+}
+
+/// The answer to a question that a package asks through debconf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AnswerPlan {
+    /// The question's name.
+    pub name: String,
+    /// The answer: `true` or `false`, or text.
+    pub answer: Answer,
+    /// The line that answers it.
     pub at: Option<Place>,
 }
 
@@ -545,8 +559,10 @@ pub struct ArtifactNames {
     pub data: Vec<String>,
     /// Every package in the image, as JSON.
     pub manifest: String,
-    /// The hashes of all others.
+    /// The hashes of all others but the log.
     pub checksums: String,
+    /// What dpkg and the packages' scripts printed.
+    pub log: String,
 }
 
 impl Plan {
@@ -700,6 +716,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         packages: packages::plan(image, release, root),
         debs,
         without: packages::without(image),
+        answers: packages::answers(image),
         tools: packages::tools(image, release, root),
         hostname: image.hostname.as_ref().map(|name| name.value.to_string()),
         command_line: boot::command_line(image, root, &disk, &settings),

@@ -8,6 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::explain::Rule;
 
 mod archive;
+mod debconf;
 mod device;
 mod glob;
 mod host;
@@ -17,6 +18,7 @@ mod size;
 mod unit;
 
 pub use archive::{Component, Fingerprint, PackageName, Sha256, Snapshot, Suite, Url};
+pub use debconf::{AnswerText, Question};
 pub use device::{DevicePath, Hostname, ImageVersion, Label, Locale, Timezone};
 pub use glob::Glob;
 pub use host::{Address, DomainName};

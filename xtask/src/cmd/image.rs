@@ -38,7 +38,8 @@ pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<Ex
     let policy = if args.locked { Policy::Frozen } else { Policy::Keep };
     let lock = lock::settle(&source, &plan, &project.lock(entry, args.source.lock.as_ref()), policy, report)?;
     let out = project.out(entry, args.image.out.as_ref());
-    let context = build::Context { report, store: &source.store, project: project.root, out: &out };
+    let (store, verbose) = (&source.store, args.verbose);
+    let context = build::Context { report, store, project: project.root, out: &out, verbose };
     build::image(context, &plan, &lock, || {
         source.fetch(&plan, lock.packages.iter().chain(&lock.tools), report)
     })?;

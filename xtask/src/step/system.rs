@@ -14,7 +14,9 @@
 //! all images of the same packages; the rest is done on its tree, see
 //! [`super::scrub`].
 
+mod debconf;
 mod failure;
+mod log;
 mod preinst;
 mod quiet;
 mod users;
@@ -25,13 +27,16 @@ use std::process::Output;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use bedplate_core::plan::UserPlan;
+use bedplate_core::Place;
+use bedplate_core::plan::{AnswerPlan, UserPlan};
 use bedplate_formats::deb::{Control, read_control};
 use bedplate_formats::unpack::{Conffiles, Diversions, Inside, Root, Staged, base_system, stage_all};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
+use self::failure::Explainer;
+pub use self::log::Log;
 use self::quiet::Quiet;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{self, Sandbox};
 
 /// A package to be installed, as the lock names it.
 #[derive(Clone, Debug)]
@@ -44,6 +49,17 @@ pub struct Deb {
     pub path: PathBuf,
 }
 
+/// A package that the description asks for, or implies.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Its name.
+    pub name: String,
+    /// The line that asked for it.
+    pub at: Option<Place>,
+    /// What that line calls it: the name, or the address of a vendor's package.
+    pub word: String,
+}
+
 /// What else decides on the system layer.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -53,6 +69,10 @@ pub struct Options {
     pub locale: String,
     /// The users that services run as, made before the packages that want them.
     pub users: Vec<UserPlan>,
+    /// The answers to questions of packages.
+    pub answers: Vec<AnswerPlan>,
+    /// The packages that are asked for, for errors.
+    pub asked: Vec<Asked>,
     /// `SOURCE_DATE_EPOCH` for the maintainer scripts, in seconds since 1970.
     pub epoch: i64,
 }
@@ -63,8 +83,16 @@ pub struct Options {
 /// # Errors
 /// Names the package and what is wrong with it, or the maintainer script, its
 /// exit code and its last lines.
-pub fn build(sandbox: &Sandbox, directory: &Path, debs: &[Deb], options: &Options) -> Result<()> {
+pub fn build(
+    sandbox: &Sandbox,
+    directory: &Path,
+    debs: &[Deb],
+    options: &Options,
+    log: &Log<'_>,
+) -> Result<()> {
     let controls = read_controls(debs)?;
+    let answers = debconf::selections(&controls, &options.answers)?;
+    let explainer = Explainer { controls: &controls, asked: &options.asked, answers: &options.answers };
     let base = base_system(&controls);
     let (base, rest): (Vec<usize>, Vec<usize>) = (0..debs.len()).partition(|index| base.contains(index));
     let paths = |indices: &[usize]| indices.iter().map(|&i| debs[i].path.clone()).collect::<Vec<_>>();
@@ -79,6 +107,9 @@ pub fn build(sandbox: &Sandbox, directory: &Path, debs: &[Deb], options: &Option
         inside: Inside::new(directory)?,
         quiet: Quiet::new(staging.path(), sandbox)?,
         options,
+        explainer,
+        log,
+        answers,
         recorded: 0,
     };
 
@@ -92,6 +123,7 @@ pub fn build(sandbox: &Sandbox, directory: &Path, debs: &[Deb], options: &Option
         let rest = rest.join().map_err(|_| anyhow!("a thread that unpacks packages panicked"))??;
         system.install_rest(rest)
     })?;
+    ensure!(system.answers.is_empty(), "no package brings debconf, which keeps the answers to questions");
     system.generate_locale()?;
     system.check()?;
     system.quiet.clean(&system.inside)?;
@@ -122,6 +154,10 @@ struct System<'a> {
     inside: Inside,
     quiet: Quiet,
     options: &'a Options,
+    explainer: Explainer<'a>,
+    log: &'a Log<'a>,
+    /// The answers that are not in debconf's database yet, as debconf-set-selections takes them.
+    answers: String,
     /// How many packages dpkg's database knows.
     recorded: usize,
 }
@@ -136,6 +172,7 @@ impl System<'_> {
             bail!("there is no essential package among the packages");
         }
         self.add(packages, Conffiles::Both)?;
+        self.answer()?;
         self.run_preinsts(&controls)?;
         let names = controls.iter().map(|c| match c.field("Multi-Arch") {
             "same" => format!("{}:{}", c.package(), c.architecture()),
@@ -149,6 +186,7 @@ impl System<'_> {
         let (with, without): (Vec<_>, Vec<_>) =
             packages.into_iter().partition(|p| p.control.file("preinst").is_some());
         self.add(without, Conffiles::New)?;
+        self.answer()?;
         let controls: Vec<Control> = with.iter().map(|p| p.control.clone()).collect();
         self.run_preinsts(&controls)?;
         self.add(with, Conffiles::New)?;
@@ -163,12 +201,27 @@ impl System<'_> {
         Ok(())
     }
 
+    /// Answers packages' questions, once debconf is there.
+    fn answer(&mut self) -> Result<()> {
+        if self.answers.is_empty() || !self.inside.exists("usr/bin/debconf-set-selections") {
+            return Ok(());
+        }
+        let argv = ["debconf-set-selections".to_owned()];
+        let command = self.quiet.sandbox(&self.inside)?.command(&argv);
+        let command = command.stdin_bytes(std::mem::take(&mut self.answers)).stderr_to_stdout();
+        let output = command.stdout_capture().unchecked().run().context("could not start the sandbox")?;
+        self.log.add(&output.stdout);
+        ensure!(output.status.success(), sandbox::failed(&argv, output.status, &output.stdout));
+        Ok(())
+    }
+
     fn run_preinsts(&mut self, controls: &[Control]) -> Result<()> {
         let sandbox = self.quiet.sandbox(&self.inside)?;
         let database = self.root.database()?;
         for control in preinst::order(controls) {
             database.lay_out_control(control)?;
-            preinst::run(&sandbox, control, architecture(control, self.options))?;
+            let architecture = architecture(control, self.options);
+            preinst::run(&sandbox, control, architecture, self.log, &self.explainer)?;
         }
         Ok(database.remove_control()?)
     }
@@ -179,7 +232,7 @@ impl System<'_> {
         let argv: Vec<String> =
             std::iter::once("dpkg").chain(options).map(str::to_owned).chain(arguments).collect();
         let output = self.run(&argv)?;
-        if output.status.success() { Ok(()) } else { Err(failure::explain(&argv, &output)) }
+        if output.status.success() { Ok(()) } else { Err(self.explainer.configure(&argv, &output)) }
     }
 
     fn generate_locale(&self) -> Result<()> {
@@ -194,9 +247,13 @@ impl System<'_> {
         let charset = locale.split_once('.').map_or("ISO-8859-1", |(_, charset)| charset);
         let line = format!("{locale} {charset}\n");
         self.inside.write("etc/locale.gen", line.as_bytes(), 0o644)?;
-        let sandbox = self.quiet.sandbox(&self.inside)?;
-        sandbox.run(["locale-gen"]).with_context(|| format!("could not generate the locale `{locale}`"))?;
-        Ok(())
+        let argv = ["locale-gen".to_owned()];
+        let output = self.run(&argv)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let failed = sandbox::failed(&argv, output.status, &output.stdout);
+        Err(failed.context(format!("could not generate the locale `{locale}`")))
     }
 
     /// dpkg must find nothing left to do and nothing amiss.
@@ -220,7 +277,9 @@ impl System<'_> {
     fn run(&self, argv: &[String]) -> Result<Output> {
         let sandbox = self.quiet.sandbox(&self.inside)?;
         let expression = sandbox.command(argv).stdin_null().stderr_to_stdout().stdout_capture().unchecked();
-        expression.run().context("could not start the sandbox")
+        let output = expression.run().context("could not start the sandbox")?;
+        self.log.add(&output.stdout);
+        Ok(output)
     }
 }
 

@@ -179,6 +179,15 @@ pub(crate) static MALFORMED_SYSCTL: Rule = Rule {
     right: example!(|device| device.sysctl("kernel.sysrq", "0")),
 };
 
+pub(crate) static MALFORMED_QUESTION: Rule = Rule {
+    code: "malformed-question",
+    title: "a question of a package has the name that its template gives it",
+    why: "debconf names a question after the package that asks it first: names with slashes between them. Its \
+          answer is one line, as debconf-set-selections(1) takes it.",
+    wrong: example!(|device| device.debconf("install-setuid", true)),
+    right: example!(|device| device.debconf("wireshark-common/install-setuid", true)),
+};
+
 pub(crate) static MALFORMED_USER_NAME: Rule = Rule {
     code: "malformed-user-name",
     title: "users and groups are named in systemd's strict form",
@@ -439,6 +448,18 @@ mod tests {
                = help: write `.sysctl("kernel.sysrq", "0")`
         "#]]
         .assert_eq(&refusal(&MALFORMED_SYSCTL, SOURCE));
+    }
+
+    #[test]
+    fn a_question_without_its_package_is_told_an_example() {
+        expect![[r#"
+            error[malformed-question]: `install-setuid` is not the name of a question
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.debconf("install-setuid", true)),
+               |                                             ^^^^^^^^^^^^^^^^
+               |                            it is not a path of names, such as `wireshark-common/install-setuid`
+        "#]].assert_eq(&refusal(&MALFORMED_QUESTION, SOURCE));
     }
 
     #[test]

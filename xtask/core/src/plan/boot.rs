@@ -64,5 +64,6 @@ pub(super) fn artifacts(disk: &DiskPlan, architecture: Architecture) -> Artifact
         data: data.collect(),
         manifest: "image.manifest".to_string(),
         checksums: "image.SHA256SUMS".to_string(),
+        log: "image.log".to_string(),
     }
 }

@@ -157,6 +157,12 @@ impl Plan {
             self.without.iter().map(|name| vec![format!("- {name}"), "kept out".to_string()]),
         );
 
+        if !self.answers.is_empty() {
+            page.heading("answers to questions of packages");
+            let row =
+                |answer: &super::AnswerPlan| vec![answer.name.clone(), answer.answer.as_str().to_string()];
+            page.table(&["question", "answer"], self.answers.iter().map(row));
+        }
         self.vendors(page);
         if !self.units.enable.is_empty() {
             page.heading("started at boot");
@@ -266,6 +272,7 @@ impl super::ArtifactNames {
             &self.initrd_link,
             &self.manifest,
             &self.checksums,
+            &self.log,
         ];
         let middle = self.verity.iter().chain(&self.data);
         fixed.into_iter().chain(middle).chain(rest).map(String::as_str).collect()
@@ -317,9 +324,9 @@ mod tests {
 
             kept, each below /local/persistent
               path                          starts           whose  asked by
-              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:306
+              /etc/amazon/ssm               as in the image         xtask/core/src/plan/display.rs:313
               /etc/machine-id               an empty file    0444   who this device is
-              /greengrass                   empty                   xtask/core/src/plan/display.rs:306
+              /greengrass                   empty                   xtask/core/src/plan/display.rs:313
               /var/lib/systemd/random-seed  an empty file    0600   its own randomness, from the last boot
               /var/lib/systemd/timers       empty                   when timers that outlast a reboot last ran
 
@@ -425,7 +432,7 @@ mod tests {
             artifacts, in build/edge/
               image.raw image image.efi image.esp.raw image.root-x86-64.raw image.root-x86-64-verity.raw
               image.linux-generic.raw image.vmlinuz image.initrd initrd.cpio.zst initrd image.manifest
-              image.SHA256SUMS
+              image.SHA256SUMS image.log
         "#]].assert_eq(&plan.to_string());
     }
 

@@ -1,11 +1,13 @@
 //! Packages: those asked for, those implied, those the build runs.
 
-use super::{PackagePlan, Why};
+use super::{AnswerPlan, PackagePlan, Why};
 use crate::image::Image;
+use crate::image::answer::Answer;
 use crate::image::filesystem::Filesystem;
 use crate::image::root::RootSlot;
-use crate::place::Place;
+use crate::place::{At, Place};
 use crate::release::Release;
+use crate::value::Question;
 
 /// By name; a package both asked for and implied is one that was asked for.
 pub(super) fn plan(image: &Image, release: &Release, root: &RootSlot) -> Vec<PackagePlan> {
@@ -23,6 +25,16 @@ pub(super) fn plan(image: &Image, release: &Release, root: &RootSlot) -> Vec<Pac
     packages.sort_by(|left, right| left.name.cmp(&right.name));
     packages.dedup_by(|later, first| later.name == first.name);
     packages
+}
+
+/// The answers to packages' questions, in the order in which they are given.
+pub(super) fn answers(image: &Image) -> Vec<AnswerPlan> {
+    let plan = |(question, answer): &(At<Question>, Answer)| AnswerPlan {
+        name: question.value.to_string(),
+        answer: answer.clone(),
+        at: Some(question.at.clone()),
+    };
+    image.answers.iter().map(plan).collect()
 }
 
 /// A package, why it must be there, and the line that makes it so.

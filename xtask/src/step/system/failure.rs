@@ -3,21 +3,99 @@
 
 use std::process::Output;
 
-use anyhow::{Error, anyhow};
+use anyhow::Error;
+use bedplate_core::plan::AnswerPlan;
+use bedplate_formats::deb::Control;
 
+use super::Asked;
+use super::debconf::{self, Template};
+use crate::problem::Problem;
+use crate::resolve::why::Dependencies;
 use crate::sandbox;
 
+/// How many questions without an answer a help names.
+const ANSWERS: usize = 3;
 /// How many lines of a script's output an error keeps.
 const LINES: usize = 20;
 
-/// Explains a failed `dpkg --configure`, whose two outputs are one.
-pub(super) fn explain(argv: &[String], output: &Output) -> Error {
-    let text = String::from_utf8_lossy(&output.stdout);
-    script(&text).unwrap_or_else(|| sandbox::failed(argv, output.status, &output.stdout))
+/// What a failure is explained by: the packages, and what the description says of them.
+#[derive(Clone, Copy)]
+pub(super) struct Explainer<'a> {
+    pub controls: &'a [Control],
+    pub asked: &'a [Asked],
+    pub answers: &'a [AnswerPlan],
+}
+
+impl Explainer<'_> {
+    /// Explains a failed `dpkg --configure`, whose two outputs are one.
+    pub fn configure(&self, argv: &[String], output: &Output) -> Error {
+        let text = String::from_utf8_lossy(&output.stdout);
+        match script(&text) {
+            Some(failed) => self.package(&failed.package, &failed.headline, &failed.printed),
+            None => sandbox::failed(argv, output.status, &output.stdout),
+        }
+    }
+
+    /// An error about a package, at the line of the description that brought it.
+    pub fn package(&self, package: &str, headline: &str, printed: &str) -> Error {
+        let name = package.split(':').next().unwrap_or(package);
+        let origin = self.origin(name);
+        let brought = match origin {
+            Some(asked) if asked.name != name => format!(", which `{}` depends on,", asked.name),
+            _ => String::new(),
+        };
+        let subject = format!("the package `{package}`");
+        let headline = headline.replacen(&subject, &format!("{subject}{brought}"), 1);
+        Problem {
+            message: format!("{headline}{printed}"),
+            at: origin.and_then(|asked| asked.at.clone()),
+            word: origin.map(|asked| asked.word.clone()),
+            help: self.help(name),
+        }
+        .into()
+    }
+
+    /// The request that brought a package, one of the description's before one that is implied.
+    fn origin(&self, package: &str) -> Option<&Asked> {
+        let dependencies = Dependencies::of(self.controls.iter().map(Control::stanza));
+        let (named, implied): (Vec<&Asked>, Vec<&Asked>) =
+            self.asked.iter().partition(|asked| asked.at.is_some());
+        let brought = |requests: &[&Asked]| {
+            dependencies
+                .brought_by(package, requests.iter().map(|asked| asked.name.as_str()))
+                .map(str::to_owned)
+        };
+        let name = brought(&named).or_else(|| brought(&implied))?;
+        self.asked.iter().find(|asked| asked.name == name)
+    }
+
+    fn help(&self, package: &str) -> String {
+        let answered = |template: &Template| self.answers.iter().any(|answer| answer.name == template.name);
+        let control = self.controls.iter().find(|control| control.package() == package);
+        let open = control.into_iter().flat_map(debconf::templates);
+        let open: Vec<String> =
+            open.filter(|template| template.is_question() && !answered(template)).map(|t| t.call()).collect();
+        let more = "`cargo xtask image -v` shows everything that was printed";
+        match open.as_slice() {
+            [] => more.to_owned(),
+            [call] => format!("the package asks a question that has no answer: add {call}; {more}"),
+            calls => {
+                let calls = calls[..calls.len().min(ANSWERS)].join(", ");
+                format!("the package asks questions that have no answer: add {calls}; {more}")
+            }
+        }
+    }
+}
+
+/// A package that dpkg could not configure.
+struct Failed {
+    package: String,
+    headline: String,
+    printed: String,
 }
 
 /// The first package that dpkg names. Those that follow mostly depend on it.
-fn script(text: &str) -> Option<Error> {
+fn script(text: &str) -> Option<Failed> {
     let lines: Vec<&str> = text.lines().collect();
     let at = lines.iter().position(|line| line.starts_with("dpkg: error processing package "))?;
     let package = lines[at].split_whitespace().nth(4)?;
@@ -35,7 +113,7 @@ fn script(text: &str) -> Option<Error> {
         (true, Some(code)) => format!("`postinst` of the package `{package}` failed with exit code {code}"),
         _ => format!("the package `{package}` could not be configured: {reason}"),
     };
-    Some(anyhow!("{headline}{}", last_lines(said.iter().copied())))
+    Some(Failed { package: package.to_owned(), headline, printed: last_lines(said.iter().copied()) })
 }
 
 /// The last lines of a script's output, each indented under the error.
@@ -49,16 +127,20 @@ pub(super) fn last_lines<'a>(lines: impl Iterator<Item = &'a str>) -> String {
 mod tests {
     use super::*;
 
+    fn told(text: &str) -> Option<String> {
+        script(text).map(|failed| format!("{}{}", failed.headline, failed.printed))
+    }
+
     #[test]
     fn the_script_its_code_and_its_last_words_are_named() {
         let text = "Setting up a (1) ...\nfine\nSetting up lib:amd64 (2) ...\nno such user\n\nboom\n\
             dpkg: error processing package lib:amd64 (--configure):\n \
             installed lib:amd64 package post-installation script subprocess returned error exit status 7\n\
             dpkg: dependency problems prevent configuration of b:\n";
-        let error = script(text).unwrap();
+        let error = told(text).unwrap();
         let expected =
             "`postinst` of the package `lib:amd64` failed with exit code 7:\n  no such user\n  boom";
-        assert_eq!(error.to_string(), expected);
+        assert_eq!(error, expected);
     }
 
     #[test]
@@ -67,7 +149,7 @@ mod tests {
             "dpkg: error processing package b (--configure):\n dependency problems - leaving unconfigured\n";
         let expected = "the package `b` could not be configured: \
             dependency problems - leaving unconfigured and said nothing";
-        assert_eq!(script(text).unwrap().to_string(), expected);
+        assert_eq!(told(text).unwrap(), expected);
     }
 
     #[test]

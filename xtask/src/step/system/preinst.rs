@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use bedplate_formats::deb::Control;
 
-use super::failure;
+use super::failure::{Explainer, last_lines};
+use super::log::Log;
 use crate::sandbox::Sandbox;
 
 /// The packages with a `preinst`, each after the ones it pre-depends on.
@@ -47,7 +48,13 @@ fn visit<'a>(
 }
 
 /// Runs the `preinst` whose package is laid out in `tmp.ci`.
-pub(super) fn run(sandbox: &Sandbox, control: &Control, architecture: &str) -> Result<()> {
+pub(super) fn run(
+    sandbox: &Sandbox,
+    control: &Control,
+    architecture: &str,
+    log: &Log<'_>,
+    explainer: &Explainer<'_>,
+) -> Result<()> {
     let package = control.package();
     let sandbox = sandbox
         .clone()
@@ -62,6 +69,7 @@ pub(super) fn run(sandbox: &Sandbox, control: &Control, architecture: &str) -> R
     let argv = ["/var/lib/dpkg/tmp.ci/preinst", "install"];
     let expression = sandbox.command(argv).stdin_null().stderr_to_stdout().stdout_capture().unchecked();
     let output = expression.run().context("could not start the sandbox")?;
+    log.add(&output.stdout);
     if output.status.success() {
         return Ok(());
     }
@@ -70,5 +78,6 @@ pub(super) fn run(sandbox: &Sandbox, control: &Control, architecture: &str) -> R
         Some(code) => format!("failed with exit code {code}"),
         None => "was ended by a signal".to_owned(),
     };
-    Err(anyhow!("`preinst` of the package `{package}` {ended}{}", failure::last_lines(text.lines())))
+    let headline = format!("`preinst` of the package `{package}` {ended}");
+    Err(explainer.package(package, &headline, &last_lines(text.lines())))
 }
