@@ -142,7 +142,8 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
     let image = system.content(&kernel.image).context("the kernel's image is gone")?;
     fs::write(staging.join(&names.kernel), image.read()?)?;
     let root_hash = disk::verity(plan, staging)?;
-    boot::uki(plan, root_hash.as_ref(), &kernel.release, &tree, &tools_tree, staging)?;
+    let stub = boot::Stub::of(lock, &tools_tree);
+    boot::uki(plan, root_hash.as_ref(), &kernel.release, &tree, &stub, staging)?;
     boot::esp(plan, &kernel.release, lock.epoch, &tools_tree, staging)?;
     let size = fs::metadata(staging.join(&names.uki))?.len();
     report.timed("Boot", format_args!("Linux {} in a UKI of {}", kernel.release, bytes(size)), started);
@@ -238,9 +239,18 @@ fn initrd(
     system: &Tree,
 ) -> Result<PathBuf> {
     let started = Instant::now();
+    let settings = initrd::settings::of(plan, context.project, system)?;
+    let modules = plan.modules.iter().map(|module| (module.name.clone(), module.at.clone()));
+    let asked: Vec<_> = modules.chain(settings.modules).collect();
+    let told = initrd::asked(system, &asked, plan.distribution == bedplate_core::Distribution::Ubuntu)?;
+    for (at, text) in settings.told.iter().chain(&told) {
+        let at = at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
+        context.report.warn(format_args!("{at}{text}"));
+    }
     let root = plan.root().map(|partition| &partition.content);
     let options = initrd::Options {
-        modules: plan.modules.clone(),
+        modules: asked.iter().map(|(name, _)| name.clone()).collect(),
+        settings: settings.taken,
         verity: matches!(root, Some(PartitionContent::Root { verity: true, .. })),
         writable: matches!(root, Some(PartitionContent::Root { filesystem, .. }) if !filesystem.is_read_only()),
         kept: plan.initrd.iter().any(|file| file.path.ends_with("/bedplate-machine-id.service")),

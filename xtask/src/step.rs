@@ -9,6 +9,7 @@ pub mod disk;
 pub mod homes;
 pub mod initrd;
 pub mod manifest;
+pub mod microcode;
 pub mod overlay;
 pub mod owners;
 pub mod place;

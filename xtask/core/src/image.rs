@@ -452,8 +452,18 @@ impl Image {
         self
     }
 
-    /// Puts a kernel module and what it depends on into the initrd, beyond
-    /// those for common disks and buses.
+    /// Puts a kernel module, what it depends on and its firmware into the
+    /// initrd, beyond those for common disks and buses.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// image
+    ///     .component("non-free-firmware")
+    ///     .package("firmware-bnx2x")
+    ///     .initrd_module("bnx2x")
+    /// # }
+    /// ```
     #[track_caller]
     #[doc(alias("KernelModulesInitrdInclude", "KernelInitrdModules"))]
     pub fn initrd_module(mut self, name: impl Given<ModuleName>) -> Self {

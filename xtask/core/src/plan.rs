@@ -110,7 +110,7 @@ pub struct Plan {
     /// Settings of the kernel and of systemd: the defaults that hold, and the description's.
     pub settings: Vec<SettingPlan>,
     /// Kernel modules for the initrd, beyond the usual ones.
-    pub modules: Vec<String>,
+    pub modules: Vec<ModulePlan>,
     /// The names of the files that come out.
     pub artifacts: ArtifactNames,
     /// What every identifier is derived from.
@@ -505,6 +505,15 @@ pub struct DangerPlan {
     pub at: Option<Place>,
 }
 
+/// A kernel module in the initrd, with its firmware.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ModulePlan {
+    /// Its name.
+    pub name: String,
+    /// The line that asked for it.
+    pub at: Option<Place>,
+}
+
 /// One setting of the kernel or of systemd.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SettingPlan {
@@ -732,7 +741,11 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         initrd,
         volatile: image.volatile,
         settings,
-        modules: image.modules.iter().map(|module| module.value.to_string()).collect(),
+        modules: image
+            .modules
+            .iter()
+            .map(|module| ModulePlan { name: module.value.to_string(), at: Some(module.at.clone()) })
+            .collect(),
         dangers,
         identities: Vec::new(),
         seed: stream.seed(),

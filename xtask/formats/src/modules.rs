@@ -5,9 +5,10 @@
 //!
 //! Invariant: the indexes written for a choice of modules name no other module.
 //! Deliberately absent: symbols (`modules.symbols`), which only serve loading
-//! by symbol, and weak dependencies, which are a hint.
+//! by symbol.
 
 mod index;
+pub mod info;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,9 @@ pub struct Modules {
     modules: BTreeMap<Name, Module>,
     builtin: BTreeSet<Name>,
     softdeps: BTreeMap<Name, Vec<String>>,
+    weakdeps: BTreeMap<Name, Vec<String>>,
+    /// Soft dependencies of modprobe.d, which stay there.
+    configured: BTreeMap<Name, Vec<String>>,
     aliases: Vec<(String, Name)>,
     devnames: Vec<(Name, String)>,
 }
@@ -113,6 +117,13 @@ impl Modules {
             let others = others.iter().filter(|word| !["pre:", "post:"].contains(word));
             modules.softdeps.entry(normal(name)).or_default().extend(others.map(|&o| o.to_owned()));
         }
+        for (line, text) in lines("modules.weakdep")? {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            let ["weakdep", name, others @ ..] = &words[..] else {
+                return Err(ModulesError::Line { path: directory.join("modules.weakdep"), line, text });
+            };
+            modules.weakdeps.entry(normal(name)).or_default().extend(others.iter().map(|&o| o.to_owned()));
+        }
         for (line, text) in lines("modules.alias")? {
             let words: Vec<&str> = text.split_whitespace().collect();
             let ["alias", pattern, name] = words[..] else {
@@ -129,6 +140,16 @@ impl Modules {
         Ok(modules)
     }
 
+    /// Adds the `softdep` lines of a modprobe.d(5) file.
+    pub fn configure(&mut self, text: &str) {
+        for line in text.replace("\\\n", " ").lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let ["softdep", name, others @ ..] = &words[..] else { continue };
+            let others = others.iter().filter(|word| !["pre:", "post:"].contains(word));
+            self.configured.entry(normal(name)).or_default().extend(others.map(|&o| o.to_owned()));
+        }
+    }
+
     /// A loadable module by its name.
     pub fn get(&self, name: &str) -> Option<&Module> {
         self.modules.get(&normal(name))
@@ -140,7 +161,7 @@ impl Modules {
     }
 
     /// The modules that must be there to load the named ones, by name: what
-    /// they need, and what they are happier with (`softdep`). A name may be an
+    /// they need, and what they are happier with (`softdep`, `weakdep`). A name may be an
     /// alias without wildcards (`crypto-sha256`), and then means every module
     /// that has it. What is built into the kernel needs nothing.
     ///
@@ -169,7 +190,8 @@ impl Modules {
                 }
                 pending.push(needed.clone());
             }
-            for soft in self.softdeps.get(&name).into_iter().flatten() {
+            let soft = [&self.softdeps, &self.weakdeps, &self.configured];
+            for soft in soft.into_iter().filter_map(|all| all.get(&name)).flatten() {
                 pending.extend(self.named(soft).into_iter().flatten());
             }
             closure.insert(name);
@@ -232,9 +254,12 @@ impl Modules {
             // kmod only needs to know what to try.
             softdep += &format!("softdep {name} pre: {}\n", others.join(" "));
         }
+        let weakdeps = self.weakdeps.iter().filter(|(name, _)| has(name));
+        let weakdep: String =
+            weakdeps.map(|(name, others)| format!("weakdep {name} {}\n", others.join(" "))).collect();
         let devnames = self.devnames.iter().filter(|(name, _)| has(name));
         let devname: String = devnames.map(|(_, line)| format!("{line}\n")).collect();
-        BTreeMap::from([
+        let mut lists = BTreeMap::from([
             ("modules.alias", alias.into_bytes()),
             ("modules.alias.bin", alias_index.bytes()),
             ("modules.dep", dep.into_bytes()),
@@ -242,7 +267,11 @@ impl Modules {
             ("modules.devname", devname.into_bytes()),
             ("modules.order", order.into_bytes()),
             ("modules.softdep", softdep.into_bytes()),
-        ])
+        ]);
+        if !weakdep.is_empty() {
+            lists.insert("modules.weakdep", weakdep.into_bytes());
+        }
+        lists
     }
 }
 
@@ -326,6 +355,20 @@ mod tests {
         );
         put("modules.devname", "dm_mod mapper/control c10:236\next4 x c1:1\n");
         Modules::read(&tree, &"/m".into()).unwrap()
+    }
+
+    #[test]
+    fn weak_dependencies_and_those_of_modprobe_d_come_along() {
+        let mut tree = Tree::new();
+        let mut put =
+            |name: &str, text: &str| tree.insert(TreePath::new("/m").join(name), Node::file(text, 0o644));
+        put("modules.dep", "a.ko:\nb.ko:\nc-d.ko:\ne.ko:\n");
+        put("modules.weakdep", "weakdep a b\n");
+        let mut modules = Modules::read(&tree, &"/m".into()).unwrap();
+        modules.configure("options a x=1\nsoftdep b pre: \\\n c-d post: gone\n");
+        let chosen = modules.closure(["a"]).unwrap();
+        assert_eq!(chosen.iter().map(String::as_str).collect::<Vec<_>>(), ["a", "b", "c_d"]);
+        assert_eq!(modules.indexes(&chosen)["modules.weakdep"], b"weakdep a b\n");
     }
 
     fn closure(names: &[&str]) -> Vec<String> {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::plan::{PartitionContent, Plan};
+use bedplate_core::{Architecture, Lock};
 use bedplate_formats::digest::hex;
 use bedplate_formats::tree::{Content, Node, Tree, TreePath};
 use bedplate_formats::uki::Uki;
@@ -15,6 +16,7 @@ use bedplate_formats::vfat;
 use fs_err as fs;
 
 use crate::problem::Problem;
+use crate::step::microcode;
 
 /// Where systemd's packages put their EFI programs.
 const EFI_PROGRAMS: &str = "usr/lib/systemd/boot/efi";
@@ -29,23 +31,60 @@ pub fn uki(
     root_hash: Option<&[u8; 32]>,
     kernel_version: &str,
     tree: &Tree,
-    tools: &Path,
+    stub: &Stub<'_>,
     staging: &Path,
 ) -> Result<()> {
     let names = &plan.artifacts;
-    let stub = format!("linux{}.efi.stub", plan.architecture.efi());
-    let stub = fs::read(tools.join(EFI_PROGRAMS).join(stub)).context("reading the EFI stub of the tools")?;
+    let file = format!("linux{}.efi.stub", plan.architecture.efi());
+    let program =
+        fs::read(stub.tools.join(EFI_PROGRAMS).join(file)).context("reading the EFI stub of the tools")?;
     let release = tree.content(&"etc/os-release".into()).context("the image has no /etc/os-release")?;
-    let uki = Uki::new(stub)
+    let microcode = match plan.architecture {
+        Architecture::X86_64 => microcode::archive(tree).context("collecting the processors' microcode")?,
+        Architecture::Aarch64 => None,
+    };
+    let uki = Uki::new(program)
         .osrel(release.clone())
         .cmdline(&command_line(plan, root_hash))
         .uname(kernel_version)
-        .linux(on_disk(&staging.join(&names.kernel))?)
-        .initrd(on_disk(&staging.join(&names.initrd))?);
+        .linux(on_disk(&staging.join(&names.kernel))?);
+    // The kernel looks for microcode at the start of what it is given as its initrd.
+    let uki = match microcode {
+        Some(microcode) if stub.loads_microcode() => uki.microcode(microcode),
+        Some(microcode) => uki.initrd(microcode),
+        None => uki,
+    };
+    let uki = uki.initrd(on_disk(&staging.join(&names.initrd))?);
     let mut file = BufWriter::with_capacity(1 << 20, fs::File::create(staging.join(&names.uki))?);
     uki.write(&mut file).context("writing the unified kernel image")?;
     file.flush()?;
     Ok(())
+}
+
+/// systemd's EFI stub, in the tools.
+#[derive(Debug, Clone, Copy)]
+pub struct Stub<'a> {
+    /// The tree of the tools.
+    pub tools: &'a Path,
+    /// The version of its package, where it is known.
+    pub version: Option<&'a str>,
+}
+
+impl<'a> Stub<'a> {
+    /// The stub of a lock's tools.
+    #[must_use]
+    pub fn of(lock: &'a Lock, tools: &'a Path) -> Self {
+        let package = lock.tools.iter().find(|package| package.name == "systemd-boot-efi");
+        Stub { tools, version: package.map(|package| package.version.as_str()) }
+    }
+
+    /// True since systemd 256, whose stub hands a section `.ucode` to the kernel.
+    fn loads_microcode(self) -> bool {
+        let version = self.version.map(|version| version.split_once(':').map_or(version, |(_, rest)| rest));
+        let number: String =
+            version.into_iter().flat_map(str::chars).take_while(char::is_ascii_digit).collect();
+        number.parse::<u32>().is_ok_and(|number| number >= 256)
+    }
 }
 
 /// The command line the UKI carries: the root hash, then what the plan says.
@@ -98,4 +137,16 @@ pub fn esp(plan: &Plan, kernel_version: &str, epoch: i64, tools: &Path, staging:
 /// The content of a file that is there.
 fn on_disk(path: &Path) -> Result<Content> {
     Ok(Content::File { len: fs::metadata(path)?.len(), path: path.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stubs_since_256_load_microcode_themselves() {
+        let loads = |version| Stub { tools: Path::new("/"), version }.loads_microcode();
+        assert!(loads(Some("257.9-1~deb13u1")) && loads(Some("1:256")));
+        assert!(!loads(Some("252.39-1~deb12u1")) && !loads(Some("255.4-1ubuntu8")) && !loads(None));
+    }
 }

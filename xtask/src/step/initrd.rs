@@ -7,18 +7,21 @@
 //! (`drivers`, `programs`, `units`, `files`).
 //!
 //! Invariant: the same system gives the same bytes, whatever the host.
-//! Deliberately absent: firmware, shells and logins (a device that cannot find
+//! Deliberately absent: firmware of modules that nobody asked for, shells and logins (a device that cannot find
 //! its root says so on its consoles and starts again), fsck of a root that is
 //! read-only from its first day, machine identity.
 
 mod cut;
 mod drivers;
 mod files;
-mod kernel;
+mod firmware;
+pub(super) mod kernel;
 mod programs;
+pub mod settings;
 mod units;
 
 use anyhow::Context as _;
+use bedplate_core::Place;
 use bedplate_core::plan::FilePlan;
 use bedplate_formats::cpio;
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
@@ -26,8 +29,10 @@ use rayon::prelude::*;
 
 use super::homes::Homes;
 use super::owners::Owners;
+use crate::problem::Problem;
 use cut::Cut;
 pub use kernel::Kernel;
+use settings::Setting;
 
 /// What may differ between two initrds of one system.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +49,8 @@ pub struct Options {
     pub makefs: bool,
     /// The plan's own files.
     pub files: Vec<FilePlan>,
+    /// The description's settings of modules and devices.
+    pub settings: Vec<Setting>,
 }
 
 /// How hard zstd tries. Measured on two cores with 39 MB of tree: 9 takes 0.7 s
@@ -70,6 +77,56 @@ pub fn cut(system: &Tree, options: &Options) -> anyhow::Result<Tree> {
     let mut initrd = cut.finish();
     super::overlay::files(&options.files, &Homes::default(), &mut initrd, &mut Owners::default())?;
     Ok(initrd)
+}
+
+/// Checks the modules that the description asks for, each with its line, and
+/// returns what is to be told of their firmware.
+///
+/// # Errors
+/// A module that does not exist, at its line; modules that cannot be read.
+pub fn asked(
+    system: &Tree,
+    asked: &[(String, Option<Place>)],
+    ubuntu: bool,
+) -> anyhow::Result<Vec<(Option<Place>, String)>> {
+    let mut told = Vec::new();
+    if asked.is_empty() {
+        return Ok(told);
+    }
+    let kernel = Kernel::of(system)?;
+    let modules = drivers::read(system, &kernel)?;
+    for (name, at) in asked {
+        if let Err(error) = modules.closure([name.as_str()]) {
+            let help = format!(
+                "`{}` has the modules of the kernel: name one of them, without `.ko`",
+                kernel.modules
+            );
+            let word = Some(name.clone());
+            return Err(Problem { message: error.to_string(), at: at.clone(), word, help }.into());
+        }
+        for firmware in firmware::of(system, &kernel, &modules, [name.as_str()])? {
+            if firmware.found.is_empty() {
+                told.push((at.clone(), missing(&firmware, ubuntu)));
+            }
+        }
+    }
+    Ok(told)
+}
+
+/// What is said of a module none of whose firmware is in the image.
+fn missing(firmware: &firmware::Firmware, ubuntu: bool) -> String {
+    let shown: Vec<String> = firmware.asked.iter().take(3).map(|file| format!("`{file}`")).collect();
+    let more = if firmware.asked.len() > 3 { ", …" } else { "" };
+    let package = firmware.asked.iter().find_map(|file| firmware::package(file, ubuntu));
+    let help = match package {
+        Some(package) if ubuntu => format!("; add `.package(\"{package}\")`"),
+        Some(package) => format!("; add `.component(\"non-free-firmware\").package(\"{package}\")`"),
+        None => String::new(),
+    };
+    let (module, files) = (&firmware.module, shown.join(", "));
+    format!(
+        "the kernel module `{module}` asks for firmware, and the image has none of it: {files}{more}{help}"
+    )
 }
 
 /// Packs a tree as a zstd-compressed `newc` archive, every file with the time

@@ -103,6 +103,11 @@ fn flatten(name: String, value: &Value, facts: &mut BTreeMap<String, String>) {
                     (Some(named), Value::Object(fields)) => {
                         let rest = fields.iter().filter(|(_, value)| value.as_str() != Some(named));
                         let rest = rest.map(|(key, value)| (key.clone(), value.clone())).collect();
+                        if fields.iter().all(|(key, value)| {
+                            key == "at" || value.is_null() || value.as_str() == Some(named)
+                        }) {
+                            facts.insert(below(named), "there".to_string());
+                        }
                         flatten(below(named), &Value::Object(rest), facts);
                     }
                     // A word in a list is a fact by being there.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, bail};
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 
+use super::settings::Setting;
 use super::{Need, Options};
 
 /// An initrd that is being cut out of a system.
@@ -125,6 +126,11 @@ impl<'a> Cut<'a> {
         let Some(content) = self.system.content(&path.into()) else { return Ok(String::new()) };
         let bytes = content.read().with_context(|| format!("cannot read `{path}`"))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The description's own settings.
+    pub(super) fn settings(&self) -> &'a [Setting] {
+        &self.options.settings
     }
 
     /// The initrd.

@@ -3,10 +3,10 @@
 
 use anyhow::Context as _;
 use bedplate_formats::modules::{Modules, plain};
-use bedplate_formats::tree::TreePath;
+use bedplate_formats::tree::{Node, Tree, TreePath};
 
 use super::cut::Cut;
-use super::{Kernel, decompress};
+use super::{Kernel, decompress, firmware};
 
 /// Modules no image boots without, and why.
 const ALWAYS: &[(&str, &str)] =
@@ -46,11 +46,18 @@ const WHEN_THERE: &[(&str, &str)] = &[
     ("usb_storage", "USB disks"),
     ("uas", "fast USB disks"),
     ("xhci_pci", "USB 3"),
+    ("xhci_pci_renesas", "USB 3 of Renesas, a module of its own since 6.12"),
     ("xhci_plat_hcd", "USB 3 of boards"),
     ("ehci_pci", "USB 2"),
     ("ehci_platform", "USB 2 of boards"),
     ("ohci_pci", "USB 1"),
     ("uhci_hcd", "USB 1"),
+    // Universal flash storage.
+    ("ufshcd_pci", "UFS of PCs"),
+    ("ufs_qcom", "UFS of Qualcomm boards"),
+    ("ufs_mediatek", "UFS of MediaTek boards"),
+    ("ufs_exynos", "UFS of Exynos boards"),
+    ("ufs_rockchip", "UFS of Rockchip boards"),
     // Boards with memory cards.
     ("mmc_block", "memory cards"),
     ("sdhci_pci", "memory cards of PCs"),
@@ -58,6 +65,7 @@ const WHEN_THERE: &[(&str, &str)] = &[
     ("sdhci_of_arasan", "memory cards of boards"),
     ("sdhci_of_dwcmshc", "memory cards of boards"),
     ("sdhci_iproc", "memory cards of the Raspberry Pi"),
+    ("sdhci_brcmstb", "memory cards of the Raspberry Pi 5"),
     ("bcm2835", "memory cards of the Raspberry Pi"),
     ("sdhci_tegra", "memory cards of Jetsons"),
     ("sdhci_esdhc_imx", "memory cards of i.MX boards"),
@@ -83,10 +91,22 @@ const WHEN_THERE: &[(&str, &str)] = &[
     ("atkbd", "Ctrl-Alt-Del on a failed boot"),
 ];
 
+/// The modules of a system's kernel.
+pub(super) fn read(system: &Tree, kernel: &Kernel) -> anyhow::Result<Modules> {
+    Modules::read(system, &kernel.modules)
+        .with_context(|| format!("cannot read the modules of the kernel `{}`", kernel.release))
+}
+
 /// Takes the modules, uncompressed, and writes the indexes modprobe reads.
 pub(super) fn take(cut: &mut Cut<'_>, kernel: &Kernel, asked: &[String]) -> anyhow::Result<()> {
-    let modules = Modules::read(cut.system, &kernel.modules)
-        .with_context(|| format!("cannot read the modules of the kernel `{}`", kernel.release))?;
+    let mut modules = read(cut.system, kernel)?;
+    for directory in ["/usr/lib/modprobe.d", "/usr/local/lib/modprobe.d", "/etc/modprobe.d"] {
+        for (path, _) in cut.initrd.children(&directory.into()) {
+            let Some(content) = cut.initrd.content(path) else { continue };
+            let text = content.read().with_context(|| format!("cannot read `{path}`"))?;
+            modules.configure(&String::from_utf8_lossy(&text));
+        }
+    }
     let names = ALWAYS.iter().map(|(name, _why)| *name).chain(asked.iter().map(String::as_str));
     let there = WHEN_THERE.iter().map(|(name, _why)| *name).filter(|name| modules.has(name));
     let chosen = modules.closure(names.chain(there))?;
@@ -98,9 +118,14 @@ pub(super) fn take(cut: &mut Cut<'_>, kernel: &Kernel, asked: &[String]) -> anyh
             cut.system.resolve(&from).with_context(|| format!("`{from}` is not in the system"))?;
         files.push((from, kernel.modules.join(plain(&module.path)), node.clone()));
     }
+    let firmware = firmware::of(cut.system, kernel, &modules, asked.iter().map(String::as_str))?;
+    for (to, from) in firmware.into_iter().flat_map(|firmware| firmware.found) {
+        let (_, node) = cut.system.resolve(&from).with_context(|| format!("`{from}` vanished"))?;
+        files.push((from, to, Node { mode: 0o644, ..node.clone() }));
+    }
     decompress(&mut cut.initrd, &files)?;
     for (name, bytes) in modules.indexes(&chosen) {
-        cut.initrd.insert(kernel.modules.join(name), bedplate_formats::tree::Node::file(bytes, 0o644));
+        cut.initrd.insert(kernel.modules.join(name), Node::file(bytes, 0o644));
     }
     for name in
         ["modules.builtin", "modules.builtin.bin", "modules.builtin.alias.bin", "modules.builtin.modinfo"]

@@ -1,8 +1,11 @@
 //! The configuration of the initrd: udev's rules, the system's kernel module
 //! options, and the few files of `/etc` that programs cannot do without.
 
+use bedplate_formats::tree::Node;
+
 use super::Need::{self, Always, Makefs};
 use super::cut::Cut;
+use super::settings::Setting;
 
 /// Path, need, why.
 const FILES: &[(&str, Need, &str)] = &[
@@ -36,8 +39,15 @@ pub(super) fn take(cut: &mut Cut<'_>) -> anyhow::Result<()> {
         cut.take(path, need)?;
     }
     // Options and bans of the system hold for modules that are loaded here.
-    for directory in ["/usr/lib/modprobe.d", "/etc/modprobe.d"] {
+    for directory in ["/usr/lib/modprobe.d", "/usr/local/lib/modprobe.d", "/etc/modprobe.d"] {
         cut.take_directory(directory, ".conf");
+    }
+    for Setting { path, text } in cut.settings() {
+        let node = match text {
+            Some(text) => Node::file(text.as_str(), 0o644),
+            None => Node::symlink("/dev/null"),
+        };
+        cut.initrd.insert(path.clone(), node);
     }
     // PID 1 knows by this file that it is in an initrd.
     cut.initrd.insert("/etc/initrd-release".into(), bedplate_formats::tree::Node::symlink("os-release"));

@@ -54,7 +54,7 @@ impl Kernel {
 }
 
 /// A module's bytes, unpacked as its name says.
-pub(super) fn plain_module(path: &TreePath, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+pub(in crate::step) fn plain_module(path: &TreePath, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let name = path.name().unwrap_or_default();
     let mut plain = Vec::new();
     if name.ends_with(b".xz") {

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use bedplate_formats::elf::{Dlopen, Libraries, Priority};
-use bedplate_formats::tree::TreePath;
+use bedplate_formats::tree::{Tree, TreePath};
 
 use super::Need::{self, Always, Kept, Makefs, Verity, WhenThere, Writable};
 use super::cut::Cut;
@@ -104,6 +104,14 @@ fn wanted(note: &Dlopen) -> bool {
         Priority::Recommended => note.feature != "xz",
         Priority::Suggested => FEATURES.iter().any(|(feature, _why)| *feature == note.feature),
     }
+}
+
+/// Whether an initrd of the system has a program: one of the table by any of
+/// its names, or with what links lead to.
+pub(super) fn has(system: &Tree, program: &str) -> bool {
+    let real = |path: &str| system.resolve(&path.into()).map(|(path, _)| path);
+    let Some(wanted) = real(program) else { return false };
+    PROGRAMS.iter().any(|(path, ..)| real(path).is_some_and(|path| path == wanted))
 }
 
 /// The programs of the table.

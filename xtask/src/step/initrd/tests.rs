@@ -168,3 +168,93 @@ fn only_a_root_that_is_written_to_is_checked_and_only_a_verified_one_verified() 
     let verity = "/usr/lib/systemd/systemd-veritysetup";
     assert!(has(usual(), verity) && !has(written, verity));
 }
+
+fn module(texts: &[&str]) -> Vec<u8> {
+    // ELF64 with three sections: none, `.modinfo`, and the names of both.
+    let (info, names) = (texts.join("\0"), "\0.modinfo\0.shstrtab\0");
+    let mut bytes = vec![0; 64];
+    bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    bytes[16..20].copy_from_slice(&[1, 0, 62, 0]);
+    bytes[20] = 1;
+    bytes.extend(info.as_bytes());
+    bytes.extend(names.as_bytes());
+    let table = bytes.len();
+    bytes[40..48].copy_from_slice(&(table as u64).to_le_bytes());
+    bytes[52..54].copy_from_slice(&64u16.to_le_bytes());
+    bytes[58..64].copy_from_slice(&[64, 0, 3, 0, 2, 0]);
+    let sections = [(0u32, 0u32, 0, 0), (1, 1, 64, info.len()), (10, 3, 64 + info.len(), names.len())];
+    for (name, kind, offset, size) in sections {
+        let mut header = [0; 64];
+        header[..4].copy_from_slice(&name.to_le_bytes());
+        header[4..8].copy_from_slice(&kind.to_le_bytes());
+        header[24..32].copy_from_slice(&(offset as u64).to_le_bytes());
+        header[32..40].copy_from_slice(&(size as u64).to_le_bytes());
+        bytes.extend(header);
+    }
+    bytes
+}
+
+/// A system whose module `nbd` asks for firmware.
+fn with_firmware() -> Tree {
+    let mut system = system();
+    let path = "/usr/lib/modules/6.12.0/kernel/nbd.ko";
+    let text = ["license=GPL", "firmware=nbd/a-*.fw", "firmware=nbd/b.fw", "firmware=old.fw"];
+    system.insert(path.into(), Node::file(module(&text), 0o644));
+    let firmware = TreePath::new("/usr/lib/firmware");
+    system
+        .insert(firmware.join("nbd/a-1.fw.zst"), Node::file(zstd::encode_all(&b"a1"[..], 1).unwrap(), 0o644));
+    system.insert(firmware.join("nbd/b.fw"), Node::symlink("../other/b"));
+    system.insert(firmware.join("other/b"), Node::file("b", 0o644));
+    system.insert(firmware.join("nbd/c.fw"), Node::file("c", 0o644));
+    system
+}
+
+/// Case 30.
+#[test]
+fn a_module_that_is_asked_for_brings_its_firmware_unpacked() {
+    let options = Options { modules: vec!["nbd".into()], ..usual() };
+    let initrd = cut(&with_firmware(), &options).unwrap();
+    assert_eq!(text(&initrd, "/usr/lib/firmware/nbd/a-1.fw"), "a1");
+    assert_eq!(text(&initrd, "/usr/lib/firmware/nbd/b.fw"), "b");
+    assert!(!initrd.contains(&"/usr/lib/firmware/nbd/c.fw".into()));
+    assert!(!cut(&with_firmware(), &usual()).unwrap().contains(&"/usr/lib/firmware".into()));
+}
+
+/// Case 30.
+#[test]
+fn a_module_without_its_firmware_or_without_itself_is_told() {
+    let ask = |system: &Tree, name: &str| asked(system, &[(name.to_owned(), None)], false);
+    assert_eq!(ask(&with_firmware(), "nbd").unwrap(), []);
+    let mut system = with_firmware();
+    let text = ["firmware=bnx2x/a.fw"];
+    let path = "/usr/lib/modules/6.12.0/kernel/nbd.ko";
+    system.insert(path.into(), Node::file(module(&text), 0o644));
+    assert_eq!(
+        ask(&system, "nbd").unwrap()[0].1,
+        "the kernel module `nbd` asks for firmware, and the image has none of it: `bnx2x/a.fw`; add \
+         `.component(\"non-free-firmware\").package(\"firmware-bnx2x\")`"
+    );
+    let error = ask(&system, "overlai").unwrap_err();
+    assert_eq!(said(&error), "there is no kernel module `overlai`; the nearest name is `overlay`");
+}
+
+/// Case 11.
+#[test]
+fn settings_of_the_description_are_in_the_initrd() {
+    let setting = |path: &str, text: Option<&str>| settings::Setting {
+        path: path.into(),
+        text: text.map(str::to_owned),
+    };
+    let options = Options {
+        settings: vec![
+            setting("etc/modprobe.d/o.conf", Some("options overlay metacopy=on\nsoftdep overlay pre: nbd\n")),
+            setting("etc/udev/rules.d/80-drivers.rules", None),
+        ],
+        ..usual()
+    };
+    let initrd = cut(&system(), &options).unwrap();
+    assert!(text(&initrd, "/etc/modprobe.d/o.conf").starts_with("options overlay metacopy=on\n"));
+    assert!(initrd.contains(&"/usr/lib/modules/6.12.0/kernel/nbd.ko".into()), "a softdep comes along");
+    let off = initrd.get(&"/etc/udev/rules.d/80-drivers.rules".into()).unwrap();
+    assert!(matches!(&off.kind, Kind::Symlink(target) if target == b"/dev/null"));
+}
