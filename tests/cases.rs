@@ -6,6 +6,8 @@
 
 #[path = "support/forge.rs"]
 mod forge;
+#[path = "cases/links.rs"]
+mod links;
 #[path = "cases/maintainer.rs"]
 mod maintainer;
 #[path = "support/product.rs"]
@@ -24,4 +26,5 @@ use product::{built, machine};
 fn a_device_of_everything_settles() {
     let mut guest = machine(&built("cases", "everything")).start().unwrap();
     guest.settle().unwrap();
+    links::in_guest(&mut guest);
 }

@@ -9,6 +9,7 @@ use bedplate::*;
 
 mod checks;
 mod identity;
+mod links;
 mod maintainer;
 
 fn main() -> ExitCode {
@@ -16,6 +17,9 @@ fn main() -> ExitCode {
         image!(everything),
         image!(identity::identity),
         image!(checks::checks_unfit),
+        image!(links::links_tar),
+        image!(links::links_hidden),
+        image!(links::links_bind),
         image!(maintainer::maintainer_scripts),
         image!(maintainer::maintainer_vendor),
     ])
@@ -23,7 +27,7 @@ fn main() -> ExitCode {
 
 /// As many cases as fit into one device.
 pub fn everything(_: &Target) -> Image {
-    small()
+    links::everything(small())
 }
 
 /// As few packages as boot.
