@@ -16,7 +16,7 @@ pub fn links_hidden(_: &Target) -> Image {
 
 /// A link that an overlay brings, and a bind in its place.
 pub fn links_bind(_: &Target) -> Image {
-    small().file("/srv/real/x", "").overlay("links/bound").bind("/srv/bound")
+    small().overlay("links/bound").bind("/srv/bound")
 }
 
 const KEY: &str =

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bedplate_core::check::files::word_for;
-use bedplate_core::plan::{BindPlan, FileKind, FilePlan, OverlayPlan, PartitionContent, Plan};
+use bedplate_core::plan::{BindKind, BindPlan, FileKind, FilePlan, OverlayPlan, PartitionContent, Plan};
 use bedplate_formats::tree::{Kind, Tree, TreePath};
 
 use super::{leavings, modes};
@@ -143,8 +143,11 @@ fn hidden(plan: &Plan, path: &TreePath, directory: bool) -> Option<(String, Stri
     }
     let covers = |bind: &&BindPlan| {
         let bound = TreePath::new(&bind.path);
+        // What is in the bind's own place, the bind is held against.
+        let inside = *path != bound || bind.kind == BindKind::File;
         bind.at.is_some()
             && bind.is_fresh()
+            && inside
             && path.starts_with(&bound)
             && !plan.holds_home(&bind.path, &text)
     };
