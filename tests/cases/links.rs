@@ -70,7 +70,7 @@ pub fn in_guest(guest: &mut Guest) {
     assert_eq!(stat(guest, "/usr/bin/links-hello"), "4755 root:root\n");
     assert_eq!(stat(guest, "/usr/lib/links/x"), "755 bob:bob\n");
     // 9: the package's owner and mode, and the service writes there.
-    assert_eq!(stat(guest, "/var/lib/mosquitto"), "755 mosquitto:mosquitto\n");
+    assert_eq!(stat(guest, "/var/lib/mosquitto"), "755 mosquitto:root\n");
     guest.check("systemctl is-active mosquitto && findmnt /var/lib/mosquitto").unwrap();
     // 21: where the link leads.
     assert_eq!(stat(guest, "/var/mail"), "2775 root:mail\n");
