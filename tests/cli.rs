@@ -499,14 +499,20 @@ fn disk(path: &Path) {
     let guid = "3644712f-284e-4a62-9dc4-6422968e1ab0".parse().unwrap();
     let mut tree = Tree::new();
     tree.insert("loader/loader.conf".into(), Node::file("timeout 0\n", 0o644));
-    let options = vfat::Options { size: esp.size(), volume_id: 1, label: "ESP".into(), epoch: 1 << 30 };
+    let options = vfat::Options {
+        size: esp.size(),
+        volume_id: 1,
+        label: "ESP".into(),
+        epoch: 1 << 30,
+        sector_size: 512,
+    };
     let content = tempfile::tempfile().unwrap();
     vfat::write(&tree, &content, &options).unwrap();
     let mut disk =
         std::fs::File::options().read(true).write(true).create(true).truncate(true).open(path).unwrap();
     disk.set_len(43 << 20).unwrap();
     sparse::copy(&content, 0..esp.size(), &disk, esp.offset()).unwrap();
-    gpt::write(&gpt::Table { guid, partitions: vec![esp] }, &mut disk).unwrap();
+    gpt::write(&gpt::Table { guid, sector_size: 512, partitions: vec![esp] }, &mut disk).unwrap();
 }
 
 #[test]

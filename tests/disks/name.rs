@@ -28,7 +28,8 @@ fn disk(path: &Path, made: u64, size: u64) -> gpt::Table {
     };
     let names = ["esp", "root-x86-64", "root-x86-64-verity", "persistent"];
     let partitions = (1..).zip(names).map(|(number, name)| partition(number, name, u64::from(number) * 2048));
-    let table = gpt::Table { guid: uuid::Uuid::from_u128(9), partitions: partitions.collect() };
+    let table =
+        gpt::Table { guid: uuid::Uuid::from_u128(9), sector_size: 512, partitions: partitions.collect() };
     let mut file = File::options().read(true).write(true).create(true).truncate(true).open(path).unwrap();
     file.set_len(made).unwrap();
     gpt::write(&table, &mut file).unwrap();

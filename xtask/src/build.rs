@@ -319,7 +319,7 @@ fn write_root(
 fn write_data(plan: &Plan, lock: &Lock, tools: &crate::sandbox::Sandbox, staging: &Path) -> Result<()> {
     for (partition, name) in disk::artifacts(plan) {
         if matches!(partition.content, PartitionContent::Data { .. }) {
-            data::write(partition, lock.epoch, tools, &staging.join(name))?;
+            data::write(partition, plan.disk.sector_size, lock.epoch, tools, &staging.join(name))?;
         }
     }
     Ok(())

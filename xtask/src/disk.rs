@@ -50,7 +50,7 @@ pub struct Disk {
 
 #[derive(Debug)]
 enum Holds {
-    Partitions { guid: Uuid, partitions: Vec<Partition> },
+    Partitions { guid: Uuid, sector_size: u64, partitions: Vec<Partition> },
     Filesystem(&'static str),
     Executable,
 }
@@ -99,6 +99,14 @@ impl Disk {
     pub fn guid(&self) -> Option<Uuid> {
         match self.holds {
             Holds::Partitions { guid, .. } => Some(guid),
+            Holds::Filesystem(_) | Holds::Executable => None,
+        }
+    }
+
+    /// The size of a disk's sectors, in bytes; what is no disk has none.
+    pub fn sector_size(&self) -> Option<u64> {
+        match self.holds {
+            Holds::Partitions { sector_size, .. } => Some(sector_size),
             Holds::Filesystem(_) | Holds::Executable => None,
         }
     }
@@ -214,7 +222,7 @@ impl Disk {
 fn holds(path: &Path, region: &Region) -> Result<Holds> {
     let begins =
         |offset: u64, with: &[u8]| region.read(offset, with.len() as u64).is_ok_and(|bytes| bytes == with);
-    if begins(gpt::SECTOR, b"EFI PART") {
+    if [gpt::SECTOR, gpt::LARGE_SECTOR].iter().any(|&offset| begins(offset, b"EFI PART")) {
         let table = gpt::read(&mut region.reader())?;
         let partition = |entry: gpt::Partition| -> Result<Partition> {
             let (offset, size) = (entry.offset(), entry.size());
@@ -231,7 +239,7 @@ fn holds(path: &Path, region: &Region) -> Result<Holds> {
             })
         };
         let partitions = table.partitions.into_iter().map(partition).collect::<Result<_>>()?;
-        return Ok(Holds::Partitions { guid: table.guid, partitions });
+        return Ok(Holds::Partitions { guid: table.guid, sector_size: table.sector_size, partitions });
     }
     if let Some(name) = filesystem::name(region)? {
         return Ok(Holds::Filesystem(name));

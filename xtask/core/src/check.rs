@@ -53,6 +53,7 @@ pub static RULES: &[&Rule] = &[
     &partitions::TWO_ROOTS,
     &partitions::NO_ESP,
     &partitions::TWO_ESPS,
+    &partitions::SECTOR_SIZE,
     &partitions::ESP_TOO_SMALL,
     &partitions::SIZE_OUT_OF_RANGE,
     &partitions::LABEL_TOO_LONG,

@@ -129,6 +129,7 @@ pub struct Image {
     pub(crate) esps: Vec<Esp>,
     pub(crate) roots: Vec<RootSlot>,
     pub(crate) data: Vec<Data>,
+    pub(crate) sector_size: Option<At<u32>>,
     pub(crate) volatile: Volatile,
     pub(crate) volatile_size: Option<At<Size>>,
     pub(crate) overlays: Vec<Overlay>,
@@ -182,6 +183,7 @@ impl Image {
             esps: Vec::new(),
             roots: Vec::new(),
             data: Vec::new(),
+            sector_size: None,
             volatile: Volatile::None,
             volatile_size: None,
             overlays: Vec::new(),
@@ -483,6 +485,25 @@ impl Image {
                 self.data.push(data);
             }
         }
+        self
+    }
+
+    /// Lays the disk out in sectors of this many bytes, 512 or 4096; otherwise 512.
+    ///
+    /// 4096 is for disks without an emulation of small sectors (4Kn, universal
+    /// flash storage). An image of one kind does not start from a disk of the
+    /// other, since firmware looks for the partition table in the second sector.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// image.sector_size(4096)
+    /// # }
+    /// ```
+    #[track_caller]
+    #[doc(alias("SectorSize", "4Kn", "UFS", "logical-block-size"))]
+    pub fn sector_size(mut self, bytes: u32) -> Self {
+        self.sector_size = Some(At { value: bytes, at: Place::caller() });
         self
     }
 

@@ -222,6 +222,8 @@ pub struct DiskPlan {
     pub guid: Uuid,
     /// The whole disk in bytes.
     pub size: u64,
+    /// The size of its sectors in bytes: 512 or 4096.
+    pub sector_size: u64,
     /// The partitions in the order of the disk.
     pub partitions: Vec<PartitionPlan>,
 }

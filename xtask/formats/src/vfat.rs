@@ -24,8 +24,10 @@ mod write;
 
 /// The smallest file system that can be a FAT32, in bytes, rounded up.
 pub const MINIMUM: u64 = 33 << 20;
+/// The same with sectors of 4096 bytes, in clusters of one sector each.
+pub const LARGE_MINIMUM: u64 = 257 << 20;
 
-/// The size of a sector, in bytes.
+/// The size of a usual sector, in bytes.
 const SECTOR: u64 = 512;
 
 /// What a file system is made with, apart from its files.
@@ -40,6 +42,8 @@ pub struct Options {
     /// The time every file gets, in seconds since 1970. FAT begins in 1980, ends
     /// in 2107 and counts two seconds at a time.
     pub epoch: i64,
+    /// The size of the disk's sectors, in bytes: 512 or 4096.
+    pub sector_size: u64,
 }
 
 /// Why a tree cannot be written as a FAT file system.
@@ -47,11 +51,14 @@ pub struct Options {
 pub enum WriteError {
     /// The size is no multiple of a sector, too small for a FAT32 or too large.
     #[error(
-        "a FAT32 file system cannot have `{size}` bytes: it takes whole sectors of 512 bytes, {MINIMUM} to 2 TiB"
+        "a FAT32 file system cannot have `{size}` bytes: it takes whole sectors of {sector_size} bytes, {} to 2 TiB",
+        minimum(*sector_size)
     )]
     Size {
         /// The size, in bytes.
         size: u64,
+        /// The size of a sector, in bytes.
+        sector_size: u64,
     },
     /// The label is too long or has characters no label may have.
     #[error(
@@ -90,6 +97,11 @@ pub enum WriteError {
     /// What was written is not what it should be: a defect of ours.
     #[error("the FAT file system came out broken")]
     Broken(#[source] ReadError),
+}
+
+/// The smallest FAT32 of sectors of this size.
+fn minimum(sector_size: u64) -> u64 {
+    if sector_size > SECTOR { LARGE_MINIMUM } else { MINIMUM }
 }
 
 fn list(files: &[(TreePath, u64)]) -> String {

@@ -48,7 +48,13 @@ fn disk() -> (File, [u8; 32]) {
     let mut disk = tempfile::tempfile().unwrap();
     disk.set_len(DISK).unwrap();
     let esp = tempfile::tempfile().unwrap();
-    let options = vfat::Options { size: ESP, volume_id: 1, label: "ESP".to_owned(), epoch: 1_700_000_000 };
+    let options = vfat::Options {
+        size: ESP,
+        volume_id: 1,
+        label: "ESP".to_owned(),
+        epoch: 1_700_000_000,
+        sector_size: 512,
+    };
     vfat::write(&files(), &esp, &options).unwrap();
     let root = root();
     let parameters = Parameters { salt: [3; 32], uuid: Uuid::from_u128(4) };
@@ -56,6 +62,7 @@ fn disk() -> (File, [u8; 32]) {
     let hash_size = verity::device_size(ROOT).next_multiple_of(MIB);
     let table = Table {
         guid: Uuid::from_u128(5),
+        sector_size: 512,
         partitions: vec![
             partition(1, MIB, ESP, "esp"),
             partition(2, MIB + ESP, ROOT, "root"),

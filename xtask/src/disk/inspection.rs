@@ -173,7 +173,8 @@ impl Inspection {
     }
 
     fn disk(&mut self, disk: &Disk) -> Result<()> {
-        self.sector_size = Some(SECTOR);
+        let sector = disk.sector_size().unwrap_or(SECTOR);
+        self.sector_size = Some(sector);
         let root = disk.partitions().iter().find(|partition| partition.is_root());
         let architecture = |architecture: &Architecture| {
             root.is_some_and(|root| root.type_guid == guid::root(*architecture))
@@ -197,9 +198,9 @@ impl Inspection {
             self.partitions.push(PartitionFacts {
                 number: partition.number,
                 label: partition.label.clone(),
-                start: partition.offset / SECTOR,
-                end: (partition.offset + partition.size) / SECTOR - 1,
-                sectors: partition.size / SECTOR,
+                start: partition.offset / sector,
+                end: (partition.offset + partition.size) / sector - 1,
+                sectors: partition.size / sector,
                 type_name: partition.type_name(),
                 type_guid: partition.type_guid,
                 guid: partition.guid,

@@ -2,6 +2,7 @@
 //! its kernel image what `objdump -h` does.
 
 use bedplate_core::page::Page;
+use bedplate_formats::gpt::SECTOR;
 
 use super::inspection::{Inspection, PartitionFacts, System, UkiFacts};
 
@@ -35,7 +36,7 @@ impl Inspection {
             page.line("");
             page.table(&["", ""], facts.into_iter());
         }
-        partitions(&self.partitions, &mut page);
+        partitions(&self.partitions, self.sector_size.unwrap_or(SECTOR), &mut page);
         if !self.esp.is_empty() {
             page.heading("files");
             page.table(
@@ -69,7 +70,7 @@ fn system_facts(system: &System, fact: &mut impl FnMut(&str, String)) {
     }
 }
 
-fn partitions(partitions: &[PartitionFacts], page: &mut Page) {
+fn partitions(partitions: &[PartitionFacts], sector: u64, page: &mut Page) {
     if partitions.is_empty() {
         return;
     }
@@ -82,7 +83,7 @@ fn partitions(partitions: &[PartitionFacts], page: &mut Page) {
                 partition.start.to_string(),
                 partition.end.to_string(),
                 partition.sectors.to_string(),
-                size(partition.sectors * bedplate_formats::gpt::SECTOR),
+                size(partition.sectors * sector),
                 partition.type_name.clone(),
             ]
         }),

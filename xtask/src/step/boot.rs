@@ -124,7 +124,8 @@ pub fn esp(plan: &Plan, kernel_version: &str, epoch: i64, tools: &Path, staging:
         .open(staging.join(&plan.artifacts.esp))?
         .into_parts()
         .0;
-    let options = vfat::Options { size: partition.size, volume_id, label: label.clone(), epoch };
+    let sector_size = plan.disk.sector_size;
+    let options = vfat::Options { size: partition.size, volume_id, label: label.clone(), epoch, sector_size };
     vfat::write(&tree, &file, &options).map_err(|error| Problem {
         message: format!("the EFI system partition cannot be written: {error}"),
         at: partition.at.clone(),

@@ -79,7 +79,12 @@ pub fn table(plan: &Plan, root_hash: Option<&[u8; 32]>) -> Table {
         attributes: partition.attributes,
         name: partition.label.clone(),
     };
-    Table { guid: plan.disk.guid, partitions: plan.disk.partitions.iter().map(partition).collect() }
+    let sector_size = plan.disk.sector_size;
+    Table {
+        guid: plan.disk.guid,
+        sector_size,
+        partitions: plan.disk.partitions.iter().map(partition).collect(),
+    }
 }
 
 /// A partition's id: the plan's, or the half of the root hash that systemd

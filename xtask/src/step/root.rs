@@ -59,7 +59,11 @@ pub fn write(
         return Err(anyhow!("the plan's root partition holds no root"));
     };
     let top = tree.get(&TreePath::root()).context("the tree has no root")?;
-    let argv = command(partition, *filesystem, *compression, *uuid, top);
+    let mut argv = command(partition, *filesystem, *compression, *uuid, top);
+    if *filesystem == Filesystem::Ext4 && options.plan.disk.sector_size > 512 {
+        // Small file systems have blocks of 1024 bytes otherwise, and none is smaller than a sector.
+        argv.splice(1..1, ["-b", "4096"].map(str::to_owned));
+    }
     let added = changes::since(base, tree).filter(|_| *filesystem == Filesystem::Erofs);
     let Some(added) = added.filter(|_| appends(options.tools)) else {
         stream(options, &argv, tree, file)?;

@@ -3,9 +3,11 @@
 //! QEMU's disk is an overlay over the image until something else than QEMU needs it: then it is flattened, once,
 //! into a sparse disk of the machine's own, under a name that no other file has.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use bedplate_formats::gpt::LARGE_SECTOR;
 use bedplate_formats::sparse;
 
 use super::platform::X86_64;
@@ -14,6 +16,16 @@ use crate::sandbox::Sandbox;
 
 /// How the name of every machine begins.
 pub(super) const PREFIX: &str = "bedplate-vm-";
+
+/// QEMU's properties of a device with a disk of large sectors, which is laid out in them.
+pub(super) fn sectors(disk: &Path) -> &'static str {
+    let mut mark = [0; 8];
+    let read = |mark: &mut [u8]| fs_err::File::open(disk)?.into_parts().0.read_exact_at(mark, LARGE_SECTOR);
+    match read(&mut mark) {
+        Ok(()) if mark == *b"EFI PART" => ",logical_block_size=4096,physical_block_size=4096",
+        _ => "",
+    }
+}
 
 impl Vm {
     /// The directory of all that the machine writes.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::accelerator::{self, Accelerator};
+use super::disk::sectors;
 use super::platform::X86_64;
 use super::tpm::Tpm;
 use super::{Kind, Vm, WORK, container};
@@ -167,7 +168,8 @@ impl Vm {
             format!("if=none,id=disk,format={format},cache=writeback,discard=unmap,file={WORK}/{file}"),
         );
         let (second, index) = self.second_options();
-        option("-device", format!("virtio-blk-pci,drive=disk,bootindex={index}"));
+        let sectors = sectors(&self.disk);
+        option("-device", format!("virtio-blk-pci,drive=disk,bootindex={index}{sectors}"));
         second.into_iter().for_each(|[name, value]| option(&name, value));
         option("-chardev", format!("socket,id=tpm,path={}", Tpm::SOCKET));
         option("-tpmdev", "emulator,id=tpm,chardev=tpm".to_owned());

@@ -84,6 +84,7 @@ impl Vm {
     pub(super) fn second_options(&self) -> (Vec<[String; 2]>, u32) {
         let Some(second) = &self.second else { return (Vec::new(), 1) };
         let index = if second.booted { 1 } else { 2 };
+        let sectors = super::disk::sectors(&second.image);
         let drive =
             format!("if=none,id=second,format=raw,cache=writeback,discard=unmap,file={WORK}/second.raw");
         let mut options = vec![["-drive".to_owned(), drive]];
@@ -91,13 +92,13 @@ impl Vm {
         match second.bus {
             Bus::Scsi => {
                 device("virtio-scsi-pci,id=scsi".to_owned());
-                device(format!("scsi-hd,bus=scsi.0,scsi-id=1,drive=second,bootindex={index}"));
+                device(format!("scsi-hd,bus=scsi.0,scsi-id=1,drive=second,bootindex={index}{sectors}"));
             }
             Bus::Usb => {
                 device("qemu-xhci,id=usb".to_owned());
-                device(format!("usb-storage,bus=usb.0,drive=second,removable=on,bootindex={index}"));
+                device(format!("usb-storage,bus=usb.0,drive=second,removable=on,bootindex={index}{sectors}"));
             }
-            Bus::Virtio => device(format!("virtio-blk-pci,drive=second,bootindex={index}")),
+            Bus::Virtio => device(format!("virtio-blk-pci,drive=second,bootindex={index}{sectors}")),
         }
         (options, 3 - index)
     }

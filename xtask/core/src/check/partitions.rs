@@ -53,6 +53,15 @@ pub(crate) static TWO_ESPS: Rule = Rule {
     right: example!(|device| device),
 };
 
+pub(crate) static SECTOR_SIZE: Rule = Rule {
+    code: "sector-size",
+    title: "a disk has sectors of 512 or 4096 bytes",
+    why: "Firmware and kernels know no other sizes. FAT32, the only FAT every firmware reads, has 65525 clusters at \
+          least, and with sectors of 4096 bytes none is smaller than that: an EFI system partition then needs 257 MiB.",
+    wrong: example!(|device| device.sector_size(2048)),
+    right: example!(|device| device.sector_size(4096)),
+};
+
 pub(crate) static ESP_TOO_SMALL: Rule = Rule {
     code: "esp-too-small",
     title: "an EFI system partition holds two kernel images",
@@ -190,6 +199,7 @@ fn sizes(image: &Image, found: &mut Vec<Diagnostic>) {
         found
             .push(mistake.label("two kernel images of 60 MB do not fit").help("give it at least `MiB(128)`"));
     }
+    found.extend(sectors(image));
     // FAT32 with its largest clusters ends at 2 TiB; what a firmware reads, much earlier.
     let esps = image.esps.iter().map(|esp| (esp.size, Size::mib(0), Size::mib(32 * 1024), "an ESP", &esp.at));
     let most = Size::mib(16 * 1024 * 1024);
@@ -258,6 +268,23 @@ fn mounts(image: &Image, found: &mut Vec<Diagnostic>) {
 /// directories; below `/` everything lies, and that alone says nothing.
 fn below(path: &DevicePath, system: &str) -> bool {
     system != "/" && DevicePath::parse(system).is_ok_and(|system| system.holds(path))
+}
+
+/// The size of the disk's sectors, and whether an ESP of them can be a FAT32.
+fn sectors(image: &Image) -> Vec<Diagnostic> {
+    let Some(size) = &image.sector_size else { return Vec::new() };
+    if !matches!(size.value, 512 | 4096) {
+        let message = format!("a disk cannot have sectors of {} bytes", size.value);
+        let mistake = Diagnostic::new(SECTOR_SIZE.code, message).at(&size.at);
+        return vec![mistake.help("write `.sector_size(4096)`, or leave it out for 512")];
+    }
+    let small = image.esps.iter().filter(|esp| size.value == 4096 && esp.size < Size::mib(257));
+    let mistake = |esp: &crate::image::esp::Esp| {
+        let message = format!("an ESP in sectors of 4096 bytes cannot have {}", esp.size);
+        let mistake = Diagnostic::new(SECTOR_SIZE.code, message).at(&esp.at);
+        mistake.related(&size.at, "sectors of 4096 bytes").help("give it at least `MiB(257)`")
+    };
+    small.map(mistake).collect()
 }
 
 #[cfg(test)]
@@ -436,5 +463,35 @@ mod tests {
     fn a_size_beyond_64_bits_is_a_mistake_and_no_overflow() {
         let mistakes = device().partition(Data::new("huge", Ext4).size(GiB(u64::MAX))).plan().unwrap_err();
         assert!(mistakes.iter().any(|mistake| mistake.code == SIZE_OUT_OF_RANGE.code), "{mistakes}");
+    }
+
+    /// Case 28.
+    #[test]
+    fn a_disk_of_large_sectors_has_a_large_esp() {
+        expect![[r#"
+            error[sector-size]: a disk cannot have sectors of 2048 bytes
+              --> xtask/core/src/check/partitions.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.sector_size(2048)),
+               |                                     ^^^^^^^^^^^^^^^^^
+               |
+               = help: write `.sector_size(4096)`, or leave it out for 512
+        "#]]
+        .assert_eq(&refusal(&SECTOR_SIZE, SOURCE));
+        let with_esp = |size| {
+            let image = Image::debian("trixie").package("linux-image-amd64").sector_size(4096);
+            image
+                .partition(crate::Root::new(crate::Erofs).verity())
+                .partition(crate::Esp::new(crate::MiB(size)))
+                .plan()
+        };
+        let mistakes = with_esp(256).unwrap_err();
+        assert_eq!(
+            mistakes.iter().next().unwrap().message,
+            "an ESP in sectors of 4096 bytes cannot have 256 MiB"
+        );
+        let plan = with_esp(257).unwrap();
+        assert_eq!(plan.disk.sector_size, 4096);
+        assert!(plan.to_string().contains(" in sectors of 4096 bytes"));
     }
 }

@@ -16,9 +16,30 @@ pub(crate) static CARRIAGE_RETURN: Rule = Rule {
     right: example!(|device| device.file("/usr/local/bin/hello", "#!/bin/sh\necho hello\n")),
 };
 
-/// Where programs of a Unix read lines.
-const SETTINGS: [&str; 9] = [
-    "/etc/",
+/// Where programs read lines and take a carriage return for a part of one. Other
+/// files of `/etc` (certificates, JSON, pages) are read by programs that do not mind.
+const SETTINGS: [&str; 30] = [
+    "/etc/cron",
+    "/etc/default/",
+    "/etc/environment",
+    "/etc/fstab",
+    "/etc/hosts",
+    "/etc/ld.so.conf",
+    "/etc/logrotate.d/",
+    "/etc/modprobe.d/",
+    "/etc/modules",
+    "/etc/network/",
+    "/etc/nftables.conf",
+    "/etc/pam.d/",
+    "/etc/profile",
+    "/etc/security/",
+    "/etc/ssh/",
+    "/etc/sudoers",
+    "/etc/sysctl",
+    "/etc/systemd/",
+    "/etc/sysusers.d/",
+    "/etc/tmpfiles.d/",
+    "/etc/udev/",
     "/usr/lib/environment.d/",
     "/usr/lib/modprobe.d/",
     "/usr/lib/modules-load.d/",
@@ -27,6 +48,7 @@ const SETTINGS: [&str; 9] = [
     "/usr/lib/sysusers.d/",
     "/usr/lib/tmpfiles.d/",
     "/usr/lib/udev/",
+    "/usr/lib/pam.d/",
 ];
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -100,12 +122,13 @@ mod tests {
             ("/lib/udev/rules.d/90-x.rules", "KERNEL==\"x\"\r\n"),
             ("/usr/local/lib/systemd/system/x.service", "[Unit]\r\n"),
             ("/opt/agent/run", "\u{feff}#!/bin/sh\n"),
-            ("/etc/agent.conf", "\u{feff}a=b\n"),
+            ("/etc/default/agent", "\u{feff}a=b\n"),
         ] {
             assert!(fault(path, text.as_bytes()).is_some(), "{path}");
         }
         for (path, text) in [
             ("/srv/www/index.html", "<html>\r\n"),
+            ("/etc/ssl/certs/corp.pem", "-----BEGIN CERTIFICATE-----\r\n"),
             ("/etc/motd", "hello\n"),
             ("/etc/blob", "\r\n\0"),
             ("/etc/issue", "a\rb\n"),

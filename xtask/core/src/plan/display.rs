@@ -36,7 +36,11 @@ impl Plan {
     }
 
     fn disk(&self, page: &mut Page) {
-        page.heading(&format!("disk, {}", size(self.disk.size)));
+        let sectors = match self.disk.sector_size {
+            512 => String::new(),
+            bytes => format!(" in sectors of {bytes} bytes"),
+        };
+        page.heading(&format!("disk, {}{sectors}", size(self.disk.size)));
         page.table(
             &["", "partition", "at", "size", "content", "id"],
             self.disk.partitions.iter().map(|partition| {

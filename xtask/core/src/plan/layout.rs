@@ -2,7 +2,7 @@
 //!
 //! Order: ESP, root, its verity tree, data. Every partition starts and ends on
 //! a whole mebibyte; the first mebibyte holds the protective MBR and the GPT,
-//! the last one the GPT's copy (33 sectors).
+//! the last one the GPT's copy (33 sectors, or 5 of 4096 bytes).
 
 use super::guid::{self, Stream};
 use super::{DiskPlan, PartitionContent, PartitionGuid, PartitionPlan};
@@ -46,7 +46,12 @@ pub(super) fn disk(image: &Image, root: &RootSlot, architecture: Architecture, i
     for data in &image.data {
         disk.data(data, ids);
     }
-    DiskPlan { guid: ids.id("disk", ""), size: disk.end + MIB, partitions: disk.partitions }
+    DiskPlan {
+        guid: ids.id("disk", ""),
+        size: disk.end + MIB,
+        sector_size: image.sector_size.as_ref().map_or(512, |size| size.value.into()),
+        partitions: disk.partitions,
+    }
 }
 
 struct Layout {

@@ -84,8 +84,13 @@ fn a_tree_comes_back() {
 fn fat_does_not_tell_capitals_from_small_letters() {
     let mut tree = Tree::new();
     tree.insert("EFI/Linux/small.efi".into(), Node::file("MZ", 0o644));
-    let options =
-        vfat::Options { size: vfat::MINIMUM + (8 << 20), volume_id: 1, label: "ESP".into(), epoch: 1 << 30 };
+    let options = vfat::Options {
+        size: vfat::MINIMUM + (8 << 20),
+        volume_id: 1,
+        label: "ESP".into(),
+        epoch: 1 << 30,
+        sector_size: 512,
+    };
     let file = tempfile::tempfile().unwrap();
     vfat::write(&tree, &file, &options).unwrap();
     let esp = Filesystem::open(&Region::of(file).unwrap()).unwrap();

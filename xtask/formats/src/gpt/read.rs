@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use uuid::Uuid;
 
-use super::{Fault, NAME_UNITS, Partition, SECTOR, Table, check};
+use super::{Fault, LARGE_SECTOR, NAME_UNITS, Partition, SECTOR, Table, check};
 
 /// The most bytes of entries that are read: 32 times what any tool writes.
 const MOST_ENTRY_BYTES: u64 = 512 * 1024;
@@ -48,7 +48,7 @@ pub enum GptError {
     #[error("the checksum of the partition entries at offset `{0}` is wrong")]
     EntriesChecksum(u64),
     /// The two copies are different tables.
-    #[error("the partition table at offset `{SECTOR}` and its backup at offset `{0}` differ")]
+    #[error("the partition table and its backup at offset `{0}` differ")]
     Differ(u64),
     /// An entry breaks a rule.
     #[error("partition {number} at offset `{offset}`: {fault}")]
@@ -81,6 +81,7 @@ struct Header {
     count: u32,
     entry_size: u32,
     entries_checksum: u32,
+    sector: u64,
 }
 
 /// Reads the table of a disk, which may be longer than the table says: an image
@@ -90,7 +91,8 @@ struct Header {
 /// Fails with the first thing that is wrong with it.
 pub fn read<D: Read + Seek>(disk: &mut D) -> Result<Table, GptError> {
     let length = disk.seek(SeekFrom::End(0)).map_err(|source| GptError::Io { offset: 0, source })?;
-    let end = (length / SECTOR).saturating_sub(1);
+    let sector = sector_size(disk);
+    let (end, units) = ((length / sector).saturating_sub(1), sector / SECTOR);
 
     let mbr = read_at(disk, 0, 512)?;
     // Any of the four records may be the protective one.
@@ -98,9 +100,9 @@ pub fn read<D: Read + Seek>(disk: &mut D) -> Result<Table, GptError> {
     if mbr[510..] != [0x55, 0xaa] || !protective {
         return Err(GptError::ProtectiveMbr);
     }
-    let primary = Header::read(disk, 1, end)?;
+    let primary = Header::read(disk, 1, end, sector)?;
     let last_sector = primary.backup_lba.min(end);
-    let backup = Header::read(disk, last_sector, last_sector)?;
+    let backup = Header::read(disk, last_sector, last_sector, sector)?;
     let entries = primary.entries(disk)?;
     let same = primary.guid == backup.guid
         && (primary.first_usable, primary.last_usable) == (backup.first_usable, backup.last_usable)
@@ -111,10 +113,10 @@ pub fn read<D: Read + Seek>(disk: &mut D) -> Result<Table, GptError> {
         return Err(GptError::Differ(backup.offset));
     }
 
-    let mut table = Table { guid: primary.guid, partitions: Vec::new() };
+    let mut table = Table { guid: primary.guid, sector_size: sector, partitions: Vec::new() };
     let entry_size = primary.entry_size as usize;
     let place =
-        |number: u32| primary.entries_lba * SECTOR + u64::from(number - 1) * u64::from(primary.entry_size);
+        |number: u32| primary.entries_lba * sector + u64::from(number - 1) * u64::from(primary.entry_size);
     for (number, entry) in (1..).zip(entries.chunks_exact(entry_size)) {
         if guid(&entry[..16]).is_nil() {
             continue;
@@ -125,22 +127,35 @@ pub fn read<D: Read + Seek>(disk: &mut D) -> Result<Table, GptError> {
             number,
             type_guid: guid(&entry[..16]),
             guid: guid(&entry[16..32]),
-            first_lba: u64_at(entry, 32),
-            last_lba: u64_at(entry, 40),
+            // What no disk has ends as a range that lies outside of it.
+            first_lba: u64_at(entry, 32).saturating_mul(units),
+            last_lba: last_unit(u64_at(entry, 40), units),
             attributes: u64_at(entry, 48),
             name,
         });
     }
-    check(&table, primary.last_usable).map_err(|(at, fault)| {
+    let last_usable = last_unit(primary.last_usable, units);
+    check(&table, last_usable).map_err(|(at, fault)| {
         let number = table.partitions[at].number;
         GptError::Partition { number, offset: place(number), fault }
     })?;
     Ok(table)
 }
 
+/// The size of a disk's sectors: the header lies in the second one.
+fn sector_size<D: Read + Seek>(disk: &mut D) -> u64 {
+    let mut begins = |offset| read_at(disk, offset, 8).is_ok_and(|bytes| bytes == *b"EFI PART");
+    if !begins(SECTOR) && begins(LARGE_SECTOR) { LARGE_SECTOR } else { SECTOR }
+}
+
+/// The last unit of a sector.
+fn last_unit(lba: u64, units: u64) -> u64 {
+    lba.saturating_mul(units).saturating_add(units - 1)
+}
+
 impl Header {
-    fn read<D: Read + Seek>(disk: &mut D, lba: u64, last_sector: u64) -> Result<Self, GptError> {
-        let offset = lba * SECTOR;
+    fn read<D: Read + Seek>(disk: &mut D, lba: u64, last_sector: u64, sector: u64) -> Result<Self, GptError> {
+        let offset = lba * sector;
         let mut bytes = read_at(disk, offset, 512)?;
         if bytes[..8] != *b"EFI PART" {
             return Err(GptError::Signature(offset));
@@ -165,6 +180,7 @@ impl Header {
             count: u32_at(&bytes, 80),
             entry_size: u32_at(&bytes, 84),
             entries_checksum: u32_at(&bytes, 88),
+            sector,
         };
         let own_lba = u64_at(&bytes, 24);
         if own_lba != lba {
@@ -177,7 +193,7 @@ impl Header {
         if header.count == 0 || header.entries_size() > MOST_ENTRY_BYTES {
             return Err(field("number of entries", header.count.into()));
         }
-        let entries_end = header.entries_lba.checked_add(header.entries_size().div_ceil(SECTOR));
+        let entries_end = header.entries_lba.checked_add(header.entries_size().div_ceil(sector));
         if header.entries_lba < 2 || entries_end.is_none_or(|end| end > last_sector + 1) {
             return Err(field("sector of the entries", header.entries_lba));
         }
@@ -192,7 +208,7 @@ impl Header {
     }
 
     fn entries<D: Read + Seek>(&self, disk: &mut D) -> Result<Vec<u8>, GptError> {
-        let offset = self.entries_lba * SECTOR;
+        let offset = self.entries_lba * self.sector;
         let size = usize::try_from(self.entries_size()).unwrap_or_default();
         let entries = read_at(disk, offset, size)?;
         if crc32(&entries) != self.entries_checksum {

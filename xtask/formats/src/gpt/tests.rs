@@ -20,6 +20,7 @@ fn table() -> Table {
     };
     let mut table = Table {
         guid: Uuid::from_u128(0x6a5e1f3c_0b3d_4b57_8a0e_2f7d9c4e1b60),
+        sector_size: SECTOR,
         partitions: vec![
             partition(14, 8192, 20479, 1 << 60 | 1 << 63, "root-x86-64"),
             partition(1, 2048, 8191, 0, "esp"),
@@ -113,9 +114,9 @@ fn a_table_that_breaks_a_rule_is_not_written() {
 
 #[test]
 fn a_disk_without_room_for_a_table_is_refused() {
-    let table = Table { guid: Uuid::nil(), partitions: vec![] };
+    let table = Table { guid: Uuid::nil(), sector_size: SECTOR, partitions: vec![] };
     for length in [0, 511, 512, 67 * 512, 68 * 512 + 1] {
-        assert!(matches!(write(&table, &mut Cursor::new(vec![0; length])), Err(WriteError::Disk(_))));
+        assert!(matches!(write(&table, &mut Cursor::new(vec![0; length])), Err(WriteError::Disk { .. })));
     }
     let mut smallest = Cursor::new(vec![0; 68 * 512]);
     write(&table, &mut smallest).unwrap();
@@ -237,4 +238,30 @@ fn no_change_to_a_table_makes_the_reader_panic() {
             let _ = read(&mut Cursor::new(&changed));
         }
     }
+}
+
+/// Case 28.
+#[test]
+fn a_disk_of_large_sectors_has_its_table_in_them() {
+    let mut table = table();
+    table.partitions.sort_by_key(|partition| partition.number);
+    table.sector_size = LARGE_SECTOR;
+    let mut disk = Cursor::new(vec![0xff; 64 << 20]);
+    for partition in &mut table.partitions {
+        partition.first_lba = partition.first_lba.next_multiple_of(8);
+        partition.last_lba = ((partition.last_lba + 1) / 8 * 8 - 1).min((64 << 20) / 512 - 5 * 8 - 1);
+    }
+    write(&table, &mut disk).unwrap();
+    let bytes = disk.get_ref();
+    assert_eq!((&bytes[510..512], &bytes[4096..4104]), (&b"\x55\xaa"[..], &b"EFI PART"[..]));
+    assert_eq!(bytes[bytes.len() - 4096..][..8], *b"EFI PART");
+    // First and last usable sectors: 6, and all but five.
+    assert_eq!((bytes[4096 + 40], bytes[4096 + 48..4096 + 50].to_vec()), (6, vec![0xfa, 0x3f]));
+    assert_eq!(read(&mut disk).unwrap(), table);
+    // On a longer disk, too.
+    disk.get_mut().extend(vec![0; 1 << 20]);
+    assert_eq!(read(&mut disk).unwrap(), table);
+    table.partitions[0].first_lba += 1;
+    let error = write(&table, &mut disk).unwrap_err().to_string();
+    assert!(error.ends_with("it does not begin and end with a sector of `4096` bytes"), "{error}");
 }

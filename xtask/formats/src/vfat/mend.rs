@@ -15,7 +15,7 @@ use crate::tree::TreePath;
 ///
 /// # Errors
 /// Fails as reading and writing do, or when the file system is broken.
-pub(super) fn mend(device: &mut Device<'_>, epoch: i64) -> Result<(), ReadError> {
+pub(super) fn mend(device: &mut Device<'_>, epoch: i64, sector: u64) -> Result<(), ReadError> {
     let mut volume = Volume::open(&mut *device, 0)?;
     let cluster_size = usize::try_from(volume.cluster_size).unwrap_or_default();
     let mut mended: Vec<(u64, Vec<u8>)> = Vec::new();
@@ -46,7 +46,7 @@ pub(super) fn mend(device: &mut Device<'_>, epoch: i64) -> Result<(), ReadError>
         let write = device.seek(SeekFrom::Start(offset)).and_then(|_| device.write_all(&bytes));
         write.map_err(|source| ReadError::Io { offset, source })?;
     }
-    copy_information(device).map_err(|source| ReadError::Io { offset: 512, source })
+    copy_information(device, sector).map_err(|source| ReadError::Io { offset: sector, source })
 }
 
 /// Puts `.` and `..` where they belong: into the first two of the four slots
@@ -70,10 +70,10 @@ fn mend_dots(bytes: &mut [u8], own: u32, parent: u32) {
 
 /// Copies the sector with the count of free clusters beside the backup of the
 /// boot sector, as `mkfs.vfat` does.
-fn copy_information(device: &mut Device<'_>) -> std::io::Result<()> {
-    let mut sector = [0; 512];
-    device.seek(SeekFrom::Start(512))?;
-    device.read_exact(&mut sector)?;
-    device.seek(SeekFrom::Start(7 * 512))?;
-    device.write_all(&sector)
+fn copy_information(device: &mut Device<'_>, sector: u64) -> std::io::Result<()> {
+    let mut information = [0; 512];
+    device.seek(SeekFrom::Start(sector))?;
+    device.read_exact(&mut information)?;
+    device.seek(SeekFrom::Start(7 * sector))?;
+    device.write_all(&information)
 }

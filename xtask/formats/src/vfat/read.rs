@@ -132,7 +132,8 @@ impl<R: Read + Seek> Volume<R> {
         if boot[510..] != [0x55, 0xaa] {
             return refuse("signature", 510, 2);
         }
-        if number(11, 2) != SECTOR {
+        let sector = number(11, 2);
+        if !matches!(sector, SECTOR | 4096) {
             return refuse("size of a sector", 11, 2);
         }
         let per_cluster = number(13, 1);
@@ -155,12 +156,12 @@ impl<R: Read + Seek> Volume<R> {
         }
         let sectors = number(32, 4);
         let data = reserved + fats * per_fat;
-        if sectors <= data || sectors * SECTOR > length {
+        if sectors <= data || sectors * sector > length {
             return refuse("number of sectors", 32, 4);
         }
         let clusters = (sectors - data) / per_cluster;
         // Below 65525 clusters, everyone else takes it for a FAT16.
-        if !(65_525..0x0fff_fff5).contains(&clusters) || (clusters + 2) * 4 > per_fat * SECTOR {
+        if !(65_525..0x0fff_fff5).contains(&clusters) || (clusters + 2) * 4 > per_fat * sector {
             return refuse("sectors of a table", 36, 4);
         }
         let volume = Self {
@@ -168,9 +169,9 @@ impl<R: Read + Seek> Volume<R> {
             offset,
             volume_id: u32::try_from(number(67, 4)).unwrap_or_default(),
             label: String::from_utf8_lossy(&boot[71..82]).trim_end_matches(' ').to_owned(),
-            cluster_size: per_cluster * SECTOR,
-            fat: reserved * SECTOR,
-            data: data * SECTOR,
+            cluster_size: per_cluster * sector,
+            fat: reserved * sector,
+            data: data * sector,
             root: u32::try_from(number(44, 4)).unwrap_or_default(),
             end: u32::try_from(clusters + 2).unwrap_or_default(),
             page: (u64::MAX, Vec::new()),

@@ -9,7 +9,13 @@ use crate::digest::{hex, sha256};
 use crate::tree::{Content, Kind, Node, Tree};
 
 fn options() -> Options {
-    Options { size: 64 << 20, volume_id: 0x1234_abcd, label: "ESP".to_owned(), epoch: 1_700_000_001 }
+    Options {
+        size: 64 << 20,
+        volume_id: 0x1234_abcd,
+        label: "ESP".to_owned(),
+        epoch: 1_700_000_001,
+        sector_size: SECTOR,
+    }
 }
 
 /// Names of every kind, an empty file, one over several clusters, one with holes,
@@ -292,7 +298,7 @@ fn damage_is_named_and_never_followed() {
     twice[13] = twice[32 + 13];
     damaged(root + 3 * 32, &twice[..32]);
     damaged(0, &[0; 512]);
-    damaged(11, &[0, 0x10]);
+    damaged(11, &[0, 0x08]);
     damaged(13, &[3]);
     damaged(14, &[0, 0]);
     damaged(16, &[7]);
@@ -316,7 +322,7 @@ fn damage_is_named_and_never_followed() {
         an entry at offset `64` of directory `/` has a name that is none
         `/directory` is listed twice
         no FAT32 file system: the signature at offset `510` is `0`
-        no FAT32 file system: the size of a sector at offset `11` is `4096`
+        no FAT32 file system: the size of a sector at offset `11` is `2048`
         no FAT32 file system: the sectors of a cluster at offset `13` is `3`
         no FAT32 file system: the number of reserved sectors at offset `14` is `0`
         no FAT32 file system: the number of tables at offset `16` is `7`
@@ -350,4 +356,18 @@ fn no_change_to_a_file_system_makes_the_reader_panic() {
             let _ = read(&mut changed, 0);
         }
     }
+}
+
+/// Case 28.
+#[test]
+fn a_file_system_of_large_sectors_is_a_fat32_from_its_minimum_on() {
+    for size in [LARGE_MINIMUM, 512 << 20, 9 << 30] {
+        let mut file = tempfile::tempfile().unwrap();
+        write(&tree(), &file, &Options { size, sector_size: 4096, ..options() }).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), size);
+        assert_eq!(listing(&read(&mut file, 0).unwrap()), listing(&tree()), "{size}");
+    }
+    let file = tempfile::tempfile().unwrap();
+    let small = Options { size: LARGE_MINIMUM - (1 << 20), sector_size: 4096, ..options() };
+    assert!(matches!(write(&tree(), &file, &small), Err(WriteError::Size { sector_size: 4096, .. })));
 }

@@ -9,7 +9,7 @@ use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions};
 use super::device::Device;
 use super::entry::{ENTRY, LONG_UNITS};
 use super::mend::mend;
-use super::{MINIMUM, Options, SECTOR, WriteError};
+use super::{Options, WriteError, minimum};
 use crate::tree::{Content, Kind, Tree, TreePath};
 
 /// The slots `fatfs` takes for `.` and `..`: each with a long name.
@@ -23,19 +23,24 @@ const DOT_SLOTS: u64 = 4;
 /// the file is touched but for names that clash with made-up short ones, or when
 /// reading files or writing does.
 pub fn write(tree: &Tree, file: &File, options: &Options) -> Result<(), WriteError> {
-    let size = options.size;
-    if !size.is_multiple_of(SECTOR) || size < MINIMUM || size / SECTOR > u32::MAX.into() {
-        return Err(WriteError::Size { size });
+    let Options { size, sector_size: sector, .. } = *options;
+    if !matches!(sector, 512 | 4096)
+        || !size.is_multiple_of(sector)
+        || size < minimum(sector)
+        || size / 512 > u32::MAX.into()
+    {
+        return Err(WriteError::Size { size, sector_size: sector });
     }
     let label = label(&options.label)?;
     let files = check(tree)?;
-    let cluster = cluster_size(size);
-    check_room(tree, &files, size, cluster)?;
+    let cluster = cluster_size(size, sector);
+    check_room(tree, &files, clusters(size, cluster, sector), cluster)?;
 
     let root = &at(TreePath::root());
-    let mut device = Device::new(file, size, front(size, cluster)).map_err(root)?;
+    let mut device = Device::new(file, size, front(size, cluster, sector)).map_err(root)?;
     let format = FormatVolumeOptions::new()
         .fat_type(FatType::Fat32)
+        .bytes_per_sector(u16::try_from(sector).unwrap_or(512))
         .bytes_per_cluster(u32::try_from(cluster).unwrap_or(4096))
         .volume_id(options.volume_id)
         .volume_label(label);
@@ -48,7 +53,7 @@ pub fn write(tree: &Tree, file: &File, options: &Options) -> Result<(), WriteErr
         write_node(&system, path, *content)?;
     }
     system.unmount().map_err(root)?;
-    mend(&mut device, options.epoch).map_err(WriteError::Broken)?;
+    mend(&mut device, options.epoch, sector).map_err(WriteError::Broken)?;
     device.finish().map_err(root)
 }
 
@@ -153,7 +158,7 @@ fn unfit(name: &str) -> Option<&'static str> {
 
 /// Counts clusters before anything is written, so that what does not fit is told
 /// whole and at once.
-fn check_room(tree: &Tree, files: &Files<'_>, size: u64, cluster: u64) -> Result<(), WriteError> {
+fn check_room(tree: &Tree, files: &Files<'_>, clusters: u64, cluster: u64) -> Result<(), WriteError> {
     let mut needed = directory_clusters(tree, &TreePath::root(), 1, cluster);
     for (path, content) in files {
         needed += match content {
@@ -161,7 +166,7 @@ fn check_room(tree: &Tree, files: &Files<'_>, size: u64, cluster: u64) -> Result
             None => directory_clusters(tree, path, DOT_SLOTS, cluster),
         };
     }
-    let available = clusters(size, cluster);
+    let available = clusters;
     if needed <= available {
         return Ok(());
     }
@@ -185,7 +190,7 @@ fn directory_clusters(tree: &Tree, path: &TreePath, own_slots: u64, cluster: u64
 
 /// The largest clusters, up to what is usual, with which there are enough of them
 /// for a FAT32.
-fn cluster_size(size: u64) -> u64 {
+fn cluster_size(size: u64, sector: u64) -> u64 {
     let usual = match size >> 30 {
         0..8 => 4096,
         8..16 => 8192,
@@ -194,27 +199,27 @@ fn cluster_size(size: u64) -> u64 {
     };
     let mut cluster = usual;
     // Some more than the 65525 at which a FAT16 ends.
-    while cluster > SECTOR && clusters(size, cluster) < 65_540 {
+    while cluster > sector && clusters(size, cluster, sector) < 65_540 {
         cluster /= 2;
     }
     cluster
 }
 
 /// How many clusters there are, as `fatfs` lays the file system out.
-fn clusters(size: u64, cluster: u64) -> u64 {
-    (size / SECTOR - RESERVED - 2 * fat_sectors(size, cluster)) / (cluster / SECTOR)
+fn clusters(size: u64, cluster: u64, sector: u64) -> u64 {
+    (size / sector - RESERVED - 2 * fat_sectors(size, cluster, sector)) / (cluster / sector)
 }
 
 const RESERVED: u64 = 8;
 
-fn fat_sectors(size: u64, cluster: u64) -> u64 {
-    let per_cluster = cluster / SECTOR;
-    (size / SECTOR - RESERVED + 2 * per_cluster).div_ceil(per_cluster * SECTOR / 4 + 2)
+fn fat_sectors(size: u64, cluster: u64, sector: u64) -> u64 {
+    let per_cluster = cluster / sector;
+    (size / sector - RESERVED + 2 * per_cluster).div_ceil(per_cluster * sector / 4 + 2)
 }
 
 /// The reserved area and both FATs, in bytes.
-fn front(size: u64, cluster: u64) -> usize {
-    usize::try_from((RESERVED + 2 * fat_sectors(size, cluster)) * SECTOR).unwrap_or_default()
+fn front(size: u64, cluster: u64, sector: u64) -> usize {
+    usize::try_from((RESERVED + 2 * fat_sectors(size, cluster, sector)) * sector).unwrap_or_default()
 }
 
 fn label(text: &str) -> Result<[u8; 11], WriteError> {

@@ -66,9 +66,7 @@ fn files(system: &Tree, kernel: &Kernel, pattern: &str) -> BTreeMap<TreePath, Tr
 }
 
 fn below(system: &Tree, directory: &TreePath, pattern: &str) -> BTreeMap<TreePath, TreePath> {
-    let Some((parent, name)) = pattern.rsplit_once('/').map_or(Some(("", pattern)), Some) else {
-        return BTreeMap::new();
-    };
+    let (parent, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
     let parents: BTreeSet<TreePath> = if parent.contains(['*', '?']) {
         let fits = |path: &TreePath| {
             let below = path.to_bytes().get(directory.to_bytes().len() + 1..).map(<[u8]>::to_vec);

@@ -174,7 +174,7 @@ fn commands(text: &str) -> Vec<String> {
             "IMPORT{program}=",
         ] {
             for (at, _) in line.match_indices(key) {
-                // `PROGRAM=` is also the end of nothing else; a name before it would be another key.
+                // The end of a longer key is no key.
                 let before = line[..at].chars().next_back();
                 if before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_') {
                     continue;
