@@ -11,6 +11,7 @@ use crate::image::Image;
 pub(crate) mod answers;
 pub(crate) mod archives;
 pub(crate) mod binds;
+pub(crate) mod contents;
 pub(crate) mod debs;
 pub mod files;
 pub(crate) mod kernel;
@@ -68,6 +69,11 @@ pub static RULES: &[&Rule] = &[
     &binds::BIND_ON_DATA,
     &binds::MODE_OUT_OF_RANGE,
     &binds::FILE_EXECUTABLE,
+    &contents::MALFORMED_PATTERN,
+    &contents::REMOVES_THE_SYSTEM,
+    &contents::INCLUDE_OF_NOTHING,
+    &contents::MALFORMED_SCRIPT,
+    &contents::REMOVES_WHAT_THE_PLAN_WRITES,
     &files::FILE_TWICE,
     &files::FILE_OF_THE_PLAN,
     &files::FILE_MODE,
@@ -111,6 +117,7 @@ pub(crate) fn all(image: &Image) -> Vec<Diagnostic> {
     release::check(image, &mut found);
     partitions::check(image, &mut found);
     binds::check(image, &mut found);
+    contents::check(image, &mut found);
     files::check(image, &mut found);
     packages::check(image, &mut found);
     answers::check(image, &mut found);
@@ -160,6 +167,7 @@ mod tests {
             include_str!("check/answers.rs"),
             include_str!("check/archives.rs"),
             include_str!("check/binds.rs"),
+            include_str!("check/contents.rs"),
             include_str!("check/debs.rs"),
             include_str!("check/files.rs"),
             include_str!("check/kernel.rs"),

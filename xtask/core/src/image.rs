@@ -25,6 +25,7 @@ use crate::value::{
 pub mod answer;
 pub mod bind;
 pub mod compression;
+pub(crate) mod contents;
 pub mod data;
 pub mod deb;
 pub mod entry;
@@ -34,6 +35,7 @@ pub mod overlay;
 pub mod partition;
 pub mod repository;
 pub mod root;
+pub mod script;
 pub mod target;
 pub mod text;
 pub mod unit;
@@ -139,6 +141,7 @@ pub struct Image {
     pub(crate) masked: Vec<At<UnitName>>,
     pub(crate) users: Vec<User>,
     pub(crate) binds: Vec<Bind>,
+    pub(crate) contents: contents::Contents,
     pub(crate) autologin: Option<Place>,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
@@ -193,6 +196,7 @@ impl Image {
             masked: Vec::new(),
             users: Vec::new(),
             binds: Vec::new(),
+            contents: contents::Contents::default(),
             autologin: None,
             mistakes: Vec::new(),
         }

@@ -16,6 +16,7 @@ pub mod check;
 pub mod diagnostic;
 pub mod explain;
 pub mod given;
+pub mod glob;
 pub mod image;
 pub mod lock;
 pub mod page;
@@ -39,6 +40,7 @@ pub use image::filesystem::{Erofs, Ext4, Squashfs};
 pub use image::overlay::Overlay;
 pub use image::repository::{Key, Repository};
 pub use image::root::Root;
+pub use image::script::Script;
 pub use image::target::{Architecture, Target};
 pub use image::text::Text;
 pub use image::unit::Unit;
@@ -50,6 +52,6 @@ pub use place::Place;
 pub use plan::Plan;
 pub use value::{
     Address, AnswerText, Argument, Component, DevicePath, DomainName, Fingerprint, GiB, Glob, GroupName,
-    Hostname, ImageVersion, Label, Locale, MiB, ModuleName, PackageName, Question, Sha256, Size, Snapshot,
-    SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url, UserName,
+    Hostname, ImageVersion, Label, Locale, MiB, ModuleName, PackageName, PathPattern, Question, Sha256, Size,
+    Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url, UserName,
 };

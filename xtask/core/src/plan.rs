@@ -29,6 +29,8 @@ mod archives;
 pub(crate) mod arguments;
 mod boot;
 mod console;
+mod contents;
+pub use contents::{ContentsPlan, FilterPlan, RemovedPlan, ScriptPlan};
 mod dangers;
 mod debs;
 mod disks;
@@ -93,6 +95,8 @@ pub struct Plan {
     pub files: Vec<FilePlan>,
     /// The directories that are copied over the root, in order.
     pub overlays: Vec<OverlayPlan>,
+    /// What is left out of the packages, and what is done to the finished tree.
+    pub contents: ContentsPlan,
     /// The units that are enabled and masked.
     pub units: UnitsPlan,
     /// The users.
@@ -673,6 +677,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     let users = people::users(image);
     let binds = state::binds(image, &users);
     let units = units::plan(image);
+    let contents = contents::plan(image);
     let settings = hardening::settings(image);
     let debs = debs::plan(image);
     let dangers = dangers::plan(image).into_iter().chain(debs::dangers(&debs)).collect();
@@ -685,7 +690,9 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
     files.extend(units::files(image, &units));
     files.extend(sshd::files(image));
     files.extend(console::files(image));
+    files.extend(contents::files(&contents));
     let mut clashes = check::files::against(image, &files);
+    clashes.extend(check::contents::against(image, &files));
     clashes.extend(check::units::against(image, &units));
     if !clashes.is_empty() {
         return Err(Diagnostics::new(clashes));
@@ -737,6 +744,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         disk,
         files,
         overlays: image.overlays.iter().map(overlay).collect(),
+        contents,
         units,
         users,
         binds,

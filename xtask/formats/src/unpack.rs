@@ -18,6 +18,7 @@
 
 mod database;
 mod diversions;
+mod filter;
 mod inside;
 mod layout;
 mod place;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::database::Database;
 pub use self::diversions::Diversions;
+pub use self::filter::Filter;
 pub use self::inside::Inside;
 pub use self::relations::base_system;
 pub use self::stage::{Staged, stage, stage_all};
@@ -161,6 +163,13 @@ impl Root {
     /// A root directory, which must be there and be empty.
     pub fn new(directory: &Path) -> Self {
         Self { directory: directory.to_owned(), layout: Layout::default() }
+    }
+
+    /// Leaves out of packages what the filter says. dpkg's database lists it all the same, as dpkg's own does.
+    #[must_use]
+    pub fn filtered(mut self, filter: Filter) -> Self {
+        self.layout.filter = filter;
+        self
     }
 
     /// Moves packages from their staging directories, which must be on the

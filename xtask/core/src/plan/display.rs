@@ -173,6 +173,7 @@ impl Plan {
             page.table(&["question", "answer"], self.answers.iter().map(row));
         }
         self.vendors(page);
+        self.contents_page(page);
         if !self.units.enable.is_empty() {
             page.heading("started at boot");
             page.words(self.units.enable.iter().map(|unit| unit.name.as_str()));

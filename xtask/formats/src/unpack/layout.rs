@@ -11,7 +11,7 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::stage::StagedEntry;
-use super::{Conffiles, Diversions, Staged, UnpackError, relations};
+use super::{Conffiles, Diversions, Filter, Staged, UnpackError, relations};
 use crate::deb::{Control, Entry, EntryKind};
 
 /// How many links a path may go through, as in Linux.
@@ -24,6 +24,8 @@ pub(super) struct Layout {
     pub packages: Vec<Listed>,
     /// By placed path, which is relative and goes through no link.
     nodes: BTreeMap<Vec<u8>, Standing>,
+    /// What is left out.
+    pub filter: Filter,
     /// Listed directories met before, and where they lead: most entries share
     /// theirs with the one before.
     above: Option<(Vec<u8>, Vec<u8>)>,
@@ -114,6 +116,10 @@ impl Layout {
         diversions: &Diversions,
         placements: &mut Placements,
     ) -> Result<(), UnpackError> {
+        if self.filter.leaves_out(&path, !matches!(placement, Placement::File(..))) {
+            self.packages[index].paths.push(Some(path));
+            return Ok(());
+        }
         let package = self.packages[index].control.package();
         let used = match &placement {
             // dpkg diverts files and links only.
