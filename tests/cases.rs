@@ -15,6 +15,8 @@ mod product;
 #[path = "../xtask/tests/archive/server.rs"]
 #[expect(dead_code, reason = "every test uses its own part")]
 mod server;
+#[path = "cases/triggers.rs"]
+mod triggers;
 
 #[path = "cases/checks.rs"]
 mod checks;
@@ -27,4 +29,5 @@ fn a_device_of_everything_settles() {
     let mut guest = machine(&built("cases", "everything")).start().unwrap();
     guest.settle().unwrap();
     links::in_guest(&mut guest);
+    triggers::in_guest(&mut guest);
 }

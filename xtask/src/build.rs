@@ -7,17 +7,19 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use bedplate_core::lock::{Lock, LockFile};
 use bedplate_core::plan::{FilePlan, PartitionContent, Plan};
-use bedplate_formats::tree::Tree;
+use bedplate_formats::tree::{Tree, TreePath};
 use fs_err as fs;
 
 use crate::artifacts::{self, Output};
 use crate::key::Key;
 use crate::report::{Report, bytes, path};
 use crate::step::homes::Homes;
+use crate::step::inside::Inside;
 use crate::step::owners::Owners;
+use crate::step::scratch::{self, Base};
 use crate::step::{
-    binds, boot, check, data, disk, initrd, manifest, overlay, root, scrub, system, text, units, users,
-    version,
+    binds, boot, check, data, disk, initrd, manifest, origin, overlay, presets, remove, root, script, scrub,
+    system, sysusers, text, triggers, units, users, version,
 };
 use crate::store::{Store, or_full};
 use crate::{tools, verify};
@@ -118,7 +120,8 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
     report.timed("System", format_args!("{} packages", lock.packages.len()), started);
     let kernel = initrd::Kernel::of(&system)?;
 
-    let (base, tree) = root_tree(context, plan, lock, &system)?;
+    let shown = Base { directory: &layer, tree: &system };
+    let (base, tree) = root_tree(context, plan, lock, &system_key, shown)?;
 
     // The initrd and the root are both cut out of the system, and need nothing
     // of each other. The data partition needs nothing at all.
@@ -173,12 +176,17 @@ fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathB
         users: plan.users.iter().filter(|user| user.system).cloned().collect(),
         answers: plan.answers.clone(),
         asked: asked(plan, lock),
+        filters: plan.contents.filters.clone(),
         epoch: lock.epoch,
     };
     let mut key = Key::new("system");
     key.add(&options.architecture);
     key.add(&options.locale);
     key.add(options.epoch.to_le_bytes());
+    for filter in &options.filters {
+        key.add([filter.include.into()]);
+        key.add(&filter.path);
+    }
     // Of a user, what is written before packages are configured: not its groups, not its line.
     for user in &options.users {
         key.add(format!("{}:{}:{}:{}", user.name, user.uid, user.group, user.home));
@@ -208,6 +216,7 @@ fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathB
         };
         let log = system::Log::new(&show);
         system::build(&sandbox, &root, &debs, &options, &log).context("installing the packages")?;
+        scratch::clamp_times(&root, options.epoch)?;
         Ok(fs::write(directory.join("log"), log.into_text())?)
     })?;
     if verbose && !made {
@@ -271,22 +280,47 @@ fn initrd(
 
 /// The tree of the packages without traces of the build, and the root's: the
 /// same with what the description adds, checked before anything is made of it.
-fn root_tree(context: Context<'_>, plan: &Plan, lock: &Lock, system: &Tree) -> Result<(Tree, Tree)> {
-    let mut tree = system.clone();
+fn root_tree(
+    context: Context<'_>,
+    plan: &Plan,
+    lock: &Lock,
+    system_key: &str,
+    system: Base<'_>,
+) -> Result<(Tree, Tree)> {
+    let inside = Inside {
+        store: context.store,
+        plan,
+        project: context.project,
+        base: system,
+        key: system_key,
+        epoch: lock.epoch,
+    };
+    let mut tree = system.tree.clone();
     scrub::scrub(&mut tree);
     scrub::date_certificates(&mut tree, lock.epoch);
     scrub::clamp_mtimes(&mut tree, lock.epoch);
-    let base = tree.clone();
+    let mut base = tree.clone();
     let (homes, mut owners) = (Homes::make(plan, &mut tree)?, Owners::default());
     let packages = lock.packages.iter().map(|package| package.name.as_str()).collect();
     overlay::files(&plan.identity_files(&packages), &homes, &mut tree, &mut owners)?;
     overlay::overlays(plan, context.project, &homes, &mut tree, &mut owners)?;
     overlay::files(&plan.files, &homes, &mut tree, &mut owners)?;
+    let brought = origin::brought(&base, &tree);
+    remove::apply_to_packages(plan, &mut base);
+    sysusers::apply(&inside, &brought, &mut tree)?;
     version::apply(plan, &mut tree)?;
     homes.fill(&mut tree);
     users::apply(plan, &mut tree)?;
+    let line = |tree: &Tree, path: &TreePath| origin::of(plan, context.project, tree, path);
+    presets::apply(plan, &brought, &mut tree, &line)?;
     units::apply(plan, &mut tree)?;
     owners.apply(&mut tree)?;
+    triggers::apply(&inside, &brought, &mut tree)?;
+    let written = script::apply(&inside, &mut tree)?;
+    sysusers::apply(&inside, &written, &mut tree)?;
+    triggers::apply(&inside, &written, &mut tree)?;
+    remove::apply(plan, &mut tree)?;
+    scrub::date_certificates(&mut tree, lock.epoch);
     binds::check(plan, &tree)?;
     scrub::clamp_mtimes(&mut tree, lock.epoch);
     let found = check::tree(plan, context.project, &tree);
@@ -309,7 +343,10 @@ fn write_root(
     let started = Instant::now();
     let file = staging.join(&plan.artifacts.root);
     let options = root::Options { plan, epoch: lock.epoch, tools };
-    let filesystem = root::write(options, context.store, system_key, base, tree, &file)?;
+    let mut key = Key::new("packages");
+    key.add(system_key);
+    remove::add_to(&mut key, plan);
+    let filesystem = root::write(options, context.store, &key.finish(), base, tree, &file)?;
     let size = fs::metadata(file)?.len();
     context.report.timed("Root", format_args!("{filesystem} of {}", bytes(size)), started);
     Ok(())

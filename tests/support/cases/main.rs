@@ -11,6 +11,7 @@ mod checks;
 mod identity;
 mod links;
 mod maintainer;
+mod triggers;
 
 fn main() -> ExitCode {
     bedplate::main(&[
@@ -22,12 +23,17 @@ fn main() -> ExitCode {
         image!(links::links_bind),
         image!(maintainer::maintainer_scripts),
         image!(maintainer::maintainer_vendor),
+        image!(triggers::triggers),
+        image!(triggers::certificate_alone),
+        image!(triggers::script_of_the_time),
+        image!(triggers::failing_script),
+        image!(triggers::removes_nothing),
     ])
 }
 
 /// As many cases as fit into one device.
 pub fn everything(_: &Target) -> Image {
-    links::everything(small())
+    small().with(links::everything).with(triggers::everything)
 }
 
 /// As few packages as boot.

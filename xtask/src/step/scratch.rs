@@ -20,6 +20,7 @@ use bedplate_formats::tree::{Tree, TreePath};
 use fs_err as fs;
 
 pub use self::changes::Changes;
+pub use self::write::clamp_times;
 use self::write::{Names, Stamp};
 use crate::sandbox::{Sandbox, overlay_is_supported};
 use crate::store::Store;

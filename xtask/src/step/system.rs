@@ -15,6 +15,7 @@
 //! [`super::scrub`].
 
 mod debconf;
+mod exclude;
 mod failure;
 mod log;
 mod preinst;
@@ -28,14 +29,14 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bedplate_core::Place;
-use bedplate_core::plan::{AnswerPlan, UserPlan};
+use bedplate_core::plan::{AnswerPlan, FilterPlan, UserPlan};
 use bedplate_formats::deb::{Control, read_control};
 use bedplate_formats::unpack::{Conffiles, Diversions, Inside, Root, Staged, base_system, stage_all};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use self::failure::Explainer;
 pub use self::log::Log;
-use self::quiet::Quiet;
+pub(super) use self::quiet::Quiet;
 use crate::sandbox::{self, Sandbox};
 
 /// A package to be installed, as the lock names it.
@@ -73,6 +74,8 @@ pub struct Options {
     pub answers: Vec<AnswerPlan>,
     /// The packages that are asked for, for errors.
     pub asked: Vec<Asked>,
+    /// What is left out of the packages, as dpkg would.
+    pub filters: Vec<FilterPlan>,
     /// `SOURCE_DATE_EPOCH` for the maintainer scripts, in seconds since 1970.
     pub epoch: i64,
 }
@@ -103,7 +106,7 @@ pub fn build(
     let epoch = options.epoch.to_string();
     let sandbox = sandbox.clone().env("SOURCE_DATE_EPOCH", &epoch).without_sync();
     let mut system = System {
-        root: Root::new(directory),
+        root: Root::new(directory).filtered(exclude::filter(&options.filters)),
         inside: Inside::new(directory)?,
         quiet: Quiet::new(staging.path(), sandbox)?,
         options,

@@ -4,16 +4,44 @@
 //!
 //! <https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#%5BInstall%5D%20Section%20Options>
 //!
-//! Deliberately absent: presets, and specifiers other than `%i` in `[Install]`.
+//! Deliberately absent: specifiers other than `%i` in `[Install]`.
 
 use bedplate_core::spelling::nearest;
 use bedplate_core::{Place, Plan};
-use bedplate_formats::tree::{Node, Tree, TreePath};
+use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 
 use crate::problem::Problem;
 
 /// Where systemd looks for units, first match first.
-const UNIT_PATH: [&str; 3] = ["etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system"];
+const UNIT_PATH: [&str; 3] = SYSTEM.units;
+
+/// Units of one kind of systemd.
+pub(super) struct Scope {
+    /// Where units are looked for, first match first.
+    pub units: [&'static str; 3],
+    /// Where presets are looked for, first match first.
+    pub presets: [&'static str; 3],
+    /// Where links go that enable a unit.
+    pub links: &'static str,
+}
+
+/// The machine's units.
+pub(super) const SYSTEM: Scope = Scope {
+    units: ["etc/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system"],
+    presets: [
+        "etc/systemd/system-preset",
+        "usr/local/lib/systemd/system-preset",
+        "usr/lib/systemd/system-preset",
+    ],
+    links: "etc/systemd/system",
+};
+
+/// The units of every user's own systemd.
+pub(super) const USER: Scope = Scope {
+    units: ["etc/systemd/user", "usr/local/lib/systemd/user", "usr/lib/systemd/user"],
+    presets: ["etc/systemd/user-preset", "usr/local/lib/systemd/user-preset", "usr/lib/systemd/user-preset"],
+    links: "etc/systemd/user",
+};
 
 /// Enables what the plan says.
 ///
@@ -21,18 +49,64 @@ const UNIT_PATH: [&str; 3] = ["etc/systemd/system", "usr/local/lib/systemd/syste
 /// A unit that is not in the tree, or has no `[Install]` section, at its line.
 pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<(), Problem> {
     for unit in &plan.units.enable {
-        enable(tree, &unit.name, unit.at.as_ref(), &mut Vec::new())?;
+        enable(tree, &SYSTEM, &unit.name, unit.at.as_ref(), &mut Vec::new())?;
     }
     Ok(())
 }
 
-fn enable(tree: &mut Tree, name: &str, at: Option<&Place>, seen: &mut Vec<String>) -> Result<(), Problem> {
+/// Enables a unit, unless it has no `[Install]` section.
+pub(super) fn enable_if_possible(tree: &mut Tree, scope: &Scope, name: &str) -> Result<(), Problem> {
+    match find_in(tree, scope, name) {
+        Some((_, text)) if Install::parse(&text) != Install::default() => {
+            enable(tree, scope, name, None, &mut Vec::new())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes the links that enable a unit, its aliases among them.
+pub(super) fn disable(tree: &mut Tree, scope: &Scope, name: &str) {
+    let directory = TreePath::new(scope.links);
+    let instance_of = |link: &str| {
+        name.split_once("@.").is_some_and(|(stem, kind)| {
+            link.strip_prefix(stem)
+                .is_some_and(|rest| rest.starts_with('@') && rest.ends_with(&format!(".{kind}")))
+        })
+    };
+    let is_link_to = |path: &TreePath, node: &Node| {
+        let Kind::Symlink(target) = &node.kind else { return false };
+        let link = String::from_utf8_lossy(path.name().unwrap_or_default()).into_owned();
+        let target = String::from_utf8_lossy(target).into_owned();
+        let leads = target.rsplit('/').next() == Some(name);
+        let enables = path.parent().is_some_and(|above| above != directory);
+        leads || (enables && (link == name || instance_of(&link)))
+    };
+    let links = tree.below(&directory).filter(|(path, node)| is_link_to(path, node));
+    let links: Vec<TreePath> = links.map(|(path, _)| path.clone()).collect();
+    for link in links {
+        tree.remove(&link);
+        // systemctl leaves no empty directory behind either.
+        if let Some(above) = link.parent().filter(|above| *above != directory)
+            && tree.children(&above).next().is_none()
+        {
+            tree.remove(&above);
+        }
+    }
+}
+
+fn enable(
+    tree: &mut Tree,
+    scope: &Scope,
+    name: &str,
+    at: Option<&Place>,
+    seen: &mut Vec<String>,
+) -> Result<(), Problem> {
     if seen.iter().any(|n| n == name) {
         return Ok(());
     }
     seen.push(name.to_owned());
-    let Some((path, text)) = find(tree, name) else {
-        let names = unit_names(tree);
+    let Some((path, text)) = find_in(tree, scope, name) else {
+        let names = names_in(tree, scope);
         return Err(Problem {
             message: format!("unit `{name}` is to be enabled, but is not in the image"),
             at: at.cloned(),
@@ -62,7 +136,7 @@ fn enable(tree: &mut Tree, name: &str, at: Option<&Place>, seen: &mut Vec<String
         Some((_, rest)) => (rest.rsplit_once('.').map_or(rest, |(i, _)| i).to_owned(), name.to_owned()),
         None => (String::new(), name.to_owned()),
     };
-    let directory = TreePath::new(UNIT_PATH[0]);
+    let directory = TreePath::new(scope.links);
     for (suffix, targets) in
         [("wants", &install.wanted_by), ("requires", &install.required_by), ("upholds", &install.upheld_by)]
     {
@@ -75,18 +149,22 @@ fn enable(tree: &mut Tree, name: &str, at: Option<&Place>, seen: &mut Vec<String
         tree.insert(directory.join(alias), link_to.clone());
     }
     for other in install.also {
-        enable(tree, &other, at, seen)?;
+        enable(tree, scope, &other, at, seen)?;
     }
     Ok(())
 }
 
 /// The unit's path (an instance is found by its template) and text.
 pub(super) fn find(tree: &Tree, name: &str) -> Option<(String, String)> {
+    find_in(tree, &SYSTEM, name)
+}
+
+fn find_in(tree: &Tree, scope: &Scope, name: &str) -> Option<(String, String)> {
     let template = name
         .split_once('@')
         .and_then(|(prefix, rest)| rest.rsplit_once('.').map(|(_, suffix)| format!("{prefix}@.{suffix}")));
     for candidate in std::iter::once(name.to_owned()).chain(template) {
-        for directory in UNIT_PATH {
+        for directory in scope.units {
             let path = TreePath::new(directory).join(&candidate);
             if let Some(content) = tree.content(&path)
                 && let Ok(bytes) = content.read()
@@ -106,13 +184,29 @@ pub(super) fn unit_names(tree: &Tree) -> Vec<String> {
     let mut names = Vec::new();
     for directory in UNIT_PATH {
         for (path, _) in tree.children(&TreePath::new(directory)) {
-            let name = String::from_utf8_lossy(path.name().unwrap_or_default()).into_owned();
-            if !name.ends_with(".wants") && !name.ends_with(".requires") && !name.ends_with(".d") {
-                names.push(name);
-            }
+            names.extend(unit_name(path));
         }
     }
     names
+}
+
+/// The units of a scope, without their aliases.
+pub(super) fn names_in(tree: &Tree, scope: &Scope) -> Vec<String> {
+    let mut names = Vec::new();
+    for directory in scope.units {
+        for (path, node) in tree.children(&TreePath::new(directory)) {
+            let is_alias =
+                matches!(&node.kind, Kind::Symlink(to) if to.rsplit(|&b| b == b'/').next() != path.name());
+            names.extend(unit_name(path).filter(|_| !is_alias));
+        }
+    }
+    names
+}
+
+fn unit_name(path: &TreePath) -> Option<String> {
+    let name = String::from_utf8_lossy(path.name().unwrap_or_default()).into_owned();
+    let directories = [".wants", ".requires", ".upholds", ".d"];
+    (!directories.iter().any(|suffix| name.ends_with(suffix))).then_some(name)
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -189,7 +283,7 @@ mod tests {
             ("a.service", "[Unit]\n[Install]\nWantedBy=multi-user.target\nAlias=b.service\nAlso=a.socket\n"),
             ("a.socket", "[Install]\nRequiredBy=sockets.target\nAlso=a.service\n"),
         ]);
-        enable(&mut tree, "a.service", None, &mut Vec::new()).unwrap();
+        enable(&mut tree, &SYSTEM, "a.service", None, &mut Vec::new()).unwrap();
         assert_eq!(
             links(&tree),
             [
@@ -204,8 +298,8 @@ mod tests {
     fn an_instance_is_enabled_by_its_template() {
         let mut tree =
             tree(&[("getty@.service", "[Install]\nWantedBy=getty.target\nDefaultInstance=tty1\n")]);
-        enable(&mut tree, "getty@ttyS1.service", None, &mut Vec::new()).unwrap();
-        enable(&mut tree, "getty@.service", None, &mut Vec::new()).unwrap();
+        enable(&mut tree, &SYSTEM, "getty@ttyS1.service", None, &mut Vec::new()).unwrap();
+        enable(&mut tree, &SYSTEM, "getty@.service", None, &mut Vec::new()).unwrap();
         assert_eq!(
             links(&tree),
             [
@@ -218,13 +312,13 @@ mod tests {
     #[test]
     fn a_missing_unit_names_its_neighbour() {
         let mut tree = tree(&[("docker.service", "[Install]\nWantedBy=multi-user.target\n")]);
-        let problem = enable(&mut tree, "dokcer.service", None, &mut Vec::new()).unwrap_err();
+        let problem = enable(&mut tree, &SYSTEM, "dokcer.service", None, &mut Vec::new()).unwrap_err();
         assert_eq!(problem.help, "there is `docker.service`");
     }
 
     #[test]
     fn a_static_unit_cannot_be_enabled() {
         let mut tree = tree(&[("x.service", "[Service]\nExecStart=/bin/true\n")]);
-        assert!(enable(&mut tree, "x.service", None, &mut Vec::new()).is_err());
+        assert!(enable(&mut tree, &SYSTEM, "x.service", None, &mut Vec::new()).is_err());
     }
 }

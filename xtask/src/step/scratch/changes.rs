@@ -53,6 +53,22 @@ impl Changes {
         self.removed.retain(keep);
     }
 
+    /// Moves the contents to a directory that lives longer than the one they were made in.
+    ///
+    /// # Errors
+    /// Fails as renaming does.
+    pub fn rescue(&mut self, directory: &Path) -> io::Result<()> {
+        for (number, node) in self.written.values_mut().enumerate() {
+            let Kind::File(Content::File { path, .. }) = &mut node.kind else { continue };
+            if path.starts_with(directory.parent().unwrap_or(directory)) {
+                let to = directory.join(number.to_string());
+                fs::rename(&path, &to)?;
+                *path = to.into();
+            }
+        }
+        Ok(())
+    }
+
     /// Reads what is different in `directory` from what was `written` there of `tree`.
     pub(super) fn read(
         directory: &Path,

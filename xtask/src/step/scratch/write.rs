@@ -65,6 +65,18 @@ pub(super) fn write(
     Ok(nodes.iter().filter_map(stamp).collect())
 }
 
+/// Sets every time after `epoch` below a directory to it: what shows a tree of it then has to write only what differs.
+///
+/// # Errors
+/// Fails as walking the directory does.
+pub fn clamp_times(directory: &Path, epoch: i64) -> Result<()> {
+    for (path, _) in Tree::scan(directory)?.iter().filter(|(_, node)| node.mtime > epoch) {
+        set_time(&path.below(directory), epoch)
+            .with_context(|| format!("cannot set the time of `{path}`"))?;
+    }
+    Ok(())
+}
+
 /// Hides what is below in an overlay.
 pub(super) fn whiteouts(paths: &BTreeSet<TreePath>, directory: &Path) -> Result<()> {
     for path in paths {

@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use bedplate_formats::tree::Tree;
 use bedplate_formats::unpack::Inside;
 
 use crate::sandbox::Sandbox;
@@ -57,7 +58,7 @@ const STAND_INS: [StandIn; 3] = [
 ];
 
 /// The means to keep a system quiet.
-pub(super) struct Quiet {
+pub(in crate::step) struct Quiet {
     sandbox: Sandbox,
     /// A directory of the host with a script that does nothing, the scripts of [`STAND_INS`], and `programs`.
     directory: PathBuf,
@@ -94,14 +95,31 @@ impl Quiet {
         Ok(sandbox)
     }
 
-    /// Copies a program to where its script looks for it, once.
+    /// The same for a finished tree, in which the sandbox runs and `policy-rc.d` is.
+    pub fn of_tree(&self, tree: &Tree) -> Result<Sandbox> {
+        let mut sandbox = self.sandbox.clone();
+        for path in COVERED.iter().filter(|path| tree.resolve(&path.into()).is_some()) {
+            sandbox = sandbox.bind_read_only(&self.directory.join("nothing"), path);
+        }
+        for stand_in in &STAND_INS {
+            let Some(program) = tree.content(&stand_in.path.into()) else { continue };
+            self.set_aside(stand_in, || Ok(program.read()?))?;
+            sandbox = sandbox.bind_read_only(&self.directory.join(stand_in.names[0]), stand_in.path);
+        }
+        Ok(sandbox)
+    }
+
     fn move_aside(&self, stand_in: &StandIn, inside: &Inside) -> Result<()> {
+        self.set_aside(stand_in, || inside.read(stand_in.path)?.context("it is gone"))
+    }
+
+    /// Copies a program to where its script looks for it, once.
+    fn set_aside(&self, stand_in: &StandIn, program: impl FnOnce() -> Result<Vec<u8>>) -> Result<()> {
         let (own, others) = (self.directory.join("programs").join(stand_in.names[0]), &stand_in.names[1..]);
         if own.exists() {
             return Ok(());
         }
-        let program = inside.read(stand_in.path)?.context("it is gone");
-        write_program(&own, &program.with_context(|| format!("could not read `{}`", stand_in.path))?)?;
+        write_program(&own, &program().with_context(|| format!("could not read `{}`", stand_in.path))?)?;
         for name in others {
             fs_err::hard_link(&own, own.with_file_name(name))?;
         }

@@ -1,0 +1,106 @@
+//! What a package's trigger would have done, scripts, and what is left out of an image.
+
+use std::process::Command;
+
+use bedplate::disk::Disk;
+use bedplate::vm::Guest;
+use expect_test::{Expect, expect};
+
+use crate::product::{self, built};
+
+/// Cases 5, 6, 31 and 34: what is in the root.
+#[test]
+fn files_of_an_overlay_come_out_as_if_a_package_had_brought_them() {
+    let disk = Disk::open(built("cases", "triggers").join("image.raw")).unwrap();
+    let root = disk.root().unwrap();
+    let text = |path: &str| root.text(path).unwrap();
+    let contains = |path: &str, bytes: &[u8]| {
+        root.file(path).unwrap().windows(bytes.len()).any(|window| window == bytes)
+    };
+    // Case 5.
+    let passwd = text("/etc/passwd");
+    assert!(
+        passwd.contains("\ntriggers-agent:x:980:980:An agent of case 5:/var/lib/triggers-agent:"),
+        "{passwd}"
+    );
+    assert!(text("/etc/shadow").contains("\ntriggers-agent:!*:1::::::\n"));
+    // It follows from the name: what a service keeps stays its own.
+    assert!(passwd.contains("\ntriggers-helper:x:632:632:"), "{passwd}");
+    // Case 6.
+    let certificate = std::fs::read_to_string(
+        "tests/support/cases/triggers/usr/local/share/ca-certificates/triggers-corp.crt",
+    );
+    assert!(text("/etc/ssl/certs/ca-certificates.crt").contains(&certificate.unwrap()));
+    assert!(contains("/etc/ld.so.cache", b"/opt/triggers/lib/libz.so.1"));
+    assert!(contains("/usr/lib/udev/hwdb.bin", b"bedplate triggers"));
+    assert!(contains("/usr/lib/locale/locale-archive", b"de_DE.utf8"));
+    assert!(contains("/var/lib/systemd/catalog/database", b"A message of an overlay."));
+    // Case 31.
+    let links = "/etc/systemd/system/multi-user.target.wants";
+    assert!(root.exists(&format!("{links}/triggers-agent.service")).unwrap());
+    assert!(!root.exists(&format!("{links}/remote-fs.target")).unwrap());
+    // Case 34.
+    assert!(
+        !root.exists("/usr/share/man/man1").unwrap()
+            && !root.exists("/usr/share/doc/udev/changelog.gz").unwrap()
+    );
+    assert!(root.exists("/usr/share/doc/udev/copyright").unwrap());
+    // The script's, and the trigger's that the script has fired.
+    assert!(text("/etc/triggers-libc").starts_with("libc6 2."));
+    assert_eq!(root.read_link("/opt/triggers/lib/libz.so.1").unwrap(), "libtriggers.so.1");
+    // Nothing of the build is left.
+    for path in ["/run/lost", "/tmp/lost", "/etc/.pwd.lock", "/usr/sbin/policy-rc.d", "/etc/passwd-"] {
+        assert!(!root.exists(path).unwrap(), "{path}");
+    }
+}
+
+/// What a device of these cases is asked.
+pub fn in_guest(guest: &mut Guest) {
+    // Cases 5 and 31.
+    assert_eq!(guest.check("systemctl is-active triggers-agent.service").unwrap(), "active\n");
+    // Case 6.
+    let query = "systemd-hwdb query 'evdev:name:bedplate triggers:'";
+    assert_eq!(guest.check(query).unwrap(), "KEYBOARD_KEY_1=up\n");
+    assert!(guest.check("locale -a").unwrap().contains("de_DE.utf8\n"));
+    let listed = guest.check("journalctl --list-catalog 2d8ab71d1f4b4f0a9a1d64e5b5c0c3a1").unwrap();
+    assert!(listed.contains("Case six"), "{listed}");
+    // Case 34: dpkg misses nothing of what it was told to leave out.
+    let missing = guest.check("dpkg --verify | grep -E '/usr/share/(man|doc)/' || true").unwrap();
+    assert_eq!(missing, "");
+}
+
+/// The message of an image that is refused.
+fn refused(image: &str, message: Expect) {
+    let directory = product::scratch("triggers");
+    let mut command = Command::new(product::example("cases"));
+    command.current_dir(product::root()).env("NO_COLOR", "1").env_remove("COLUMNS");
+    command.args(["image", image, "--out"]).arg(directory.join(image));
+    let output = command.arg("--lock").arg(directory.join("small.lock")).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let error = said.find("error").map_or(said.as_str(), |start| &said[start..]);
+    assert!(!output.status.success(), "{said}");
+    message.assert_eq(error);
+}
+
+/// Case 6.
+#[test]
+fn a_certificate_without_its_package_is_refused_at_its_line() {
+    refused("certificate-alone", expect![[""]]);
+}
+
+/// A script does the same each time.
+#[test]
+fn a_script_that_writes_the_time_is_refused_with_the_file() {
+    refused("script-of-the-time", expect![[""]]);
+}
+
+#[test]
+fn a_script_that_fails_is_shown_with_what_it_said() {
+    refused("failing-script", expect![[""]]);
+}
+
+/// Case 34.
+#[test]
+fn what_is_not_there_cannot_be_removed() {
+    refused("removes-nothing", expect![[""]]);
+}
