@@ -10,7 +10,7 @@ mod source;
 use std::path::Path;
 
 use bedplate_core::Place;
-use bedplate_core::plan::{FileKind, FilePlan, OverlayRule, Plan};
+use bedplate_core::plan::{FileKind, FilePlan, OverlayPlan, OverlayRule, Plan};
 use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
 
 use self::source::Layer;
@@ -41,6 +41,12 @@ pub fn check(
         }
     }
     Ok(())
+}
+
+/// Returns what an overlay brings, for those who look at it beside the root; nothing where it cannot be read, which
+/// [`check`] tells.
+pub fn scan(overlay: &OverlayPlan, project: &Path) -> Option<Tree> {
+    Some(source::read(overlay, project).ok()?.tree)
 }
 
 /// Adds the overlays' files to a key: paths, what counts of their modes, and

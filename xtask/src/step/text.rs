@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bedplate_core::check::text::{HELP, fault};
 use bedplate_core::plan::Plan;
-use bedplate_formats::tree::{Kind, Tree};
+use bedplate_formats::tree::Kind;
 
 use crate::problem::Problem;
 
@@ -19,7 +19,7 @@ const LARGEST: u64 = 1 << 20;
 pub fn check(plan: &Plan, project: &Path) -> Result<(), Problem> {
     for overlay in &plan.overlays {
         // An overlay that cannot be read is told by the step that copies it.
-        let Ok(tree) = Tree::scan(&project.join(&overlay.source)) else { continue };
+        let Some(tree) = super::overlay::scan(overlay, project) else { continue };
         for (path, node) in tree.iter() {
             let Kind::File(content) = &node.kind else { continue };
             if content.len() > LARGEST {

@@ -29,7 +29,7 @@ impl Origins {
         let mut origins = BTreeMap::new();
         for overlay in &plan.overlays {
             // One that cannot be read has ended the build before.
-            let Ok(layer) = Tree::scan(&project.join(&overlay.source)) else { continue };
+            let Some(layer) = crate::step::overlay::scan(overlay, project) else { continue };
             for (path, _) in layer.iter().filter(|(_, node)| !node.is_directory()) {
                 let file = format!("{}{path}", overlay.source);
                 let origin = Origin { at: overlay.at.clone(), file: Some(file) };

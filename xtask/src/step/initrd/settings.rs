@@ -52,7 +52,7 @@ pub fn of(plan: &Plan, project: &Path, system: &Tree) -> Result<Settings> {
     let mut found: BTreeMap<TreePath, (Option<String>, Option<Place>)> = BTreeMap::new();
     for overlay in &plan.overlays {
         // An overlay that cannot be read is told by the step that copies it.
-        let Ok(layer) = Tree::scan(&project.join(&overlay.source)) else { continue };
+        let Some(layer) = crate::step::overlay::scan(overlay, project) else { continue };
         for (path, node) in layer.iter() {
             let Some(to) = setting(path) else { continue };
             let text = match &node.kind {

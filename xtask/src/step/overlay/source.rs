@@ -41,7 +41,7 @@ pub(super) fn read_all<'a>(plan: &'a Plan, project: &Path) -> Result<Vec<Layer<'
     plan.overlays.iter().map(|overlay| read(overlay, project)).collect()
 }
 
-fn read<'a>(plan: &'a OverlayPlan, project: &Path) -> Result<Layer<'a>, Problem> {
+pub(super) fn read<'a>(plan: &'a OverlayPlan, project: &Path) -> Result<Layer<'a>, Problem> {
     let problem = |message: String, help: &str| Problem {
         message: format!("the overlay `{}` {message}", plan.source),
         at: Some(plan.at.clone()),
