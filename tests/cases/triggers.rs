@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use bedplate::disk::Disk;
-use bedplate::vm::Guest;
+use bedplate::vm::guest::Guest;
 use expect_test::{Expect, expect};
 
 use crate::product::{self, built};
