@@ -6,17 +6,28 @@
 
 #[path = "support/forge.rs"]
 mod forge;
+#[path = "cases/identity.rs"]
+mod identity;
 #[path = "cases/links.rs"]
 mod links;
 #[path = "cases/maintainer.rs"]
 mod maintainer;
 #[path = "support/product.rs"]
 mod product;
+#[path = "support/root.rs"]
+mod root;
+#[path = "support/scene.rs"]
+mod scene;
 #[path = "../xtask/tests/archive/server.rs"]
 #[expect(dead_code, reason = "every test uses its own part")]
 mod server;
+#[path = "../xtask/tests/archive/signer.rs"]
+#[expect(dead_code, reason = "every test uses its own part")]
+mod signer;
 #[path = "cases/triggers.rs"]
 mod triggers;
+#[path = "support/vendor.rs"]
+mod vendor;
 
 #[path = "cases/checks.rs"]
 mod checks;

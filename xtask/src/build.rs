@@ -18,8 +18,8 @@ use crate::step::inside::Inside;
 use crate::step::owners::Owners;
 use crate::step::scratch::{self, Base};
 use crate::step::{
-    binds, boot, check, data, disk, initrd, manifest, origin, overlay, presets, remove, root, script, scrub,
-    system, sysusers, text, triggers, units, users, version,
+    binds, boot, check, data, disk, identity, initrd, manifest, origin, overlay, presets, remove, root,
+    script, scrub, system, sysusers, text, triggers, units, users, version,
 };
 use crate::store::{Store, or_full};
 use crate::{tools, verify};
@@ -121,7 +121,9 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
     let kernel = initrd::Kernel::of(&system)?;
 
     let shown = Base { directory: &layer, tree: &system };
-    let (base, tree) = root_tree(context, plan, lock, &system_key, shown)?;
+    let again = |directory: &Path| install(store, plan, lock, directory, &system::Log::new(&|_| ()));
+    let machine = identity::findings(store, &system_key, &system, lock.epoch, again)?;
+    let (base, tree) = root_tree(context, plan, lock, (&system_key, &machine), shown)?;
 
     // The initrd and the root are both cut out of the system, and need nothing
     // of each other. The data partition needs nothing at all.
@@ -170,15 +172,7 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
 /// the directory is what was printed meanwhile.
 fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathBuf, String)> {
     let Context { report, store, verbose, .. } = context;
-    let options = system::Options {
-        architecture: plan.architecture.deb().to_owned(),
-        locale: plan.locale.clone(),
-        users: plan.users.iter().filter(|user| user.system).cloned().collect(),
-        answers: plan.answers.clone(),
-        asked: asked(plan, lock),
-        filters: plan.contents.filters.clone(),
-        epoch: lock.epoch,
-    };
+    let options = system_options(plan, lock);
     let mut key = Key::new("system");
     key.add(&options.architecture);
     key.add(&options.locale);
@@ -199,23 +193,15 @@ fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathB
     let mut made = false;
     let layer = store.layer_or_make("system", &key, |directory| {
         made = true;
-        let paths = tools::debs(store, &lock.packages)?;
-        let deb = |(package, path): (&bedplate_core::lock::LockedPackage, PathBuf)| system::Deb {
-            name: package.name.clone(),
-            version: package.version.clone(),
-            path,
-        };
-        let debs: Vec<system::Deb> = lock.packages.iter().zip(paths).map(deb).collect();
         let root = directory.join("root");
         fs::create_dir(&root)?;
-        let sandbox = crate::sandbox::Sandbox::new(&root);
         let show = |text: &str| {
             if verbose {
                 report.text(text)
             }
         };
         let log = system::Log::new(&show);
-        system::build(&sandbox, &root, &debs, &options, &log).context("installing the packages")?;
+        install(store, plan, lock, &root, &log)?;
         scratch::clamp_times(&root, options.epoch)?;
         Ok(fs::write(directory.join("log"), log.into_text())?)
     })?;
@@ -223,6 +209,32 @@ fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathB
         show_log(report, &layer.join("log"))?;
     }
     Ok((layer.join("root"), key))
+}
+
+fn system_options(plan: &Plan, lock: &Lock) -> system::Options {
+    system::Options {
+        architecture: plan.architecture.deb().to_owned(),
+        locale: plan.locale.clone(),
+        users: plan.users.iter().filter(|user| user.system).cloned().collect(),
+        answers: plan.answers.clone(),
+        asked: asked(plan, lock),
+        filters: plan.contents.filters.clone(),
+        epoch: lock.epoch,
+    }
+}
+
+/// Installs the lock's packages into an empty directory.
+fn install(store: &Store, plan: &Plan, lock: &Lock, root: &Path, log: &system::Log<'_>) -> Result<()> {
+    let paths = tools::debs(store, &lock.packages)?;
+    let deb = |(package, path): (&bedplate_core::lock::LockedPackage, PathBuf)| system::Deb {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        path,
+    };
+    let debs: Vec<system::Deb> = lock.packages.iter().zip(paths).map(deb).collect();
+    let sandbox = crate::sandbox::Sandbox::new(root);
+    let options = system_options(plan, lock);
+    system::build(&sandbox, root, &debs, &options, log).context("installing the packages")
 }
 
 /// What the description asks for: packages by name, and those of vendors.
@@ -284,7 +296,7 @@ fn root_tree(
     context: Context<'_>,
     plan: &Plan,
     lock: &Lock,
-    system_key: &str,
+    (system_key, machine): (&str, &[identity::Finding]),
     system: Base<'_>,
 ) -> Result<(Tree, Tree)> {
     let inside = Inside {
@@ -322,6 +334,7 @@ fn root_tree(
     remove::apply(plan, &mut tree)?;
     scrub::date_certificates(&mut tree, lock.epoch);
     binds::check(plan, &tree)?;
+    identity::check(plan, lock, machine, &base, &tree)?;
     scrub::clamp_mtimes(&mut tree, lock.epoch);
     let found = check::tree(plan, context.project, &tree);
     let source = |file: &str| fs::read_to_string(context.project.join(file)).ok();

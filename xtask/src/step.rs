@@ -7,6 +7,7 @@ pub mod check;
 pub mod data;
 pub mod disk;
 pub mod homes;
+pub mod identity;
 pub mod initrd;
 pub mod inside;
 pub mod manifest;

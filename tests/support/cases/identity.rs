@@ -21,5 +21,5 @@ const MAKERS: [&str; 13] = [
 
 /// All of them on a small device.
 pub fn identity(_: &Target) -> Image {
-    super::small().packages(MAKERS).bind("/var/lib/postgresql")
+    super::small().packages(MAKERS)
 }

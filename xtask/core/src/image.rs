@@ -143,6 +143,7 @@ pub struct Image {
     pub(crate) binds: Vec<Bind>,
     pub(crate) contents: contents::Contents,
     pub(crate) autologin: Option<Place>,
+    pub(crate) shared: Vec<At<DevicePath>>,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
 
@@ -198,6 +199,7 @@ impl Image {
             binds: Vec::new(),
             contents: contents::Contents::default(),
             autologin: None,
+            shared: Vec::new(),
             mistakes: Vec::new(),
         }
     }
@@ -628,6 +630,27 @@ impl Image {
     #[doc(alias("Autologin", "getty", "agetty"))]
     pub fn dangerous_autologin(mut self) -> Self {
         self.autologin = Some(Place::caller());
+        self
+    }
+
+    /// Accepts a file, or all files of a directory, that a package makes when
+    /// it is configured and that belong to one machine: a key, an id, a
+    /// database. All devices of the image then have the same.
+    ///
+    /// Dangerous because who has the image has the key. A file that is another
+    /// in every build makes each build another image, too.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// image.package("vendor-agent").dangerous_shared("/etc/vendor-agent/enrolment.key")
+    /// # }
+    /// ```
+    #[track_caller]
+    #[doc(alias("private key", "hostid", "sysprep", "machine-id"))]
+    pub fn dangerous_shared(mut self, path: impl Given<DevicePath>) -> Self {
+        let at = Place::caller();
+        self.shared.extend(accept(&mut self.mistakes, path, &at));
         self
     }
 

@@ -105,6 +105,8 @@ pub struct Plan {
     pub binds: Vec<BindPlan>,
     /// What each device makes for itself, by the packages that are installed by name.
     pub identities: Vec<IdentityPlan>,
+    /// What belongs to one machine and is accepted in the image.
+    pub shared: Vec<SharedPlan>,
     /// What is put into the initrd, by path.
     pub initrd: Vec<FilePlan>,
     /// What the description weakens, by the words that start with `dangerous_`.
@@ -500,6 +502,15 @@ pub struct RequiredBy {
     pub at: Option<Place>,
 }
 
+/// Files of one machine that all devices share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SharedPlan {
+    /// The file, or the directory with all below it.
+    pub path: String,
+    /// The line that accepts it.
+    pub at: Place,
+}
+
 /// Something the description weakens.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DangerPlan {
@@ -758,6 +769,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
             .collect(),
         dangers,
         identities: Vec::new(),
+        shared: dangers::shared(image),
         seed: stream.seed(),
     };
     plan.identities = identity::plan(&plan);

@@ -14,7 +14,7 @@ pub struct Identity {
     pub files: &'static [IdentityFile],
     /// Shell that makes the files in the working directory, as one list of `&&`.
     pub make: &'static str,
-    /// The units that start early and read it.
+    /// The units that read it and may start before `sysinit.target`; none that local file systems wait for.
     pub before: &'static [&'static str],
 }
 
@@ -90,9 +90,15 @@ pub static IDENTITIES: &[Identity] = &[
         package: "popularity-contest",
         set: "popularity-contest",
         what: "id under which the packages in use are counted",
-        files: &[file("/etc/popularity-contest.conf", "0644", "root:root")],
+        files: &[
+            file("/etc/popularity-contest.conf", "0644", "root:root"),
+            file("/etc/cron.d/popularity-contest", "0644", "root:root"),
+        ],
+        // The hour and the day are random, so that not all report at once.
         make: r#"printf 'MY_HOSTID="%s"\nPARTICIPATE="no"\nUSEHTTP="yes"\nDAY="%s"\n' \
-            "$(hex 16)" "$(($(od -An -N1 -tu1 /dev/urandom) % 7))" >popularity-contest.conf"#,
+            "$(hex 16)" "$(($(od -An -N1 -tu1 /dev/urandom) % 7))" >popularity-contest.conf &&
+        printf 'PATH=/usr/local/sbin:/usr/local/bin:/sbin:/bin:/usr/sbin:/usr/bin\n%s %s * * *   root    test -x /etc/cron.daily/popularity-contest && /etc/cron.daily/popularity-contest --crond\n' \
+            "$(($(od -An -N1 -tu1 /dev/urandom) % 60))" "$(($(od -An -N1 -tu1 /dev/urandom) % 24))" >popularity-contest"#,
         before: &[],
     },
     Identity {

@@ -1,0 +1,248 @@
+//! Nothing of one machine in an image: looks at every file that the packages'
+//! maintainer scripts have made, and at every packaged file they have changed.
+//!
+//! Known files are removed ([`super::scrub`]) or known to be the same in every
+//! build ([`known`]). An unknown one must hold no key ([`secret`]), and must be
+//! the same when the system is configured a second time. That takes as long as
+//! the first, so it is done only for a system with unknown files, once, and the
+//! result is cached with the system.
+//!
+//! The second run differs in time, process ids and randomness. The date is the
+//! same on both, and so is the host name of the sandbox: a file with today's
+//! date in it is found by its text.
+
+mod compare;
+mod known;
+mod maker;
+mod secret;
+mod today;
+mod unowned;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use bedplate_core::Place;
+use bedplate_core::lock::Lock;
+use bedplate_core::plan::Plan;
+use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::scrub;
+use crate::problem::Problem;
+use crate::store::Store;
+
+/// How many files an error names.
+const NAMED: usize = 12;
+
+/// A file of the system that belongs to one machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Its path, with a slash before it.
+    pub path: String,
+    /// What it is: `a private key`.
+    pub what: String,
+    /// The packages whose scripts may have made it; none when that cannot be told.
+    pub packages: Vec<String>,
+    /// True for key material.
+    pub secret: bool,
+}
+
+/// Returns what belongs to one machine in the system of a key. `again`
+/// installs the same packages into another directory.
+///
+/// # Errors
+/// A file that cannot be read, or a second configuration that fails.
+pub fn findings(
+    store: &Store,
+    key: &str,
+    system: &Tree,
+    epoch: i64,
+    again: impl FnOnce(&Path) -> Result<()>,
+) -> Result<Vec<Finding>> {
+    let layer = store.layer_or_make("identity", key, |directory| {
+        let second = store.temporary()?;
+        let found = look(system, epoch, &second, again);
+        fs::remove_dir_all(&second)?;
+        Ok(fs::write(directory.join("findings.json"), serde_json::to_vec(&found?)?)?)
+    })?;
+    let text = fs::read(layer.join("findings.json"))?;
+    serde_json::from_slice(&text).context("reading what belongs to one machine")
+}
+
+fn look(
+    system: &Tree,
+    epoch: i64,
+    second: &Path,
+    again: impl FnOnce(&Path) -> Result<()>,
+) -> Result<Vec<Finding>> {
+    let first = scrubbed(system.clone(), epoch);
+    let packaged = unowned::Packaged::of(system)?;
+    let made: Vec<&TreePath> = packaged.made(&first, epoch);
+    let unknown = unknown(&first, &packaged, &made)?;
+    let mut found = Vec::new();
+    let id = system.content(&"etc/machine-id".into()).map(Content::read).transpose()?.unwrap_or_default();
+    let today = today::Today::new(epoch);
+    for path in &unknown {
+        let Some(content) = content(&first, path).filter(|content| content.len() <= secret::LARGEST) else {
+            continue;
+        };
+        let bytes = content.read()?;
+        let holds = |text: &[u8]| text.len() >= 32 && memchr::memmem::find(&bytes, text).is_some();
+        if let Some(what) = secret::kind(&bytes) {
+            found.push(((*path).clone(), what, true));
+        } else if holds(id.trim_ascii()) {
+            found.push(((*path).clone(), "the machine id of the build", false));
+        } else if today.is_in(&bytes) {
+            found.push(((*path).clone(), "the date of the build", false));
+        }
+    }
+    // A key needs no second look, and no other file has to be compared when there is none.
+    if unknown.iter().any(|path| !found.iter().any(|(known, ..)| known == *path)) {
+        again(second).context("configuring the packages a second time, to compare")?;
+        let other = Tree::scan(second).context("reading the second system")?;
+        let differ = compare::differences(&first, &scrubbed(other, epoch), &packaged, epoch)?;
+        let new = |path: &TreePath| !found.iter().any(|(known, ..)| known == path);
+        let differ: Vec<_> = differ.into_iter().filter(|(path, _)| new(path)).collect();
+        found.extend(differ.into_iter().map(|(path, what)| (path, what, false)));
+    }
+    found.sort();
+    let finding = |(path, what, secret): (TreePath, &str, bool)| Finding {
+        packages: maker::packages(system, &packaged, &path),
+        path: path.to_string(),
+        what: what.to_owned(),
+        secret,
+    };
+    Ok(found.into_iter().map(finding).collect())
+}
+
+fn scrubbed(mut tree: Tree, epoch: i64) -> Tree {
+    scrub::scrub(&mut tree);
+    scrub::date_certificates(&mut tree, epoch);
+    tree
+}
+
+/// The files that are neither in the table nor a copy of a packaged file.
+fn unknown<'a>(
+    tree: &Tree,
+    packaged: &unowned::Packaged,
+    made: &[&'a TreePath],
+) -> Result<Vec<&'a TreePath>> {
+    let mut unknown = Vec::new();
+    for path in made {
+        if !known::is_known(path) && !packaged.has_copy(tree, path)? {
+            unknown.push(*path);
+        }
+    }
+    Ok(unknown)
+}
+
+/// The content of a regular file, whatever its name of several.
+fn content<'a>(tree: &'a Tree, path: &TreePath) -> Option<&'a Content> {
+    match &tree.get(path)?.kind {
+        Kind::File(content) => Some(content),
+        Kind::Hardlink(first) => content(tree, first),
+        _ => None,
+    }
+}
+
+/// Refuses what belongs to one machine, unless the description accepts,
+/// replaces or removes it. `base` is the tree before the description's files.
+///
+/// # Errors
+/// All such files in one, with the package and the words that help.
+pub fn check(plan: &Plan, lock: &Lock, found: &[Finding], base: &Tree, tree: &Tree) -> Result<(), Problem> {
+    let left = |finding: &&Finding| {
+        let path = TreePath::new(&finding.path);
+        same(base.get(&path), tree.get(&path))
+    };
+    let left: Vec<&Finding> = found.iter().filter(left).collect();
+    let below = |finding: &Finding, path: &str| {
+        finding.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    for shared in &plan.shared {
+        if !left.iter().any(|finding| below(finding, &shared.path)) {
+            return Err(Problem {
+                message: format!("nothing in `{}` belongs to one machine", shared.path),
+                at: Some(shared.at.clone()),
+                word: Some(shared.path.clone()),
+                help: "remove `.dangerous_shared(…)`, or correct its path".into(),
+            });
+        }
+    }
+    let accepted = |finding: &Finding| plan.shared.iter().any(|shared| below(finding, &shared.path));
+    let refused: Vec<&Finding> = left.into_iter().filter(|finding| !accepted(finding)).collect();
+    if refused.is_empty() { Ok(()) } else { Err(problem(plan, lock, &refused)) }
+}
+
+/// Whether the description has left a node as the packages made it.
+fn same(before: Option<&Node>, after: Option<&Node>) -> bool {
+    match (before, after) {
+        (Some(before), Some(after)) => match (&before.kind, &after.kind) {
+            (Kind::File(Content::File { path: one, .. }), Kind::File(Content::File { path: other, .. })) => {
+                one == other
+            }
+            (Kind::File(_), Kind::File(_)) => false,
+            (Kind::Symlink(one), Kind::Symlink(other)) => one == other,
+            _ => std::mem::discriminant(&before.kind) == std::mem::discriminant(&after.kind),
+        },
+        _ => false,
+    }
+}
+
+/// The line that asked for a package by its name, or by its vendor's address.
+fn asked(plan: &Plan, lock: &Lock, name: &str) -> Option<(Place, Option<String>)> {
+    if let Some(at) = plan.package(name).and_then(|package| package.at.clone()) {
+        return Some((at, Some(name.to_owned())));
+    }
+    let locked = lock.packages.iter().find(|package| package.name == name)?;
+    let deb = plan.debs.iter().find(|deb| deb.url == locked.url)?;
+    Some((deb.at.clone()?, None))
+}
+
+fn problem(plan: &Plan, lock: &Lock, refused: &[&Finding]) -> Problem {
+    let line = |finding: &Finding| {
+        let by = match finding.packages.as_slice() {
+            [] => "made when the packages were configured".to_owned(),
+            packages => format!("made when {} was configured", quoted(packages)),
+        };
+        format!("`{}` is the same on every device: {}, {by}", finding.path, finding.what)
+    };
+    let mut message = match refused {
+        [one] => line(one),
+        _ => format!("{} files belong to one machine, and are the same on every device:", refused.len()),
+    };
+    if refused.len() > 1 {
+        for finding in refused.iter().take(NAMED) {
+            let by = if finding.packages.is_empty() {
+                String::new()
+            } else {
+                format!(", by {}", quoted(&finding.packages))
+            };
+            let _ = write!(message, "\n  `{}`: {}{by}", finding.path, finding.what);
+        }
+        if refused.len() > NAMED {
+            let _ = write!(message, "\n  and {} more", refused.len() - NAMED);
+        }
+    }
+    let first = refused.first().map_or("/", |finding| finding.path.as_str());
+    let makers = refused.iter().flat_map(|finding| &finding.packages);
+    let (at, word) = makers.filter_map(|name| asked(plan, lock, name)).next().unzip();
+    Problem {
+        message,
+        at,
+        word: word.flatten(),
+        help: format!(
+            "leave it out with `.remove(\"{first}\")`, write it yourself with `.file(\"{first}\", …)`, or accept \
+             one for all devices with `.dangerous_shared(\"{first}\")`"
+        ),
+    }
+}
+
+fn quoted(packages: &[String]) -> String {
+    packages.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+}
+
+#[cfg(test)]
+mod tests;
