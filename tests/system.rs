@@ -91,6 +91,7 @@ fn build_for(root: &Path, debs: &[Deb], users: Vec<UserPlan>) -> anyhow::Result<
         users,
         answers: Vec::new(),
         asked: Vec::new(),
+        filters: Vec::new(),
         epoch: EPOCH,
     };
     system::build(&sandbox(root), root, debs, &options, &Log::new(&|_| {}))
