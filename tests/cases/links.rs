@@ -68,7 +68,7 @@ pub fn in_guest(guest: &mut Guest) {
     // 15
     assert_eq!(stat(guest, "/etc/links/token"), "640 root:mosquitto\n");
     assert_eq!(stat(guest, "/usr/bin/links-hello"), "4755 root:root\n");
-    assert_eq!(stat(guest, "/usr/lib/links/x"), "755 bob:bob\n");
+    assert_eq!(stat(guest, "/usr/lib/links/x"), "755 bob:root\n");
     // 9: the package's owner and mode, and the service writes there.
     assert_eq!(stat(guest, "/var/lib/mosquitto"), "755 mosquitto:root\n");
     guest.check("systemctl is-active mosquitto && findmnt /var/lib/mosquitto").unwrap();
