@@ -335,7 +335,9 @@ fn the_vendors_packages_are_signed_and_started_and_right_for_the_processor() {
         for deb in &plan.debs {
             assert!(deb.url.contains(word), "{}", deb.url);
             assert!(deb.signature.is_some(), "{}", deb.url);
-            let Some(Keyring::Key { file, url, fingerprint }) = &deb.keyring else { panic!("{}", deb.url) };
+            let Some(Keyring::Key { file, url, fingerprint, .. }) = &deb.keyring else {
+                panic!("{}", deb.url)
+            };
             assert!(fingerprint.is_some(), "{}", deb.url);
             // A file that is named and not there makes the first build fail.
             let file = file.as_ref().map(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file));

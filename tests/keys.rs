@@ -68,7 +68,7 @@ fn a_key_with_another_fingerprint_is_refused() {
     );
     let flat: String = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(flat.contains(&says), "{said}");
-    assert!(flat.contains("compare its fingerprint with the vendor's documentation"), "{said}");
+    assert!(flat.contains("compare its fingerprint with the owner's documentation"), "{said}");
     assert!(!scene.path("image.lock").exists());
     assert!(!scene.vendor.server.requests().iter().any(|request| request.starts_with(AGENT)));
 }

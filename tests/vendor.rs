@@ -97,7 +97,7 @@ fn a_file_that_was_changed_is_refused() {
         LL |     small(target).deb(Deb::signed(agent(), key()))
            |                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
            |
-           = help: do not install this file; try again later, and ask the vendor when it stays so
+           = help: do not use this file; try again later, and ask its owner when it stays so
     "#]],
     );
 }
@@ -122,7 +122,7 @@ fn a_signature_that_was_changed_is_refused() {
         LL |     small(target).deb(Deb::signed(agent(), key()))
            |                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^
            |
-           = help: do not install this file; try again later, and ask the vendor when it stays so
+           = help: do not use this file; try again later, and ask its owner when it stays so
     "#]],
     );
 }

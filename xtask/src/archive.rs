@@ -70,6 +70,9 @@ pub enum Keys {
     },
 }
 
+const DEBIAN_KEYS: &[u8] = include_bytes!("../keys/debian.pgp");
+const UBUNTU_KEYS: &[u8] = include_bytes!("../keys/ubuntu.pgp");
+
 /// An archive whose signature held and whose indexes are in the store.
 #[derive(Debug)]
 pub struct Opened {
@@ -164,11 +167,19 @@ impl Packages {
 }
 
 impl Keys {
+    /// One of the keys that ship with the program, which then is the only one that counts.
+    pub fn shipped(fingerprint: &str) -> Option<Self> {
+        [DEBIAN_KEYS, UBUNTU_KEYS].into_iter().find_map(|content| {
+            Keyring::parse(content).ok()?.only(fingerprint).ok()?;
+            Some(Self::Pinned { content: content.to_owned(), fingerprint: Some(fingerprint.to_owned()) })
+        })
+    }
+
     /// The keyring.
     pub fn keyring(&self) -> Result<Keyring, SignatureError> {
         match self {
-            Self::Debian => Keyring::parse(include_bytes!("../keys/debian.pgp")),
-            Self::Ubuntu => Keyring::parse(include_bytes!("../keys/ubuntu.pgp")),
+            Self::Debian => Keyring::parse(DEBIAN_KEYS),
+            Self::Ubuntu => Keyring::parse(UBUNTU_KEYS),
             Self::Pinned { content, fingerprint: None } => Keyring::parse(content),
             Self::Pinned { content, fingerprint: Some(fingerprint) } => {
                 Keyring::parse(content)?.only(fingerprint)
@@ -321,17 +332,22 @@ impl Archive {
 /// An archive's `Release` from one address: in one file with its signature, else in two.
 fn signed_from(fetcher: &Fetcher, candidate: &Candidate, what: &str) -> Result<Signed, FetchError> {
     const LIMIT: u64 = 16 << 20;
-    let missing = match fetcher.document_from(candidate, what, LIMIT) {
+    let missing = match fetcher.document_from(candidate, None, what, LIMIT) {
         Ok(text) => return Ok(Signed { text, signature: None }),
         Err(error @ FetchError::Gone { .. }) => error,
         Err(error) => return Err(error),
     };
     let directory = candidate.url.strip_suffix("InRelease").unwrap_or(&candidate.url);
     let beside = |name: &str| Candidate { url: format!("{directory}{name}"), base: candidate.base.clone() };
-    match fetcher.document_from(&beside("Release.gpg"), &what.replace("InRelease", "Release.gpg"), LIMIT) {
+    match fetcher.document_from(
+        &beside("Release.gpg"),
+        None,
+        &what.replace("InRelease", "Release.gpg"),
+        LIMIT,
+    ) {
         Ok(signature) => {
             let what = what.replace("InRelease", "Release");
-            let text = fetcher.document_from(&beside("Release"), &what, LIMIT)?;
+            let text = fetcher.document_from(&beside("Release"), None, &what, LIMIT)?;
             Ok(Signed { text, signature: Some(signature) })
         }
         // An archive that has neither lacks what every one should have.
@@ -421,6 +437,7 @@ impl Compressed {
                 release.signed_by
             )),
             url: archive.url(&format!("{}{path}", archive.directory())),
+            query: None,
             sha256: self.sum.sha256.clone(),
             size: self.sum.size,
         }

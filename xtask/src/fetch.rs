@@ -8,6 +8,7 @@
 pub mod error;
 mod forward;
 mod http;
+pub mod login;
 mod names;
 mod transfer;
 
@@ -18,8 +19,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bedplate_core::lock::LockedPackage;
+use bedplate_core::secret::Secret;
 
 pub use self::error::FetchError;
+use self::login::Logins;
 use crate::archive::mirror::{Candidate, Mirrors};
 use crate::store::Store;
 
@@ -46,6 +49,8 @@ pub struct Item {
     pub subject: Subject,
     /// Its canonical URL; the mirrors say where it is taken from.
     pub url: String,
+    /// What follows the URL behind a question mark, and is in no message.
+    pub query: Option<Secret>,
     /// 64 lower-case hexadecimal digits.
     pub sha256: String,
     /// In bytes.
@@ -91,6 +96,7 @@ pub struct Patience {
 pub struct Fetcher {
     store: Store,
     mirrors: Mirrors,
+    logins: Arc<Logins>,
     patience: Patience,
     connections: usize,
     offline: bool,
@@ -107,7 +113,13 @@ impl Item {
             true => Subject::Vendor { name: name.into(), version: version.into() },
             false => Subject::Package { name, version },
         };
-        Self { subject, url: locked.url.clone(), sha256: locked.sha256.clone(), size: locked.size }
+        Self {
+            subject,
+            url: locked.url.clone(),
+            query: None,
+            sha256: locked.sha256.clone(),
+            size: locked.size,
+        }
     }
 }
 
@@ -118,6 +130,7 @@ impl Fetcher {
         Self {
             store: store.clone(),
             mirrors: Mirrors::default(),
+            logins: Arc::default(),
             patience,
             connections: 8,
             offline: false,
@@ -130,6 +143,13 @@ impl Fetcher {
     #[must_use]
     pub fn mirrors(mut self, mirrors: Mirrors) -> Self {
         self.mirrors = mirrors;
+        self
+    }
+
+    /// Has these logins for servers that want one.
+    #[must_use]
+    pub fn logins(mut self, logins: Logins) -> Self {
+        self.logins = Arc::new(logins);
         self
     }
 
@@ -211,24 +231,26 @@ impl Fetcher {
     pub fn document(
         &self,
         url: &str,
+        query: Option<&Secret>,
         what: &str,
         limit: u64,
         progress: &dyn Progress,
     ) -> Result<Vec<u8>, FetchError> {
-        self.first(url, progress, |candidate| self.document_from(candidate, what, limit))
+        self.first(url, progress, |candidate| self.document_from(candidate, query, what, limit))
     }
 
     /// The same from one of the addresses it may be at.
     pub(crate) fn document_from(
         &self,
         candidate: &Candidate,
+        query: Option<&Secret>,
         what: &str,
         limit: u64,
     ) -> Result<Vec<u8>, FetchError> {
         if self.offline {
             return Err(FetchError::Offline { subject: Subject::Index(what.to_owned()), missing: 1 });
         }
-        transfer::document(self, &candidate.url, what, limit)
+        transfer::document(self, &candidate.url, query, what, limit)
     }
 
     /// What the first address gives that has it; where none has, why not.

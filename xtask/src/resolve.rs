@@ -7,18 +7,21 @@
 
 mod apt;
 mod bootstrap;
+mod recommended;
 pub mod why;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-pub use bedplate_core::lock::LockedPackage;
+pub use bedplate_core::lock::{LockedPackage, Recommended};
 use bedplate_core::spelling;
 use bedplate_formats::control::{Stanza, stanzas};
+use bedplate_formats::deb::compare_versions;
 use thiserror::Error;
 
 use self::apt::{Apt, Wishes};
+use self::recommended::Installed;
 use crate::archive::index::{Index, Package};
 use crate::archive::{self, Archive, Opened};
 use crate::fetch::{Fetcher, Progress};
@@ -44,6 +47,26 @@ pub enum ResolveError {
         /// Who provides it, sorted.
         providers: Vec<String>,
     },
+    /// The archive it is to be taken from has it not.
+    #[error("`{name}` is not in `{suite}`{}", elsewhere(others))]
+    NotThere {
+        /// As asked for.
+        name: String,
+        /// Of the archive.
+        suite: String,
+        /// The versions in other suites.
+        others: Vec<String>,
+    },
+    /// It has no such version.
+    #[error("`{name}` has no version `{version}`{}", elsewhere(others))]
+    NoVersion {
+        /// As asked for.
+        name: String,
+        /// As asked for.
+        version: String,
+        /// Those it has, with their suites.
+        others: Vec<String>,
+    },
     /// The packages cannot be installed together.
     #[error("the packages cannot be installed together:\n{explanation}")]
     Unsatisfiable {
@@ -52,6 +75,34 @@ pub enum ResolveError {
         /// apt's words.
         explanation: String,
     },
+}
+
+/// A package that is to be installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Its name.
+    pub name: String,
+    /// Base and suite of the archive it is taken from; the best one where there is none.
+    pub from: Option<(String, String)>,
+    /// Its version, or the start of it and a star.
+    pub version: Option<String>,
+    /// Whether what it recommends is installed too.
+    pub recommends: bool,
+}
+
+impl From<&str> for Request {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), from: None, version: None, recommends: false }
+    }
+}
+
+/// What a set of requests means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Solution {
+    /// Every package, by name.
+    pub packages: Vec<LockedPackage>,
+    /// What they recommend.
+    pub recommended: Vec<Recommended>,
 }
 
 /// Verified archives, ready to answer which files a set of package names means.
@@ -111,7 +162,7 @@ impl Resolver {
     ///
     /// What is named in `without` is not installed, whatever else depends on it. Fails with [`ResolveError`] when
     /// there is no solution.
-    pub fn system(&self, packages: &[String], without: &[String]) -> Result<Vec<LockedPackage>> {
+    pub fn system(&self, requests: &[Request], without: &[String]) -> Result<Solution> {
         let essential: BTreeSet<String> = self
             .indexes
             .iter()
@@ -119,23 +170,159 @@ impl Resolver {
             .flat_map(Index::essential)
             .filter(|name| !without.contains(name))
             .collect();
-        let wanted: BTreeSet<&str> = essential.iter().chain(packages).map(String::as_str).collect();
+        let mut wanted: BTreeMap<String, String> =
+            essential.iter().map(|name| (name.clone(), name.clone())).collect();
+        for request in requests {
+            self.check_known(&request.name)?;
+            wanted.insert(request.name.clone(), self.argument(request)?);
+        }
         let vendors = self.vendors.iter().map(|package| package.name.clone()).collect();
-        self.resolve(&wanted, Wishes { without: without.to_owned(), vendors: Some(vendors) })
+        let wishes = Wishes { without: without.to_owned(), vendors: Some(vendors) };
+        let asked: Vec<String> = requests.iter().map(|request| request.name.clone()).collect();
+        let choose = |name: &str| self.choose(name, without);
+
+        let mut packages = self.resolve(&wanted, &wishes)?;
+        let mut installed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for request in requests.iter().filter(|request| request.recommends) {
+            let own = installed.entry(request.name.clone()).or_default();
+            let mut refused: BTreeSet<String> = BTreeSet::new();
+            // What comes recommended recommends in turn.
+            loop {
+                let roots: Vec<String> = std::iter::once(&request.name).chain(own.iter()).cloned().collect();
+                let others: Vec<String> =
+                    asked.iter().filter(|name| !roots.contains(name)).cloned().collect();
+                let asked: Vec<String> = roots.into_iter().chain(others).collect();
+                let left_out = self.installed(&packages).left_out(&essential, &asked, &choose);
+                let of_own = left_out.into_iter().take(own.len() + 1).flat_map(|(_, names)| names);
+                let new: BTreeSet<String> = of_own.filter(|name| !refused.contains(name)).collect();
+                if new.is_empty() {
+                    break;
+                }
+                packages = self.with_recommended(&mut wanted, &new, &wishes, packages, &mut refused)?;
+                own.extend(new.into_iter().filter(|name| !refused.contains(name)));
+            }
+        }
+        let left_out = self.installed(&packages).left_out(&essential, &asked, &choose);
+        Ok(Solution { packages, recommended: recommended::locked(left_out, &installed) })
+    }
+
+    /// Resolves with these packages too, and without those of them that cannot be had: a recommendation is none that
+    /// must be followed.
+    fn with_recommended(
+        &self,
+        wanted: &mut BTreeMap<String, String>,
+        new: &BTreeSet<String>,
+        wishes: &Wishes,
+        before: Vec<LockedPackage>,
+        refused: &mut BTreeSet<String>,
+    ) -> Result<Vec<LockedPackage>> {
+        let mut all = wanted.clone();
+        all.extend(new.iter().map(|name| (name.clone(), name.clone())));
+        match self.resolve(&all, wishes) {
+            Ok(packages) => {
+                *wanted = all;
+                Ok(packages)
+            }
+            Err(error) if !error.is::<ResolveError>() => Err(error),
+            Err(_) if new.len() == 1 => {
+                refused.extend(new.iter().cloned());
+                Ok(before)
+            }
+            Err(_) => new.iter().try_fold(before, |before, name| {
+                let one = BTreeSet::from([name.clone()]);
+                self.with_recommended(wanted, &one, wishes, before, refused)
+            }),
+        }
+    }
+
+    /// What the indexes say of the packages of a solution.
+    fn installed(&self, packages: &[LockedPackage]) -> Installed<'_> {
+        Installed::new(packages.iter().filter_map(|package| {
+            let sha256 = Some(package.sha256.as_str());
+            let mut indexes = self.indexes.iter().flatten();
+            indexes
+                .find_map(|index| index.find(&package.name).find(|stanza| stanza.field("SHA256") == sha256))
+        }))
+    }
+
+    /// The package that a name stands for which somebody recommends: itself, or the first that provides it.
+    fn choose(&self, name: &str, without: &[String]) -> Option<String> {
+        let kept_out = |name: &str| without.iter().any(|out| out == name);
+        if self.find(name).next().is_some() {
+            return (!kept_out(name)).then(|| name.to_owned());
+        }
+        let provided = self.indexes.iter().flatten().filter_map(|index| index.provided().remove(name));
+        provided.flatten().find(|name| !kept_out(name)).map(str::to_owned)
+    }
+
+    /// What apt is told of a request: `NAME`, `NAME=VERSION` or `NAME/SUITE`.
+    fn argument(&self, request: &Request) -> Result<String> {
+        let Request { name, from, version, .. } = request;
+        if from.is_none() && version.is_none() {
+            return Ok(name.clone());
+        }
+        let is_asked = |archive: &Archive| {
+            from.as_ref().is_none_or(|(base, suite)| (&archive.base, &archive.suite) == (base, suite))
+        };
+        // Each version with the number of its archive, the newest first.
+        let mut versions: Vec<(&str, usize)> = Vec::new();
+        for (number, indexes) in self.indexes.iter().enumerate() {
+            let stanzas = indexes.iter().flat_map(|index| index.find(name));
+            versions.extend(stanzas.filter_map(|stanza| Some((stanza.field("Version")?, number))));
+        }
+        versions.sort_by(|(left, _), (right, _)| compare_versions(right, left));
+        let others = || -> Vec<String> {
+            let suite =
+                |number: usize| self.opened.get(number).map_or("a vendor", |o| o.archive.suite.as_str());
+            versions
+                .iter()
+                .take(8)
+                .map(|(version, number)| format!("`{version}` in `{}`", suite(*number)))
+                .collect()
+        };
+        let there: Vec<&(&str, usize)> = versions
+            .iter()
+            .filter(|(_, number)| self.opened.get(*number).is_some_and(|opened| is_asked(&opened.archive)))
+            .collect();
+        let Some((newest, number)) = there.first() else {
+            let suite = from.as_ref().map(|(_, suite)| suite.clone()).unwrap_or_default();
+            return Err(ResolveError::NotThere { name: name.clone(), suite, others: others() }.into());
+        };
+        let fits = |found: &str, asked: &str| match asked.strip_suffix('*') {
+            Some(start) => found.starts_with(start),
+            None => found == asked,
+        };
+        let chosen = match version {
+            None => newest,
+            Some(asked) => match there.iter().find(|(found, _)| fits(found, asked)) {
+                Some((found, _)) => found,
+                None => {
+                    let (name, version) = (name.clone(), asked.clone());
+                    return Err(ResolveError::NoVersion { name, version, others: others() }.into());
+                }
+            },
+        };
+        // By its suite, apt takes what it needs from there too, as backports need it.
+        Ok(match from.is_some() && chosen == newest {
+            true => format!("{name}/{}", apt::suite(*number)),
+            false => format!("{name}={chosen}"),
+        })
     }
 
     /// The packages of a tree of tools: these and what they depend on. Nothing essential is added, and nothing
     /// is to be configured in it.
     pub fn tools(&self, packages: &[String]) -> Result<Vec<LockedPackage>> {
-        let wanted = packages.iter().map(String::as_str).collect();
-        self.resolve(&wanted, Wishes { without: Vec::new(), vendors: None })
+        let wanted = packages.iter().map(|name| (name.clone(), name.clone())).collect();
+        self.resolve(&wanted, &Wishes { without: Vec::new(), vendors: None })
     }
 
-    fn resolve(&self, wanted: &BTreeSet<&str>, wishes: Wishes) -> Result<Vec<LockedPackage>> {
-        for name in wanted.iter().copied().chain(wishes.without.iter().map(String::as_str)) {
+    /// What apt chooses for these names, each with what apt is told of it.
+    fn resolve(&self, wanted: &BTreeMap<String, String>, wishes: &Wishes) -> Result<Vec<LockedPackage>> {
+        for name in wanted.keys().chain(&wishes.without) {
             self.check_known(name)?;
         }
-        let chosen = self.apt.install(wanted, &wishes)?;
+        let arguments: BTreeSet<&str> = wanted.values().map(String::as_str).collect();
+        let chosen = self.apt.install(&arguments, wishes)?;
         let mut locked: Vec<_> = chosen.iter().map(|chosen| self.locked(chosen)).collect::<Result<_>>()?;
         locked
             .sort_by(|left, right| (&left.name, &left.architecture).cmp(&(&right.name, &right.architecture)));
@@ -245,6 +432,10 @@ pub(crate) fn stored(fetcher: &Fetcher, packages: &[LockedPackage]) -> Result<Ve
                 .with_context(|| format!("`{}` has left the store", package.name))
         })
         .collect()
+}
+
+fn elsewhere(others: &[String]) -> String {
+    if others.is_empty() { String::new() } else { format!("; there is {}", others.join(", ")) }
 }
 
 fn suggestion(nearest: &[String]) -> String {

@@ -1,6 +1,7 @@
 //! Where an image's packages come from: the plan's archives, the mirrors they
 //! are reached by, and the store that keeps what was fetched.
 
+pub mod files;
 pub mod kernels;
 pub mod keys;
 pub mod vendor;
@@ -11,15 +12,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, bail};
 use bedplate_core::Architecture;
 use bedplate_core::lock::{Lock, LockedArchive, LockedPackage};
-use bedplate_core::plan::{ArchivePlan, Plan};
+use bedplate_core::plan::{ArchivePlan, PackagePlan, Plan};
 
 use crate::archive::mirror::{HostSources, Mirrors};
 use crate::archive::{Archive, date};
 use crate::cli::SourceArgs;
+use crate::fetch::login::Logins;
 use crate::fetch::{Fetcher, Item};
 use crate::problem::{Misuse, Problem};
 use crate::report::{Downloads, Report};
-use crate::resolve::{ResolveError, Resolver};
+use crate::resolve::{Request, ResolveError, Resolver, Solution};
 use crate::store::Store;
 use keys::Keychain;
 use vendor::{VendorDeb, Vendors};
@@ -43,8 +45,10 @@ impl Source {
         archives.extend(runner(plan, &archives)?.map(|(archive, _)| archive));
         let explicit = args.mirror.iter().map(|pair| mirror(pair)).collect::<Result<Vec<_>>>()?;
         let host = HostSources::read(Path::new("/"));
-        let mirrors = Mirrors::choose(&archives, &explicit, &plan.mirrors, &host);
-        let fetcher = Fetcher::new(&store).mirrors(mirrors).offline(args.offline);
+        let mut mirrors = Mirrors::choose(&archives, &explicit, &plan.mirrors, &host);
+        let mut logins = Logins::read(Path::new("/"));
+        mirrors.keep_logins(&mut logins);
+        let fetcher = Fetcher::new(&store).mirrors(mirrors).logins(logins).offline(args.offline);
         Ok(Self { store, fetcher, project: project.to_owned() })
     }
 
@@ -59,9 +63,19 @@ impl Source {
         report: &Report,
     ) -> Result<()> {
         let packages: Vec<&LockedPackage> = packages.into_iter().collect();
-        let items: Vec<Item> = packages.iter().map(|package| Item::package(package)).collect();
+        files::keep(&self.project, plan, &packages, &self.store)?;
+        let fetched = packages.iter().filter(|package| !package.is_projects());
+        let items: Vec<Item> = fetched.map(|package| vendor::item(plan, package)).collect();
         let fetched = self.fetcher.fetch(&items, &Downloads::new(report));
         fetched.map_err(|error| vendor::replaced(error, &self.fetcher, plan, packages))
+    }
+
+    /// Returns the path of a package of the project that is another one than the lock's.
+    ///
+    /// # Errors
+    /// A package that is not there, at its line.
+    pub fn changed_file(&self, plan: &Plan, lock: &Lock) -> Result<Option<String>> {
+        files::changed(&self.project, plan, lock)
     }
 
     /// Resolves a plan's packages into a lock, from what the archives have now, which is no older than what `old` was
@@ -77,16 +91,22 @@ impl Source {
         let before = old;
         let old = old.filter(|_| !anew);
         let keychain = Keychain::complete(plan, old, &self.fetcher, &self.project)?;
-        let vendors =
-            Vendors { fetcher: &self.fetcher, keychain: &keychain, now: now(), progress: &progress };
+        let vendors = Vendors {
+            fetcher: &self.fetcher,
+            keychain: &keychain,
+            project: &self.project,
+            now: now(),
+            progress: &progress,
+        };
         let debs = vendors.packages(plan, old)?;
         let lines: Vec<(String, String)> =
             debs.iter().map(|deb| (deb.locked.name.clone(), deb.locked.url.clone())).collect();
-        let names = plan.packages.iter().map(|package| package.name.clone());
-        let names: Vec<String> = names.chain(lines.iter().map(|(name, _)| name.clone())).collect();
+        let requests = plan.packages.iter().map(request);
+        let requests: Vec<Request> =
+            requests.chain(lines.iter().map(|(name, _)| Request::from(name.as_str()))).collect();
         let resolver = self.resolver(plan, &keychain, before, debs, report)?;
-        let packages =
-            resolver.system(&names, &plan.without).map_err(|error| at_its_line(error, plan, &lines))?;
+        let Solution { packages, recommended } =
+            resolver.system(&requests, &plan.without).map_err(|error| at_its_line(error, plan, &lines))?;
         kernels::check(plan, &packages, || resolver.dependencies(&packages))?;
         let tools = resolver.tools(&plan.tools).context("resolving the packages of the tools")?;
         let archive = |opened: &crate::archive::Opened| LockedArchive {
@@ -100,7 +120,7 @@ impl Source {
         };
         let archives = resolver.archives().iter().map(archive).collect();
         let (epoch, keys) = (resolver.epoch(), keychain.into_locked());
-        Ok(Lock { epoch, archives, keys, packages, tools })
+        Ok(Lock { epoch, archives, keys, recommended, packages, tools })
     }
 
     /// Resolves packages to run programs from, beside any image.
@@ -194,7 +214,7 @@ fn archives(plan: &Plan, keychain: &Keychain) -> Result<Vec<Archive>> {
             suite: archive.suite.clone(),
             pocket: archive.pocket.clone(),
             components: archive.components.clone(),
-            keys: keychain.keys(&archive.keyring, &archive.base)?,
+            keys: keychain.keys(&archive.keyring, &archive.base, archive.at.as_ref())?,
             distribution: archive.own.then_some(plan.distribution),
             snapshots: archive.snapshots.clone(),
             not_before: None,
@@ -204,12 +224,26 @@ fn archives(plan: &Plan, keychain: &Keychain) -> Result<Vec<Archive>> {
     plan.archives.iter().map(archive).collect()
 }
 
+/// What the resolver is asked for.
+fn request(package: &PackagePlan) -> Request {
+    let from = package.from.as_ref().map(|origin| (origin.base.clone(), origin.suite.clone()));
+    let (version, recommends) = (package.version.clone(), package.recommends);
+    Request { name: package.name.clone(), from, version, recommends }
+}
+
 /// Points a package that cannot be had at the call that asked for it. `vendors` are the names and addresses of
 /// vendors' packages.
 fn at_its_line(error: anyhow::Error, plan: &Plan, vendors: &[(String, String)]) -> anyhow::Error {
     if let Some(ResolveError::Unsatisfiable { packages, .. }) = error.downcast_ref::<ResolveError>() {
         let mut asked = packages.iter().filter_map(|name| vendors.iter().find(|(known, _)| known == name));
-        let Some((_, url)) = asked.next() else { return error };
+        let Some((_, url)) = asked.next() else {
+            let mut named = packages.iter().filter_map(|name| plan.package(name)?.at.clone());
+            let Some(at) = named.next() else { return error };
+            let help =
+                "what apt names is in no suite of the image, kept out with `.without`, or held by `.version`";
+            return Problem { message: error.to_string(), at: Some(at), word: None, help: help.to_owned() }
+                .into();
+        };
         return Problem {
             message: error.to_string(),
             at: plan.debs.iter().find(|deb| deb.url == *url).and_then(|deb| deb.at.clone()),
@@ -229,6 +263,16 @@ fn at_its_line(error: anyhow::Error, plan: &Plan, vendors: &[(String, String)]) 
         ),
         Some(ResolveError::VirtualPackage { name, providers }) => {
             (name, format!("name one of `{}`", providers.join("`, `")))
+        }
+        Some(ResolveError::NotThere { name, suite, .. }) => {
+            let at = plan.package(name).and_then(|package| package.at.clone());
+            let help = "leave `.from` out, or name a suite that has it".to_owned();
+            return Problem { message: error.to_string(), at, word: Some(suite.clone()), help }.into();
+        }
+        Some(ResolveError::NoVersion { name, version, .. }) => {
+            let at = plan.package(name).and_then(|package| package.at.clone());
+            let help = "name one of them, or the start of one and `*`".to_owned();
+            return Problem { message: error.to_string(), at, word: Some(version.clone()), help }.into();
         }
         _ => return error,
     };

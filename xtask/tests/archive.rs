@@ -207,7 +207,7 @@ fn a_server_that_forbids() {
     mini.server.script(JQ, [Reply::Status(403)]);
     mini.refuses_to_fetch(&expect![[r#"
         cannot fetch `jq` version `1.7-1`: `http://SERVER/pool/main/j/jq/jq_1.7-1_amd64.deb` answers 403
-        help: try again later, or take the archive from elsewhere with `--mirror FROM=TO`"#]]);
+        help: when it wants a login, put `machine http://SERVER login NAME password PASSWORD` into `~/.netrc`, a file of `/etc/apt/auth.conf.d`, or the variable `BEDPLATE_LOGINS`; or take the archive from elsewhere with `--mirror FROM=TO`"#]]);
 }
 
 #[test]

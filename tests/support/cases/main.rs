@@ -11,6 +11,7 @@ mod checks;
 mod identity;
 mod links;
 mod maintainer;
+mod sources;
 mod triggers;
 
 fn main() -> ExitCode {
@@ -28,6 +29,13 @@ fn main() -> ExitCode {
         image!(triggers::script_of_the_time),
         image!(triggers::failing_script),
         image!(triggers::removes_nothing),
+        image!(sources::sources_file),
+        image!(sources::sources_presigned),
+        image!(sources::sources_flat),
+        image!(sources::sources_version),
+        image!(sources::sources_backports),
+        image!(sources::sources_recommended),
+        image!(sources::sources_debian),
     ])
 }
 

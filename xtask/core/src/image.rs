@@ -18,8 +18,8 @@ use crate::place::{At, Place};
 use crate::plan::{self, Plan};
 use crate::value::{
     Address, AnswerText, Argument, Component, DevicePath, DomainName, Hostname, ImageVersion, Locale,
-    ModuleName, PackageName, Question, Size, Snapshot, SysctlKey, SysctlValue, Timezone, UnitName, Url,
-    Word as _,
+    ModuleName, PackageName, Question, Size, Snapshot, Suite, SysctlKey, SysctlValue, Timezone, UnitName,
+    Url, Word as _,
 };
 
 pub mod answer;
@@ -32,6 +32,7 @@ pub mod entry;
 pub mod esp;
 pub mod filesystem;
 pub mod overlay;
+pub mod package;
 pub mod partition;
 pub mod repository;
 pub mod root;
@@ -48,6 +49,7 @@ use data::Data;
 use deb::Deb;
 use esp::Esp;
 use overlay::Overlay;
+use package::{GivenPackage, Package};
 use partition::Partition;
 use repository::{Key, Repository};
 use root::RootSlot;
@@ -112,8 +114,11 @@ pub struct Image {
     pub(crate) distribution: Distribution,
     pub(crate) release: At<String>,
     pub(crate) packages: Vec<At<PackageName>>,
+    /// What is said of packages beyond their names.
+    pub(crate) choices: Vec<Package>,
     pub(crate) without: Vec<At<PackageName>>,
     pub(crate) answers: Vec<(At<Question>, Answer)>,
+    pub(crate) suites: Vec<At<Suite>>,
     pub(crate) components: Vec<At<Component>>,
     pub(crate) repositories: Vec<Repository>,
     pub(crate) debs: Vec<Deb>,
@@ -168,8 +173,10 @@ impl Image {
             distribution,
             release: At { value: release.to_string(), at: Place::caller() },
             packages: Vec::new(),
+            choices: Vec::new(),
             without: Vec::new(),
             answers: Vec::new(),
+            suites: Vec::new(),
             components: Vec::new(),
             repositories: Vec::new(),
             debs: Vec::new(),
@@ -204,12 +211,17 @@ impl Image {
         }
     }
 
-    /// Installs a package, with what it depends on and without what it recommends.
+    /// Installs a package, with what it depends on and without what it recommends: its name, or a [`Package`] that
+    /// says more.
     #[track_caller]
     #[doc(alias("Packages", "install", "apt"))]
-    pub fn package(mut self, name: impl Given<PackageName>) -> Self {
-        let at = Place::caller();
-        self.packages.extend(accept(&mut self.mistakes, name, &at));
+    pub fn package(mut self, package: impl GivenPackage) -> Self {
+        let mut package = package.package(&Place::caller());
+        self.mistakes.append(&mut package.mistakes);
+        self.packages.extend(package.name.clone());
+        if package.from.is_some() || package.version.is_some() || package.recommends {
+            self.choices.push(package);
+        }
         self
     }
 
@@ -267,6 +279,18 @@ impl Image {
         self
     }
 
+    /// Takes packages from this suite of the distribution's archive too: `trixie-backports`, `noble-proposed`. The
+    /// distribution's own keys sign it.
+    ///
+    /// Of backports nothing is installed by itself: name the packages with [`Package::from`].
+    #[track_caller]
+    #[doc(alias("Repositories", "backports", "proposed-updates"))]
+    pub fn suite(mut self, name: impl Given<Suite>) -> Self {
+        let at = Place::caller();
+        self.suites.extend(accept(&mut self.mistakes, name, &at));
+        self
+    }
+
     /// Takes packages from another signed archive too.
     #[doc(alias("SandboxTrees", "PackageDirectories", "sources.list"))]
     pub fn repository(mut self, repository: Repository) -> Self {
@@ -275,7 +299,7 @@ impl Image {
         self
     }
 
-    /// Installs a package that is in no archive, from a vendor's address. The
+    /// Installs a package that is in no archive, from a vendor's address or a file of the project. The
     /// description names the file, the lock its name, version and sha256.
     #[doc(alias("Packages", "PackageDirectories", "dpkg", "install"))]
     pub fn deb(mut self, mut deb: Deb) -> Self {

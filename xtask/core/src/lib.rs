@@ -23,6 +23,7 @@ pub mod page;
 pub mod place;
 pub mod plan;
 pub mod release;
+pub mod secret;
 pub mod spelling;
 pub mod value;
 
@@ -38,6 +39,7 @@ pub use image::entry::Entry;
 pub use image::esp::Esp;
 pub use image::filesystem::{Erofs, Ext4, Squashfs};
 pub use image::overlay::Overlay;
+pub use image::package::{GivenPackage, Package};
 pub use image::repository::{Key, Repository};
 pub use image::root::Root;
 pub use image::script::Script;
@@ -51,7 +53,8 @@ pub use lock::Lock;
 pub use place::Place;
 pub use plan::Plan;
 pub use value::{
-    Address, AnswerText, Argument, Component, DevicePath, DomainName, Fingerprint, GiB, Glob, GroupName,
-    Hostname, ImageVersion, Label, Locale, MiB, ModuleName, PackageName, PathPattern, Question, Sha256, Size,
-    Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url, UserName,
+    Address, AnswerText, Argument, Component, DevicePath, DomainName, FileUrl, Fingerprint, GiB, Glob,
+    GroupName, Hostname, ImageVersion, Label, Locale, MiB, ModuleName, PackageName, PathPattern, Question,
+    Sha256, Size, Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url, UserName,
+    Version,
 };

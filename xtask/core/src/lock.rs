@@ -29,6 +29,9 @@ pub const VERSION: u32 = 2;
 /// not looked at again: from then on its sha256 in the lock is the trust.
 pub const VENDOR: &str = "vendor";
 
+/// The pocket of packages that are files of the project; their URL is a path in it.
+pub const PROJECT: &str = "project";
+
 /// A lock file: what an image is made of, for each architecture it was locked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LockFile {
@@ -48,6 +51,9 @@ pub struct Lock {
     /// The keys that the description names by their address.
     #[serde(default, rename = "key")]
     pub keys: Vec<LockedKey>,
+    /// What packages recommend beyond what they depend on.
+    #[serde(default, rename = "recommended")]
+    pub recommended: Vec<Recommended>,
     /// Every package of the image, dependencies included.
     #[serde(default, rename = "package")]
     pub packages: Vec<LockedPackage>,
@@ -90,6 +96,18 @@ pub struct LockedKey {
     pub base64: String,
 }
 
+/// What a package, or one that came with it, recommends and the image has not, or has for this reason alone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recommended {
+    /// The package, as the description or the plan names it.
+    pub by: String,
+    /// True when the description asks for them: `Package::recommends`.
+    pub installed: bool,
+    /// Their names, sorted.
+    pub names: Vec<String>,
+}
+
 /// A package, to the byte.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -115,6 +133,12 @@ impl LockedPackage {
     #[must_use]
     pub fn is_vendors(&self) -> bool {
         self.pocket == VENDOR
+    }
+
+    /// True when it is a file of the project.
+    #[must_use]
+    pub fn is_projects(&self) -> bool {
+        self.pocket == PROJECT
     }
 }
 
@@ -196,6 +220,11 @@ mod tests {
                 url: "https://vendor.example/vendor.gpg".to_string(),
                 base64: "mQINBA==".to_string(),
             }],
+            recommended: vec![Recommended {
+                by: "podman".to_string(),
+                installed: false,
+                names: vec!["passt".to_string(), "uidmap".to_string()],
+            }],
             packages: vec![package("udev", "257.8-1"), package("jq", "1.7.1-6")],
             tools: vec![package("erofs-utils", "1.8.6-1")],
         }
@@ -238,6 +267,11 @@ mod tests {
             fingerprint = "9376937693769376937693769376937693769376"
             url = "https://vendor.example/vendor.gpg"
             base64 = "mQINBA=="
+
+            [[amd64.recommended]]
+            by = "podman"
+            installed = false
+            names = ["passt", "uidmap"]
 
             [[amd64.package]]
             name = "jq"
@@ -349,8 +383,8 @@ url = "http://ports.ubuntu.com/ubuntu-ports/pool/jq.deb"
     fn what_is_wrong_with_a_lock_is_said_with_its_line() {
         let text = file().render();
         expect![[r#"
-            line 23: invalid float, expected nothing
-            line 21: missing field `size`
+            line 28: invalid float, expected nothing
+            line 26: missing field `size`
             it has version 9, and this program reads versions up to 2
             line 14: `cd` is no sha256
             line 1: key with no value, expected `=`

@@ -19,6 +19,7 @@ use crate::image::volatile::Volatile;
 use crate::image::{Distribution, Image};
 use crate::place::Place;
 use crate::release;
+use crate::secret::Secret;
 use crate::value::Glob;
 
 pub mod diff;
@@ -40,6 +41,7 @@ mod identity;
 mod initrd;
 mod layout;
 mod packages;
+pub(crate) use archives::{origins_of, plan as all_archives};
 pub use identity::{DATABASES, Database, IDENTITIES, Identity, IdentityFile, IdentityPlan};
 pub(crate) use packages::implied;
 mod people;
@@ -167,8 +169,11 @@ pub enum Keyring {
     Key {
         /// The file with the key, relative to the project.
         file: Option<String>,
-        /// Where the key is fetched from when the lock is made.
+        /// Where the key is fetched from when the lock is made, without the query.
         url: Option<String>,
+        /// The query of that address.
+        #[serde(skip)]
+        query: Option<Secret>,
         /// The fingerprint it must have.
         fingerprint: Option<String>,
     },
@@ -181,17 +186,40 @@ pub struct PackagePlan {
     pub name: String,
     /// Why it is there.
     pub why: Why,
+    /// The archive it is taken from; none for the best one there is.
+    pub from: Option<OriginPlan>,
+    /// The version, or the start of it and a star; none for the newest one.
+    pub version: Option<String>,
+    /// True when what it recommends is installed too.
+    pub recommends: bool,
     /// The line that asked for it, or for what implies it.
     pub at: Option<Place>,
 }
 
-/// A package that is fetched from its vendor's address.
+/// One suite of one archive, for a package that is taken from no other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OriginPlan {
+    /// The archive's address.
+    pub base: String,
+    /// The suite.
+    pub suite: String,
+    /// The pocket.
+    pub pocket: String,
+}
+
+/// A package that is fetched from its vendor's address, or is a file of the project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DebPlan {
-    /// Where it is.
+    /// Where it is: an address without its query, or a path in the project.
     pub url: String,
-    /// Where its detached signature is.
+    /// The query of the address.
+    #[serde(skip)]
+    pub query: Option<Secret>,
+    /// Where its detached signature is, without the query.
     pub signature: Option<String>,
+    /// The query of that address.
+    #[serde(skip)]
+    pub signature_query: Option<Secret>,
     /// Whose signature is accepted; there when `signature` is.
     pub keyring: Option<Keyring>,
     /// The digest it is taken by, in hexadecimal, when there is no signature.
@@ -591,6 +619,14 @@ pub struct ArtifactNames {
     pub log: String,
 }
 
+impl DebPlan {
+    /// True for a file of the project.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        !self.url.contains("://")
+    }
+}
+
 impl Plan {
     /// Where on the data partition the directory `path` is kept.
     #[must_use]
@@ -722,6 +758,7 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         }
         .at(Some(&file.path.at))
     }));
+    let archives = archives::plan(image, release, target.architecture);
     let initrd = initrd::files(image, &disk);
     files.sort_by(|left: &FilePlan, right| left.path.cmp(&right.path));
     files.dedup_by(|later, first| later.path == first.path);
@@ -732,7 +769,6 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
         distribution: image.distribution,
         release: release.name.to_string(),
         architecture: target.architecture,
-        archives: archives::plan(image, release, target.architecture),
         snapshot: image
             .snapshot
             .as_ref()
@@ -742,7 +778,8 @@ pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, D
             .iter()
             .map(|url| url.value.as_str().trim_end_matches('/').to_string())
             .collect(),
-        packages: packages::plan(image, release, root),
+        packages: packages::plan(image, release, root, &archives),
+        archives,
         debs,
         without: packages::without(image),
         answers: packages::answers(image),

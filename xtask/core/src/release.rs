@@ -269,6 +269,15 @@ impl Release {
         self.name_of(*thing)
     }
 
+    /// The suites beside it that a description may add.
+    pub fn further_suites(&self) -> impl Iterator<Item = String> + '_ {
+        let pockets: &[&str] = match self.distribution {
+            Debian => &["backports", "backports-sloppy", "proposed-updates"],
+            Ubuntu => &["backports", "proposed"],
+        };
+        pockets.iter().map(|pocket| format!("{}-{pocket}", self.name))
+    }
+
     /// Its suites for an architecture, in the order apt is given them.
     pub fn pockets(&self, architecture: Architecture) -> impl Iterator<Item = Pocket> {
         let bases = self.archives.bases.iter().find(|(known, ..)| *known == architecture);

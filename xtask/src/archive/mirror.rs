@@ -5,7 +5,8 @@
 //! base behind it; the host's own apt sources when the host runs the same distribution, and the canonical base behind
 //! them. The lock knows nothing of it: a mirror is trusted with nothing, everything is verified by digest.
 //!
-//! sources.list(5). Deliberately absent: `mirror+file:`, `cdrom:` and other methods than HTTP(S), and credentials.
+//! sources.list(5). Deliberately absent: `mirror+file:`, `cdrom:` and other methods than HTTP(S). A login in an address
+//! of the command line or of the host's sources is taken out of it: see [`Mirrors::keep_logins`].
 
 mod sources;
 
@@ -14,6 +15,7 @@ use bedplate_core::Distribution;
 
 pub use self::sources::HostSources;
 use super::{Archive, Keys};
+use crate::fetch::login::Logins;
 
 /// Canonical bases and what stands for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,6 +73,16 @@ impl Mirrors {
             }
         }
         mirrors
+    }
+
+    /// Takes the logins out of all addresses, and keeps them for their hosts alone.
+    pub fn keep_logins(&mut self, logins: &mut Logins) {
+        for (_, to) in &mut self.explicit {
+            *to = logins.take_from(to, "--mirror");
+        }
+        for base in self.near.iter_mut().flat_map(|(_, bases)| bases) {
+            *base = logins.take_from(base, "the host's sources of apt");
+        }
     }
 
     /// Reads `FROM=TO`, both `http:` or `https:`.

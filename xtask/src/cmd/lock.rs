@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use bedplate_core::Architecture;
-use bedplate_core::lock::{Lock, LockFile, LockedPackage};
-use bedplate_core::plan::{ArchivePlan, Plan};
+use bedplate_core::lock::{Lock, LockFile, LockedPackage, Recommended};
+use bedplate_core::plan::{ArchivePlan, PackagePlan, Plan};
 use fs_err as fs;
 
 use crate::cli::LockArgs;
@@ -60,7 +60,14 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
         Err(error) => return Err(error.into()),
     };
     let old = file.of(plan.architecture).cloned();
-    let why = old.as_ref().and_then(|lock| outgrown(plan, lock));
+    let why = match &old {
+        Some(lock) => {
+            let changed =
+                source.changed_file(plan, lock)?.map(|path| format!("package `{path}` has changed"));
+            outgrown(plan, lock).or(changed)
+        }
+        None => None,
+    };
     match (policy, old, why) {
         (Policy::Keep | Policy::Frozen, Some(lock), None) => {
             kernels::check(plan, &lock.packages, Dependencies::default)?;
@@ -82,11 +89,38 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
             let summary =
                 format!("{} packages, {}, in {}", new.packages.len(), bytes(size), report::path(path));
             report.timed("Locked", summary, started);
+            left_out(old.as_ref(), &new, report);
             for change in old.iter().flat_map(|old| Lock::diff(old, &new)) {
                 report.data(format_args!("{change}\n"));
             }
             Ok(new)
         }
+    }
+}
+
+/// Tells what is recommended and not installed, as far as the old lock did not have it so.
+fn left_out(old: Option<&Lock>, new: &Lock, report: &Report) {
+    let is_news =
+        |one: &&Recommended| !one.installed && !old.is_some_and(|old| old.recommended.contains(one));
+    let news: Vec<&Recommended> = new.recommended.iter().filter(is_news).collect();
+    for Recommended { by, names, .. } in &news {
+        report.did("Left out", format_args!("{}, recommended by `{by}`", listed(names)));
+    }
+    if let Some(Recommended { by, .. }) = news.first() {
+        report.did(
+            "",
+            format_args!("`.package(Package::new(\"{by}\").recommends())` installs what it recommends"),
+        );
+    }
+}
+
+/// The names, or of many the first ones and how many more there are.
+pub fn listed(names: &[String]) -> String {
+    const MOST: usize = 8;
+    let shown: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(MOST) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -109,6 +143,9 @@ fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
     if let Some(package) = plan.packages.iter().find(|package| !has(&lock.packages, &package.name)) {
         return Some(format!("package `{}` is not in it", package.name));
     }
+    if let Some(package) = plan.packages.iter().find(|package| !is_as_asked(package, lock)) {
+        return Some(format!("package `{}` is asked for in another way", package.name));
+    }
     if let Some(url) = keys::missing(plan, lock) {
         return Some(format!("the key `{url}` is not in it"));
     }
@@ -116,7 +153,11 @@ fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
         return Some(format!("package `{}` is not in it", deb.url));
     }
     let asked = |locked: &LockedPackage| plan.debs.iter().any(|deb| deb.url == locked.url);
-    if let Some(locked) = lock.packages.iter().find(|package| package.is_vendors() && !asked(package)) {
+    if let Some(locked) = lock
+        .packages
+        .iter()
+        .find(|package| (package.is_vendors() || package.is_projects()) && !asked(package))
+    {
         return Some(format!("package `{}` of a vendor is not asked for", locked.name));
     }
     if let Some(name) = plan.tools.iter().find(|name| !has(&lock.tools, name)) {
@@ -130,6 +171,22 @@ fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
     };
     let new = plan.archives.iter().find(|archive| !locked(archive))?;
     Some(format!("archive `{} {}` is not in it", new.base, new.suite))
+}
+
+/// Whether a package is locked from the suite, in the version and with the recommendations that the plan says.
+fn is_as_asked(package: &PackagePlan, lock: &Lock) -> bool {
+    let locked = lock.packages.iter().find(|locked| locked.name == package.name);
+    let from = package.from.as_ref().is_none_or(|origin| {
+        locked.is_some_and(|locked| locked.pocket == origin.pocket && locked.url.starts_with(&origin.base))
+    });
+    let version = package.version.as_ref().is_none_or(|version| {
+        locked.is_some_and(|locked| match version.strip_suffix('*') {
+            Some(start) => locked.version.starts_with(start),
+            None => locked.version == *version,
+        })
+    });
+    let recommends = lock.recommended.iter().any(|one| one.installed && one.by == package.name);
+    from && version && recommends == package.recommends
 }
 
 /// Replaces the file whole.

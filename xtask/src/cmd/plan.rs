@@ -1,10 +1,14 @@
 //! `plan`: prints what will be built.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use bedplate_core::Plan;
+use bedplate_core::lock::{LockFile, Recommended};
 
 use crate::cli::PlanArgs;
+use crate::cmd::lock::listed;
 use crate::project::Project;
 use crate::report::Report;
 
@@ -13,7 +17,7 @@ use crate::report::Report;
 /// # Errors
 /// A name no image has.
 pub fn run(project: Project<'_>, args: &PlanArgs, report: &Report) -> Result<ExitCode> {
-    let (_, plan) = match project.planned(&args.image, report)? {
+    let (entry, plan) = match project.planned(&args.image, report)? {
         Ok(planned) => planned,
         Err(code) => return Ok(code),
     };
@@ -21,6 +25,21 @@ pub fn run(project: Project<'_>, args: &PlanArgs, report: &Report) -> Result<Exi
         report.data(format_args!("{}\n", serde_json::to_string_pretty(&plan)?));
     } else {
         report.data(plan.page(report.width()));
+        report.data(left_out(&project.lock(entry, None), &plan));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the image's lock, where there is one, says of recommended packages that are left out.
+fn left_out(path: &Path, plan: &Plan) -> String {
+    // Whoever builds is told what is wrong with a lock; the plan needs none.
+    let file = std::fs::read_to_string(path).ok().and_then(|text| LockFile::parse(&text).ok());
+    let lock = file.as_ref().and_then(|file| file.of(plan.architecture));
+    let left_out = lock.into_iter().flat_map(|lock| &lock.recommended).filter(|one| !one.installed);
+    let lines: String =
+        left_out.map(|Recommended { by, names, .. }| format!("  {}, by `{by}`\n", listed(names))).collect();
+    match lines.is_empty() {
+        true => lines,
+        false => format!("\nleft out as recommended, by the lock\n{lines}"),
+    }
 }

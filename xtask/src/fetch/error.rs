@@ -21,6 +21,18 @@ pub enum FetchError {
         /// 404 or 410.
         status: u16,
     },
+    /// 401 or 403.
+    #[error("cannot fetch {subject}: `{url}` answers {status}")]
+    Login {
+        /// What was asked for.
+        subject: Subject,
+        /// Where, after the mirrors.
+        url: Box<str>,
+        /// Of HTTP.
+        status: u16,
+        /// What to do about it.
+        advice: Box<str>,
+    },
     /// Any other answer that is not the file.
     #[error("cannot fetch {subject}: `{url}` answers {status}{}", after(*attempts))]
     Status {
@@ -165,6 +177,12 @@ impl FetchError {
             | Self::Hash { subject: Subject::Vendor { .. }, .. } => {
                 "the vendor has replaced it: `cargo xtask lock --update` takes the new one; to keep the locked one, \
                  keep its file in a mirror of your own and name that with `--mirror FROM=TO`"
+            }
+            Self::Login { status: 401, advice, .. } => return Some(advice.to_string()),
+            Self::Login { advice, .. } => {
+                return Some(format!(
+                    "when it wants a login, {advice}; or take the archive from elsewhere with `--mirror FROM=TO`"
+                ));
             }
             Self::Gone { .. } => {
                 "check the release and the mirror: `--mirror FROM=TO` takes the archive from elsewhere"

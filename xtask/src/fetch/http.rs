@@ -3,7 +3,7 @@
 use std::env;
 use std::sync::{Arc, OnceLock};
 
-use ureq::config::ConfigBuilder;
+use ureq::config::{ConfigBuilder, RedirectAuthHeaders};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::typestate::{AgentScope, WithoutBody};
 use ureq::{Agent, RequestBuilder};
@@ -40,6 +40,8 @@ fn agent(patience: Patience) -> Agent {
 fn config(patience: Patience, tls: &TlsConfig) -> ConfigBuilder<AgentScope> {
     Agent::config_builder()
         .http_status_as_error(false)
+        // What asks for a login and sends on to another server gets none there.
+        .redirect_auth_headers(RedirectAuthHeaders::SameHost)
         .user_agent(concat!("bedplate/", env!("CARGO_PKG_VERSION")))
         .timeout_resolve(Some(patience.connect))
         .timeout_connect(Some(patience.connect))

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use bedplate_core::secret::Secret;
 use bedplate_formats::digest::hex;
 use sha2::{Digest, Sha256};
 use ureq::Body;
-use ureq::http::{Response, header};
+use ureq::http::{HeaderName, Response, header};
 
+use super::login::Login;
 use super::{FetchError, Fetcher, Item, Progress, Subject};
 use crate::store::{Claim, Partial, disk_is_full};
 
@@ -60,11 +62,17 @@ pub(super) fn run(
 }
 
 /// Fetches a document of unknown size and digest into memory, from this very address.
-pub(super) fn document(fetcher: &Fetcher, url: &str, what: &str, limit: u64) -> Result<Vec<u8>, FetchError> {
+pub(super) fn document(
+    fetcher: &Fetcher,
+    url: &str,
+    query: Option<&Secret>,
+    what: &str,
+    limit: u64,
+) -> Result<Vec<u8>, FetchError> {
     let subject = Subject::Index(what.to_owned());
     let mut attempt = 1;
     loop {
-        let failure = match document_once(fetcher, url, limit) {
+        let failure = match document_once(fetcher, url, query, limit) {
             Ok(bytes) => return Ok(bytes),
             Err(failure) => failure,
         };
@@ -77,9 +85,14 @@ pub(super) fn document(fetcher: &Fetcher, url: &str, what: &str, limit: u64) -> 
     }
 }
 
-fn document_once(fetcher: &Fetcher, url: &str, limit: u64) -> Result<Vec<u8>, Failure> {
+fn document_once(
+    fetcher: &Fetcher,
+    url: &str,
+    query: Option<&Secret>,
+    limit: u64,
+) -> Result<Vec<u8>, Failure> {
     // No digest says which one it has to be, so a proxy that has an older one is to look again.
-    let response = fetcher.client.get(url).header(header::CACHE_CONTROL, "max-age=0").call()?;
+    let response = ask(fetcher, url, query, (header::CACHE_CONTROL, "max-age=0"))?;
     if response.status() != 200 {
         return Err(Failure::Status(response.status().as_u16()));
     }
@@ -99,6 +112,32 @@ fn document_once(fetcher: &Fetcher, url: &str, limit: u64) -> Result<Vec<u8>, Fa
     match announced {
         Some(size) if length < size => Err(Failure::Truncated { received: length, size }),
         _ => Ok(bytes),
+    }
+}
+
+/// One request, with the login for the server where there is one.
+fn ask(
+    fetcher: &Fetcher,
+    url: &str,
+    query: Option<&Secret>,
+    (name, value): (HeaderName, &str),
+) -> Result<Response<Body>, Failure> {
+    let address = query.map_or_else(|| url.to_owned(), |query| format!("{url}?{}", query.reveal()));
+    let send = |login: Option<&Login>| {
+        let mut request = fetcher.client.get(&address);
+        if !value.is_empty() {
+            request = request.header(&name, value);
+        }
+        if let Some(login) = login {
+            request = request.header(header::AUTHORIZATION, login.header.reveal());
+        }
+        request.call().map_err(|error| Failure::from(error).without(query))
+    };
+    let own = fetcher.logins.of(url);
+    let response = send(own)?;
+    match fetcher.logins.fallback(url) {
+        Some(login) if own.is_none() && response.status() == 401 => send(Some(login)),
+        _ => Ok(response),
     }
 }
 
@@ -217,11 +256,8 @@ impl Transfer<'_> {
         if self.received == self.item.size && self.item.size > 0 {
             return Ok(());
         }
-        let mut request = self.fetcher.client.get(&self.url);
-        if self.received > 0 {
-            request = request.header(header::RANGE, format!("bytes={}-", self.received));
-        }
-        let response = request.call()?;
+        let range = if self.received > 0 { format!("bytes={}-", self.received) } else { String::new() };
+        let response = ask(self.fetcher, &self.url, self.item.query.as_ref(), (header::RANGE, &range))?;
         match response.status().as_u16() {
             206 if self.received > 0 && continues(&response, self.received, self.item.size) => {}
             // A server that does not resume, or has a file of another length: from the beginning, then.
@@ -305,10 +341,26 @@ impl Failure {
         }
     }
 
+    /// The same, where what the network said has the query in it that is shown to nobody.
+    fn without(self, query: Option<&Secret>) -> Self {
+        match (self, query) {
+            (Self::Transport(cause), Some(query)) if !query.reveal().is_empty() => {
+                Self::Transport(cause.replace(query.reveal(), "…"))
+            }
+            (failure, _) => failure,
+        }
+    }
+
     /// The error this is when it is the last word, and whether another attempt may help.
     fn into_error(self, subject: Subject, url: &str, attempts: u32, fetcher: &Fetcher) -> (bool, FetchError) {
-        let url = Box::from(url);
+        let url: Box<str> = Box::from(url);
         match self {
+            Self::Status(status @ (401 | 403)) => {
+                let logins = &fetcher.logins;
+                let sent = logins.of(&url).or_else(|| logins.fallback(&url));
+                let advice = logins.advice(&url, sent).into();
+                (false, FetchError::Login { subject, url, status, advice })
+            }
             Self::Status(status @ (404 | 410)) => (false, FetchError::Gone { subject, url, status }),
             Self::Status(status) => {
                 let again = status >= 500 || matches!(status, 408 | 425 | 429);

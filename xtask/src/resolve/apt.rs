@@ -223,7 +223,7 @@ fn host(number: usize) -> String {
 }
 
 /// The made-up suite of an archive.
-fn suite(number: usize) -> String {
+pub(super) fn suite(number: usize) -> String {
     format!("archive-{number}")
 }
 

@@ -9,7 +9,7 @@ use base64ct::{Base64, Encoding as _};
 use bedplate_core::lock::{Lock, LockedKey};
 use bedplate_core::place::Place;
 use bedplate_core::plan::{Keyring, Plan};
-use fs_err as fs;
+use bedplate_core::secret::Secret;
 
 use crate::archive::Keys;
 use crate::archive::openpgp::{self, SignatureError};
@@ -66,35 +66,50 @@ impl Keychain {
         fetcher: &Fetcher,
     ) -> Result<()> {
         let Some((url, fingerprint)) = address(keyring) else { return Ok(()) };
+        let query = match keyring {
+            Keyring::Key { query, .. } => query.as_ref(),
+            _ => None,
+        };
         if find(&self.fetched, fingerprint).is_some() {
             return Ok(());
         }
         self.fetched.push(match old.and_then(|lock| find(&lock.keys, fingerprint)) {
             Some(locked) => LockedKey { url: url.to_owned(), ..locked.clone() },
-            None => fetched(url, fingerprint, at, fetcher)?,
+            None => fetched((url, query), fingerprint, at, fetcher)?,
         });
         Ok(())
     }
 
-    /// Those that what is at `address` may be signed with.
+    /// Returns the keys accepted for packages from `address`.
     ///
     /// # Errors
-    /// A file that is not there.
-    pub fn keys(&self, keyring: &Keyring, address: &str) -> Result<Keys> {
+    /// A file that is not there, at the line `at`.
+    pub fn keys(&self, keyring: &Keyring, address: &str, at: Option<&Place>) -> Result<Keys> {
         Ok(match keyring {
             Keyring::Debian => Keys::Debian,
             Keyring::Ubuntu => Keys::Ubuntu,
             Keyring::Key { url: Some(_), fingerprint, .. } => {
-                let key = fingerprint.as_ref().and_then(|fingerprint| find(&self.fetched, fingerprint));
+                let key = fingerprint.as_ref().and_then(|print| find(&self.fetched, print));
                 // Nobody's signature is good by a key that was not fetched yet.
                 let content = key.map_or(Ok(Vec::new()), content)?;
                 Keys::Pinned { content, fingerprint: fingerprint.clone() }
             }
-            Keyring::Key { file, url: None, fingerprint } => {
-                let file = file.as_ref().with_context(|| {
-                    format!("the key of `{address}` is named by its fingerprint alone; give its file too")
+            Keyring::Key { file: Some(file), url: None, fingerprint, .. } => {
+                let content = std::fs::read(self.project.join(file)).map_err(|error| Problem {
+                    message: format!("cannot read the key `{file}` of `{address}`: {error}"),
+                    at: at.cloned(),
+                    word: None,
+                    help: "put the public key there; its path starts beside the file that names it"
+                        .to_owned(),
                 })?;
-                Keys::Pinned { content: fs::read(self.project.join(file))?, fingerprint: fingerprint.clone() }
+                Keys::Pinned { content, fingerprint: fingerprint.clone() }
+            }
+            Keyring::Key { file: None, url: None, fingerprint, .. } => {
+                let fingerprint =
+                    fingerprint.as_deref().context("a key without file, address and fingerprint")?;
+                Keys::shipped(fingerprint).with_context(|| {
+                    format!("the key `{fingerprint}` of `{address}` does not ship with Bedplate")
+                })?
             }
         })
     }
@@ -130,7 +145,12 @@ fn content(key: &LockedKey) -> Result<Vec<u8>> {
 }
 
 /// Asks for a key, and takes of the answer the pinned one alone.
-fn fetched(url: &str, fingerprint: &str, at: Option<&Place>, fetcher: &Fetcher) -> Result<LockedKey> {
+fn fetched(
+    (url, query): (&str, Option<&Secret>),
+    fingerprint: &str,
+    at: Option<&Place>,
+    fetcher: &Fetcher,
+) -> Result<LockedKey> {
     let problem = |message: String, help: String| Problem {
         message,
         at: at.cloned(),
@@ -148,7 +168,8 @@ fn fetched(url: &str, fingerprint: &str, at: Option<&Place>, fetcher: &Fetcher) 
         ),
         other => problem(other.to_string(), other.advice().unwrap_or_default()),
     };
-    let answer = fetcher.document(url, &format!("the key `{url}`"), LARGEST, &Silent).map_err(failed)?;
+    let answer =
+        fetcher.document(url, query, &format!("the key `{url}`"), LARGEST, &Silent).map_err(failed)?;
     let pinned = openpgp::Keyring::parse(&answer).and_then(|keyring| keyring.only(fingerprint));
     let refused = |error: SignatureError| {
         let help = match &error {

@@ -1,18 +1,22 @@
-//! Packages from vendors' addresses: address → signature → control file, in this order.
+//! Packages from vendors' addresses: address → signature → control file, in this order; and those of the project.
 //!
 //! Invariant: nothing in a file is read before its signature, its digest or the
 //! lock has vouched for all of its bytes. What the lock has is not fetched
 //! anew, and its signature is not looked at again.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result};
-use bedplate_core::lock::{Lock, LockedPackage, VENDOR};
+use bedplate_core::lock::{Lock, LockedPackage, PROJECT, VENDOR};
 use bedplate_core::plan::{DebPlan, Keyring, Plan};
+use bedplate_core::secret::Secret;
 use bedplate_formats::deb::{self, DebError};
 use fs_err as fs;
 
 use crate::archive::openpgp::SignatureError;
 use crate::fetch::{FetchError, Fetcher, Item, Progress, Silent, Subject};
 use crate::problem::Problem;
+use crate::source::files;
 use crate::source::keys::Keychain;
 use crate::store;
 
@@ -36,6 +40,8 @@ pub struct Vendors<'a> {
     pub fetcher: &'a Fetcher,
     /// Whose signature counts.
     pub keychain: &'a Keychain,
+    /// The directory of the project, for packages that are in it.
+    pub project: &'a Path,
     /// Seconds after 1970.
     pub now: i64,
     /// Hears of what is fetched by digest.
@@ -50,7 +56,7 @@ impl Vendors<'_> {
     pub fn packages(&self, plan: &Plan, old: Option<&Lock>) -> Result<Vec<VendorDeb>> {
         let mut debs: Vec<VendorDeb> = Vec::new();
         for deb in &plan.debs {
-            let kept = old.and_then(|lock| kept(lock, deb));
+            let kept = old.filter(|_| !deb.is_file()).and_then(|lock| kept(lock, deb));
             let found = match kept {
                 Some(locked) => self.locked(plan, locked)?,
                 None => self.offered(deb)?,
@@ -63,7 +69,7 @@ impl Vendors<'_> {
 
     fn locked(&self, plan: &Plan, locked: &LockedPackage) -> Result<VendorDeb> {
         self.fetcher
-            .fetch(&[Item::package(locked)], self.progress)
+            .fetch(&[item(plan, locked)], self.progress)
             .map_err(|error| replaced(error, self.fetcher, plan, std::iter::once(locked)))?;
         let path = self.fetcher.store().path(&locked.sha256).context("the package has left the store")?;
         let control = deb::read_control(fs::File::open(path)?)
@@ -72,34 +78,50 @@ impl Vendors<'_> {
     }
 
     fn offered(&self, deb: &DebPlan) -> Result<VendorDeb> {
+        if deb.is_file() {
+            return self.believed(deb, &files::read(self.project, deb)?);
+        }
         let bytes = match deb.sha256.as_ref().and_then(|sha256| self.fetcher.store().path(sha256)) {
             Some(path) => fs::read(path)?,
-            None => self.document(deb, &deb.url, "the package", LARGEST)?,
+            None => self.document(deb, &deb.url, deb.query.as_ref(), "the package", LARGEST)?,
         };
         match (&deb.sha256, &deb.signature, &deb.keyring) {
             (Some(sha256), ..) => has_digest(deb, &bytes, sha256)?,
             (None, Some(signature), Some(keyring)) => {
-                let signature = self.document(deb, signature, "the signature", LARGEST_SIGNATURE)?;
+                let query = deb.signature_query.as_ref();
+                let signature = self.document(deb, signature, query, "the signature", LARGEST_SIGNATURE)?;
                 self.is_signed(deb, &bytes, &signature, keyring)?;
             }
             _ => anyhow::bail!("the plan gives no reason to believe `{}`", deb.url),
         }
-        let control = deb::read_control(&bytes[..]).map_err(|error| unreadable(deb, &error))?;
+        self.believed(deb, &bytes)
+    }
+
+    /// Reads a package whose bytes are believed, and puts it into the store.
+    fn believed(&self, deb: &DebPlan, bytes: &[u8]) -> Result<VendorDeb> {
+        let control = deb::read_control(bytes).map_err(|error| unreadable(deb, &error))?;
         let field = |name| control.field(name).to_owned();
         let locked = LockedPackage {
             name: field("Package"),
             version: field("Version"),
             architecture: field("Architecture"),
-            pocket: VENDOR.to_owned(),
+            pocket: if deb.is_file() { PROJECT } else { VENDOR }.to_owned(),
             size: bytes.len() as u64,
-            sha256: self.fetcher.store().insert(&bytes)?,
+            sha256: self.fetcher.store().insert(bytes)?,
             url: deb.url.clone(),
         };
         Ok(VendorDeb { locked, control: control.stanza().text().to_owned() })
     }
 
     /// A file of unknown content, in memory.
-    fn document(&self, deb: &DebPlan, url: &str, what: &str, limit: u64) -> Result<Vec<u8>> {
+    fn document(
+        &self,
+        deb: &DebPlan,
+        url: &str,
+        query: Option<&Secret>,
+        what: &str,
+        limit: u64,
+    ) -> Result<Vec<u8>> {
         let failed = |error: FetchError| {
             let message = match &error {
                 FetchError::Gone { url: asked, status, .. } => {
@@ -119,11 +141,11 @@ impl Vendors<'_> {
             };
             Problem { message, at: deb.at.clone(), word: None, help }
         };
-        Ok(self.fetcher.document(url, what, limit, self.progress).map_err(failed)?)
+        Ok(self.fetcher.document(url, query, what, limit, self.progress).map_err(failed)?)
     }
 
     fn is_signed(&self, deb: &DebPlan, bytes: &[u8], signature: &[u8], keyring: &Keyring) -> Result<()> {
-        let keys = self.keychain.keys(keyring, &deb.url)?;
+        let keys = self.keychain.keys(keyring, &deb.url, deb.at.as_ref())?;
         let verified = keys.keyring().and_then(|keyring| keyring.verify_detached(bytes, signature, self.now));
         verified.map(drop).map_err(|error| {
             let help = match &error {
@@ -142,8 +164,14 @@ impl Vendors<'_> {
 pub fn kept<'a>(lock: &'a Lock, deb: &DebPlan) -> Option<&'a LockedPackage> {
     let is_same_file =
         |locked: &&LockedPackage| deb.sha256.as_ref().is_none_or(|sha256| *sha256 == locked.sha256);
-    let mut vendors = lock.packages.iter().filter(|package| package.is_vendors());
+    let mut vendors = lock.packages.iter().filter(|package| package.is_vendors() || package.is_projects());
     vendors.find(|package| package.url == deb.url).filter(is_same_file)
+}
+
+/// A package of a lock, to be fetched from where the description says that it is.
+pub fn item(plan: &Plan, locked: &LockedPackage) -> Item {
+    let deb = plan.debs.iter().find(|deb| locked.is_vendors() && deb.url == locked.url);
+    Item { query: deb.and_then(|deb| deb.query.clone()), ..Item::package(locked) }
 }
 
 /// Says of a locked package that could not be fetched because the vendor has another file what that file is, at
@@ -164,7 +192,7 @@ pub fn replaced<'a>(
         FetchError::Hash { found, .. } => Some(found.clone()),
         // Of a file of another length only the length is known yet.
         FetchError::Size { .. } => fetcher
-            .document(&package.url, "the package", LARGEST, &Silent)
+            .document(&package.url, deb.and_then(|deb| deb.query.as_ref()), "the package", LARGEST, &Silent)
             .ok()
             .and_then(|bytes| store::hash(&mut &bytes[..]).ok()),
         _ => None,
@@ -184,6 +212,7 @@ pub fn replaced<'a>(
 fn vendors(error: &FetchError) -> Option<(String, String)> {
     match error {
         FetchError::Gone { subject, .. }
+        | FetchError::Login { subject, .. }
         | FetchError::Status { subject, .. }
         | FetchError::Transport { subject, .. }
         | FetchError::Timeout { subject, .. }
@@ -222,7 +251,8 @@ fn unreadable(deb: &DebPlan, error: &DebError) -> anyhow::Error {
         message: format!("`{}` is no package that can be read: {error}", deb.url),
         at: deb.at.clone(),
         word: None,
-        help: "check the address".to_owned(),
+        help: if deb.is_file() { "put the vendor's `.deb` there, whole" } else { "check the address" }
+            .to_owned(),
     }
     .into()
 }

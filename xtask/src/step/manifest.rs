@@ -70,7 +70,10 @@ pub fn write(plan: &Plan, lock: &Lock, tree: &Tree, file: &Path) -> Result<()> {
 
 fn packages(status: &str, lock: &Lock) -> Vec<Package> {
     let origin = |name: &str| {
-        let locked = lock.packages.iter().find(|package| package.name == name && package.is_vendors());
+        let locked = lock
+            .packages
+            .iter()
+            .find(|package| package.name == name && (package.is_vendors() || package.is_projects()));
         locked.map(|package| package.url.clone())
     };
     let mut packages: Vec<Package> = control::stanzas(status)
@@ -109,7 +112,7 @@ mod tests {
             sha256: "00".repeat(32),
             url: "https://vendor.example/apt.deb".to_owned(),
         };
-        Lock { epoch: 0, archives: Vec::new(), keys: Vec::new(), packages: vec![package], tools: Vec::new() }
+        Lock { packages: vec![package], ..Lock::default() }
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! The forms in which archives and keys come: flat, with a signature in a file of its own, with a key of an old
 //! digest, a key file of several blocks.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use bedplate::Distribution;
+use bedplate::archive::mirror::{HostSources, Mirrors};
 use bedplate::archive::{self, Archive, Keys, Opened};
-use bedplate::fetch::{Progress, Silent};
+use bedplate::fetch::login::Logins;
+use bedplate::fetch::{FetchError, Progress, Silent};
 use bedplate::place::Place;
 use bedplate::problem::Problem;
 use expect_test::expect;
 
 use crate::mini::*;
+use crate::server::Server;
 use crate::signer::Signer;
 
 fn open(mini: &Mini, archive: Archive) -> anyhow::Result<Opened> {
@@ -155,4 +159,25 @@ fn a_weakly_bound_subkey_is_pinned_itself() {
     mini.publish(&mini.signer.sign(&release(&Says::default())));
     let error = format!("{:#}", mini.open().unwrap_err());
     assert!(error.contains("and by no pinned key"), "{error}");
+}
+
+/// Case 17.
+#[test]
+fn a_login_goes_to_its_server_and_to_no_other() {
+    let mini = Mini::new();
+    // `alice:hush`
+    mini.server.demand("Basic YWxpY2U6aHVzaA==");
+    let error = mini.fetch().unwrap_err();
+    assert!(matches!(error, FetchError::Login { status: 401, .. }), "{error}");
+    let logins = format!("machine {} login alice password hush", mini.server.base());
+    let fetcher = mini.fetcher().logins(Logins::parse(&logins, "a test"));
+    fetcher.fetch(&[item()], &Silent).unwrap();
+    assert_eq!(mini.server.logins(), ["", "Basic YWxpY2U6aHVzaA=="]);
+
+    let other = Server::start(BTreeMap::new());
+    mini.server.files().iter().for_each(|(path, content)| other.share(path, content));
+    let pair = (CANONICAL.to_owned(), other.base());
+    let fetcher = fetcher.mirrors(Mirrors::choose(&[], &[pair], &[], &HostSources::default()));
+    archive::open(&fetcher, &[mini.archive()], "amd64", now(), &Silent).unwrap();
+    assert!(!other.logins().is_empty() && other.logins().iter().all(String::is_empty));
 }

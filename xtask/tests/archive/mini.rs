@@ -171,6 +171,7 @@ pub fn item() -> Item {
     Item {
         subject: Subject::Package { name: "jq".to_owned(), version: "1.7-1".to_owned() },
         url: format!("{CANONICAL}{JQ}"),
+        query: None,
         sha256: digest(&jq()),
         size: jq().len() as u64,
     }

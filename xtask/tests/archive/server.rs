@@ -38,6 +38,10 @@ struct Shared {
     files: Mutex<BTreeMap<String, Arc<Vec<u8>>>>,
     script: Mutex<BTreeMap<String, VecDeque<Reply>>>,
     requests: Mutex<Vec<String>>,
+    /// The `Authorization` of each of them, empty where there was none.
+    logins: Mutex<Vec<String>>,
+    /// The one that every request must have.
+    login: Mutex<Option<String>>,
     /// What every request is answered with, whatever it is for.
     refusal: Mutex<Option<u16>>,
     stop: AtomicBool,
@@ -104,6 +108,16 @@ impl Server {
         *self.shared.refusal.lock().unwrap() = status.into();
     }
 
+    /// From now on a request without this `Authorization` is answered with 401.
+    pub fn demand(&self, login: &str) {
+        *self.shared.login.lock().unwrap() = Some(login.to_owned());
+    }
+
+    /// The `Authorization` of every request so far, empty where there was none.
+    pub fn logins(&self) -> Vec<String> {
+        self.shared.logins.lock().unwrap().clone()
+    }
+
     /// Every request so far: the path, and the range where one was asked for.
     pub fn requests(&self) -> Vec<String> {
         self.shared.requests.lock().unwrap().clone()
@@ -122,10 +136,13 @@ impl Drop for Server {
 impl Shared {
     fn serve(&self, connection: &mut TcpStream) {
         connection.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        while let Some((path, from)) = self.request(connection) {
+        while let Some((path, from, login)) = self.request(connection) {
             let range = from.map_or_else(String::new, |from| format!(" from {from}"));
             self.requests.lock().unwrap().push(format!("{path}{range}"));
             let refusal = self.refusal.lock().unwrap().map(Reply::Status);
+            let stranger = self.login.lock().unwrap().as_ref().is_some_and(|wanted| *wanted != login);
+            let refusal = refusal.or(stranger.then_some(Reply::Status(401)));
+            self.logins.lock().unwrap().push(login);
             let reply = refusal.or_else(|| self.script.lock().unwrap().get_mut(&path)?.pop_front());
             let file = self.files.lock().unwrap().get(&path).cloned();
             match self.answer(connection, reply, file, from) {
@@ -179,8 +196,8 @@ impl Shared {
         Ok(false)
     }
 
-    /// Path and first byte asked for of the next request, if there is one.
-    fn request(&self, connection: &mut TcpStream) -> Option<(String, Option<usize>)> {
+    /// Path, first byte asked for and login of the next request, if there is one.
+    fn request(&self, connection: &mut TcpStream) -> Option<(String, Option<usize>, String)> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -201,7 +218,11 @@ impl Shared {
             let (name, value) = line.split_once(": bytes=")?;
             name.eq_ignore_ascii_case("range").then(|| value.trim_end_matches('-').parse().unwrap())
         });
-        Some((path, range))
+        let login = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("authorization").then(|| value.to_owned())
+        });
+        Some((path, range, login.unwrap_or_default()))
     }
 }
 

@@ -16,6 +16,16 @@ pub(crate) static UNKNOWN_COMPONENT: Rule = Rule {
     right: example!(|device| device.component("non-free-firmware")),
 };
 
+pub(crate) static UNKNOWN_SUITE: Rule = Rule {
+    code: "unknown-suite",
+    title: "a further suite is one that the release has",
+    why: "A release has further suites beside it: backports, and updates that are proposed. Another release's suite would \
+          replace one package after the other by its own; name that release, or a repository and the packages taken from \
+          it.",
+    wrong: example!(|device| device.suite("backports")),
+    right: example!(|device| device.suite("trixie-backports")),
+};
+
 pub(crate) static REPOSITORY_TWICE: Rule = Rule {
     code: "repository-twice",
     title: "a suite of an archive is named once",
@@ -78,6 +88,27 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
         });
     }
 
+    for suite in &image.suites {
+        let name = suite.value.as_str();
+        let Some(release) = release else { break };
+        let known: Vec<String> = release.further_suites().collect();
+        if known.iter().any(|known| known == name) {
+            continue;
+        }
+        let message = format!("{} `{}` has no further suite `{name}`", image.distribution, release.name);
+        let mistake = Diagnostic::new(UNKNOWN_SUITE.code, message).at(&suite.at).word(name);
+        let ends = known.iter().find(|known| known.ends_with(&format!("-{name}")));
+        let near =
+            ends.map(String::as_str).or_else(|| spelling::nearest(name, known.iter().map(String::as_str)));
+        found.push(match near {
+            Some(near) => mistake.help(format!("did you mean `{near}`?")),
+            None => mistake.help(format!(
+                "there are `{}`; of another archive, write `Repository::signed`",
+                known.join("`, `")
+            )),
+        });
+    }
+
     let address = |repository: &Repository| {
         let url = repository.url.as_ref()?.value.as_str().trim_end_matches('/').to_string();
         Some((url, repository.suite.as_ref()?.value.clone()))
@@ -125,6 +156,28 @@ mod tests {
                = help: did you mean `non-free-firmware`?
         "#]]
         .assert_eq(&refusal(&UNKNOWN_COMPONENT, SOURCE));
+    }
+
+    /// Case 16.
+    #[test]
+    fn a_further_suite_is_the_releases() {
+        expect![[r#"
+            error[unknown-suite]: Debian `trixie` has no further suite `backports`
+              --> xtask/core/src/check/archives.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.suite("backports")),
+               |                                           ^^^^^^^^^^^
+               |
+               = help: did you mean `trixie-backports`?
+        "#]]
+        .assert_eq(&refusal(&UNKNOWN_SUITE, SOURCE));
+        let plan =
+            crate::explain::device().suite("trixie-backports").suite("trixie-backports").plan().unwrap();
+        let [.., backports] = plan.archives.as_slice() else { panic!("no archives") };
+        assert_eq!((backports.suite.as_str(), backports.pocket.as_str()), ("trixie-backports", "backports"));
+        assert_eq!(plan.archives.len(), 4);
+        assert!(backports.own && backports.at.is_some() && backports.base == plan.archives[0].base);
+        assert!(crate::explain::device().suite("forky").plan().is_err());
     }
 
     #[test]

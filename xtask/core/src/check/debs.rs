@@ -27,6 +27,15 @@ pub(crate) static DEB_TWICE: Rule = Rule {
     ))),
 };
 
+pub(crate) static DEB_OUTSIDE_PROJECT: Rule = Rule {
+    code: "deb-outside-project",
+    title: "a package in a file lies in the project",
+    why: "The lock names it by its path in the project, and whoever builds the image needs it: a path on one machine is \
+          found on no other, and what lies outside of the project is in nobody's history.",
+    wrong: example!(|device| device.deb(Deb::file("/home/me/agent.deb"))),
+    right: example!(|device| device.deb(Deb::file("debs/agent.deb"))),
+};
+
 pub(crate) static DEB_BY_ANY_KEY: Rule = Rule {
     code: "deb-by-any-key",
     title: "a vendor's key is a file or an address, and its fingerprint is pinned",
@@ -62,12 +71,31 @@ pub(crate) static DEB_BY_SIGNATURE_AND_DIGEST: Rule = Rule {
 };
 
 pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
-    let url = |deb: &Deb| Some(deb.url.as_ref()?.value.clone());
-    for (first, second) in repeated(&image.debs, url) {
-        let Some(url) = url(second) else { continue };
+    for (first, second) in repeated(&image.debs, address) {
+        let Some(url) = address(second) else { continue };
         let mistake = Diagnostic::new(DEB_TWICE.code, format!("the package `{url}` is named twice"));
-        let mistake = mistake.at(&second.at).word(url.as_str());
-        found.push(mistake.related(&first.at, "first named here").help("remove one of the two"));
+        let mistake = mistake.at(&second.at).word(url.as_str()).related(&first.at, "first named here");
+        let query = |deb: &Deb| deb.url.as_ref().and_then(|url| url.value.query().map(str::to_string));
+        found.push(mistake.help(match query(first) == query(second) {
+            true => "remove one of the two",
+            false => {
+                "the lock holds no query to tell them apart: keep one of them as a file, with `Deb::file`"
+            }
+        }));
+    }
+    for deb in &image.debs {
+        let Trust::Project { path } = &deb.trust else { continue };
+        let (message, help) = match () {
+            () if path.contains("://") => {
+                ("an address is no file of the project", "write `Deb::signed` or `Deb::dangerous_unsigned`")
+            }
+            () if path.starts_with('/') || deb.at.beside(path).starts_with("../") => (
+                "the package lies outside of the project",
+                "copy it beside the description, and name it from there: `Deb::file(\"debs/agent.deb\")`",
+            ),
+            () => continue,
+        };
+        found.push(Diagnostic::new(DEB_OUTSIDE_PROJECT.code, message).at(&deb.at).word(path).help(help));
     }
     for deb in &image.debs {
         let Trust::Signed { key, .. } = &deb.trust else { continue };
@@ -87,6 +115,14 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
             ),
         };
         found.push(Diagnostic::new(DEB_BY_ANY_KEY.code, message).at(&deb.at).help(help));
+    }
+}
+
+/// What the lock calls a package: its address without the query, or its path in the project.
+fn address(deb: &Deb) -> Option<String> {
+    match &deb.trust {
+        Trust::Project { path } => Some(deb.at.beside(path)),
+        _ => Some(deb.url.as_ref()?.value.bare().to_string()),
     }
 }
 
@@ -115,6 +151,47 @@ mod tests {
                = help: remove one of the two
         "#]]
         .assert_eq(&refusal(&DEB_TWICE, SOURCE));
+    }
+
+    /// Case 3.
+    #[test]
+    fn a_package_outside_of_the_project_is_refused() {
+        expect![[r#"
+            error[deb-outside-project]: the package lies outside of the project
+              --> xtask/core/src/check/debs.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.deb(Deb::file("/home/me/agent.deb"))),
+               |                                                   ^^^^^^^^^^^^^^^^^^^^
+               |
+               = help: copy it beside the description, and name it from there: `Deb::file("debs/agent.deb")`
+        "#]]
+        .assert_eq(&refusal(&DEB_OUTSIDE_PROJECT, SOURCE));
+        let refused = |path| device().deb(Deb::file(path)).plan().is_err();
+        assert!(refused("https://vendor.example/agent.deb") && refused("../../../../../../agent.deb"));
+    }
+
+    /// Case 3.
+    #[test]
+    fn a_file_of_the_project_is_named_by_its_path_and_no_danger() {
+        let plan = device().deb(Deb::file("debs/agent.deb")).plan().unwrap();
+        assert_eq!(plan.debs[0].url, "xtask/core/src/check/debs/agent.deb");
+        assert!(plan.debs[0].is_file() && plan.dangers.is_empty());
+        assert!(plan.page(120).contains("a file of the project"), "{}", plan.page(120));
+    }
+
+    /// Case 3.
+    #[test]
+    fn a_query_is_in_the_plan_and_shown_nowhere() {
+        let digest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let url = "https://vendor.example/a.deb?X-Amz-Signature=hush";
+        let plan = device().deb(Deb::dangerous_unsigned(url, digest)).plan().unwrap();
+        assert_eq!(plan.debs[0].url, "https://vendor.example/a.deb");
+        assert_eq!(plan.debs[0].query.as_ref().unwrap().reveal(), "X-Amz-Signature=hush");
+        let json = serde_json::to_string(&plan).unwrap();
+        assert!(![json, format!("{plan:?}"), plan.page(120)].iter().any(|text| text.contains("hush")));
+        let other = Deb::dangerous_unsigned("https://vendor.example/a.deb?b", digest);
+        let mistakes = device().deb(Deb::dangerous_unsigned(url, digest)).deb(other).plan().unwrap_err();
+        assert!(mistakes.to_string().contains("with `Deb::file`"), "{mistakes}");
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use crate::diagnostic::Diagnostic;
 use crate::explain::{Rule, disk, example};
 use crate::image::Image;
-use crate::plan::implied;
+use crate::image::package::Package;
+use crate::image::target::Architecture;
+use crate::plan::{all_archives, implied, origins_of};
 use crate::release::{self, Named, Thing};
 
 pub(crate) static NO_KERNEL: Rule = Rule {
@@ -39,6 +41,27 @@ pub(crate) static NEEDED_PACKAGE_OUT: Rule = Rule {
           needs its first process. Without them the image is built, and does not start.",
     wrong: example!(|device| device.without("udev")),
     right: example!(|device| device),
+};
+
+pub(crate) static PACKAGE_FROM_NOWHERE: Rule = Rule {
+    code: "package-from-nowhere",
+    title: "a package is taken from a suite that the image has",
+    why: "The suite is one of the release's own, one that `.suite` adds, or that of a repository. Where two repositories \
+          have suites of one name, the host says which is meant.",
+    wrong: example!(|device| device.package(Package::new("jq").from("trixie-backports"))),
+    right: example!(|device| device
+        .suite("trixie-backports")
+        .package(Package::new("jq").from("trixie-backports"))),
+};
+
+pub(crate) static PACKAGE_TWO_WAYS: Rule = Rule {
+    code: "package-two-ways",
+    title: "a package comes from one suite, in one version",
+    why: "Which of the two wins would depend on the order of two lines that may be in two files.",
+    wrong: example!(|device| device
+        .package(Package::new("jq").version("1.7*"))
+        .package(Package::new("jq").version("1.8*"))),
+    right: example!(|device| device.package(Package::new("jq").version("1.7*"))),
 };
 
 /// What the names of kernel packages start with, on Debian and on Ubuntu.
@@ -80,6 +103,8 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
         });
     }
 
+    origins(image, found);
+
     let needed = release
         .zip(image.roots.first())
         .map(|(release, root)| implied(image, release, root))
@@ -98,6 +123,47 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
                 Some(at) => mistake.related(at, "needed for this"),
                 None => mistake.help("every image needs it: remove the line"),
             });
+        }
+    }
+}
+
+/// Where packages come from, and in which version, where the description says it.
+fn origins(image: &Image, found: &mut Vec<Diagnostic>) {
+    let release = release::find(image.distribution, &image.release.value);
+    let archives =
+        release.map(|release| all_archives(image, release, Architecture::X86_64)).unwrap_or_default();
+    for package in &image.choices {
+        let (Some(suite), false) = (&package.from, archives.is_empty()) else { continue };
+        let text = suite.value.as_str();
+        let message = match origins_of(&archives, text).as_slice() {
+            [_] => continue,
+            [] => format!("the image has no suite `{text}`"),
+            _ => format!("the image has more than one suite `{text}`"),
+        };
+        let known: Vec<&str> = archives.iter().map(|archive| archive.suite.as_str()).collect();
+        let mistake = Diagnostic::new(PACKAGE_FROM_NOWHERE.code, message).at(&suite.at).word(text);
+        let further = release.is_some_and(|release| release.further_suites().any(|further| further == text));
+        found.push(match (known.contains(&text), further) {
+            (true, _) => mistake.help("name the repository's host instead"),
+            (false, true) => mistake.help(format!("add `.suite(\"{text}\")`")),
+            (false, false) => mistake.help(format!("there are `{}`", known.join("`, `"))),
+        });
+    }
+    for (number, second) in image.choices.iter().enumerate() {
+        let named = |package: &Package| package.name.as_ref().map(|name| name.value.clone());
+        for first in image.choices[..number].iter().filter(|first| named(first) == named(second)) {
+            let differ = |one: &Option<String>, other: &Option<String>| {
+                one.is_some() && other.is_some() && one != other
+            };
+            let from = |package: &Package| package.from.as_ref().map(|suite| suite.value.to_string());
+            let version =
+                |package: &Package| package.version.as_ref().map(|version| version.value.to_string());
+            let differ = differ(&from(first), &from(second)) || differ(&version(first), &version(second));
+            let (true, Some(first), Some(second)) = (differ, &first.name, &second.name) else { continue };
+            let message = format!("`{}` is asked for in two ways", second.value);
+            let mistake =
+                Diagnostic::new(PACKAGE_TWO_WAYS.code, message).at(&second.at).word(second.value.as_str());
+            found.push(mistake.related(&first.at, "first asked for here").help("remove one of the two"));
         }
     }
 }
@@ -141,6 +207,49 @@ mod tests {
                = help: remove one of the two
         "#]]
         .assert_eq(&refusal(&PACKAGE_IN_AND_OUT, SOURCE));
+    }
+
+    /// Case 16.
+    #[test]
+    fn a_package_from_a_suite_that_is_not_there_is_told_the_word() {
+        expect![[r#"
+            error[package-from-nowhere]: the image has no suite `trixie-backports`
+              --> xtask/core/src/check/packages.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.package(Package::new("jq").from("trixie-backports"))),
+               |                                                                     ^^^^^^^^^^^^^^^^^^
+               |
+               = help: add `.suite("trixie-backports")`
+        "#]]
+        .assert_eq(&refusal(&PACKAGE_FROM_NOWHERE, SOURCE));
+        let plan = PACKAGE_FROM_NOWHERE.right.describe().plan().unwrap();
+        assert_eq!(plan.package("jq").unwrap().from.as_ref().unwrap().suite, "trixie-backports");
+        let page = plan.page(100);
+        assert!(page.contains("from trixie-backports"), "{page}");
+    }
+
+    /// Case 16.
+    #[test]
+    fn a_package_asked_for_in_two_ways_shows_both() {
+        expect![[r#"
+            error[package-two-ways]: `jq` is asked for in two ways
+              --> xtask/core/src/check/packages.rs:LL:CC
+               |
+            LL |     .package(Package::new("jq").version("1.8*"))),
+               |                           ^^^^
+              ::: xtask/core/src/check/packages.rs:LL:CC
+               |
+            LL |     .package(Package::new("jq").version("1.7*"))
+               |                           ---- first asked for here
+               |
+               = help: remove one of the two
+        "#]]
+        .assert_eq(&refusal(&PACKAGE_TWO_WAYS, SOURCE));
+        let image =
+            device().package(Package::new("jq").recommends()).package(Package::new("jq").version("1.7*"));
+        let plan = image.plan().unwrap();
+        let jq = plan.package("jq").unwrap();
+        assert_eq!((jq.recommends, jq.version.as_deref()), (true, Some("1.7*")));
     }
 
     #[test]

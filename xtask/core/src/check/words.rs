@@ -7,6 +7,7 @@ use crate::image::data::Data;
 use crate::image::deb::Deb;
 use crate::image::filesystem::Ext4;
 use crate::image::overlay::Overlay;
+use crate::image::package::Package;
 use crate::image::repository::{Key, Repository};
 use crate::image::user::{Login, User};
 
@@ -37,6 +38,15 @@ pub(crate) static MALFORMED_URL: Rule = Rule {
     right: example!(|device| device.mirror("https://mirror.example.org/debian")),
 };
 
+pub(crate) static MALFORMED_VERSION: Rule = Rule {
+    code: "malformed-version",
+    title: "a version is a whole one of Debian's, or its start and a star",
+    why: "Debian policy 5.6.12: digits, letters and `. + - ~ :`, starting with a digit. Comparisons such as `>=` are not \
+          needed: without a version the newest one is taken, and the lock pins it.",
+    wrong: example!(|device| device.package(Package::new("jq").version(">= 1.7"))),
+    right: example!(|device| device.package(Package::new("jq").version("1.7*"))),
+};
+
 pub(crate) static MALFORMED_SNAPSHOT: Rule = Rule {
     code: "malformed-snapshot",
     title: "a snapshot is a moment in UTC, written YYYYMMDDTHHMMSSZ",
@@ -61,7 +71,7 @@ pub(crate) static MALFORMED_FINGERPRINT: Rule = Rule {
         "https://download.docker.com/linux/debian",
         "trixie",
         ["stable"],
-        Key::fingerprint("9DC858229FC7DD38854AE2D88D81803C0EBFCD88"),
+        Key::file("keys/docker.asc").pinned("9DC858229FC7DD38854AE2D88D81803C0EBFCD88"),
     ))),
 };
 
@@ -265,6 +275,38 @@ mod tests {
                = help: write `https://mirror.example.org/debian`
         "#]]
         .assert_eq(&refusal(&MALFORMED_URL, SOURCE));
+    }
+
+    #[test]
+    fn a_comparison_is_no_version() {
+        expect![[r#"
+            error[malformed-version]: `>= 1.7` is not a version
+              --> xtask/core/src/check/words.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.package(Package::new("jq").version(">= 1.7"))),
+               |                                                                        ^^^^^^^^
+               |                                                                        `>` is not in a version
+        "#]]
+        .assert_eq(&refusal(&MALFORMED_VERSION, SOURCE));
+    }
+
+    /// Case 3.
+    #[test]
+    fn a_path_and_a_file_address_are_told_the_word_for_files() {
+        for text in ["debs/agent.deb", "/srv/agent.deb", "file:///srv/agent.deb"] {
+            let help = FileUrl::parse(text).unwrap_err().help.unwrap();
+            assert_eq!(help, "a package in the project is `Deb::file(\"debs/agent.deb\")`", "{text}");
+        }
+    }
+
+    /// Case 17.
+    #[test]
+    fn a_login_in_an_address_is_told_where_it_belongs_and_not_repeated() {
+        let refused = Url::parse("http://me:secret@archive.example/debian").unwrap_err();
+        assert!(!format!("{refused:?} {refused}").contains("secret"));
+        assert!(
+            refused.help.unwrap().contains("`machine http://archive.example login NAME password PASSWORD`")
+        );
     }
 
     #[test]
@@ -533,6 +575,8 @@ mod tests {
             "https://[::1]:8080/debian/",
             "http://127.0.0.1:9",
         ]);
+        takes::<FileUrl>(&["https://x/a.deb", "https://x/a.deb?X-Amz-Signature=ab%2F&b=1"]);
+        takes::<Version>(&["1.7.1-6+deb13u1", "5:27.*", "6.12~rc1"]);
         takes::<Snapshot>(&["20260101T000000Z", "20240229T235959Z"]);
         takes::<Hostname>(&["edge", "edge-7.example.org"]);
         takes::<Locale>(&["C.UTF-8", "en_US.UTF-8", "eo.UTF-8"]);
@@ -558,6 +602,8 @@ mod tests {
             "http://me:secret@x/debian",
             "http://x/a?b",
         ]);
+        refuses::<FileUrl>(&["https://x/a b", "https://x/a?b#c", "https://x?\u{e4}"]);
+        refuses::<Version>(&["", "*", ">= 1", "1_2", "latest"]);
         refuses::<Snapshot>(&[
             "",
             "20260230T000000Z",

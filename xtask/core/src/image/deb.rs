@@ -1,4 +1,4 @@
-//! One package of a vendor who has no archive, only a file to download.
+//! One package that is in no archive: a file to download from its vendor, or a file of the project.
 //!
 //! The lock holds its version and sha256 like any other package's. A signature
 //! is looked at once, when the lock is made, before anything in the file is
@@ -8,9 +8,9 @@ use super::repository::Key;
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, accept};
 use crate::place::{At, Place};
-use crate::value::{Sha256, Url};
+use crate::value::{FileUrl, Sha256};
 
-/// A `.deb` at an address, with what makes it trusted.
+/// A `.deb` at an address, with what makes it trusted, or one in the project.
 ///
 /// What it depends on comes from the image's archives. It is the one that is
 /// installed under its name, whatever version the archives have of it.
@@ -43,7 +43,7 @@ use crate::value::{Sha256, Url};
 #[derive(Debug, Clone)]
 #[doc(alias("PackageDirectories", "dpkg", "local package"))]
 pub struct Deb {
-    pub(crate) url: Option<At<Url>>,
+    pub(crate) url: Option<At<FileUrl>>,
     pub(crate) trust: Trust,
     pub(crate) at: Place,
     pub(crate) mistakes: Vec<Diagnostic>,
@@ -53,18 +53,43 @@ pub struct Deb {
 #[derive(Debug, Clone)]
 pub(crate) enum Trust {
     /// It is signed with this key, in a file beside it or elsewhere.
-    Signed { key: Key, signature: Option<At<Url>> },
+    Signed { key: Key, signature: Option<At<FileUrl>> },
     /// It is the file with this digest.
     Unsigned { sha256: Option<At<Sha256>> },
+    /// It is this file of the project, as the description itself is.
+    Project { path: String },
 }
 
 impl Deb {
+    /// The package in this file of the project, beside the file that calls this: `debs/agent.deb`.
+    ///
+    /// It is believed as the description is. The lock names it by its path in the project and pins its sha256: a file
+    /// that changes is locked again, and refused with `--locked`.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// image.deb(Deb::file("debs/agent_1.4.0_amd64.deb"))
+    /// # }
+    /// ```
+    #[track_caller]
+    #[doc(alias("PackageDirectories", "apt install ./"))]
+    pub fn file(path: &str) -> Self {
+        Deb {
+            url: None,
+            trust: Trust::Project { path: path.to_string() },
+            at: Place::caller(),
+            mistakes: Vec::new(),
+        }
+    }
+
     /// The package at `url`, accepted only with a detached signature of `key`:
     /// binary or armored, at `url` with `.sig` at its end.
     ///
-    /// The key is a file or at an address, and its fingerprint is pinned.
+    /// The key is a file or at an address, and its fingerprint is pinned. A query in the address, such as that of a
+    /// presigned one, is used and written nowhere: the lock has the address without it, and the sha256.
     #[track_caller]
-    pub fn signed(url: impl Given<Url>, key: Key) -> Self {
+    pub fn signed(url: impl Given<FileUrl>, key: Key) -> Self {
         let at = Place::caller();
         let mut mistakes = key.mistakes().to_vec();
         let url = accept(&mut mistakes, url, &at);
@@ -73,12 +98,12 @@ impl Deb {
 
     /// The signature is at this address.
     #[track_caller]
-    pub fn signature(mut self, url: impl Given<Url>) -> Self {
+    pub fn signature(mut self, url: impl Given<FileUrl>) -> Self {
         let at = Place::caller();
         let url = accept(&mut self.mistakes, url, &at);
         match &mut self.trust {
             Trust::Signed { signature, .. } => *signature = url,
-            Trust::Unsigned { .. } => {
+            Trust::Unsigned { .. } | Trust::Project { .. } => {
                 let message = "a package that is taken without a signature is told where its signature is";
                 let mistake = Diagnostic::new(crate::check::debs::DEB_BY_SIGNATURE_AND_DIGEST.code, message);
                 let help = "name its key with `Deb::signed`, or leave `.signature` out";
@@ -93,7 +118,7 @@ impl Deb {
     /// Dangerous because a digest says that the file is always the same one,
     /// and not that it is the vendor's. The plan shows it.
     #[track_caller]
-    pub fn dangerous_unsigned(url: impl Given<Url>, sha256: impl Given<Sha256>) -> Self {
+    pub fn dangerous_unsigned(url: impl Given<FileUrl>, sha256: impl Given<Sha256>) -> Self {
         let at = Place::caller();
         let mut mistakes = Vec::new();
         let url = accept(&mut mistakes, url, &at);

@@ -3,7 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, accept};
 use crate::place::{At, Place};
-use crate::value::{Component, Fingerprint, Malformed, Suite, Url, Word as _};
+use crate::value::{Component, FileUrl, Fingerprint, Malformed, Suite, Url, Word as _};
 
 /// An archive of packages with a key that signs it. There is no other kind.
 ///
@@ -40,10 +40,27 @@ pub struct Repository {
 #[derive(Debug, Clone)]
 pub struct Key {
     pub(crate) file: Option<At<String>>,
-    pub(crate) url: Option<At<Url>>,
+    pub(crate) url: Option<At<FileUrl>>,
     pub(crate) fingerprint: Option<At<Fingerprint>>,
     mistakes: Vec<Diagnostic>,
 }
+
+/// The keys that ship with Bedplate, by their fingerprints: those of the packages `debian-archive-keyring` and
+/// `ubuntu-keyring`.
+pub const SHIPPED: [&str; 12] = [
+    "1F89983E0081FDE018F3CC9673A4F27B8DD47936",
+    "AC530D520F2F3269F5E98313A48449044AAD5C5D",
+    "A4285295FC7B1A81600062A9605C66F00D6C9793",
+    "4D64FEC119C2029067D6E791F8D2585B8783D481",
+    "B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8",
+    "05AB90340C0C5E797F44A8C8254CF3B5AEC0A8F0",
+    "04B54C3CDCA79751B16BC6B5225629DF75B188BD",
+    "5E04A1E3223A19A20706E20F9904613D4CCE68C6",
+    "41587F7DB8C774BCCF131416762F67A0B2C39DE4",
+    "790BC7277767219C42C86F933B4FE6ACC0B21F32",
+    "843938DF228D22F7B3742BC0D94AA3F0EFE21092",
+    "F6ECB3762474EDA9D21B7022871920D1991BC93C",
+];
 
 impl Repository {
     /// The suite of the archive at `url`, accepted only with a signature of `key`: `deb URL SUITE COMPONENT…` of
@@ -105,15 +122,23 @@ impl Key {
 
     /// The key at this address, armored or binary, with the fingerprint that
     /// [`Key::pinned`] says. It is fetched when the lock is made, and kept in
-    /// it: what is at the address later, or whether anything is, changes nothing.
+    /// it: what is at the address later, or whether anything is, changes nothing. A query in the address, such as that
+    /// of a key server, is used and written nowhere.
     #[track_caller]
-    pub fn url(url: impl Given<Url>) -> Self {
+    pub fn url(url: impl Given<FileUrl>) -> Self {
         let mut mistakes = Vec::new();
         let url = accept(&mut mistakes, url, &Place::caller());
         Key { file: None, url, fingerprint: None, mistakes }
     }
 
-    /// The key with this fingerprint, among those that ship with Bedplate.
+    /// The key with this fingerprint, among those that ship with Bedplate: Debian's and Ubuntu's archive keys, for
+    /// another archive that is signed with one of them. A vendor's key is a file or at an address.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let debian = Key::fingerprint("B8B80B5B623EAB6AD8775C45B7C5D7D6350947F8");
+    /// let older = Repository::signed("http://ftp.debian.org/debian", "bookworm", ["main"], debian);
+    /// ```
     ///
     /// On a key from a file, [`Key::pinned`] says the same of that file.
     #[track_caller]

@@ -52,6 +52,9 @@ impl Version1 {
         let Version1 { epoch, archives, keys, packages, tools, .. } = self;
         let arm64 = packages.iter().any(|package| package.architecture == Architecture::Aarch64.deb());
         let architecture = if arm64 { Architecture::Aarch64 } else { Architecture::X86_64 };
-        BTreeMap::from([(architecture, Lock { epoch, archives, keys, packages, tools })])
+        BTreeMap::from([(
+            architecture,
+            Lock { epoch, archives, keys, recommended: Vec::new(), packages, tools },
+        )])
     }
 }

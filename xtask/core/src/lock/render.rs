@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Lock, LockedArchive, LockedKey, LockedPackage, VERSION};
+use super::{Lock, LockedArchive, LockedKey, LockedPackage, Recommended, VERSION};
 use crate::image::target::Architecture;
 
 const HEAD: &str = "# Made by `cargo xtask lock`. It pins every byte of the image: keep it in git.\n";
@@ -26,6 +26,11 @@ fn section(of: &str, lock: &Lock) -> String {
     for key in keys {
         text.push_str(&key_block(of, key));
     }
+    let mut recommended: Vec<&Recommended> = lock.recommended.iter().collect();
+    recommended.sort();
+    for recommended in recommended {
+        text.push_str(&recommended_block(of, recommended));
+    }
     for (kind, packages) in [("package", &lock.packages), ("tool", &lock.tools)] {
         let mut sorted: Vec<&LockedPackage> = packages.iter().collect();
         sorted.sort();
@@ -47,6 +52,13 @@ fn archive_block(of: &str, archive: &LockedArchive) -> String {
 fn key_block(of: &str, key: &LockedKey) -> String {
     let LockedKey { fingerprint, url, base64 } = key;
     block(of, "key", &[("fingerprint", fingerprint), ("url", url), ("base64", base64)])
+}
+
+fn recommended_block(of: &str, recommended: &Recommended) -> String {
+    let Recommended { by, installed, names } = recommended;
+    let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+    let head = block(of, "recommended", &[("by", by)]);
+    format!("{head}installed = {installed}\nnames = [{}]\n", names.join(", "))
 }
 
 fn package_block(of: &str, kind: &str, package: &LockedPackage) -> String {

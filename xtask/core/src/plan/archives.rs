@@ -5,9 +5,10 @@ use crate::image::repository::{Key, Repository};
 use crate::image::target::Architecture;
 use crate::image::{Distribution, Image};
 use crate::release::Release;
+use crate::secret::Secret;
 
 /// The distribution's pockets, then the description's repositories, in order.
-pub(super) fn plan(image: &Image, release: &Release, architecture: Architecture) -> Vec<ArchivePlan> {
+pub(crate) fn plan(image: &Image, release: &Release, architecture: Architecture) -> Vec<ArchivePlan> {
     let mut components: Vec<String> = release.archives.components.iter().map(ToString::to_string).collect();
     for component in &image.components {
         if !components.iter().any(|known| known == component.value.as_str()) {
@@ -30,7 +31,28 @@ pub(super) fn plan(image: &Image, release: &Release, architecture: Architecture)
         own: true,
         at: None,
     });
-    own.chain(image.repositories.iter().filter_map(third_party)).collect()
+    let mut archives: Vec<ArchivePlan> = own.collect();
+    for suite in &image.suites {
+        // The first one is the release itself: its archive has the further suites too.
+        let Some(release_itself) = archives.first().cloned() else { break };
+        let name = suite.value.to_string();
+        if archives.iter().any(|archive| archive.suite == name) {
+            continue;
+        }
+        let pocket = name.split_once('-').map_or(name.as_str(), |(_, pocket)| pocket).to_string();
+        archives.push(ArchivePlan { suite: name, pocket, at: Some(suite.at.clone()), ..release_itself });
+    }
+    archives.extend(image.repositories.iter().filter_map(third_party));
+    archives
+}
+
+/// The archives that a package's `from` means: by their suite, or, where that says nothing, by their host.
+pub(crate) fn origins_of<'a>(archives: &'a [ArchivePlan], from: &str) -> Vec<&'a ArchivePlan> {
+    let by_suite: Vec<&ArchivePlan> = archives.iter().filter(|archive| archive.suite == from).collect();
+    match by_suite.is_empty() {
+        true => archives.iter().filter(|archive| !archive.own && archive.pocket == from).collect(),
+        false => by_suite,
+    }
 }
 
 fn third_party(repository: &Repository) -> Option<ArchivePlan> {
@@ -53,7 +75,8 @@ impl Keyring {
     pub(super) fn of(key: &Key) -> Self {
         Keyring::Key {
             file: key.file.as_ref().map(|file| file.at.beside(&file.value)),
-            url: key.url.as_ref().map(|url| url.value.as_str().to_string()),
+            url: key.url.as_ref().map(|url| url.value.bare().to_string()),
+            query: key.url.as_ref().and_then(|url| url.value.query().map(Secret::new)),
             fingerprint: key.fingerprint.as_ref().map(|print| print.value.as_str().to_ascii_uppercase()),
         }
     }

@@ -3,6 +3,8 @@
 use super::{DangerPlan, DebPlan, Keyring};
 use crate::image::Image;
 use crate::image::deb::{Deb, Trust};
+use crate::secret::Secret;
+use crate::value::FileUrl;
 
 /// In the order of the description.
 pub(super) fn plan(image: &Image) -> Vec<DebPlan> {
@@ -10,24 +12,42 @@ pub(super) fn plan(image: &Image) -> Vec<DebPlan> {
 }
 
 fn deb(deb: &Deb) -> Option<DebPlan> {
-    let url = deb.url.as_ref()?.value.as_str().to_string();
-    let at = Some(deb.at.clone());
+    let plain = DebPlan {
+        url: String::new(),
+        query: None,
+        signature: None,
+        signature_query: None,
+        keyring: None,
+        sha256: None,
+        at: Some(deb.at.clone()),
+    };
+    if let Trust::Project { path } = &deb.trust {
+        return Some(DebPlan { url: deb.at.beside(path), ..plain });
+    }
+    let address = &deb.url.as_ref()?.value;
+    let query = |address: &FileUrl| address.query().map(Secret::new);
+    let plain = DebPlan { url: address.bare().to_string(), query: query(address), ..plain };
     Some(match &deb.trust {
         Trust::Signed { key, signature } => {
-            let beside = || format!("{url}.sig");
-            let signature = signature.as_ref().map_or_else(beside, |given| given.value.as_str().to_string());
-            DebPlan { signature: Some(signature), keyring: Some(Keyring::of(key)), sha256: None, url, at }
+            let signature = signature.as_ref().map(|given| &given.value);
+            let beside = || format!("{}.sig", plain.url);
+            DebPlan {
+                signature: Some(signature.map_or_else(beside, |given| given.bare().to_string())),
+                signature_query: query(signature.unwrap_or(address)),
+                keyring: Some(Keyring::of(key)),
+                ..plain
+            }
         }
         Trust::Unsigned { sha256 } => {
-            let sha256 = Some(sha256.as_ref()?.value.as_str().to_string());
-            DebPlan { signature: None, keyring: None, sha256, url, at }
+            DebPlan { sha256: Some(sha256.as_ref()?.value.as_str().to_string()), ..plain }
         }
+        Trust::Project { .. } => return None,
     })
 }
 
 /// What is installed on nobody's word.
 pub(super) fn dangers(debs: &[DebPlan]) -> impl Iterator<Item = DangerPlan> {
-    debs.iter().filter(|deb| deb.signature.is_none()).map(|deb| DangerPlan {
+    debs.iter().filter(|deb| deb.signature.is_none() && !deb.is_file()).map(|deb| DangerPlan {
         what: format!("`{}` is installed without a signature", deb.url),
         why: "its digest says that it is always the same file, and not whose".to_string(),
         at: deb.at.clone(),

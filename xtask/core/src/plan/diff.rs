@@ -144,6 +144,7 @@ mod tests {
             ~ file /usr/lib/bedplate/state: 33 lines -> 34 lines
             + file /usr/lib/systemd/system/greengrass.mount: 12 lines
             + file /usr/lib/systemd/system/local-fs.target.wants/greengrass.mount: link to ../greengrass.mount
+            + packages jq recommends: false
             + packages jq why: asked"#]]
         .assert_eq(&lines.join("\n"));
     }

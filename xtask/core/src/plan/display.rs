@@ -156,6 +156,7 @@ impl Plan {
                 .filter(|package| package.why == Why::Asked)
                 .map(|package| package.name.as_str()),
         );
+        page.table(&["", ""], self.packages.iter().filter_map(choice));
         let implied = |package: &super::PackagePlan| match &package.why {
             Why::Implied(why) => Some(vec![format!("+ {}", package.name), why.clone()]),
             Why::Asked => None,
@@ -216,6 +217,7 @@ impl Plan {
                     _ => "",
                 };
                 let why = match &deb.sha256 {
+                    None if deb.is_file() => "it is a file of the project".to_string(),
                     Some(sha256) => format!("dangerous: unsigned, sha256 {sha256}"),
                     None => format!("signed by {key}"),
                 };
@@ -310,6 +312,15 @@ fn content(partition: &PartitionPlan) -> String {
 fn size(bytes: u64) -> String {
     let mib = bytes / (1024 * 1024);
     if mib >= 1024 && mib.is_multiple_of(1024) { format!("{} GiB", mib / 1024) } else { format!("{mib} MiB") }
+}
+
+/// What the description says of a package beyond its name.
+fn choice(package: &super::PackagePlan) -> Option<Vec<String>> {
+    let from = package.from.as_ref().map(|origin| format!("from {}", origin.suite));
+    let version = package.version.as_ref().map(|version| format!("version {version}"));
+    let recommends = package.recommends.then(|| "with what it recommends".to_string());
+    let said: Vec<String> = from.into_iter().chain(version).chain(recommends).collect();
+    (!said.is_empty()).then(|| vec![format!("= {}", package.name), said.join(", ")])
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Packages: those asked for, those implied, those the build runs.
 
-use super::{AnswerPlan, PackagePlan, Why};
+use super::{AnswerPlan, ArchivePlan, OriginPlan, PackagePlan, Why, origins_of};
 use crate::image::Image;
 use crate::image::answer::Answer;
 use crate::image::filesystem::Filesystem;
@@ -10,20 +10,50 @@ use crate::release::Release;
 use crate::value::Question;
 
 /// By name; a package both asked for and implied is one that was asked for.
-pub(super) fn plan(image: &Image, release: &Release, root: &RootSlot) -> Vec<PackagePlan> {
+pub(super) fn plan(
+    image: &Image,
+    release: &Release,
+    root: &RootSlot,
+    archives: &[ArchivePlan],
+) -> Vec<PackagePlan> {
     let asked = image.packages.iter().map(|package| PackagePlan {
         name: package.value.to_string(),
         why: Why::Asked,
+        from: None,
+        version: None,
+        recommends: false,
         at: Some(package.at.clone()),
     });
     let implied = implied(image, release, root).into_iter().map(|(name, why, at)| PackagePlan {
         name: name.to_string(),
         why: Why::Implied(why.to_string()),
+        from: None,
+        version: None,
+        recommends: false,
         at: at.cloned(),
     });
     let mut packages: Vec<PackagePlan> = asked.chain(implied).collect();
     packages.sort_by(|left, right| left.name.cmp(&right.name));
     packages.dedup_by(|later, first| later.name == first.name);
+    for choice in &image.choices {
+        let Some(name) = &choice.name else { continue };
+        let mut same = packages.iter_mut().filter(|package| package.name == name.value.as_str());
+        let Some(package) = same.next() else { continue };
+        // The line that says most of it is answerable for what cannot be had.
+        package.at = Some(name.at.clone());
+        package.recommends |= choice.recommends;
+        if let Some(suite) = &choice.from {
+            let origin = origins_of(archives, suite.value.as_str()).first().map(|archive| OriginPlan {
+                base: archive.base.clone(),
+                suite: archive.suite.clone(),
+                pocket: archive.pocket.clone(),
+            });
+            package.from = origin.or(package.from.take());
+        }
+        if let Some(version) = &choice.version {
+            package.version = Some(version.value.to_string());
+        }
+    }
     packages
 }
 

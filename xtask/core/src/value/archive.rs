@@ -28,6 +28,20 @@ word! {
 }
 
 word! {
+    /// The address of a file: `http://` or `https://`, and maybe a query.
+    ///
+    /// A query may let in whoever has it (`?X-Amz-Signature=…`), so it is used and shown nowhere.
+    FileUrl, words::MALFORMED_URL, "the address of a file", file_url
+}
+
+word! {
+    /// The version of a package, or the start of one with `*` behind: `5:27.5.1-1~debian.13~trixie`, `5:27.*`.
+    ///
+    /// [Debian policy 5.6.12](https://www.debian.org/doc/debian-policy/ch-controlfields.html#version).
+    Version, words::MALFORMED_VERSION, "a version", version
+}
+
+word! {
     /// A moment of an archive's snapshot service: `20260101T000000Z`.
     Snapshot, words::MALFORMED_SNAPSHOT, "a snapshot", snapshot
 }
@@ -95,21 +109,68 @@ fn directories(text: &str, path: &str) -> Result<(), Malformed> {
     }
 }
 
+impl FileUrl {
+    /// Returns the address without its query.
+    #[must_use]
+    pub fn bare(&self) -> &str {
+        self.as_str().split('?').next().unwrap_or_default()
+    }
+
+    /// Returns the query, without the question mark.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.as_str().split_once('?').map(|(_, query)| query)
+    }
+}
+
+fn file_url(text: &str) -> Result<(), Malformed> {
+    let (address, query) = text.split_once('?').unwrap_or((text, ""));
+    url(address)?;
+    // RFC 3986, section 3.4: what a query is made of.
+    match query.chars().find(|c| !(c.is_ascii_alphanumeric() || "-._~%!$&'()*+,;=:@/?[]".contains(*c))) {
+        Some(wrong) => {
+            Err(Malformed::new(address, format!("`{}` does not belong into a query", wrong.escape_debug()))
+                .help("write it percent-encoded"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn version(text: &str) -> Result<(), Malformed> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ".+-~:".contains(c);
+    let start = text.strip_suffix('*').unwrap_or(text);
+    if let Some(wrong) = start.chars().find(|c| !allowed(*c)) {
+        return Err(Malformed::new(text, format!("`{}` is not in a version", wrong.escape_debug())));
+    }
+    match start.starts_with(|c: char| c.is_ascii_digit()) {
+        true => Ok(()),
+        false => Err(Malformed::new(text, "it does not start with a digit")),
+    }
+}
+
 fn url(text: &str) -> Result<(), Malformed> {
+    const FILE: &str = "a package in the project is `Deb::file(\"debs/agent.deb\")`";
     let Some((scheme, rest)) = text.split_once("://") else {
-        return Err(Malformed::new(text, "it starts with neither `http://` nor `https://`")
-            .help(format!("write `https://{text}`")));
+        let is_file = text.ends_with(".deb") || text.starts_with(['/', '.']);
+        let help = if is_file { FILE.to_string() } else { format!("write `https://{text}`") };
+        return Err(Malformed::new(text, "it starts with neither `http://` nor `https://`").help(help));
     };
     if scheme != "http" && scheme != "https" {
-        return Err(Malformed::new(text, format!("`{scheme}` is neither `http` nor `https`")));
+        let refusal = Malformed::new(text, format!("`{scheme}` is neither `http` nor `https`"));
+        return Err(if scheme == "file" { refusal.help(FILE) } else { refusal });
     }
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     if host.contains('@') {
+        let machine = host.rsplit('@').next().unwrap_or_default();
+        let machine = if scheme == "http" { format!("http://{machine}") } else { machine.to_string() };
         return Err(Malformed::new(
-            text,
+            &format!("{scheme}://…@{}", host.rsplit('@').next().unwrap_or_default()),
             "it holds a password, which would be in the source and in the lock",
         )
-        .help("name the host alone; the archive's login belongs into the environment of the build"));
+        .help(format!(
+            "name the host alone, and put `machine {machine} login NAME password PASSWORD` into `~/.netrc`, \
+             `/etc/apt/auth.conf.d/` or `BEDPLATE_LOGINS`"
+        )));
     }
     if host.is_empty() || !host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:[]".contains(c)) {
         return Err(Malformed::new(text, "it names no host"));
