@@ -1,6 +1,7 @@
 //! Where an image's packages come from: the plan's archives, the mirrors they
 //! are reached by, and the store that keeps what was fetched.
 
+pub mod dkms;
 pub mod files;
 pub mod kernels;
 pub mod keys;
@@ -108,6 +109,7 @@ impl Source {
         let Solution { packages, recommended } =
             resolver.system(&requests, &plan.without).map_err(|error| at_its_line(error, plan, &lines))?;
         kernels::check(plan, &packages, || resolver.dependencies(&packages))?;
+        dkms::check(plan, &packages, || resolver.dependencies(&packages))?;
         let tools = resolver.tools(&plan.tools).context("resolving the packages of the tools")?;
         let archive = |opened: &crate::archive::Opened| LockedArchive {
             base: opened.archive.base.clone(),

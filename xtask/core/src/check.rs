@@ -13,6 +13,7 @@ pub(crate) mod archives;
 pub(crate) mod binds;
 pub(crate) mod contents;
 pub(crate) mod debs;
+pub(crate) mod dkms;
 pub mod files;
 pub(crate) mod kernel;
 pub(crate) mod keys;
@@ -88,6 +89,7 @@ pub static RULES: &[&Rule] = &[
     &packages::PACKAGE_IN_AND_OUT,
     &packages::NEEDED_PACKAGE_OUT,
     &answers::ANSWERED_TWICE,
+    &dkms::UNSIGNED_MODULE,
     &archives::UNKNOWN_COMPONENT,
     &archives::UNKNOWN_SUITE,
     &archives::REPOSITORY_TWICE,
@@ -127,6 +129,7 @@ pub(crate) fn all(image: &Image) -> Vec<Diagnostic> {
     files::check(image, &mut found);
     packages::check(image, &mut found);
     answers::check(image, &mut found);
+    dkms::check(image, &mut found);
     archives::check(image, &mut found);
     debs::check(image, &mut found);
     keys::check(image, &mut found);
@@ -175,6 +178,7 @@ mod tests {
             include_str!("check/binds.rs"),
             include_str!("check/contents.rs"),
             include_str!("check/debs.rs"),
+            include_str!("check/dkms.rs"),
             include_str!("check/files.rs"),
             include_str!("check/kernel.rs"),
             include_str!("check/keys.rs"),

@@ -40,6 +40,7 @@ mod hostname;
 mod identity;
 mod initrd;
 mod layout;
+pub(crate) mod modules;
 mod packages;
 pub(crate) use archives::{origins_of, plan as all_archives};
 pub use identity::{DATABASES, Database, IDENTITIES, Identity, IdentityFile, IdentityPlan};

@@ -14,7 +14,7 @@ use crate::cli::LockArgs;
 use crate::project::Project;
 use crate::report::{self, Report, bytes};
 use crate::resolve::why::Dependencies;
-use crate::source::{Source, kernels, keys, vendor};
+use crate::source::{Source, dkms, kernels, keys, vendor};
 use crate::step::overlay;
 
 /// What may become of a lock.
@@ -71,6 +71,7 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
     match (policy, old, why) {
         (Policy::Keep | Policy::Frozen, Some(lock), None) => {
             kernels::check(plan, &lock.packages, Dependencies::default)?;
+            dkms::check(plan, &lock.packages, Dependencies::default)?;
             Ok(lock)
         }
         (Policy::Frozen, None, _) => bail!("{}", missing(plan, path)),

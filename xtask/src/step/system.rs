@@ -15,6 +15,7 @@
 //! [`super::scrub`].
 
 mod debconf;
+mod dkms;
 mod exclude;
 mod failure;
 mod log;
@@ -127,6 +128,7 @@ pub fn build(
         system.install_rest(rest)
     })?;
     ensure!(system.answers.is_empty(), "no package brings debconf, which keeps the answers to questions");
+    dkms::finish(&system)?;
     system.generate_locale()?;
     system.check()?;
     system.quiet.clean(&system.inside)?;
@@ -190,6 +192,7 @@ impl System<'_> {
             packages.into_iter().partition(|p| p.control.file("preinst").is_some());
         self.add(without, Conffiles::New)?;
         self.answer()?;
+        dkms::prepare(&self.inside)?;
         let controls: Vec<Control> = with.iter().map(|p| p.control.clone()).collect();
         self.run_preinsts(&controls)?;
         self.add(with, Conffiles::New)?;

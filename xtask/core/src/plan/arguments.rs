@@ -30,12 +30,12 @@ impl Parsed {
     }
 
     /// True for what a switch reads as off. No value at all is on.
-    fn is_off(&self) -> bool {
+    pub(super) fn is_off(&self) -> bool {
         let value = self.value().to_ascii_lowercase();
         matches!(value.as_str(), "0" | "n" | "no" | "f" | "false" | "off" | "disable" | "disabled")
     }
 
-    fn is_one_of(&self, values: &[&str]) -> bool {
+    pub(super) fn is_one_of(&self, values: &[&str]) -> bool {
         values.contains(&self.value())
     }
 }

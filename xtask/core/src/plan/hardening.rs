@@ -44,7 +44,7 @@ const DEFAULTS: [(Settled, &str, &str, &str); 24] = [
 ];
 
 /// The defaults that hold, then the sysctls of the description, each by key.
-pub(super) fn settings(image: &Image) -> Vec<SettingPlan> {
+pub(crate) fn settings(image: &Image) -> Vec<SettingPlan> {
     let holds = |kind: Settled, key: &str| match kind {
         Settled::Argument => {
             let given = image.arguments.iter().any(|argument| Parsed::of(argument.text()).name == key);
@@ -79,7 +79,7 @@ pub(super) fn settings(image: &Image) -> Vec<SettingPlan> {
 }
 
 /// The settings that are arguments of the kernel.
-pub(super) fn arguments(settings: &[SettingPlan]) -> impl Iterator<Item = String> {
+pub(crate) fn arguments(settings: &[SettingPlan]) -> impl Iterator<Item = String> {
     of(settings, Settled::Argument).map(|setting| format!("{}={}", setting.key, setting.value))
 }
 
