@@ -107,7 +107,8 @@ impl User {
     }
 
     /// The home directory: `/home/NAME` unless said, and `/nonexistent` for a
-    /// system user, whose home is not made.
+    /// system user, whose home is not made. It may lie on a data partition or
+    /// below a bind: the device makes it there, as the image has it.
     #[track_caller]
     pub fn home(mut self, path: impl Given<DevicePath>) -> Self {
         let at = Place::caller();
