@@ -73,8 +73,9 @@ impl Image {
     /// # }
     /// ```
     ///
-    /// The last pattern that fits decides. They are in the image's `dpkg.cfg.d`, too: for packages that are installed on a
-    /// device, and for `dpkg --verify`. What a maintainer script needs must not be left out.
+    /// The last pattern that fits decides. They are in the image's `dpkg.cfg.d`, too, for packages that are installed on a
+    /// device. As everywhere, `dpkg --verify` names what was left out as missing. What a maintainer script needs must not
+    /// be left out.
     #[track_caller]
     #[doc(alias("path-exclude", "dpkg.cfg.d", "WithDocs", "nodoc", "localepurge"))]
     pub fn path_exclude(self, pattern: impl Given<PathPattern>) -> Self {
