@@ -48,4 +48,5 @@ fn a_device_of_everything_settles() {
     guest.settle().unwrap();
     links::in_guest(&mut guest);
     triggers::in_guest(&mut guest);
+    checks::in_guest(&mut guest);
 }

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use bedplate::vm::Guest;
 use expect_test::expect;
 
 use crate::product::{example, root, scratch};
@@ -91,4 +92,18 @@ fn every_mistake_of_a_tree_is_told_at_once_and_at_its_line() {
         7 mistakes; `cargo xtask explain no-such-timezone` says more about it
     "#]]
     .assert_eq(&refused("checks-unfit"));
+}
+
+/// Case O5: what would keep sshd, sudo, nft or a service from starting is found by the program itself.
+#[test]
+fn settings_are_tested_by_their_own_program() {
+    expect![[r#""#]].assert_eq(&refused("checks-settings"));
+}
+
+/// Cases 10, 20 and O2, put right.
+pub fn in_guest(guest: &mut Guest) {
+    assert_eq!(guest.check("date +%Z | cut -c 1").unwrap(), "E\n");
+    guest.check("test -e /var/lib/dynamic/here && test -L /var/lib/dynamic").unwrap();
+    guest.check("findmnt /var/lib/private/dynamic").unwrap();
+    guest.check("systemctl is-active dynamic.service ssh.service").unwrap();
 }

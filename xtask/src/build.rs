@@ -336,7 +336,8 @@ fn root_tree(
     binds::check(plan, &tree)?;
     identity::check(plan, lock, machine, &base, &tree)?;
     scrub::clamp_mtimes(&mut tree, lock.epoch);
-    let found = check::tree(plan, context.project, &tree);
+    let sandboxed = check::Sandboxed::new(context.store, system, system_key);
+    let found = check::tree(plan, context.project, &tree, &sandboxed)?;
     let source = |file: &str| fs::read_to_string(context.project.join(file)).ok();
     found.cautions.iter().for_each(|caution| context.report.caution(caution, &source));
     found.result()?;

@@ -20,3 +20,24 @@ pub fn checks_unfit(_: &Target) -> Image {
         .unit(unit!("checks/dynamic.service"))
         .enable("dynamic.service")
 }
+
+/// Settings with a misspelt word each.
+pub fn checks_settings(_: &Target) -> Image {
+    equipped()
+        .overlay("checks/settings")
+        .file("/etc/nftables.conf", "flush ruleset\ntable inet filter {\n    chian input {}\n}\n")
+        .unit(unit!("checks/misspelt.service"))
+        .enable("misspelt.service")
+}
+
+/// The same put right, with a service whose user is made when it starts.
+pub fn everything(image: Image) -> Image {
+    image
+        .packages(["nftables", "openssh-server", "sudo", "tzdata"])
+        .timezone("America/New_York")
+        .overlay("checks/right")
+        .file("/etc/nftables.conf", "flush ruleset\ntable inet filter {\n    chain input {}\n}\n")
+        .bind(Bind::new("/var/lib/private/dynamic").required_by("dynamic.service"))
+        .unit(unit!("checks/dynamic.service"))
+        .enable("dynamic.service")
+}

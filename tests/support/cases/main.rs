@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     bedplate::main(&[
         image!(everything),
         image!(identity::identity),
+        image!(checks::checks_settings),
         image!(checks::checks_unfit),
         image!(links::links_tar),
         image!(links::links_hidden),
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
 
 /// As many cases as fit into one device.
 pub fn everything(_: &Target) -> Image {
-    small().with(links::everything).with(triggers::everything)
+    small().with(links::everything).with(triggers::everything).with(checks::everything)
 }
 
 /// As few packages as boot.

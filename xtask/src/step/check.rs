@@ -11,6 +11,7 @@
 mod fstab;
 mod names;
 mod origin;
+mod programs;
 mod started;
 mod state;
 mod time;
@@ -19,11 +20,13 @@ mod units;
 
 use std::path::Path;
 
+use anyhow::Result;
 use bedplate_core::plan::Plan;
 use bedplate_core::{Diagnostic, Diagnostics, Rule};
 use bedplate_formats::tree::Tree;
 
 use self::origin::Origins;
+pub use self::programs::Sandboxed;
 use self::started::Started;
 
 /// Every rule that only a finished tree can break, family by family.
@@ -41,6 +44,8 @@ pub static RULES: &[&Rule] = &[
     &names::FILE_NOBODY_READS,
     &state::BIND_OF_DYNAMIC_USER,
     &state::STATE_IS_VOLATILE,
+    &programs::REFUSED_BY_PROGRAM,
+    &programs::LINE_NOT_READ,
 ];
 
 /// A finished tree, and what it was made of.
@@ -59,18 +64,27 @@ pub struct Findings {
     pub cautions: Vec<Diagnostic>,
 }
 
-/// Checks `tree`, to which the description's files were added. Paths of the
-/// description start from `project`.
-pub fn tree(plan: &Plan, project: &Path, tree: &Tree) -> Findings {
+/// Checks `tree`, to which the description's files were added, with `sandboxed`
+/// programs of its own as well. Paths of the description start from `project`.
+///
+/// # Errors
+/// The sandbox cannot be set up.
+pub fn tree(plan: &Plan, project: &Path, tree: &Tree, sandboxed: &Sandboxed<'_>) -> Result<Findings> {
     let subject = Subject { plan, tree, origins: Origins::new(plan, project, tree) };
-    let started = Started::new(&subject);
     let mut found = Findings::default();
-    time::check(&subject, &mut found);
-    names::check(&subject, &mut found);
-    fstab::check(&subject, &mut found);
-    units::check(&subject, &started, &mut found);
-    state::check(&subject, &started, &mut found);
-    found
+    fixed(&subject, &mut found);
+    programs::check(&subject, sandboxed, &mut found)?;
+    Ok(found)
+}
+
+/// The checks that run nothing.
+fn fixed(subject: &Subject<'_>, found: &mut Findings) {
+    let started = Started::new(subject);
+    time::check(subject, found);
+    names::check(subject, found);
+    fstab::check(subject, found);
+    units::check(subject, &started, found);
+    state::check(subject, &started, found);
 }
 
 impl Findings {

@@ -23,6 +23,8 @@ fn system() -> Tree {
         ("etc/group", "root:x:0:\nsudo:x:27:\n", 0o644),
         ("etc/gshadow", "root:*::\nsudo:*::\n", 0o640),
         ("usr/bin/true", "\x7fELF", 0o755),
+        ("usr/bin/systemd-analyze", "\x7fELF", 0o755),
+        ("usr/sbin/sshd", "\x7fELF", 0o755),
         ("usr/bin/python3", "\x7fELF", 0o755),
         ("usr/bin/dockerd", "\x7fELF", 0o755),
         ("usr/share/zoneinfo/America/New_York", "TZif", 0o644),
@@ -70,7 +72,38 @@ fn findings(image: &Image) -> Findings {
     overlay::files(&plan.files, &homes, &mut tree, &mut owners).unwrap();
     users::apply(&plan, &mut tree).unwrap();
     units::apply(&plan, &mut tree).unwrap();
-    super::tree(&plan, Path::new("/nonexistent"), &tree)
+    let origins = Origins::new(&plan, Path::new("/nonexistent"), &tree);
+    let subject = Subject { plan: &plan, tree: &tree, origins };
+    let mut found = Findings::default();
+    fixed(&subject, &mut found);
+    programs::check(&subject, &Played, &mut found).unwrap();
+    found
+}
+
+/// Plays the programs, for the examples.
+struct Played;
+
+impl programs::Ask for Played {
+    fn ask(
+        &self,
+        subject: &Subject<'_>,
+        _: &str,
+        _: &[String],
+        touched: &[TreePath],
+    ) -> Result<programs::Answer> {
+        let complaints =
+            [("PermitRotLogin", "Bad configuration option"), ("KillMode=none", "This is unsafe")];
+        let said = touched.iter().flat_map(|path| {
+            let text = subject.text(path);
+            let of_file = |(word, complaint): &(&str, &str)| {
+                let line = text.lines().position(|line| line.contains(word))? + 1;
+                Some(format!("{path}:{line}: {complaint}\n"))
+            };
+            complaints.iter().filter_map(of_file).collect::<Vec<_>>()
+        });
+        let text: String = said.collect();
+        Ok(programs::Answer { success: text.is_empty(), text })
+    }
 }
 
 fn render(found: Findings, source: &dyn Fn(&str) -> Option<String>) -> String {
@@ -132,6 +165,7 @@ fn every_rule_is_tested_by_its_text() {
     let families = [
         include_str!("fstab.rs"),
         include_str!("names.rs"),
+        include_str!("programs/tests.rs"),
         include_str!("state.rs"),
         include_str!("time.rs"),
         include_str!("units/tests.rs"),
