@@ -192,6 +192,7 @@ fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathB
     let key = key.finish();
     let mut made = false;
     let layer = store.layer_or_make("system", &key, |directory| {
+        check::packages(plan, lock, store)?;
         made = true;
         let root = directory.join("root");
         fs::create_dir(&root)?;

@@ -8,7 +8,9 @@
 //! Only what the description brings is an error. Packages have faults of their
 //! own, and whoever installs them can do nothing about it.
 
+mod early;
 mod fstab;
+mod locale;
 mod names;
 mod origin;
 mod programs;
@@ -25,6 +27,7 @@ use bedplate_core::plan::Plan;
 use bedplate_core::{Diagnostic, Diagnostics, Rule};
 use bedplate_formats::tree::Tree;
 
+pub use self::early::packages;
 use self::origin::Origins;
 pub use self::programs::Sandboxed;
 use self::started::Started;
@@ -32,6 +35,7 @@ use self::started::Started;
 /// Every rule that only a finished tree can break, family by family.
 pub static RULES: &[&Rule] = &[
     &time::NO_SUCH_TIMEZONE,
+    &locale::NO_SUCH_LOCALE,
     &units::NO_SUCH_TARGET,
     &units::LINK_TO_NO_UNIT,
     &units::NO_SUCH_UNIT,
@@ -81,6 +85,7 @@ pub fn tree(plan: &Plan, project: &Path, tree: &Tree, sandboxed: &Sandboxed<'_>)
 fn fixed(subject: &Subject<'_>, found: &mut Findings) {
     let started = Started::new(subject);
     time::check(subject, found);
+    locale::check(subject, found);
     names::check(subject, found);
     fstab::check(subject, found);
     units::check(subject, &started, found);

@@ -26,12 +26,8 @@ pub(super) static REFUSED_BY_PROGRAM: Rule = Rule {
           not know makes nobody root. Programs of the image that can test their settings do so in the build, when \
           the description has a file among them: sshd, sudo, nft, netplan, dockerd, systemd-analyze for units, \
           udevadm for rules, and others.",
-    wrong: example!(|device| device
-        .package("openssh-server")
-        .file("/etc/ssh/sshd_config.d/10-ours.conf", "PermitRotLogin no\n")),
-    right: example!(|device| device
-        .package("openssh-server")
-        .file("/etc/ssh/sshd_config.d/10-ours.conf", "PermitRootLogin no\n")),
+    wrong: example!(|device| device.file("/etc/ssh/sshd_config.d/10-ours.conf", "PermitRotLogin no\n")),
+    right: example!(|device| device.file("/etc/ssh/sshd_config.d/10-ours.conf", "PermitRootLogin no\n")),
 };
 
 pub(super) static LINE_NOT_READ: Rule = Rule {

@@ -23,12 +23,14 @@ fn system() -> Tree {
         ("etc/group", "root:x:0:\nsudo:x:27:\n", 0o644),
         ("etc/gshadow", "root:*::\nsudo:*::\n", 0o640),
         ("usr/bin/true", "\x7fELF", 0o755),
+        ("usr/bin/sh", "\x7fELF", 0o755),
         ("usr/bin/systemd-analyze", "\x7fELF", 0o755),
         ("usr/sbin/sshd", "\x7fELF", 0o755),
         ("usr/bin/python3", "\x7fELF", 0o755),
         ("usr/bin/dockerd", "\x7fELF", 0o755),
         ("usr/share/zoneinfo/America/New_York", "TZif", 0o644),
         ("usr/share/zoneinfo/Europe/Berlin", "TZif", 0o644),
+        ("usr/share/i18n/SUPPORTED", "de_DE ISO-8859-1\nde_DE.UTF-8 UTF-8\n", 0o644),
         ("usr/share/zoneinfo/tzdata.zi", "L America/New_York US/Eastern\n", 0o644),
         ("usr/lib/systemd/system/sshd-keygen.service", "[Service]\nExecStart=/usr/bin/of-a-package\n", 0o644),
         (
@@ -164,6 +166,7 @@ fn every_rule_has_a_page_and_a_name_of_its_own() {
 fn every_rule_is_tested_by_its_text() {
     let families = [
         include_str!("fstab.rs"),
+        include_str!("locale.rs"),
         include_str!("names.rs"),
         include_str!("programs/tests.rs"),
         include_str!("state.rs"),

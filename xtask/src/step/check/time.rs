@@ -1,8 +1,9 @@
 //! The time zone is one that the image has.
 
+use bedplate_core::plan::Plan;
 use bedplate_core::spelling::nearest;
 use bedplate_core::{Diagnostic, Place, Rule, example};
-use bedplate_formats::tree::{Kind, TreePath};
+use bedplate_formats::tree::TreePath;
 
 use super::{Findings, Subject};
 
@@ -17,46 +18,37 @@ pub(super) static NO_SUCH_TIMEZONE: Rule = Rule {
 };
 
 const ZONES: &str = "usr/share/zoneinfo";
+/// tzdata's own source text, which knows the old names.
+pub(super) const LINKS: &str = "usr/share/zoneinfo/tzdata.zi";
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
-    let zone = &subject.plan.timezone;
-    // UTC needs no file, and without the word there is no link.
-    let Some(at) = subject.plan.file("/etc/localtime").and_then(|file| file.at.as_ref()) else { return };
-    let path = TreePath::new(ZONES).join(zone);
-    if subject
-        .tree
-        .resolve(&path)
-        .is_some_and(|(_, node)| matches!(node.kind, Kind::File(_) | Kind::Hardlink(_)))
-    {
-        return;
-    }
+    let Some(at) = asked(subject.plan) else { return };
     let directory = TreePath::new(ZONES);
-    let names = subject.tree.below(&directory).filter(|(_, node)| !node.is_directory());
-    let names: Vec<String> = names.map(|(path, _)| name(&path.to_string())).collect();
-    let links = subject.text(&directory.join("tzdata.zi"));
-    found.mistake(mistake(zone, at, names.iter().map(String::as_str), &links));
+    let zones = subject.tree.below(&directory).filter(|(_, node)| !node.is_directory());
+    let zones: Vec<String> =
+        zones.map(|(path, _)| String::from_utf8_lossy(&path.to_bytes()).into_owned()).collect();
+    found.mistakes.extend(unknown(&subject.plan.timezone, at, &zones, &subject.text(&TreePath::new(LINKS))));
 }
 
-/// `America/New_York` of a path in the tree.
-fn name(path: &str) -> String {
-    path.trim_start_matches('/').trim_start_matches(ZONES).trim_start_matches('/').to_owned()
+/// The line that asks for a time zone. UTC needs no file, and without the word
+/// there is no link.
+pub(super) fn asked(plan: &Plan) -> Option<&Place> {
+    plan.file("/etc/localtime").and_then(|file| file.at.as_ref())
 }
 
-/// What is said of a zone that is not among `names`; `links` is tzdata's own
-/// source text, which knows the old names.
-pub(super) fn mistake<'a>(
-    zone: &str,
-    at: &Place,
-    names: impl Iterator<Item = &'a str> + Clone,
-    links: &str,
-) -> Diagnostic {
-    let message = format!("there is no time zone `{zone}` in the image");
+/// What is said of a zone that is not among the files at `paths`; `links` is
+/// the text of [`LINKS`].
+pub(super) fn unknown(zone: &str, at: &Place, paths: &[String], links: &str) -> Option<Diagnostic> {
+    let names = || paths.iter().filter_map(|path| path.strip_prefix(ZONES)?.strip_prefix('/'));
+    if names().any(|name| name == zone) {
+        return None;
+    }
     let today = links.lines().find_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
         ["L", today, old] if old == zone => Some(today),
         _ => None,
     });
-    let today = today.filter(|today| names.clone().any(|name| name == *today));
-    let help = match (today, nearest(zone, names)) {
+    let today = today.filter(|today| names().any(|name| name == *today));
+    let help = match (today, nearest(zone, names())) {
         (Some(today), _) => format!(
             "use `.timezone(\"{today}\")`, the same zone by its name of today, or add \
              `.package(\"tzdata-legacy\")`"
@@ -64,7 +56,8 @@ pub(super) fn mistake<'a>(
         (None, Some(near)) => format!("use `.timezone(\"{near}\")`"),
         (None, None) => "choose one of those that `timedatectl list-timezones` prints".to_owned(),
     };
-    Diagnostic::new(NO_SUCH_TIMEZONE.code, message).at(at).word(zone).help(help)
+    let message = format!("there is no time zone `{zone}` in the image");
+    Some(Diagnostic::new(NO_SUCH_TIMEZONE.code, message).at(at).word(zone).help(help))
 }
 
 #[cfg(test)]

@@ -63,10 +63,7 @@ fn number(line: &str, file: &str) -> Option<u32> {
         text[..end].parse().ok()
     };
     let (_, behind) = line.split_once(file)?;
-    behind
-        .strip_prefix(':')
-        .and_then(digits)
-        .or_else(|| line.split("line ").skip(1).find_map(|rest| digits(rest)))
+    behind.strip_prefix(':').and_then(digits).or_else(|| line.split("line ").skip(1).find_map(digits))
 }
 
 /// The message without the place, which is shown beside it.
