@@ -100,7 +100,7 @@ fn files_with_names_of_their_own_are_found_too() {
 }
 
 fn lock() -> Lock {
-    Lock { epoch: EPOCH, archives: Vec::new(), keys: Vec::new(), packages: Vec::new(), tools: Vec::new() }
+    Lock { epoch: EPOCH, ..Lock::default() }
 }
 
 fn refused(image: bedplate_core::Image, change: fn(&mut Tree)) -> Option<String> {
