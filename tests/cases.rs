@@ -31,13 +31,8 @@ mod vendor;
 
 #[path = "cases/checks.rs"]
 mod checks;
-#[path = "../xtask/tests/archive/signer.rs"]
-#[expect(dead_code, reason = "every test uses its own part")]
-mod signer;
 #[path = "cases/sources.rs"]
 mod sources;
-#[path = "support/vendor.rs"]
-mod vendor;
 
 use product::{built, machine};
 
