@@ -3,7 +3,7 @@
 use bedplate::*;
 
 /// Packages whose maintainer scripts make what belongs to one machine.
-const MAKERS: [&str; 13] = [
+const MAKERS: [&str; 12] = [
     "bind9",
     "dropbear",
     "dropbear-initramfs",
@@ -13,7 +13,6 @@ const MAKERS: [&str; 13] = [
     "open-iscsi",
     "openvpn",
     "popularity-contest",
-    "postfix",
     "postgresql",
     "ssl-cert",
     "tor",
