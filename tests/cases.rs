@@ -31,6 +31,8 @@ mod vendor;
 
 #[path = "cases/checks.rs"]
 mod checks;
+#[path = "cases/initrd.rs"]
+mod initrd;
 #[path = "cases/sources.rs"]
 mod sources;
 
@@ -41,6 +43,7 @@ use product::{built, machine};
 fn a_device_of_everything_settles() {
     let mut guest = machine(&built("cases", "everything")).start().unwrap();
     guest.settle().unwrap();
+    initrd::in_guest(&mut guest);
     links::in_guest(&mut guest);
     triggers::in_guest(&mut guest);
     checks::in_guest(&mut guest);

@@ -9,6 +9,7 @@ use bedplate::*;
 
 mod checks;
 mod identity;
+mod initrd;
 mod links;
 mod maintainer;
 mod sources;
@@ -18,6 +19,8 @@ fn main() -> ExitCode {
     bedplate::main(&[
         image!(everything),
         image!(identity::identity),
+        image!(initrd::initrd_two_kernels),
+        image!(initrd::initrd_module),
         image!(checks::checks_settings),
         image!(checks::checks_unfit),
         image!(links::links_tar),
@@ -43,7 +46,11 @@ fn main() -> ExitCode {
 
 /// As many cases as fit into one device.
 pub fn everything(_: &Target) -> Image {
-    small().with(links::everything).with(triggers::everything).with(checks::everything)
+    small()
+        .with(initrd::everything)
+        .with(links::everything)
+        .with(triggers::everything)
+        .with(checks::everything)
 }
 
 /// As few packages as boot.
@@ -53,7 +60,7 @@ pub fn small() -> Image {
         .packages(["dbus", "dmsetup", "kmod"])
         .hostname("small")
         .command_line("console=ttyS0,115200")
-        .partition(Esp::new(MiB(256)))
+        .partition(Esp::new(MiB(320)))
         .partition(Root::new(Erofs).verity())
         .partition(Data::new("persistent", Ext4).mount("/local"))
         .volatile(Volatile::Overlay)

@@ -1,0 +1,93 @@
+//! What starts before the root is of the description, too.
+
+use std::process::Command;
+
+use bedplate::disk::Disk;
+use bedplate::vm::guest::Guest;
+use bedplate_formats::cpio;
+
+use crate::product::{agrees, built, example, root, scratch};
+
+/// A verb on an image that is to be refused: what it says, in one line.
+fn refused(verb: &[&str], lock: &str) -> String {
+    let mut command = Command::new(example("cases"));
+    command.current_dir(root()).env("NO_COLOR", "1").env_remove("COLUMNS").args(verb);
+    command.arg("--lock").arg(scratch("locks").join(lock));
+    if verb[0] == "image" {
+        command.arg("--out").arg(scratch("images").join(verb[1]));
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[track_caller]
+fn holds(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "`{part}` is not in: {said}");
+    }
+}
+
+/// Case O8.
+#[test]
+fn a_second_kernel_is_refused_by_the_lock_at_the_lines_that_brought_both() {
+    let said = refused(&["lock", "initrd-two-kernels"], "two-kernels.lock");
+    holds(
+        &said,
+        &[
+            "error: there are 2 kernels, and an image boots one: `linux-image-",
+            "--> tests/support/cases/main.rs:",
+            "::: tests/support/cases/initrd.rs:",
+            "help: remove `linux-image-amd64` or `linux-image-cloud-amd64`",
+        ],
+    );
+    assert!(!scratch("locks").join("two-kernels.lock").exists());
+}
+
+/// Case 30.
+#[test]
+fn a_module_that_no_kernel_has_is_refused_at_its_line() {
+    let said = refused(&["image", "initrd-module"], "initrd-module.lock");
+    holds(
+        &said,
+        &[
+            "error: there is no kernel module `overlai`; the nearest name is `overlay`",
+            "--> tests/support/cases/initrd.rs:",
+        ],
+    );
+}
+
+/// Cases 12, 28 and 36.
+#[test]
+fn microcode_the_version_and_large_sectors_are_on_the_disk() {
+    let out = built("cases", "everything");
+    let disk = Disk::open(out.join("image.raw")).unwrap();
+    assert_eq!(disk.sector_size(), Some(4096));
+    let verify = ["sfdisk", "--sector-size", "4096", "--verify", "image.raw"];
+    assert!(agrees(&out, &["fdisk"], &verify).contains("No errors detected."));
+    agrees(&out, &["dosfstools"], &["fsck.vfat", "-n", "image.esp.raw"]);
+    assert_eq!(disk.esp().unwrap().read_dir("EFI/Linux").unwrap(), ["everything_1.4.0.efi"]);
+    let uki = disk.uki().unwrap();
+    let microcode = cpio::read(&uki.section(".ucode").unwrap()).unwrap();
+    for maker in ["AuthenticAMD", "GenuineIntel"] {
+        let path = format!("kernel/x86/microcode/{maker}.bin");
+        assert!(microcode.content(&path.as_str().into()).unwrap().len() > 10_000, "{maker}");
+    }
+    let release = uki.text(".osrel").unwrap();
+    assert!(release.ends_with("IMAGE_ID=everything\nIMAGE_VERSION=1.4.0"), "{release}");
+}
+
+/// Cases 11, 28, 29, 33 and 36, on the shared device.
+pub fn in_guest(guest: &mut Guest) {
+    let mut said = |command: &str| guest.check(command).unwrap().trim().to_owned();
+    assert_eq!(said("cat /sys/module/overlay/parameters/metacopy"), "Y");
+    assert_eq!(said("lsblk -ndo LOG-SEC $(findmnt -no SOURCE /local)"), "4096");
+    assert!(said("cat /proc/cmdline").contains("hugepagesz=2M hugepages=2"));
+    assert_eq!(said("cat /proc/sys/vm/nr_hugepages"), "2");
+    assert!(
+        said("findmnt -no SOURCE /var/lib/systemd/timers").ends_with("[/persistent/var/lib/systemd/timers]")
+    );
+    said("test -e /var/lib/systemd/timers/stamp-fstrim.timer");
+    assert_eq!(said(". /etc/os-release; echo $IMAGE_ID $IMAGE_VERSION"), "everything 1.4.0");
+}
