@@ -93,6 +93,7 @@ fn help_is_no_failure() {
               --offline           Use what the cache holds, and no network
               --lock <FILE>       The lock file, in place of image/NAME.lock
               --locked            Fail where the lock is missing or would have to change
+          -v, --verbose           Show what maintainer scripts print, also in image.log
           -h, --help              Print help
         --- stderr
     "#]],
