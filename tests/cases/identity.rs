@@ -110,8 +110,12 @@ fn two_builds_of_packages_that_make_keys_are_the_same_bytes() {
         let blob = Path::new("blobs").join(&package.sha256[..2]).join(&package.sha256);
         let (from, to) = (product::cache().join(&blob), cache.join(&blob));
         fs::create_dir_all(to.parent().unwrap()).unwrap();
-        let linked = fs::hard_link(&from, &to);
-        linked.or_else(|_| fs::copy(&from, &to).map(drop)).unwrap();
+        // A package of the image may be one of the tools, too.
+        if !to.exists() {
+            success(
+                Command::new("cp").args(["--preserve=timestamps,mode", "--reflink=auto"]).arg(from).arg(to),
+            );
+        }
     }
     let mut again = Command::new(product::example("cases"));
     again.current_dir(product::root()).env("NO_COLOR", "1").env("BEDPLATE_CACHE", &cache);
