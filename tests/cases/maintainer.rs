@@ -23,15 +23,20 @@ struct Build {
 
 impl Build {
     fn of(image: &str, agent: Forged) -> Self {
+        Self::named(image, image, agent)
+    }
+
+    /// The same in a directory of its own.
+    fn named(image: &str, name: &str, agent: Forged) -> Self {
         let agent = agent.build();
         let server = Server::start(BTreeMap::from([("/agent.deb".to_owned(), agent.clone())]));
         let directory = product::scratch("maintainer");
-        let out = directory.join(image);
+        let out = directory.join(name);
         let mut command = Command::new(product::example("cases"));
         command.current_dir(product::root()).env("NO_COLOR", "1").env_remove("COLUMNS");
         command.env("MAINTAINER_SHA256", hex(&Sha256::digest(&agent)));
         command.args(["image", image, "--out"]).arg(&out);
-        command.arg("--lock").arg(directory.join(format!("{image}.lock")));
+        command.arg("--lock").arg(directory.join(format!("{name}.lock")));
         command.arg("--mirror").arg(format!("https://vendor.example={}", server.base()));
         Self { command, out, _server: server }
     }
@@ -143,5 +148,68 @@ fn a_script_that_fails_without_an_answer_names_the_question_and_the_line() {
            = help: the package asks questions that have no answer: add `.debconf("agent/accept", true)`,
                    `.debconf("agent/site", "south")`; `cargo xtask image -v` shows everything that was
                    printed
+    "#]]);
+}
+
+/// A package with the source of a kernel module.
+fn module(configuration: &str) -> Forged {
+    let configuration = format!(
+        "PACKAGE_NAME=\"agent\"\nPACKAGE_VERSION=\"1\"\nBUILT_MODULE_NAME[0]=\"agent\"\n\
+         DEST_MODULE_LOCATION[0]=\"/extra\"\nAUTOINSTALL=\"yes\"\n{configuration}"
+    );
+    let source = "#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\n";
+    let postinst =
+        "#!/bin/sh\nset -e\nexec /usr/lib/dkms/common.postinst agent 1 /usr/share/agent \"\" \"$2\"\n";
+    Forged::of("agent-dkms", "1", "all")
+        .control("Depends: dkms\n")
+        .script("postinst", postinst)
+        .file("/usr/src/agent-1/dkms.conf", 0o644, &configuration)
+        .file("/usr/src/agent-1/Makefile", 0o644, "obj-m := agent.o\n")
+        .file("/usr/src/agent-1/agent.c", 0o644, source)
+}
+
+/// Case 18.
+#[test]
+fn a_module_is_built_for_the_images_kernel() {
+    let mut build = Build::of("maintainer-module", module(""));
+    let disk = build.disk();
+    let root = disk.root().unwrap();
+    let kernels = root.read_dir("/usr/lib/modules").unwrap();
+    let [kernel] = &kernels[..] else { panic!("{kernels:?}") };
+    let modules = root.read_dir(&format!("/usr/lib/modules/{kernel}/updates/dkms")).unwrap();
+    assert_eq!(modules, ["agent.ko.xz"]);
+    let listed = root.text(&format!("/usr/lib/modules/{kernel}/modules.dep")).unwrap();
+    assert!(listed.contains("updates/dkms/agent.ko.xz:"), "modprobe finds it");
+    for path in
+        ["/var/lib/dkms/mok.key", "/var/lib/dkms/mok.pub", "/etc/dkms/framework.conf.d/00-bedplate.conf"]
+    {
+        assert!(!root.exists(path).unwrap(), "{path}");
+    }
+    let paths = root.walk().unwrap();
+    assert!(!paths.iter().any(|(path, _)| path.ends_with("/make.log")), "it holds the time of the build");
+    let log = fs::read_to_string(build.out.join("image.log")).unwrap();
+    assert!(
+        log.contains("\nSign command: /usr/bin/true\n"),
+        "a signature would differ in every build: {log}"
+    );
+}
+
+/// Case 18.
+#[test]
+fn a_module_that_dkms_leaves_out_fails_the_build() {
+    let agent = module("BUILD_EXCLUSIVE_CONFIG=\"CONFIG_NO_SUCH_THING\"\n");
+    Build::named("maintainer-module", "maintainer-module-refused", agent).fails(&expect![[r#"
+        the package `agent-dkms` has no kernel module: `agent/1` could not be built for the kernel
+               `6.12.118+deb13-cloud-amd64`:
+               Warning: The /var/lib/dkms/agent/1/6.12.118+deb13-cloud-amd64/x86_64/dkms.conf
+               for module agent/1 includes a BUILD_EXCLUSIVE directive
+               which does not match this kernel/arch/config.
+               This indicates that it should not be built.
+          --> tests/support/cases/maintainer.rs:LL:CC
+           |
+        LL |     Deb::dangerous_unsigned("https://vendor.example/agent.deb", sha256)
+           |                             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+           |
+           = help: `cargo xtask image -v` shows everything that was printed
     "#]]);
 }

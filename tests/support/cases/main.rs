@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         image!(links::links_hidden),
         image!(links::links_bind),
         image!(checks::checks_zone),
+        image!(maintainer::maintainer_module),
         image!(maintainer::maintainer_scripts),
         image!(maintainer::maintainer_vendor),
         image!(triggers::triggers),

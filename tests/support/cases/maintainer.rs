@@ -16,6 +16,15 @@ pub fn maintainer_scripts(_: &Target) -> Image {
         .deb(vendors())
 }
 
+/// A vendor's package with a kernel module that DKMS builds.
+pub fn maintainer_module(_: &Target) -> Image {
+    small()
+        .packages(["dkms", "linux-headers-cloud-amd64", "openssl"])
+        .dangerous_command_line("lockdown=none")
+        .dangerous_command_line("module.sig_enforce=0")
+        .deb(vendors())
+}
+
 /// A vendor's package in a system of as few packages as boot.
 pub fn maintainer_vendor(_: &Target) -> Image {
     small().deb(vendors())

@@ -192,10 +192,10 @@ impl System<'_> {
             packages.into_iter().partition(|p| p.control.file("preinst").is_some());
         self.add(without, Conffiles::New)?;
         self.answer()?;
-        dkms::prepare(&self.inside)?;
         let controls: Vec<Control> = with.iter().map(|p| p.control.clone()).collect();
         self.run_preinsts(&controls)?;
         self.add(with, Conffiles::New)?;
+        dkms::prepare(&self.inside)?;
         self.configure(["--configure", "--pending"].map(str::to_owned))
     }
 

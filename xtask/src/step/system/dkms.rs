@@ -13,17 +13,17 @@ use bedplate_formats::unpack::Inside;
 use super::System;
 use super::failure::last_lines;
 
-/// Tells DKMS to sign with a program that is not there.
+/// Tells DKMS to sign with a program that does nothing; one that is not there is replaced by the kernel's own.
 const CONFIGURATION: &str = "etc/dkms/framework.conf.d/00-bedplate.conf";
 /// Removes what holds times, and what nothing reads again.
 const CLEAN: &str =
     "rm -rf /var/lib/dkms/mok.key /var/lib/dkms/mok.pub /var/lib/dkms/*/*/build /var/lib/dkms/*/*/*/*/log";
 
-/// Keeps DKMS from making a key.
+/// Keeps DKMS from signing: its key would be another one in every build.
 pub(super) fn prepare(inside: &Inside) -> Result<()> {
     if inside.exists("etc/dkms") {
         inside.make_directories("etc/dkms/framework.conf.d")?;
-        inside.write(CONFIGURATION, b"sign_file=\"/run/bedplate/unsigned\"\n", 0o644)?;
+        inside.write(CONFIGURATION, b"sign_file=\"/usr/bin/true\"\n", 0o644)?;
     }
     Ok(())
 }
