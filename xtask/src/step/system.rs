@@ -188,13 +188,17 @@ impl System<'_> {
     }
 
     fn install_rest(&mut self, packages: Vec<Staged>) -> Result<()> {
+        let all: Vec<Control> = packages.iter().map(|p| p.control.clone()).collect();
         let (with, without): (Vec<_>, Vec<_>) =
             packages.into_iter().partition(|p| p.control.file("preinst").is_some());
         self.add(without, Conffiles::New)?;
         self.answer()?;
-        let controls: Vec<Control> = with.iter().map(|p| p.control.clone()).collect();
-        self.run_preinsts(&controls)?;
-        self.add(with, Conffiles::New)?;
+        let needs: Vec<preinst::Needs<'_>> = all.iter().map(preinst::Needs::of).collect();
+        for wave in preinst::waves(&needs, with, |package: &Staged| package.control.package()) {
+            let controls: Vec<Control> = wave.iter().map(|p| p.control.clone()).collect();
+            self.run_preinsts(&controls)?;
+            self.add(wave, Conffiles::New)?;
+        }
         dkms::prepare(&self.inside)?;
         self.configure(["--configure", "--pending"].map(str::to_owned))
     }

@@ -3,7 +3,7 @@
 //! `maintscript_run_new` in dpkg's `script.c`: from `tmp.ci`, with the package
 //! in the environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use bedplate_formats::deb::Control;
@@ -38,13 +38,71 @@ fn visit<'a>(
     if state.insert(key, ()).is_some() {
         return;
     }
-    for relation in control.field("Pre-Depends").split([',', '|']) {
-        let name = relation.trim().split([' ', ':', '(']).next().unwrap_or_default();
+    for name in related(control.field("Pre-Depends")) {
         if let Some(needed) = by_name.get(name) {
             visit(needed, by_name, state, order);
         }
     }
     order.push(control);
+}
+
+/// What decides when a package is put in place.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needs<'a> {
+    /// Its name.
+    pub package: &'a str,
+    /// What must be there before its `preinst`.
+    pub pre_depends: &'a str,
+    /// What must be there before others may use it.
+    pub depends: &'a str,
+}
+
+impl<'a> Needs<'a> {
+    /// Reads the fields of a package.
+    pub fn of(control: &'a Control) -> Self {
+        let field = |name| control.field(name);
+        Self { package: control.package(), pre_depends: field("Pre-Depends"), depends: field("Depends") }
+    }
+}
+
+/// Splits packages with a `preinst` into waves: what a package pre-depends on, and what that depends on, is in an
+/// earlier one, since its `preinst` may run their programs (`adduser`, which has one itself). A circle is one wave.
+///
+/// `all` are the packages that are installed together, those without a `preinst` too.
+pub(super) fn waves<T>(all: &[Needs<'_>], packages: Vec<T>, name: impl Fn(&T) -> &str) -> Vec<Vec<T>> {
+    let by_name: BTreeMap<&str, Needs<'_>> = all.iter().map(|needs| (needs.package, *needs)).collect();
+    let mut waves = Vec::new();
+    let mut rest = packages;
+    while !rest.is_empty() {
+        let names: BTreeSet<String> = rest.iter().map(|package| name(package).to_owned()).collect();
+        let waits = |package: &T| {
+            let own = name(package);
+            needed(own, &by_name).iter().any(|needed| *needed != own && names.contains(*needed))
+        };
+        let (later, ready): (Vec<T>, Vec<T>) = rest.into_iter().partition(waits);
+        let (wave, later) = if ready.is_empty() { (later, Vec::new()) } else { (ready, later) };
+        waves.push(wave);
+        rest = later;
+    }
+    waves
+}
+
+/// The names that must be in place before the `preinst` of a package runs.
+fn needed<'a>(package: &str, by_name: &BTreeMap<&str, Needs<'a>>) -> BTreeSet<&'a str> {
+    let mut needed = BTreeSet::new();
+    let mut pending: Vec<&str> =
+        by_name.get(package).map_or(vec![], |needs| related(needs.pre_depends).collect());
+    while let Some(name) = pending.pop() {
+        if let Some(needs) = by_name.get(name).filter(|_| needed.insert(name)) {
+            pending.extend(related(needs.pre_depends).chain(related(needs.depends)));
+        }
+    }
+    needed
+}
+
+/// The names in a field of relationships, alternatives too.
+fn related(field: &str) -> impl Iterator<Item = &str> {
+    field.split([',', '|']).map(|relation| relation.trim().split([' ', ':', '(']).next().unwrap_or_default())
 }
 
 /// Runs the `preinst` whose package is laid out in `tmp.ci`.
@@ -80,4 +138,33 @@ pub(super) fn run(
     };
     let headline = format!("`preinst` of the package `{package}` {ended}");
     Err(explainer.package(package, &headline, &last_lines(text.lines())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_preinst_runs_is_in_place_before_it() {
+        let needs = |package, pre_depends, depends| Needs { package, pre_depends, depends };
+        let all = [
+            needs("server", "adduser (>= 3.40), debconf | cdebconf", "libc6"),
+            needs("plugin", "common:any", "server"),
+            needs("common", "", "server"),
+            needs("adduser", "", "passwd"),
+            needs("other", "", "server"),
+        ];
+        let with_preinst = vec!["adduser", "other", "plugin", "server"];
+        let waves = waves(&all, with_preinst, |name| name);
+        assert_eq!(waves, [vec!["adduser", "other"], vec!["server"], vec!["plugin"]]);
+    }
+
+    #[test]
+    fn packages_that_need_each_other_are_put_in_place_together() {
+        let all = [
+            Needs { package: "a", pre_depends: "b", depends: "" },
+            Needs { package: "b", pre_depends: "a", depends: "" },
+        ];
+        assert_eq!(waves(&all, vec!["a", "b"], |name| name), [["a", "b"]]);
+    }
 }
