@@ -2,7 +2,8 @@
 //!
 //! Proleptic Gregorian days as in Howard Hinnant's `days_from_civil`; no leap seconds.
 
-const MONTHS: [&str; 12] =
+/// The names of the months, as such dates have them.
+pub const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Seconds after 1970, or `None` when it is no such date. The name of the day is not looked at.
@@ -49,7 +50,8 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-fn civil(days: i64) -> (i64, i64, i64) {
+/// Year, month and day of a day since 1970.
+pub fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use bedplate_core::plan::{PackagePlan, Plan};
 use bedplate_formats::control::Stanza;
 
 use crate::archive::index::relation_names;
@@ -41,6 +42,12 @@ impl Dependencies {
     ) -> Option<&'a str> {
         let ways = requests.into_iter().filter_map(|request| Some((self.way(request, package)?, request)));
         ways.min_by_key(|(length, _)| *length).map(|(_, request)| request)
+    }
+
+    /// The package of the description that leads to `package`, as [`Dependencies::brought_by`] finds it.
+    pub fn request<'a>(&self, plan: &'a Plan, package: &str) -> Option<&'a PackagePlan> {
+        let requests = plan.packages.iter().filter(|package| package.at.is_some());
+        plan.package(self.brought_by(package, requests.map(|package| package.name.as_str()))?)
     }
 
     /// Over how many dependencies one package leads to another.

@@ -34,9 +34,7 @@ pub fn check(
         return Ok(());
     };
     let name = &package.name;
-    let requests = plan.packages.iter().filter(|package| package.at.is_some());
-    let request = dependencies().brought_by(name, requests.map(|package| package.name.as_str()));
-    let request = request.and_then(|name| plan.package(name)).or_else(|| plan.package(name));
+    let request = dependencies().request(plan, name).or_else(|| plan.package(name));
     let mut mistake = Diagnostic::new("", format!("`{name}` {problem}")).help(help);
     if let Some((at, request)) = request.and_then(|request| Some((request.at.as_ref()?, request))) {
         mistake = mistake.at(at).word(request.name.as_str());
@@ -68,19 +66,7 @@ mod tests {
     use bedplate_core::explain::device;
 
     use super::*;
-
-    fn locked(names: &[&str]) -> Vec<LockedPackage> {
-        let package = |name: &&str| LockedPackage {
-            name: (*name).to_owned(),
-            version: "1".into(),
-            architecture: "amd64".into(),
-            pocket: "release".into(),
-            size: 1,
-            sha256: String::new(),
-            url: String::new(),
-        };
-        names.iter().map(package).collect()
-    }
+    use crate::source::kernels::tests::locked;
 
     const KERNEL: &str = "linux-image-6.12.57+deb13-amd64";
 

@@ -61,26 +61,25 @@ pub fn check(
 /// The request that brought a kernel. Where nothing is known of dependencies,
 /// the one whose name ends as the kernel's does.
 fn brought_by<'a>(plan: &'a Plan, dependencies: &Dependencies, kernel: &str) -> Option<&'a PackagePlan> {
-    let requests = || plan.packages.iter().filter(|package| package.at.is_some());
-    let known = dependencies.brought_by(kernel, requests().map(|package| package.name.as_str()));
-    if let Some(name) = known {
-        return plan.package(name);
+    if let Some(request) = dependencies.request(plan, kernel) {
+        return Some(request);
     }
     let flavour = |name: &'a str| {
         let name = name.strip_prefix("linux-image-").or_else(|| name.strip_prefix("linux-"));
         name.filter(|flavour| kernel.ends_with(&format!("-{flavour}")) || kernel.ends_with(flavour))
     };
-    let fitting = requests().filter_map(|package| Some((flavour(&package.name)?.len(), package)));
+    let requests = plan.packages.iter().filter(|package| package.at.is_some());
+    let fitting = requests.filter_map(|package| Some((flavour(&package.name)?.len(), package)));
     fitting.max_by_key(|(length, _)| *length).map(|(_, package)| package)
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use bedplate_core::explain::device;
     use bedplate_formats::control::stanzas;
 
-    fn locked(names: &[&str]) -> Vec<LockedPackage> {
+    pub(in crate::source) fn locked(names: &[&str]) -> Vec<LockedPackage> {
         let package = |name: &&str| LockedPackage {
             name: (*name).to_owned(),
             version: "1".into(),

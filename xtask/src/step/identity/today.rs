@@ -3,8 +3,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+use crate::archive::date::{MONTHS, civil};
 
 /// The ways in which programs write the day.
 pub(super) struct Today {
@@ -29,7 +28,7 @@ impl Today {
 
 /// `2026-11-26`, `20261126`, `26 Nov 2026`, `Thu Nov 26`.
 fn texts(day: i64) -> Vec<String> {
-    let (year, month, day_of_month) = date(day);
+    let (year, month, day_of_month) = civil(day);
     let name = MONTHS[usize::try_from(month - 1).unwrap_or_default() % 12];
     let weekday = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
         [usize::try_from(day.rem_euclid(7)).unwrap_or_default()];
@@ -40,21 +39,6 @@ fn texts(day: i64) -> Vec<String> {
         format!("{day_of_month:02} {name} {year}"),
         format!("{weekday} {name} {day_of_month:>2}"),
     ]
-}
-
-/// Year, month and day of a day since 1970.
-///
-/// <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>
-fn date(day: i64) -> (i64, i64, i64) {
-    let day = day + 719_468;
-    let era = day.div_euclid(146_097);
-    let of_era = day.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, of_year - (153 * shifted + 2) / 5 + 1)
 }
 
 #[cfg(test)]
@@ -80,6 +64,6 @@ mod tests {
 
     #[test]
     fn leap_days_are_counted() {
-        assert_eq!((date(0), date(11_016), date(20_783)), ((1970, 1, 1), (2000, 2, 29), (2026, 11, 26)));
+        assert_eq!((civil(0), civil(11_016), civil(20_783)), ((1970, 1, 1), (2000, 2, 29), (2026, 11, 26)));
     }
 }

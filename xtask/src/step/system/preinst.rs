@@ -10,6 +10,7 @@ use bedplate_formats::deb::Control;
 
 use super::failure::{Explainer, last_lines};
 use super::log::Log;
+use crate::archive::index::relation_names;
 use crate::sandbox::Sandbox;
 
 /// The packages with a `preinst`, each after the ones it pre-depends on.
@@ -102,7 +103,7 @@ fn needed<'a>(package: &str, by_name: &BTreeMap<&str, Needs<'a>>) -> BTreeSet<&'
 
 /// The names in a field of relationships, alternatives too.
 fn related(field: &str) -> impl Iterator<Item = &str> {
-    field.split([',', '|']).map(|relation| relation.trim().split([' ', ':', '(']).next().unwrap_or_default())
+    field.split('|').flat_map(relation_names)
 }
 
 /// Runs the `preinst` whose package is laid out in `tmp.ci`.
