@@ -28,9 +28,9 @@ use bedplate_core::{Diagnostic, Diagnostics, Rule};
 use bedplate_formats::tree::Tree;
 
 pub use self::early::packages;
-use self::origin::Origins;
 pub use self::programs::Sandboxed;
 use self::started::Started;
+use crate::step::origin::Origins;
 
 /// Every rule that only a finished tree can break, family by family.
 pub static RULES: &[&Rule] = &[

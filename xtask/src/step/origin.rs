@@ -1,40 +1,72 @@
 //! Which line of the description is answerable for a path of the finished tree.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bedplate_core::{Place, Plan};
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 
-use super::root;
+use super::{overlay, place, root};
+
+/// Where one file comes from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The line of the description.
+    pub at: Place,
+    /// The file on the builder's disk, relative to the project; none for text
+    /// that the description itself holds.
+    pub file: Option<String>,
+}
+
+/// The files of the description, by their path in the tree. What packages
+/// brought is not among them.
+pub struct Origins(BTreeMap<TreePath, Origin>);
+
+impl Origins {
+    /// Reads the overlays of the plan, and where their files are in `tree`.
+    pub fn new(plan: &Plan, project: &Path, tree: &Tree) -> Self {
+        let mut origins = BTreeMap::new();
+        for overlay in &plan.overlays {
+            // One that cannot be read has ended the build before.
+            let Some(layer) = overlay::scan(overlay, project) else { continue };
+            for (path, _) in layer.iter().filter(|(_, node)| !node.is_directory()) {
+                let file = format!("{}{path}", overlay.source);
+                let origin = Origin { at: overlay.at.clone(), file: Some(file) };
+                origins.insert(landed(tree, path), origin);
+            }
+        }
+        for file in &plan.files {
+            let path = landed(tree, &TreePath::new(&file.path));
+            // A file that the plan writes for itself is nobody's.
+            origins.remove(&path);
+            if let Some(at) = &file.at {
+                origins.insert(path, Origin { at: at.clone(), file: None });
+            }
+        }
+        Self(origins)
+    }
+
+    /// Where the file at `path` comes from.
+    pub fn of(&self, path: &TreePath) -> Option<&Origin> {
+        self.0.get(path)
+    }
+
+    /// Files of the description below a directory, with their origins.
+    pub fn below<'a>(&'a self, directory: &'a TreePath) -> impl Iterator<Item = (&'a TreePath, &'a Origin)> {
+        self.0.range(directory..).take_while(move |(path, _)| path.starts_with(directory))
+    }
+}
+
+/// Where a path of the description is in the tree.
+#[must_use]
+pub fn landed(tree: &Tree, path: &TreePath) -> TreePath {
+    place::entry(tree, path).unwrap_or_else(|_| path.clone())
+}
 
 /// The line that brought `path`: that of a file, a unit or an overlay. None for what packages bring.
 #[must_use]
 pub fn of(plan: &Plan, project: &Path, tree: &Tree, path: &TreePath) -> Option<Place> {
-    let real = |text: &str| resolved(tree, &TreePath::new(text));
-    if let Some(file) = plan.files.iter().find(|file| real(&file.path) == *path) {
-        return file.at.clone();
-    }
-    let brings = |source: &str| {
-        let directory = project.join(source);
-        if path.below(&directory).symlink_metadata().is_ok() {
-            return true;
-        }
-        // Through a link of the system: `lib/x` for `/usr/lib/x`.
-        Tree::scan(&directory)
-            .is_ok_and(|layer| layer.iter().any(|(other, _)| resolved(tree, other) == *path))
-    };
-    plan.overlays.iter().rev().find(|overlay| brings(&overlay.source)).map(|overlay| overlay.at.clone())
-}
-
-/// The path with the links of its directories followed.
-#[must_use]
-pub fn resolved(tree: &Tree, path: &TreePath) -> TreePath {
-    let (Some(above), Some(name)) = (path.parent(), path.name()) else { return path.clone() };
-    match tree.resolve(&above) {
-        Some((above, node)) if node.is_directory() => above.join(name),
-        _ => path.clone(),
-    }
+    Origins::new(plan, project, tree).of(path).map(|origin| origin.at.clone())
 }
 
 /// The files and links that `tree` has and `base` has not, or not so.

@@ -5,7 +5,7 @@ use bedplate_core::plan::{Plan, RemovedPlan};
 use bedplate_core::spelling::nearest;
 use bedplate_formats::tree::{Tree, TreePath};
 
-use super::origin::resolved;
+use super::origin::landed;
 use crate::key::Key;
 use crate::problem::Problem;
 
@@ -39,7 +39,7 @@ pub fn add_to(key: &mut Key, plan: &Plan) {
 /// The paths a pattern fits, through the links of its directories, without those below another.
 fn found(tree: &Tree, pattern: &str) -> Vec<TreePath> {
     if !is_pattern(pattern) {
-        let path = resolved(tree, &TreePath::new(pattern));
+        let path = landed(tree, &TreePath::new(pattern));
         return if tree.contains(&path) { vec![path] } else { Vec::new() };
     }
     let wildcard = pattern.find(['*', '?', '[']).unwrap_or(pattern.len());

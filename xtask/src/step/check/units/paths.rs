@@ -7,7 +7,7 @@ use bedplate_formats::tree::TreePath;
 use super::super::unit::{Setting, Unit};
 use super::super::{Findings, Subject};
 use super::{NO_SUCH_PROGRAM, NO_SUCH_UNIT_PATH, executable};
-use crate::step::check::origin::landed;
+use crate::step::origin::landed;
 
 /// Where systemd looks for a program without a slash in its name.
 const PATH: [&str; 4] = ["usr/local/sbin", "usr/local/bin", "usr/sbin", "usr/bin"];
