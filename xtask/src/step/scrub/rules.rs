@@ -42,6 +42,11 @@ pub const RULES: &[Rule] = &[
     rule("var/cache/debconf/*-old", Action::Remove, "a backup of the file beside it"),
     rule("var/lib/dpkg/*-old", Action::Remove, "a backup of the file beside it"),
     rule("var/backups", Action::EmptyDirectory, "backups of dpkg's database"),
+    rule(
+        "etc/.pwd.lock",
+        Action::Remove,
+        "the lock under which the build wrote users; made again when one is",
+    ),
     rule("etc/passwd-", Action::Remove, "a backup of the file beside it"),
     rule("etc/group-", Action::Remove, "a backup of the file beside it"),
     rule("etc/shadow-", Action::Remove, "a backup of the file beside it"),
