@@ -17,6 +17,7 @@
 //! The initrd gets a shell for the first script, and nothing that a person
 //! could log in to: a firmware's path is bytes, which no rule of udev's compares.
 
+use super::service::SHUT_IN;
 use super::{DiskPlan, FilePlan, PartitionContent};
 use crate::image::Image;
 use std::fmt::Write as _;
@@ -76,7 +77,7 @@ pub(super) fn root(image: &Image, disk: &DiskPlan) -> Vec<FilePlan> {
         })
         .map(|partition| partition.number.to_string())
         .collect();
-    // Neither /proc nor /dev of its own: it writes to the disk, and to nothing else.
+    // Of all devices it needs those with blocks: it writes to the disk.
     let text = format!(
         "[Unit]\nDescription=Disk Identifiers\nDefaultDependencies=no\n\
          ConditionPathExists=|/dev/bedplate/image-disk\nConditionPathExists=|/run/bedplate.disk.copy\n\
@@ -84,9 +85,8 @@ pub(super) fn root(image: &Image, disk: &DiskPlan) -> Vec<FilePlan> {
          Requires=bedplate-data.service\nAfter=bedplate-data.service systemd-repart.service systemd-tmpfiles-setup-dev.service\n\
          Conflicts=shutdown.target\nBefore=sysinit.target shutdown.target\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\nTimeoutSec=0\nRuntimeDirectory=bedplate-name-disk\n\
-         ExecStart={NAME} {}\nNoNewPrivileges=yes\nPrivateNetwork=yes\nProtectSystem=strict\nProtectHome=yes\n\
-         RestrictAddressFamilies=none\nCapabilityBoundingSet=\nSystemCallFilter=@system-service\n\
-         SystemCallArchitectures=native\nUMask=0077\n",
+         ExecStart={NAME} {}\n{SHUT_IN}\
+         PrivateDevices=no\nDevicePolicy=closed\nDeviceAllow=block-* rw\nCapabilityBoundingSet=\n",
         numbers.join(" ")
     );
     let unit = "bedplate-name-disk.service";
