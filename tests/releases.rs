@@ -110,6 +110,7 @@ fn index(release: &Release, architecture: Architecture) -> archive::index::Index
         keys: Keys::Debian,
         snapshots: Vec::new(),
         not_before: None,
+        key_at: None,
         at: None,
     };
     let host = HostSources::read(std::path::Path::new("/"));

@@ -25,6 +25,7 @@ struct Stage {
     sha256: String,
     version: String,
     logins: String,
+    key: String,
 }
 
 impl Stage {
@@ -33,7 +34,7 @@ impl Stage {
         let directory = tempfile::tempdir_in(product::scratch("sources")).unwrap();
         vendor.publish_key(directory.path());
         let (sha256, version, logins) = ("0".repeat(64), "1".to_owned(), String::new());
-        Self { vendor, directory, sha256, version, logins }
+        Self { vendor, directory, sha256, version, logins, key: "vendor.asc".to_owned() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -45,7 +46,7 @@ impl Stage {
         let mut command = Command::new(product::example("cases"));
         command.current_dir(product::root()).env("NO_COLOR", "1").env_remove("COLUMNS");
         command.env("CARGO_MANIFEST_DIR", self.directory.path()).env("BEDPLATE_LOGINS", &self.logins);
-        command.env("SOURCES_KEY", self.path("vendor.asc")).env("SOURCES_SHA256", &self.sha256);
+        command.env("SOURCES_KEY", self.path(&self.key)).env("SOURCES_SHA256", &self.sha256);
         command.env("SOURCES_FINGERPRINT", self.vendor.signer.fingerprint());
         command.env("SOURCES_VERSION", &self.version);
         command.args(arguments).arg("--lock").arg(self.path("image.lock"));
@@ -179,7 +180,9 @@ fn the_query_of_an_address_is_asked_for_and_written_nowhere() {
 #[test]
 fn a_flat_archive_behind_a_login_is_had_and_the_login_written_nowhere() {
     let mut stage = Stage::new();
-    stage.publish_library();
+    // An index that no other test has, so that it is asked for.
+    let own = format!("X-Test: {}\n", stage.directory.path().display());
+    stage.publish(FLAT, None, "", &[("library", "2.1", &own)]);
     // `alice:s3 cret`
     stage.vendor.server.demand("Basic YWxpY2U6czMgY3JldA==");
     let said = stage.refused(stage.lock("sources-flat"));
@@ -228,10 +231,64 @@ fn versions_suites_and_recommendations_are_taken_as_they_are_asked_for() {
 
     let (lock, said) = stage.locked("sources-recommended");
     assert_eq!(["helper", "second"].map(|name| version(&lock, name)), [Some("1"), Some("1")]);
-    assert!(!said.contains("recommended by `library`"), "{said}");
-    let names = ["helper", "second"].map(str::to_owned).to_vec();
-    let expected = Recommended { by: "library".to_owned(), installed: true, names };
-    assert!(lock.recommended.contains(&expected), "{:?}", lock.recommended);
+    assert_eq!(recommended_by(&lock, "library"), ["helper second"]);
+    // What is asked for and cannot be had is told with its reason.
+    for one in [
+        "Left out `broken`, recommended by `library`: broken : Depends: nobody but it is not installable",
+        "Left out `missing`, recommended by `library`: no archive of the image has it",
+    ] {
+        assert!(said.contains(one), "{said}");
+    }
+}
+
+/// The names that are installed because a package recommends them.
+fn recommended_by(lock: &Lock, by: &str) -> Vec<String> {
+    let installed = |one: &&Recommended| one.installed && one.by == by;
+    lock.recommended.iter().filter(installed).map(|one| one.names.join(" ")).collect()
+}
+
+#[test]
+fn what_a_package_of_the_project_recommends_is_had_by_a_word() {
+    let stage = Stage::new();
+    stage.publish_library();
+    let file = stage.path("tests/support/cases/debs/agent.deb");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, Forged::of("agent", "1", "amd64").control("Recommends: second, missing\n").build())
+        .unwrap();
+    let (lock, said) = stage.locked("sources-agent");
+    assert_eq!(version(&lock, "second"), Some("1"));
+    assert_eq!(recommended_by(&lock, "agent"), ["second"]);
+    assert!(said.contains("Left out `missing`, recommended by `agent`: no archive"), "{said}");
+    // The lock is as the description asks.
+    let output = stage.lock("sources-agent").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && !said.contains("another way"), "{said}");
+}
+
+#[test]
+fn a_key_of_the_distributions_archive_that_is_not_there_or_none_is_told_at_its_line() {
+    let mut stage = Stage::new();
+    stage.key = "nowhere.asc".to_owned();
+    let said = stage.refused(stage.lock("sources-signed"));
+    assert!(said.contains("cannot read the key") && said.contains("nowhere.asc"), "{said}");
+    fs::write(stage.path("nowhere.asc"), "no key\n").unwrap();
+    let said = stage.refused(stage.lock("sources-signed"));
+    assert!(said.contains("not an OpenPGP keyring"), "{said}");
+}
+
+#[test]
+fn a_third_partys_package_that_is_gone_when_the_image_is_built_is_told_at_its_line() {
+    let stage = Stage::new();
+    stage.publish_library();
+    let (lock, _) = stage.locked("sources-flat");
+    let library = lock.packages.iter().find(|package| package.name == "library").unwrap();
+    let blob = product::cache().join("blobs").join(&library.sha256[..2]).join(&library.sha256);
+    let _ = fs::remove_file(blob);
+    stage.vendor.server.remove(&format!("{FLAT}/library_2.1.deb"));
+    let mut build = stage.xtask(&["image", "sources-flat", "--locked"]);
+    build.arg("--out").arg(stage.path("out"));
+    let said = stage.refused(build);
+    assert!(said.contains("no longer carries") && said.contains("library"), "{said}");
 }
 
 /// Cases 16 and 32, of Debian itself.

@@ -52,6 +52,8 @@ pub struct Archive {
     pub not_before: Option<i64>,
     /// The line of the description that asked for it; none of the distribution's own.
     pub at: Option<Place>,
+    /// The line of the description that names its key; none of the distribution's own.
+    pub key_at: Option<Place>,
 }
 
 /// Whose signature counts for an archive.
@@ -284,13 +286,14 @@ impl Archive {
 
     /// Points an error at the line that asked for the archive.
     fn at_its_line(&self, error: anyhow::Error) -> anyhow::Error {
-        if self.at.is_none() || error.is::<Problem>() {
-            return error;
-        }
         let signature = error.chain().find_map(|cause| match cause.downcast_ref::<ReleaseError>() {
             Some(ReleaseError::Signature(error)) => Some(error),
             _ => cause.downcast_ref::<SignatureError>(),
         });
+        let at = signature.and(self.key_at.as_ref()).or(self.at.as_ref());
+        if at.is_none() || error.is::<Problem>() {
+            return error;
+        }
         let help = match (error.downcast_ref::<FetchError>(), signature) {
             (Some(FetchError::Gone { subject: Subject::Index(_), .. }), _) => "check the address and the suite: \
                  `deb URL SUITE COMPONENT` of apt is `Repository::signed`, and `deb URL ./` is `Repository::flat`"
@@ -299,7 +302,7 @@ impl Archive {
             (None, Some(error)) => error.help().to_owned(),
             (None, None) => "compare the line with what the archive's owner documents for apt".to_owned(),
         };
-        Problem { message: format!("{error:#}"), at: self.at.clone(), word: None, help }.into()
+        Problem { message: format!("{error:#}"), at: at.cloned(), word: None, help }.into()
     }
 
     /// Which indexes to read: component and architecture.

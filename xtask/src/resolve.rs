@@ -21,7 +21,7 @@ use bedplate_formats::deb::compare_versions;
 use thiserror::Error;
 
 use self::apt::{Apt, Wishes};
-use self::recommended::Installed;
+use self::recommended::{Followed, Installed};
 use crate::archive::index::{Index, Package};
 use crate::archive::{self, Archive, Opened};
 use crate::fetch::{Fetcher, Progress};
@@ -182,39 +182,48 @@ impl Resolver {
         let choose = |name: &str| self.choose(name, without);
 
         let mut packages = self.resolve(&wanted, &wishes)?;
-        let mut installed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut followed: BTreeMap<String, Followed> = BTreeMap::new();
         for request in requests.iter().filter(|request| request.recommends) {
-            let own = installed.entry(request.name.clone()).or_default();
-            let mut refused: BTreeSet<String> = BTreeSet::new();
+            let Followed { installed, refused } = followed.entry(request.name.clone()).or_default();
             // What comes recommended recommends in turn.
-            loop {
-                let roots: Vec<String> = std::iter::once(&request.name).chain(own.iter()).cloned().collect();
+            let missing = |packages: &[LockedPackage],
+                           installed: &BTreeSet<String>,
+                           choose: &dyn Fn(&str) -> Option<String>| {
+                let roots: Vec<String> =
+                    std::iter::once(&request.name).chain(installed.iter()).cloned().collect();
                 let others: Vec<String> =
                     asked.iter().filter(|name| !roots.contains(name)).cloned().collect();
                 let asked: Vec<String> = roots.into_iter().chain(others).collect();
-                let left_out = self.installed(&packages).left_out(&essential, &asked, &choose);
-                let of_own = left_out.into_iter().take(own.len() + 1).flat_map(|(_, names)| names);
-                let new: BTreeSet<String> = of_own.filter(|name| !refused.contains(name)).collect();
+                let left_out = self.installed(packages).left_out(&essential, &asked, choose);
+                let of_own = left_out.into_iter().take(installed.len() + 1);
+                of_own.flat_map(|(_, names)| names).collect::<BTreeSet<String>>()
+            };
+            loop {
+                let mut new = missing(&packages, installed, &choose);
+                new.retain(|name| !refused.contains_key(name));
                 if new.is_empty() {
                     break;
                 }
-                packages = self.with_recommended(&mut wanted, &new, &wishes, packages, &mut refused)?;
-                own.extend(new.into_iter().filter(|name| !refused.contains(name)));
+                packages = self.with_recommended(&mut wanted, &new, &wishes, packages, refused)?;
+                installed.extend(new.into_iter().filter(|name| !refused.contains_key(name)));
             }
+            let unknown = |name: &str| self.is_unknown(name).then(|| name.to_owned());
+            let unknown = missing(&packages, installed, &unknown).into_iter();
+            refused.extend(unknown.map(|name| (name, recommended::UNKNOWN.to_owned())));
         }
         let left_out = self.installed(&packages).left_out(&essential, &asked, &choose);
-        Ok(Solution { packages, recommended: recommended::locked(left_out, &installed) })
+        Ok(Solution { packages, recommended: recommended::locked(left_out, &followed) })
     }
 
-    /// Resolves with these packages too, and without those of them that cannot be had: a recommendation is none that
-    /// must be followed.
+    /// Resolves with these packages too, and without those of them that cannot be had, which are `refused` with the
+    /// reason: a recommendation is none that must be followed.
     fn with_recommended(
         &self,
         wanted: &mut BTreeMap<String, String>,
         new: &BTreeSet<String>,
         wishes: &Wishes,
         before: Vec<LockedPackage>,
-        refused: &mut BTreeSet<String>,
+        refused: &mut BTreeMap<String, String>,
     ) -> Result<Vec<LockedPackage>> {
         let mut all = wanted.clone();
         all.extend(new.iter().map(|name| (name.clone(), name.clone())));
@@ -224,8 +233,9 @@ impl Resolver {
                 Ok(packages)
             }
             Err(error) if !error.is::<ResolveError>() => Err(error),
-            Err(_) if new.len() == 1 => {
-                refused.extend(new.iter().cloned());
+            Err(error) if new.len() == 1 => {
+                let why = recommended::reason(&error);
+                refused.extend(new.iter().map(|name| (name.clone(), why.clone())));
                 Ok(before)
             }
             Err(_) => new.iter().try_fold(before, |before, name| {
@@ -253,6 +263,12 @@ impl Resolver {
         }
         let provided = self.indexes.iter().flatten().filter_map(|index| index.provided().remove(name));
         provided.flatten().find(|name| !kept_out(name)).map(str::to_owned)
+    }
+
+    /// Whether no archive has a package of this name, or one that provides it.
+    fn is_unknown(&self, name: &str) -> bool {
+        let provided = |index: &Index| index.provided().contains_key(name);
+        self.find(name).next().is_none() && !self.indexes.iter().flatten().any(provided)
     }
 
     /// What apt is told of a request: `NAME`, `NAME=VERSION` or `NAME/SUITE`.

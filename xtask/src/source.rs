@@ -19,7 +19,7 @@ use crate::archive::mirror::{HostSources, Mirrors};
 use crate::archive::{Archive, date};
 use crate::cli::SourceArgs;
 use crate::fetch::login::Logins;
-use crate::fetch::{Fetcher, Item};
+use crate::fetch::{FetchError, Fetcher, Item};
 use crate::problem::{Misuse, Problem};
 use crate::report::{Downloads, Report};
 use crate::resolve::{Request, ResolveError, Resolver, Solution};
@@ -68,7 +68,10 @@ impl Source {
         let fetched = packages.iter().filter(|package| !package.is_projects());
         let items: Vec<Item> = fetched.map(|package| vendor::item(plan, package)).collect();
         let fetched = self.fetcher.fetch(&items, &Downloads::new(report));
-        fetched.map_err(|error| vendor::replaced(error, &self.fetcher, plan, packages))
+        fetched.map_err(|error| {
+            let error = vendor::replaced(error, &self.fetcher, plan, packages.iter().copied());
+            at_its_archive(error, plan, &packages)
+        })
     }
 
     /// Returns the path of a package of the project that is another one than the lock's.
@@ -102,9 +105,11 @@ impl Source {
         let debs = vendors.packages(plan, old)?;
         let lines: Vec<(String, String)> =
             debs.iter().map(|deb| (deb.locked.name.clone(), deb.locked.url.clone())).collect();
-        let requests = plan.packages.iter().map(request);
-        let requests: Vec<Request> =
-            requests.chain(lines.iter().map(|(name, _)| Request::from(name.as_str()))).collect();
+        let vendors = lines.iter().map(|(name, url)| Request {
+            recommends: plan.recommends(name, url),
+            ..Request::from(name.as_str())
+        });
+        let requests: Vec<Request> = plan.packages.iter().map(request).chain(vendors).collect();
         let resolver = self.resolver(plan, &keychain, before, debs, report)?;
         let Solution { packages, recommended } =
             resolver.system(&requests, &plan.without).map_err(|error| at_its_line(error, plan, &lines))?;
@@ -216,14 +221,35 @@ fn archives(plan: &Plan, keychain: &Keychain) -> Result<Vec<Archive>> {
             suite: archive.suite.clone(),
             pocket: archive.pocket.clone(),
             components: archive.components.clone(),
-            keys: keychain.keys(&archive.keyring, &archive.base, archive.at.as_ref())?,
+            keys: keychain.keys(&archive.keyring, &archive.base, archive.key_place())?,
             distribution: archive.own.then_some(plan.distribution),
             snapshots: archive.snapshots.clone(),
             not_before: None,
             at: archive.at.clone(),
+            key_at: archive.key_place().cloned(),
         })
     };
     plan.archives.iter().map(archive).collect()
+}
+
+/// Points a package that could not be fetched at the line of its archive; every release has its own archives without
+/// a line.
+fn at_its_archive(error: anyhow::Error, plan: &Plan, packages: &[&LockedPackage]) -> anyhow::Error {
+    let Some((fetch, (name, version))) =
+        error.downcast_ref::<FetchError>().and_then(|error| Some((error, error.package()?)))
+    else {
+        return error;
+    };
+    let mut locked = packages.iter().filter(|package| package.name == name && package.version == version);
+    let is_of = |archive: &&ArchivePlan, package: &LockedPackage| {
+        let path = package.url.strip_prefix(&archive.base);
+        archive.pocket == package.pocket && path.is_some_and(|path| path.starts_with('/'))
+    };
+    let archive = locked.find_map(|package| plan.archives.iter().find(|archive| is_of(archive, package)));
+    let Some(at) = archive.and_then(|archive| archive.at.clone()) else { return error };
+    let at = plan.package(name).and_then(|package| package.at.clone()).unwrap_or(at);
+    Problem { message: error.to_string(), at: Some(at), word: None, help: fetch.advice().unwrap_or_default() }
+        .into()
 }
 
 /// What the resolver is asked for.

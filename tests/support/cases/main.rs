@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         image!(sources::sources_version),
         image!(sources::sources_backports),
         image!(sources::sources_recommended),
+        image!(sources::sources_signed),
+        image!(sources::sources_agent),
         image!(sources::sources_debian),
     ])
 }

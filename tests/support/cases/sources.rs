@@ -38,6 +38,16 @@ pub fn sources_backports(target: &Target) -> Image {
     sources_flat(target).repository(backports).package(Package::new("tool").from("stable-backports"))
 }
 
+/// The distribution's archive, signed with the vendor's key.
+pub fn sources_signed(_: &Target) -> Image {
+    small().signed_by(key())
+}
+
+/// A package of the project, and what it recommends.
+pub fn sources_agent(target: &Target) -> Image {
+    sources_flat(target).deb(Deb::file("debs/agent.deb").recommends())
+}
+
 /// What the library of the flat archive recommends is installed, too.
 pub fn sources_recommended(_: &Target) -> Image {
     let library = Package::new("library").recommends();

@@ -102,10 +102,13 @@ pub struct LockedKey {
 pub struct Recommended {
     /// The package, as the description or the plan names it.
     pub by: String,
-    /// True when the description asks for them: `Package::recommends`.
+    /// True when the description asks for them, with `Package::recommends` or `Deb::recommends`, and they are there.
     pub installed: bool,
     /// Their names, sorted.
     pub names: Vec<String>,
+    /// Why they cannot be installed, where the description asks for them; empty when it does not.
+    #[serde(default)]
+    pub why: String,
 }
 
 /// A package, to the byte.
@@ -224,6 +227,7 @@ mod tests {
                 by: "podman".to_string(),
                 installed: false,
                 names: vec!["passt".to_string(), "uidmap".to_string()],
+                why: String::new(),
             }],
             packages: vec![package("udev", "257.8-1"), package("jq", "1.7.1-6")],
             tools: vec![package("erofs-utils", "1.8.6-1")],

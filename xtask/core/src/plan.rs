@@ -155,6 +155,9 @@ pub struct ArchivePlan {
     pub own: bool,
     /// The line that asked for it; none for what every image of the release has.
     pub at: Option<Place>,
+    /// The line that names its key, where that is another one.
+    #[serde(skip)]
+    pub key_at: Option<Place>,
 }
 
 /// The keys an archive may be signed with.
@@ -225,6 +228,8 @@ pub struct DebPlan {
     pub keyring: Option<Keyring>,
     /// The digest it is taken by, in hexadecimal, when there is no signature.
     pub sha256: Option<String>,
+    /// True when what it recommends is installed too.
+    pub recommends: bool,
     /// The line that asked for it.
     pub at: Option<Place>,
 }
@@ -647,6 +652,14 @@ impl Plan {
     #[must_use]
     pub fn package(&self, name: &str) -> Option<&PackagePlan> {
         self.packages.iter().find(|package| package.name == name)
+    }
+
+    /// True when what a package recommends is installed too: the package `name` from an archive, or the vendor's one
+    /// at `url`.
+    #[must_use]
+    pub fn recommends(&self, name: &str, url: &str) -> bool {
+        let of_vendor = self.debs.iter().any(|deb| deb.url == url && deb.recommends);
+        of_vendor || self.package(name).is_some_and(|package| package.recommends)
     }
 
     /// The generated file at `path`.

@@ -185,6 +185,7 @@ mod tests {
             keys,
             snapshots: Vec::new(),
             not_before: None,
+            key_at: None,
             at: None,
         }
     }

@@ -104,19 +104,31 @@ fn left_out(old: Option<&Lock>, new: &Lock, report: &Report) {
     let is_news =
         |one: &&Recommended| !one.installed && !old.is_some_and(|old| old.recommended.contains(one));
     let news: Vec<&Recommended> = new.recommended.iter().filter(is_news).collect();
-    for Recommended { by, names, .. } in &news {
-        report.did("Left out", format_args!("{}, recommended by `{by}`", listed(names)));
+    for one in &news {
+        report.did("Left out", recommendation(one));
     }
-    if let Some(Recommended { by, .. }) = news.first() {
-        report.did(
-            "",
-            format_args!("`.package(Package::new(\"{by}\").recommends())` installs what it recommends"),
-        );
+    if let Some(Recommended { by, .. }) = news.iter().find(|one| one.why.is_empty()) {
+        let is_archives = new
+            .packages
+            .iter()
+            .any(|package| package.name == *by && !package.is_vendors() && !package.is_projects());
+        let call = match is_archives {
+            true => format!(".package(Package::new(\"{by}\").recommends())"),
+            false => ".recommends()` after its `Deb::…".to_owned(),
+        };
+        report.did("", format_args!("`{call}` installs what it recommends"));
     }
 }
 
+/// What is left out, who recommends it, and why it cannot be had where it is asked for.
+pub fn recommendation(one: &Recommended) -> String {
+    let Recommended { by, names, why, .. } = one;
+    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    format!("{}, recommended by `{by}`{why}", listed(names))
+}
+
 /// The names, or of many the first ones and how many more there are.
-pub fn listed(names: &[String]) -> String {
+fn listed(names: &[String]) -> String {
     const MOST: usize = 8;
     let shown: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
     match names.len().saturating_sub(MOST) {
@@ -144,14 +156,19 @@ fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
     if let Some(package) = plan.packages.iter().find(|package| !has(&lock.packages, &package.name)) {
         return Some(format!("package `{}` is not in it", package.name));
     }
-    if let Some(package) = plan.packages.iter().find(|package| !is_as_asked(package, lock)) {
+    if let Some(package) = plan.packages.iter().find(|package| !is_as_asked(plan, package, lock)) {
         return Some(format!("package `{}` is asked for in another way", package.name));
     }
     if let Some(url) = keys::missing(plan, lock) {
         return Some(format!("the key `{url}` is not in it"));
     }
-    if let Some(deb) = plan.debs.iter().find(|deb| vendor::kept(lock, deb).is_none()) {
-        return Some(format!("package `{}` is not in it", deb.url));
+    for deb in &plan.debs {
+        let Some(locked) = vendor::kept(lock, deb) else {
+            return Some(format!("package `{}` is not in it", deb.url));
+        };
+        if has_recommended(lock, &locked.name) != plan.recommends(&locked.name, &locked.url) {
+            return Some(format!("package `{}` is asked for in another way", deb.url));
+        }
     }
     let asked = |locked: &LockedPackage| plan.debs.iter().any(|deb| deb.url == locked.url);
     if let Some(locked) = lock
@@ -175,7 +192,7 @@ fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
 }
 
 /// Whether a package is locked from the suite, in the version and with the recommendations that the plan says.
-fn is_as_asked(package: &PackagePlan, lock: &Lock) -> bool {
+fn is_as_asked(plan: &Plan, package: &PackagePlan, lock: &Lock) -> bool {
     let locked = lock.packages.iter().find(|locked| locked.name == package.name);
     let from = package.from.as_ref().is_none_or(|origin| {
         locked.is_some_and(|locked| locked.pocket == origin.pocket && locked.url.starts_with(&origin.base))
@@ -186,8 +203,13 @@ fn is_as_asked(package: &PackagePlan, lock: &Lock) -> bool {
             None => locked.version == *version,
         })
     });
-    let recommends = lock.recommended.iter().any(|one| one.installed && one.by == package.name);
-    from && version && recommends == package.recommends
+    let url = locked.map_or("", |locked| locked.url.as_str());
+    from && version && has_recommended(lock, &package.name) == plan.recommends(&package.name, url)
+}
+
+/// Whether the lock has been asked for what a package recommends.
+fn has_recommended(lock: &Lock, by: &str) -> bool {
+    lock.recommended.iter().any(|one| one.installed && one.by == by)
 }
 
 /// Replaces the file whole.

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use bedplate_core::Plan;
-use bedplate_core::lock::{LockFile, Recommended};
+use bedplate_core::lock::LockFile;
 
 use crate::cli::PlanArgs;
-use crate::cmd::lock::listed;
+use crate::cmd::lock::recommendation;
 use crate::project::Project;
 use crate::report::Report;
 
@@ -36,8 +36,7 @@ fn left_out(path: &Path, plan: &Plan) -> String {
     let file = std::fs::read_to_string(path).ok().and_then(|text| LockFile::parse(&text).ok());
     let lock = file.as_ref().and_then(|file| file.of(plan.architecture));
     let left_out = lock.into_iter().flat_map(|lock| &lock.recommended).filter(|one| !one.installed);
-    let lines: String =
-        left_out.map(|Recommended { by, names, .. }| format!("  {}, by `{by}`\n", listed(names))).collect();
+    let lines: String = left_out.map(|one| format!("  {}\n", recommendation(one))).collect();
     match lines.is_empty() {
         true => lines,
         false => format!("\nleft out as recommended, by the lock\n{lines}"),

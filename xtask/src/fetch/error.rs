@@ -162,6 +162,30 @@ impl FetchError {
         }
     }
 
+    /// Name and version of the archive's package that it is about.
+    pub fn package(&self) -> Option<(&str, &str)> {
+        match self.subject()? {
+            Subject::Package { name, version } => Some((name, version)),
+            Subject::Vendor { .. } | Subject::Index(_) => None,
+        }
+    }
+
+    /// What was asked for.
+    pub fn subject(&self) -> Option<&Subject> {
+        match self {
+            Self::Gone { subject, .. }
+            | Self::Login { subject, .. }
+            | Self::Status { subject, .. }
+            | Self::Transport { subject, .. }
+            | Self::Timeout { subject, .. }
+            | Self::Truncated { subject, .. }
+            | Self::Size { subject, .. }
+            | Self::Hash { subject, .. }
+            | Self::Offline { subject, .. } => Some(subject),
+            Self::Older { .. } | Self::Full { .. } | Self::Store(_) | Self::Stopped => None,
+        }
+    }
+
     /// What a person can do about it.
     pub fn advice(&self) -> Option<String> {
         let advice = match self {

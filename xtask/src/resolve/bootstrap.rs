@@ -104,6 +104,7 @@ mod tests {
             distribution: None,
             snapshots: Vec::new(),
             not_before: None,
+            key_at: None,
             at: None,
         };
         let closure = closure(&archive, &[Index::parse(text.into_bytes())?])?;

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bedplate_core::lock::Recommended;
 use bedplate_formats::control::Stanza;
 
+use super::ResolveError;
 use crate::archive::index::relation_names;
 
 /// Names that only something else than an image's own initrd builder would serve.
@@ -109,21 +110,47 @@ fn alternatives(relation: &str) -> impl Iterator<Item = &str> {
     relation.split('|').flat_map(relation_names)
 }
 
-/// As the lock has them: those that are installed because they are asked for, and those that are left out.
+/// Why a name that is in no index is not installed.
+pub(super) const UNKNOWN: &str = "no archive of the image has it";
+
+/// What became of the recommendations of a package that were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Followed {
+    /// Those that are installed.
+    pub installed: BTreeSet<String>,
+    /// Those that cannot be, and why.
+    pub refused: BTreeMap<String, String>,
+}
+
+/// Why apt cannot install a package: the first line of its explanation.
+pub(super) fn reason(error: &anyhow::Error) -> String {
+    let text = match error.downcast_ref::<ResolveError>() {
+        Some(ResolveError::Unsatisfiable { explanation, .. }) => explanation.clone(),
+        _ => format!("{error:#}"),
+    };
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// As the lock has them: those that are installed because they are asked for, those that cannot be, and those that
+/// are left out because nobody asks for them.
 pub(super) fn locked(
     left_out: Vec<(String, BTreeSet<String>)>,
-    installed: &BTreeMap<String, BTreeSet<String>>,
+    followed: &BTreeMap<String, Followed>,
 ) -> Vec<Recommended> {
-    let left_out =
-        left_out.into_iter().filter(|(by, names)| !names.is_empty() && !installed.contains_key(by));
-    let left_out =
-        left_out.map(|(by, names)| Recommended { by, installed: false, names: names.into_iter().collect() });
-    let installed = installed.iter().map(|(by, names)| Recommended {
-        by: by.clone(),
-        installed: true,
-        names: names.iter().cloned().collect(),
+    let one = |by: &str, installed: bool, names: Vec<String>, why: &str| Recommended {
+        by: by.to_owned(),
+        installed,
+        names,
+        why: why.to_owned(),
+    };
+    let left_out = left_out.into_iter().filter(|(by, names)| !names.is_empty() && !followed.contains_key(by));
+    let left_out = left_out.map(|(by, names)| one(&by, false, names.into_iter().collect(), ""));
+    let asked = followed.iter().flat_map(|(by, Followed { installed, refused })| {
+        let refused = refused.iter().map(|(name, why)| one(by, false, vec![name.clone()], why));
+        refused.chain([one(by, true, installed.iter().cloned().collect(), "")])
     });
-    let mut all: Vec<Recommended> = left_out.chain(installed).collect();
+    let mut all: Vec<Recommended> = left_out.chain(asked).collect();
     all.sort();
     all
 }

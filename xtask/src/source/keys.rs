@@ -53,7 +53,7 @@ impl Keychain {
     pub fn of_archives(plan: &Plan, old: Option<&Lock>, fetcher: &Fetcher, project: &Path) -> Result<Self> {
         let mut keychain = Self::of_files(project);
         for archive in &plan.archives {
-            keychain.add(&archive.keyring, archive.at.as_ref(), old, fetcher)?;
+            keychain.add(&archive.keyring, archive.key_place(), old, fetcher)?;
         }
         Ok(keychain)
     }

@@ -210,22 +210,9 @@ pub fn replaced<'a>(
 
 /// Name and version of the vendor's package an error is about.
 fn vendors(error: &FetchError) -> Option<(String, String)> {
-    match error {
-        FetchError::Gone { subject, .. }
-        | FetchError::Login { subject, .. }
-        | FetchError::Status { subject, .. }
-        | FetchError::Transport { subject, .. }
-        | FetchError::Timeout { subject, .. }
-        | FetchError::Truncated { subject, .. }
-        | FetchError::Size { subject, .. }
-        | FetchError::Hash { subject, .. }
-        | FetchError::Offline { subject, .. } => match subject {
-            Subject::Vendor { name, version } => Some((name.to_string(), version.to_string())),
-            _ => None,
-        },
-        FetchError::Older { .. } | FetchError::Full { .. } | FetchError::Store(_) | FetchError::Stopped => {
-            None
-        }
+    match error.subject()? {
+        Subject::Vendor { name, version } => Some((name.to_string(), version.to_string())),
+        Subject::Package { .. } | Subject::Index(_) => None,
     }
 }
 

@@ -87,6 +87,7 @@ impl Mini {
             distribution: None,
             snapshots: Vec::new(),
             not_before: None,
+            key_at: None,
             at: None,
         }
     }

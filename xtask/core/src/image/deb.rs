@@ -45,6 +45,7 @@ use crate::value::{FileUrl, Sha256};
 pub struct Deb {
     pub(crate) url: Option<At<FileUrl>>,
     pub(crate) trust: Trust,
+    pub(crate) recommends: bool,
     pub(crate) at: Place,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
@@ -78,6 +79,7 @@ impl Deb {
         Deb {
             url: None,
             trust: Trust::Project { path: path.to_string() },
+            recommends: false,
             at: Place::caller(),
             mistakes: Vec::new(),
         }
@@ -93,7 +95,7 @@ impl Deb {
         let at = Place::caller();
         let mut mistakes = key.mistakes().to_vec();
         let url = accept(&mut mistakes, url, &at);
-        Deb { url, trust: Trust::Signed { key, signature: None }, at, mistakes }
+        Deb { url, trust: Trust::Signed { key, signature: None }, recommends: false, at, mistakes }
     }
 
     /// The signature is at this address.
@@ -123,6 +125,26 @@ impl Deb {
         let mut mistakes = Vec::new();
         let url = accept(&mut mistakes, url, &at);
         let sha256 = accept(&mut mistakes, sha256, &at);
-        Deb { url, trust: Trust::Unsigned { sha256 }, at, mistakes }
+        Deb { url, trust: Trust::Unsigned { sha256 }, recommends: false, at, mistakes }
+    }
+
+    /// Installs what it recommends too, and what the packages that come with it recommend, as far as the archives
+    /// have it: [`Package::recommends`](crate::Package::recommends) of a vendor's package.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let plan = Image::debian("trixie")
+    ///     .package("linux-image-amd64")
+    ///     .deb(Deb::file("debs/agent_1.4.0_amd64.deb").recommends())
+    ///     .partition(Esp::new(MiB(512)))
+    ///     .partition(Root::new(Erofs).verity())
+    ///     .plan()
+    ///     .unwrap();
+    /// assert!(plan.debs[0].recommends);
+    /// ```
+    #[doc(alias("WithRecommends", "Install-Recommends"))]
+    pub fn recommends(mut self) -> Self {
+        self.recommends = true;
+        self
     }
 }

@@ -159,6 +159,13 @@ impl Key {
         &self.mistakes
     }
 
+    /// The line that names it.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        let file = self.file.as_ref().map(|file| &file.at);
+        let url = self.url.as_ref().map(|url| &url.at);
+        file.or(url).or(self.fingerprint.as_ref().map(|fingerprint| &fingerprint.at))
+    }
+
     fn pin(mut self, fingerprint: impl Given<Fingerprint>, at: &Place) -> Self {
         self.fingerprint = accept(&mut self.mistakes, fingerprint, at);
         self

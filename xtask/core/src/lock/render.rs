@@ -55,10 +55,11 @@ fn key_block(of: &str, key: &LockedKey) -> String {
 }
 
 fn recommended_block(of: &str, recommended: &Recommended) -> String {
-    let Recommended { by, installed, names } = recommended;
+    let Recommended { by, installed, names, why } = recommended;
     let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
     let head = block(of, "recommended", &[("by", by)]);
-    format!("{head}installed = {installed}\nnames = [{}]\n", names.join(", "))
+    let why = if why.is_empty() { String::new() } else { lines(&[("why", why)]) };
+    format!("{head}installed = {installed}\nnames = [{}]\n{why}", names.join(", "))
 }
 
 fn package_block(of: &str, kind: &str, package: &LockedPackage) -> String {

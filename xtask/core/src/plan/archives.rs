@@ -4,6 +4,7 @@ use super::{ArchivePlan, Keyring};
 use crate::image::repository::{Key, Repository};
 use crate::image::target::Architecture;
 use crate::image::{Distribution, Image};
+use crate::place::Place;
 use crate::release::Release;
 use crate::secret::Secret;
 
@@ -30,6 +31,7 @@ pub(crate) fn plan(image: &Image, release: &Release, architecture: Architecture)
         snapshots: moment.iter().flat_map(|moment| release.archives.snapshots(pocket.name, moment)).collect(),
         own: true,
         at: None,
+        key_at: image.signed_by.as_ref().and_then(Key::place).cloned(),
     });
     let mut archives: Vec<ArchivePlan> = own.collect();
     for suite in &image.suites {
@@ -66,8 +68,17 @@ fn third_party(repository: &Repository) -> Option<ArchivePlan> {
         snapshots: Vec::new(),
         own: false,
         at: Some(repository.at.clone()),
+        key_at: None,
         base,
     })
+}
+
+impl ArchivePlan {
+    /// Returns the line that names its key.
+    #[must_use]
+    pub fn key_place(&self) -> Option<&Place> {
+        self.key_at.as_ref().or(self.at.as_ref())
+    }
 }
 
 impl Keyring {

@@ -19,6 +19,7 @@ fn deb(deb: &Deb) -> Option<DebPlan> {
         signature_query: None,
         keyring: None,
         sha256: None,
+        recommends: deb.recommends,
         at: Some(deb.at.clone()),
     };
     if let Trust::Project { path } = &deb.trust {

@@ -221,7 +221,8 @@ impl Plan {
                     Some(sha256) => format!("dangerous: unsigned, sha256 {sha256}"),
                     None => format!("signed by {key}"),
                 };
-                vec![deb.url.clone(), why]
+                let more = if deb.recommends { ", with what it recommends" } else { "" };
+                vec![deb.url.clone(), format!("{why}{more}")]
             }),
         );
     }
