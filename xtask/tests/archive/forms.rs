@@ -2,17 +2,17 @@
 //! digest, a key file of several blocks.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use bedplate::Distribution;
 use bedplate::archive::mirror::{HostSources, Mirrors};
 use bedplate::archive::{self, Archive, Keys, Opened};
 use bedplate::fetch::login::Logins;
-use bedplate::fetch::{FetchError, Progress, Silent};
+use bedplate::fetch::{FetchError, Silent};
 use bedplate::place::Place;
 use bedplate::problem::Problem;
 use expect_test::expect;
 
+use crate::Told;
 use crate::mini::*;
 use crate::server::Server;
 use crate::signer::Signer;
@@ -74,16 +74,6 @@ fn an_archive_may_have_its_signature_in_a_file_of_its_own() {
 /// Case 24.
 #[test]
 fn another_suite_of_a_third_party_is_told_and_of_a_distribution_refused() {
-    #[derive(Default)]
-    struct Told(Mutex<Vec<String>>);
-    impl Progress for Told {
-        fn start(&self, _files: usize, _bytes: u64) {}
-        fn advance(&self, _bytes: u64) {}
-        fn done(&self) {}
-        fn notice(&self, text: &str) {
-            self.0.lock().unwrap().push(text.to_owned());
-        }
-    }
     let mini = Mini::says(&Says { suite: "bookworm", codename: "bookworm", ..Says::default() });
     let told = Told::default();
     archive::open(&mini.fetcher(), &[mini.archive()], "amd64", now(), &told).unwrap();
