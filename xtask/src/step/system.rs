@@ -7,8 +7,8 @@
 //! after it ran, by the diversions it registered. While the base system is
 //! configured, which keeps one core busy, the others decompress the rest.
 //!
-//! One thing is unlike dpkg: a package's pre-dependencies beyond the base
-//! system are only unpacked when its `preinst` runs.
+//! A package's pre-dependencies beyond the base system are configured before its
+//! `preinst` runs, Debian Policy 7.2.
 //!
 //! Deliberately absent: what belongs to one image only. The layer is shared by
 //! all images of the same packages; the rest is done on its tree, see
@@ -23,6 +23,7 @@ mod preinst;
 mod quiet;
 mod users;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -179,10 +180,7 @@ impl System<'_> {
         self.add(packages, Conffiles::Both)?;
         self.answer()?;
         self.run_preinsts(&controls)?;
-        let names = controls.iter().map(|c| match c.field("Multi-Arch") {
-            "same" => format!("{}:{}", c.package(), c.architecture()),
-            _ => c.package().to_owned(),
-        });
+        let names = controls.iter().map(qualified);
         // Triggers are left for the end: most would run twice.
         self.configure(["--configure".to_owned(), "--no-triggers".to_owned()].into_iter().chain(names))
     }
@@ -194,13 +192,47 @@ impl System<'_> {
         self.add(without, Conffiles::New)?;
         self.answer()?;
         let needs: Vec<preinst::Needs<'_>> = all.iter().map(preinst::Needs::of).collect();
-        for wave in preinst::waves(&needs, with, |package: &Staged| package.control.package()) {
+        let waves = preinst::waves(&needs, with, |package: &Staged| package.control.package());
+        let mut waiting: BTreeSet<String> =
+            waves.iter().flatten().map(|package| package.control.package().to_owned()).collect();
+        let mut configured = BTreeSet::new();
+        for wave in waves {
             let controls: Vec<Control> = wave.iter().map(|p| p.control.clone()).collect();
+            let names: Vec<&str> = controls.iter().map(Control::package).collect();
+            let wanted = preinst::pre_depended(&needs, &names);
+            let ready = |control: &&Control| wanted.contains(control.package());
+            let ready = all.iter().filter(ready).filter(|control| !waiting.contains(control.package()));
+            self.configure_early(ready, &mut configured)?;
             self.run_preinsts(&controls)?;
+            waiting.retain(|name| !names.contains(&name.as_str()));
             self.add(wave, Conffiles::New)?;
         }
         dkms::prepare(&self.inside)?;
         self.configure(["--configure", "--pending"].map(str::to_owned))
+    }
+
+    /// Configures packages that a `preinst` counts on. One that cannot be configured yet is left for the end, where
+    /// dpkg is asked again.
+    fn configure_early<'c>(
+        &self,
+        packages: impl Iterator<Item = &'c Control>,
+        configured: &mut BTreeSet<String>,
+    ) -> Result<()> {
+        let names: Vec<String> =
+            packages.map(qualified).filter(|name| configured.insert(name.clone())).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let argv = [
+            "dpkg",
+            "--force-unsafe-io",
+            "--force-confdef",
+            "--force-confold",
+            "--configure",
+            "--no-triggers",
+        ];
+        let argv: Vec<String> = argv.iter().map(ToString::to_string).chain(names).collect();
+        self.run(&argv).map(drop)
     }
 
     fn add(&mut self, packages: Vec<Staged>, conffiles: Conffiles) -> Result<()> {
@@ -242,7 +274,11 @@ impl System<'_> {
         let argv: Vec<String> =
             std::iter::once("dpkg").chain(options).map(str::to_owned).chain(arguments).collect();
         let output = self.run(&argv)?;
-        if output.status.success() { Ok(()) } else { Err(self.explainer.configure(&argv, &output)) }
+        if output.status.success() {
+            return Ok(());
+        }
+        let compiler = dkms::compiler(&self.inside, &String::from_utf8_lossy(&output.stdout));
+        Err(self.explainer.configure(&argv, &output, &compiler))
     }
 
     fn generate_locale(&self) -> Result<()> {
@@ -290,6 +326,14 @@ impl System<'_> {
         let output = expression.run().context("could not start the sandbox")?;
         self.log.add(&output.stdout);
         Ok(output)
+    }
+}
+
+/// The name by which dpkg tells a package from the same one of another architecture.
+fn qualified(control: &Control) -> String {
+    match control.field("Multi-Arch") {
+        "same" => format!("{}:{}", control.package(), control.architecture()),
+        _ => control.package().to_owned(),
     }
 }
 

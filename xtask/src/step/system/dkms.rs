@@ -80,7 +80,21 @@ fn install(system: &System<'_>, module: &str, release: &str) -> Result<()> {
         "the package `{package}` has no kernel module: `{module}` could not be built for the kernel `{release}`"
     );
     let printed = String::from_utf8_lossy(&output.stdout);
-    Err(system.explainer.package(&package, &headline, &last_lines(printed.lines())))
+    let compiler = compiler(&system.inside, &printed);
+    Err(system.explainer.package(&package, &headline, &format!("{}{compiler}", last_lines(printed.lines()))))
+}
+
+/// The end of the `make.log` that DKMS points to: its own output has nothing of what the compiler said. Empty where
+/// there is none.
+pub(super) fn compiler(inside: &Inside, printed: &str) -> String {
+    let named = |word: &&str| word.starts_with("/var/lib/dkms/") && word.ends_with("/make.log");
+    let mut words = printed.split(|c: char| c.is_whitespace() || "`'\"(),:".contains(c));
+    let Some(path) = words.rfind(named) else { return String::new() };
+    let log = inside.read(path.trim_start_matches('/')).ok().flatten().unwrap_or_default();
+    match String::from_utf8_lossy(&log) {
+        log if log.trim().is_empty() => String::new(),
+        log => format!("\nthe end of `{path}`{}", last_lines(log.lines())),
+    }
 }
 
 /// The package that the module's source belongs to.
@@ -97,6 +111,22 @@ mod tests {
 
     const STATUS: &str = "agent/1: added\nv4l2loopback/0.15.0, 6.12.57+deb13-amd64, x86_64: installed\n\
         other/2, 6.12.57+deb13-amd64, x86_64: built\nother/2, 5.10.0-1-amd64, x86_64: installed\n";
+
+    #[test]
+    fn what_the_compiler_said_is_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let inside = Inside::new(directory.path()).unwrap();
+        inside.make_directories("var/lib/dkms/agent/1/build").unwrap();
+        let text = "make -C /usr/src\nagent.c:3:1: error: unknown type name `u33`\nmake: *** Error 2\n";
+        inside.write("var/lib/dkms/agent/1/build/make.log", text.as_bytes(), 0o644).unwrap();
+        let printed = "Error! Bad return status for module build on kernel: 6.12 (x86_64)\n\
+            Consult /var/lib/dkms/agent/1/build/make.log for more information.\n";
+        let told = compiler(&inside, printed);
+        let start = "\nthe end of `/var/lib/dkms/agent/1/build/make.log`:\n  make -C";
+        assert!(told.starts_with(start) && told.contains("unknown type name"), "{told}");
+        assert_eq!(compiler(&inside, "Consult /var/lib/dkms/other/1/build/make.log"), "");
+        assert_eq!(compiler(&inside, "no word of a log"), "");
+    }
 
     /// Case 18.
     #[test]

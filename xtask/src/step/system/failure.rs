@@ -27,11 +27,13 @@ pub(super) struct Explainer<'a> {
 }
 
 impl Explainer<'_> {
-    /// Explains a failed `dpkg --configure`, whose two outputs are one.
-    pub fn configure(&self, argv: &[String], output: &Output) -> Error {
+    /// Explains a failed `dpkg --configure`, whose two outputs are one. `more` is put behind what the script printed.
+    pub fn configure(&self, argv: &[String], output: &Output, more: &str) -> Error {
         let text = String::from_utf8_lossy(&output.stdout);
         match script(&text) {
-            Some(failed) => self.package(&failed.package, &failed.headline, &failed.printed),
+            Some(Failed { package, headline, printed }) => {
+                self.package(&package, &headline, &format!("{printed}{more}"))
+            }
             None => sandbox::failed(argv, output.status, &output.stdout),
         }
     }

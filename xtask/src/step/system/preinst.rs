@@ -56,13 +56,20 @@ pub(super) struct Needs<'a> {
     pub pre_depends: &'a str,
     /// What must be there before others may use it.
     pub depends: &'a str,
+    /// The names that it has beside its own.
+    pub provides: &'a str,
 }
 
 impl<'a> Needs<'a> {
     /// Reads the fields of a package.
     pub fn of(control: &'a Control) -> Self {
         let field = |name| control.field(name);
-        Self { package: control.package(), pre_depends: field("Pre-Depends"), depends: field("Depends") }
+        Self {
+            package: control.package(),
+            pre_depends: field("Pre-Depends"),
+            depends: field("Depends"),
+            provides: field("Provides"),
+        }
     }
 }
 
@@ -71,7 +78,7 @@ impl<'a> Needs<'a> {
 ///
 /// `all` are the packages that are installed together, those without a `preinst` too.
 pub(super) fn waves<T>(all: &[Needs<'_>], packages: Vec<T>, name: impl Fn(&T) -> &str) -> Vec<Vec<T>> {
-    let by_name: BTreeMap<&str, Needs<'_>> = all.iter().map(|needs| (needs.package, *needs)).collect();
+    let by_name = by_name(all);
     let mut waves = Vec::new();
     let mut rest = packages;
     while !rest.is_empty() {
@@ -88,14 +95,34 @@ pub(super) fn waves<T>(all: &[Needs<'_>], packages: Vec<T>, name: impl Fn(&T) ->
     waves
 }
 
-/// The names that must be in place before the `preinst` of a package runs.
-fn needed<'a>(package: &str, by_name: &BTreeMap<&str, Needs<'a>>) -> BTreeSet<&'a str> {
+/// The packages that must be configured before the `preinst` of a package runs, Debian Policy 7.2: those it pre-depends
+/// on, and what these depend on.
+pub(super) fn pre_depended<'a>(all: &[Needs<'a>], packages: &[&str]) -> BTreeSet<&'a str> {
+    let by_name = by_name(all);
+    packages.iter().flat_map(|package| needed(package, &by_name)).collect()
+}
+
+/// The packages by their names, and by those they provide.
+fn by_name<'a>(all: &[Needs<'a>]) -> BTreeMap<&'a str, Vec<Needs<'a>>> {
+    let mut by_name: BTreeMap<&str, Vec<Needs<'_>>> = BTreeMap::new();
+    for needs in all {
+        for name in std::iter::once(needs.package).chain(related(needs.provides)) {
+            by_name.entry(name).or_default().push(*needs);
+        }
+    }
+    by_name
+}
+
+/// The packages that must be in place before the `preinst` of a package runs.
+fn needed<'a>(package: &str, by_name: &BTreeMap<&'a str, Vec<Needs<'a>>>) -> BTreeSet<&'a str> {
     let mut needed = BTreeSet::new();
-    let mut pending: Vec<&str> =
-        by_name.get(package).map_or(vec![], |needs| related(needs.pre_depends).collect());
+    let own = by_name.get(package).into_iter().flatten().filter(|needs| needs.package == package);
+    let mut pending: Vec<&str> = own.flat_map(|needs| related(needs.pre_depends)).collect();
     while let Some(name) = pending.pop() {
-        if let Some(needs) = by_name.get(name).filter(|_| needed.insert(name)) {
-            pending.extend(related(needs.pre_depends).chain(related(needs.depends)));
+        for needs in by_name.get(name).into_iter().flatten() {
+            if needed.insert(needs.package) {
+                pending.extend(related(needs.pre_depends).chain(related(needs.depends)));
+            }
         }
     }
     needed
@@ -147,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_a_preinst_runs_is_in_place_before_it() {
-        let needs = |package, pre_depends, depends| Needs { package, pre_depends, depends };
+        let needs = |package, pre_depends, depends| Needs { package, pre_depends, depends, provides: "" };
         let all = [
             needs("server", "adduser (>= 3.40), debconf | cdebconf", "libc6"),
             needs("plugin", "common:any", "server"),
@@ -161,10 +188,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_package_pre_depends_on_is_configured_before_its_preinst() {
+        let needs =
+            |package, pre_depends, depends, provides| Needs { package, pre_depends, depends, provides };
+        let all = [
+            needs("server", "adduser (>= 3.40), debconf | cdebconf", "perl", ""),
+            needs("adduser", "", "passwd, logger", ""),
+            needs("util", "", "", "logger (= 1)"),
+            needs("perl", "", "", ""),
+        ];
+        assert_eq!(pre_depended(&all, &["server"]), BTreeSet::from(["adduser", "util"]));
+        assert_eq!(pre_depended(&all, &["perl", "adduser"]), BTreeSet::new());
+    }
+
+    #[test]
     fn packages_that_need_each_other_are_put_in_place_together() {
         let all = [
-            Needs { package: "a", pre_depends: "b", depends: "" },
-            Needs { package: "b", pre_depends: "a", depends: "" },
+            Needs { package: "a", pre_depends: "b", depends: "", provides: "" },
+            Needs { package: "b", pre_depends: "a", depends: "", provides: "" },
         ];
         assert_eq!(waves(&all, vec!["a", "b"], |name| name), [["a", "b"]]);
     }
