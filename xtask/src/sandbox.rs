@@ -35,6 +35,8 @@ use self::spec::{Bind, Spec};
 const ENTER: &str = "sandbox-exec";
 /// The verb under which this program starts itself as process 1 of the sandbox.
 const INIT: &str = "sandbox-init";
+/// The host name inside: every machine builds under the same one.
+pub(crate) const HOSTNAME: &str = "bedplate";
 /// The exit code of the sandbox when it could not be set up, or could not start the command.
 const NOT_STARTED: u8 = 125;
 /// The environment variable that names the program to re-execute, where that is not the running one (tests).
@@ -110,6 +112,13 @@ impl Sandbox {
     #[must_use]
     pub fn network(mut self) -> Self {
         self.spec.network = true;
+        self
+    }
+
+    /// Keeps the command from mounting anything: some file systems are the host's kernel itself.
+    #[must_use]
+    pub fn without_mounts(mut self) -> Self {
+        self.spec.without_mounts = true;
         self
     }
 

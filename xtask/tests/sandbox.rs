@@ -219,6 +219,15 @@ fn sync_does_nothing_when_asked() {
 }
 
 #[test]
+fn nothing_can_be_mounted_when_that_is_shut() {
+    let root = Root::new();
+    let argv = ["mount", "-t", "tmpfs", "none", "/tmp"];
+    root.sandbox().run(argv).unwrap();
+    let error = root.sandbox().without_mounts().run(argv).unwrap_err().to_string();
+    assert!(error.contains("permission denied") || error.contains("must be superuser"), "{error}");
+}
+
+#[test]
 fn what_the_command_leaves_behind_ends_with_it() {
     let root = Root::new();
     let marker = format!("86400.{}", std::process::id());

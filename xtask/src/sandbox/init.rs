@@ -49,7 +49,7 @@ fn run(telling: &OwnedFd, argument: &OsStr, argv: &[OsString]) -> Result<Ending>
     let (program, arguments) = argv.split_first().context("no command was given")?;
 
     mounts::enter(&spec)?;
-    rustix::system::sethostname(b"bedplate").context("could not set the host name")?;
+    rustix::system::sethostname(super::HOSTNAME.as_bytes()).context("could not set the host name")?;
     if !spec.network {
         syscall::loopback_up().context("could not bring up `lo`")?;
     }
@@ -57,8 +57,9 @@ fn run(telling: &OwnedFd, argument: &OsStr, argv: &[OsString]) -> Result<Ending>
         sync::ignore().context("could not install the filter for `fsync`")?;
     }
     umask(Mode::WGRP | Mode::WOTH);
-    // The kernel and its clock are the host's.
-    for capability in [CapabilitySet::SYS_MODULE, CapabilitySet::SYS_TIME] {
+    // The kernel and its clock are the host's, and so is what a mount of `binfmt_misc` or `devtmpfs` shows.
+    let mounts = spec.without_mounts.then_some(CapabilitySet::SYS_ADMIN);
+    for capability in [CapabilitySet::SYS_MODULE, CapabilitySet::SYS_TIME].into_iter().chain(mounts) {
         remove_capability_from_bounding_set(capability).context("could not drop a capability")?;
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Spec {
     pub network: bool,
     /// Whether `fsync` and its relatives do nothing.
     pub without_sync: bool,
+    /// Whether nothing can be mounted inside.
+    pub without_mounts: bool,
     /// The command's whole environment.
     pub environment: BTreeMap<String, String>,
     /// The command's working directory, inside.
@@ -49,6 +51,7 @@ impl Spec {
             binds: Vec::new(),
             network: false,
             without_sync: false,
+            without_mounts: false,
             environment,
             directory: "/".to_owned(),
             parent: 0,

@@ -1,6 +1,7 @@
 //! What keeps a system quiet while it is installed: no service starts, no
 //! setting of the host's kernel changes, and no initrd is made, because ours is
-//! cut out of the finished tree.
+//! cut out of the finished tree. Nothing can be mounted: `update-binfmts` would
+//! register interpreters with the host's kernel.
 //!
 //! Programs are covered by a bind mount, so nothing of it is left in the tree;
 //! `policy-rc.d`, which no package ships, is a file and removed at the end.
@@ -74,7 +75,10 @@ impl Quiet {
             write_program(&directory.join(names[0]), script.as_bytes())?;
         }
         // The kernel packages' hooks ask for it.
-        let sandbox = sandbox.env("INITRD", "No").bind_read_only(&directory.join("programs"), PROGRAMS);
+        let sandbox = sandbox
+            .without_mounts()
+            .env("INITRD", "No")
+            .bind_read_only(&directory.join("programs"), PROGRAMS);
         Ok(Self { sandbox, directory })
     }
 
