@@ -15,7 +15,7 @@ use crate::root;
 use crate::scene::{AGENT, Scene};
 
 /// Paths that would be the same on every device.
-const OF_ONE_MACHINE: [&str; 10] = [
+const OF_ONE_MACHINE: [&str; 12] = [
     "etc/bind/rndc.key",
     "etc/dropbear/dropbear_rsa_host_key",
     "etc/dropbear/initramfs/dropbear_ed25519_host_key",
@@ -25,6 +25,8 @@ const OF_ONE_MACHINE: [&str; 10] = [
     "etc/popularity-contest.conf",
     "etc/ssl/certs/ssl-cert-snakeoil.pem",
     "etc/ssl/private/ssl-cert-snakeoil.key",
+    "var/lib/mysql/ibdata1",
+    "var/lib/mysql/mysql",
     "var/lib/postgresql/17/main",
 ];
 
@@ -43,12 +45,13 @@ fn what_belongs_to_one_machine_is_made_by_the_device() {
 
     let mut guest = machine(&out).quick().start().unwrap();
     let verify = "cd /usr/lib/systemd/system && systemd-analyze verify --man=no --recursive-errors=no \
-                  ./bedplate-identity.service ./bedplate-postgresql.service 2>&1";
+                  ./bedplate-identity.service ./bedplate-mariadb.service ./bedplate-postgresql.service 2>&1";
     let verified = guest.run(verify).unwrap();
     assert_eq!((verified.code, verified.stdout.as_str()), (0, ""));
     let cycles = guest.check("journalctl -b --no-pager | grep -i 'ordering cycle' || true").unwrap();
     assert_eq!(cycles, "");
     in_guest(&mut guest);
+    what_is_written_to_a_database_stays(&mut guest);
 }
 
 /// The names by which OpenSSL finds certificates, where these are gone.
@@ -92,6 +95,23 @@ fn in_guest(guest: &mut Guest) {
                i=$((i+1)); [ $i -lt 60 ] || { journalctl -b -u 'postgresql@*' -u bedplate-postgresql --no-pager; exit 1; }; \
                sleep 1; done";
     assert_eq!(guest.check(ask).unwrap().trim(), "on");
+}
+
+/// A server's data directory is made by the device, once.
+fn what_is_written_to_a_database_stays(guest: &mut Guest) {
+    let asked = |guest: &mut Guest, query: &str| {
+        let failed = "journalctl -b -u mariadb -u bedplate-mariadb --no-pager; exit 1";
+        let script = format!("systemctl start mariadb.service && mariadb -Ne '{query}' || {{ {failed}; }}");
+        guest.check(&script).unwrap().trim().to_owned()
+    };
+    let write =
+        "create database kept; create table kept.kept (id int); insert into kept.kept values (1); select 1";
+    assert_eq!(asked(guest, write), "1");
+    assert_eq!(guest.check("ls -A /var/lib/mysql | grep bedplate || true").unwrap(), "");
+    guest.reboot().unwrap();
+    assert_eq!(asked(guest, "select id from kept.kept"), "1");
+    let again = guest.check("journalctl -b -u bedplate-mariadb --no-pager -o cat").unwrap();
+    assert!(!again.contains("Installing") && !again.contains("cannot"), "{again}");
 }
 
 /// Cases 13 and 14: two builds of one lock are the same bytes, with nothing but

@@ -3,10 +3,11 @@
 use bedplate::*;
 
 /// Packages whose maintainer scripts make what belongs to one machine.
-const MAKERS: [&str; 12] = [
+const MAKERS: [&str; 13] = [
     "bind9",
     "dropbear",
     "dropbear-initramfs",
+    "mariadb-server",
     "mdadm",
     "mosquitto",
     "nvme-cli",
@@ -20,5 +21,5 @@ const MAKERS: [&str; 12] = [
 
 /// All of them on a small device.
 pub fn identity(_: &Target) -> Image {
-    super::small().packages(MAKERS)
+    super::small().packages(MAKERS).bind("/var/lib/mysql")
 }

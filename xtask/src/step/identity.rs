@@ -7,17 +7,22 @@
 //! the first, so it is done only for a system with unknown files, once, and the
 //! result is cached with the system.
 //!
-//! The second run differs in time, process ids and randomness. The date is the
-//! same on both, and so is the host name of the sandbox: a file with today's
-//! date in it is found by its text.
+//! The second run differs in time, process ids and randomness. The date, the
+//! sandbox's host name and the order in which the file system lists a directory
+//! are the same on both. The date and the host name are found by their text in
+//! what a script has made ([`today`], [`mod@hostname`]). The order is not looked
+//! for: a script that writes down what `readdir` gives it makes another file on
+//! another file system, and two builds of one lock differ.
 
 mod compare;
+mod hostname;
 mod known;
 mod maker;
 mod secret;
 mod today;
 mod unowned;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -80,23 +85,20 @@ fn look(
     let first = scrubbed(system.clone(), epoch);
     let packaged = unowned::Packaged::of(system)?;
     let made: Vec<&TreePath> = packaged.made(&first, epoch);
-    let unknown = unknown(&first, &packaged, &made)?;
+    let unknown: BTreeSet<&TreePath> = unknown(&first, &packaged, &made)?.into_iter().collect();
     let mut found = Vec::new();
     let id = system.content(&"etc/machine-id".into()).map(Content::read).transpose()?.unwrap_or_default();
-    let today = today::Today::new(epoch);
-    for path in &unknown {
-        let Some(content) = content(&first, path).filter(|content| content.len() <= secret::LARGEST) else {
+    let build = Build { id: id.trim_ascii(), today: today::Today::new(epoch) };
+    for path in made {
+        let is_unknown = unknown.contains(path);
+        if !is_unknown && !known::is_setting(path) {
             continue;
-        };
-        let bytes = content.read()?;
-        let holds = |text: &[u8]| text.len() >= 32 && memchr::memmem::find(&bytes, text).is_some();
-        if let Some(what) = secret::kind(&bytes) {
-            found.push(((*path).clone(), what, true));
-        } else if holds(id.trim_ascii()) {
-            found.push(((*path).clone(), "the machine id of the build", false));
-        } else if today.is_in(&bytes) {
-            found.push(((*path).clone(), "the date of the build", false));
         }
+        let content = content(&first, path).filter(|content| content.len() <= secret::LARGEST);
+        let Some(bytes) = content.map(Content::read).transpose()? else { continue };
+        let of_unknown = is_unknown.then(|| build.found_in(&bytes)).flatten();
+        let found_in = of_unknown.or_else(|| hostname::is_in(&bytes).then_some((hostname::WHAT, false)));
+        found.extend(found_in.map(|(what, secret)| (path.clone(), what, secret)));
     }
     // A key needs no second look, and no other file has to be compared when there is none.
     if unknown.iter().any(|path| !found.iter().any(|(known, ..)| known == *path)) {
@@ -115,6 +117,25 @@ fn look(
         secret,
     };
     Ok(found.into_iter().map(finding).collect())
+}
+
+/// What is the same in two configurations of one build, and nowhere else.
+struct Build<'a> {
+    id: &'a [u8],
+    today: today::Today,
+}
+
+impl Build<'_> {
+    /// What of one machine is in a file, and whether it is a key.
+    fn found_in(&self, bytes: &[u8]) -> Option<(&'static str, bool)> {
+        if let Some(what) = secret::kind(bytes) {
+            return Some((what, true));
+        }
+        if self.id.len() >= 32 && memchr::memmem::find(bytes, self.id).is_some() {
+            return Some(("the machine id of the build", false));
+        }
+        self.today.is_in(bytes).then_some(("the date of the build", false))
+    }
 }
 
 fn scrubbed(mut tree: Tree, epoch: i64) -> Tree {
@@ -157,7 +178,8 @@ pub fn check(plan: &Plan, lock: &Lock, found: &[Finding], base: &Tree, tree: &Tr
         let path = TreePath::new(&finding.path);
         same(base.get(&path), tree.get(&path))
     };
-    let left: Vec<&Finding> = found.iter().filter(left).collect();
+    let left: Vec<&Finding> =
+        found.iter().filter(left).filter(|finding| !hostname::is_the_devices(plan, finding)).collect();
     let below = |finding: &Finding, path: &str| {
         finding.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
@@ -226,18 +248,24 @@ fn problem(plan: &Plan, lock: &Lock, refused: &[&Finding]) -> Problem {
             let _ = write!(message, "\n  and {} more", refused.len() - NAMED);
         }
     }
-    let first = refused.first().map_or("/", |finding| finding.path.as_str());
     let makers = refused.iter().flat_map(|finding| &finding.packages);
     let (at, word) = makers.filter_map(|name| asked(plan, lock, name)).next().unzip();
-    Problem {
-        message,
-        at,
-        word: word.flatten(),
-        help: format!(
-            "leave it out with `.remove(\"{first}\")`, write it yourself with `.file(\"{first}\", …)`, or accept \
-             one for all devices with `.dangerous_shared(\"{first}\")`"
-        ),
-    }
+    let help = refused.first().map(|first| help(first)).unwrap_or_default();
+    Problem { message, at, word: word.flatten(), help }
+}
+
+/// The words that help with one file.
+fn help(Finding { path, what, .. }: &Finding) -> String {
+    let question = match what.as_str() {
+        hostname::WHAT => {
+            "answer the question that it comes from with `.debconf(…)`, change it in a `.script(…)`, "
+        }
+        _ => "",
+    };
+    format!(
+        "leave it out with `.remove(\"{path}\")`, write it yourself with `.file(\"{path}\", …)`, {question}or accept \
+         one for all devices with `.dangerous_shared(\"{path}\")`"
+    )
 }
 
 fn quoted(packages: &[String]) -> String {

@@ -168,6 +168,14 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_outside_of_etc_can_be_written() {
+        let overlay = device().volatile(Volatile::Overlay);
+        let files = files(&overlay, &["rabbitmq-server"]);
+        let unit = text(&files, "/usr/lib/systemd/system/bedplate-identity.service");
+        assert!(unit.contains("ReadWritePaths=/etc /run /local -/var/lib/rabbitmq\n"), "{unit}");
+    }
+
+    #[test]
     fn without_a_data_partition_it_is_made_anew_and_the_plan_tells() {
         let image = Image::debian("trixie").packages(["linux-image-amd64", "nvme-cli"]);
         let image = image.partition(Esp::new(MiB(512))).partition(Root::new(Erofs).verity());
@@ -200,6 +208,10 @@ mod tests {
         assert!(drop_in.contains("Requires=bedplate-postgresql.service\n"), "{drop_in}");
         let plan = device().package("postgresql").plan().unwrap();
         assert_eq!(plan.identities[0].store, None);
+        let files = self::files(&device(), &["mariadb-server"]);
+        let unit = text(&files, "/usr/lib/systemd/system/bedplate-mariadb.service");
+        assert!(unit.contains("User=mysql\n") && unit.contains("ReadWritePaths=/var/lib/mysql\n"), "{unit}");
+        text(&files, "/usr/lib/systemd/system/mariadb.service.d/50-bedplate.conf");
         let plan = device().package("postgresql").bind("/var/lib/postgresql").plan().unwrap();
         let store = plan.identities[0].store.as_deref();
         assert_eq!(store, Some("/local/persistent/var/lib/postgresql"));

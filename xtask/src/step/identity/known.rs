@@ -50,7 +50,10 @@ const KNOWN: &[&str] = &[
     "usr/share/info/dir",
     "var/lib/systemd/catalog/database",
     "boot/grub/**",
-    // Settings without anything of the machine.
+];
+
+/// Settings that packages make: without anything of the machine, unless they were made of its host name.
+const SETTINGS: &[&str] = &[
     "etc/aliases",
     "etc/apparmor.d/**",
     "etc/crypttab",
@@ -63,6 +66,7 @@ const KNOWN: &[&str] = &[
     "etc/locale.conf",
     "etc/locale.gen",
     "etc/modules",
+    "etc/mysql/debian.cnf",
     "etc/networks",
     "etc/nsswitch.conf",
     "etc/postgresql-common/root.crt",
@@ -78,7 +82,13 @@ pub(super) fn is_known(path: &TreePath) -> bool {
     let text = text.trim_start_matches('/');
     // Byte code is checked by hash where SOURCE_DATE_EPOCH is set.
     let is_code = text.ends_with(".pyc") && text.contains("/__pycache__/");
-    is_code || KNOWN.iter().any(|pattern| fits(text, pattern))
+    is_code || KNOWN.iter().chain(SETTINGS).any(|pattern| fits(text, pattern))
+}
+
+/// Whether it is a setting, in which a host name may be.
+pub(super) fn is_setting(path: &TreePath) -> bool {
+    let text = path.to_string();
+    SETTINGS.iter().any(|pattern| fits(text.trim_start_matches('/'), pattern))
 }
 
 fn fits(path: &str, pattern: &str) -> bool {
@@ -113,7 +123,7 @@ mod tests {
 
     #[test]
     fn no_line_is_there_twice() {
-        let patterns: std::collections::BTreeSet<&&str> = KNOWN.iter().collect();
-        assert_eq!(patterns.len(), KNOWN.len());
+        let patterns: std::collections::BTreeSet<&&str> = KNOWN.iter().chain(SETTINGS).collect();
+        assert_eq!(patterns.len(), KNOWN.len() + SETTINGS.len());
     }
 }

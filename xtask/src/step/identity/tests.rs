@@ -84,6 +84,14 @@ fn the_machine_id_of_the_build_is_found_in_other_files() {
 }
 
 #[test]
+fn the_host_name_of_the_build_is_found_in_unknown_files_and_in_settings() {
+    let found = found(&[("etc/agent/name", "bedplate\n"), ("etc/aliases", "root: root@bedplate\n")], None);
+    let what: Vec<(&str, &str)> =
+        found.iter().map(|finding| (finding.path.as_str(), finding.what.as_str())).collect();
+    assert_eq!(what, [("/etc/agent/name", hostname::WHAT), ("/etc/aliases", hostname::WHAT)]);
+}
+
+#[test]
 fn what_differs_in_a_second_build_is_found_and_what_does_not_is_no_fault() {
     let settings = |id: &'static str| [("etc/agent/agent.conf", id), ("var/lib/agent/list", "the same\n")];
     let found = found(&settings("id 1\n"), Some(&settings("id 2\n")));
@@ -104,6 +112,14 @@ fn lock() -> Lock {
 }
 
 fn refused(image: bedplate_core::Image, change: fn(&mut Tree)) -> Option<String> {
+    refused_for(("a private key", true), image, change)
+}
+
+fn refused_for(
+    (what, secret): (&str, bool),
+    image: bedplate_core::Image,
+    change: fn(&mut Tree),
+) -> Option<String> {
     let base = {
         let mut base = system();
         // As a scanned tree has it.
@@ -113,12 +129,8 @@ fn refused(image: bedplate_core::Image, change: fn(&mut Tree)) -> Option<String>
     };
     let mut tree = base.clone();
     change(&mut tree);
-    let finding = Finding {
-        path: "/etc/agent/id".into(),
-        what: "a private key".into(),
-        packages: vec!["agent".into()],
-        secret: true,
-    };
+    let finding =
+        Finding { path: "/etc/agent/id".into(), what: what.into(), packages: vec!["agent".into()], secret };
     let problem = check(&image.plan().unwrap(), &lock(), &[finding], &base, &tree).err()?;
     Some(format!("{}; {}; at {:?}", problem.message, problem.help, problem.word))
 }
@@ -142,4 +154,13 @@ fn a_finding_is_refused_unless_it_is_accepted_replaced_or_removed() {
     assert_eq!(refused(device(), |tree| tree.insert("etc/agent/id".into(), Node::file("mine", 0o600))), None);
     let text = refused(device().dangerous_shared("/etc/agent/i"), |_| ()).unwrap();
     assert!(text.starts_with("nothing in `/etc/agent/i` belongs to one machine"), "{text}");
+}
+
+#[test]
+fn the_host_name_of_the_build_is_refused_unless_the_devices_have_it() {
+    let device = || bedplate_core::explain::device().package("agent");
+    let of_host = |image| refused_for((hostname::WHAT, false), image, |_| ());
+    let text = of_host(device().hostname("edge")).unwrap();
+    assert!(text.contains("the host name of the build") && text.contains("`.debconf(…)`"), "{text}");
+    assert_eq!(of_host(device().hostname("bedplate")), None);
 }

@@ -27,23 +27,61 @@ pub struct Database {
 }
 
 /// Every such database that we know.
-pub static DATABASES: &[Database] = &[Database {
-    package: "postgresql-common",
-    named: &[
-        "postgresql",
-        "postgresql-common",
-        "postgresql-15",
-        "postgresql-16",
-        "postgresql-17",
-        "postgresql-18",
-    ],
-    what: "data of the database clusters",
-    directory: "/var/lib/postgresql",
-    user: "postgres",
-    needed_by: &["postgresql@.service"],
-    title: "PostgreSQL Cluster Setup",
-    // As pg_createcluster calls initdb; the configuration is in the image, in /etc.
-    script: r#"#!/bin/sh
+pub static DATABASES: &[Database] = &[
+    Database {
+        package: "mariadb-server",
+        named: &["default-mysql-server", "mariadb-server"],
+        what: "data of the database server",
+        directory: "/var/lib/mysql",
+        user: "mysql",
+        needed_by: &["mariadb.service"],
+        title: "MariaDB Data Setup",
+        // As the package's postinst calls mariadb-install-db; the configuration is in the image, in /etc.
+        script: r#"#!/bin/sh
+# Makes the data directory of the server where it is empty: it holds an id, and
+# no two devices share one. It is made in a directory of its own, which is renamed
+# when it is on disk, and what is in that moved out of it.
+umask 077
+data=/var/lib/mysql
+new=$data/bedplate.new~
+made=$data/bedplate.made~
+
+fail() {
+    echo "<3>bedplate: $*"
+    exit 1
+}
+
+if [ ! -d "$made" ]; then
+    rm -rf "$new"
+    if [ -d "$data/mysql" ]; then exit 0; fi
+    for other in "$data"/* "$data"/.[!.]*; do
+        case ${other##*/} in lost+found | '*' | '.[!.]*') ;; *) fail "$data holds $other, and no system tables" ;; esac
+    done
+    mkdir "$new" && TMPDIR=$new mariadb-install-db --rpm --cross-bootstrap --user=mysql --datadir="$new" \
+        --tmpdir="$new" --disable-log-bin --skip-test-db --skip-log-error >&2 &&
+        sync -f "$new" && mv -T "$new" "$made" && sync -f "$made" || fail "cannot make the data of the server in $data"
+fi
+find "$made" -mindepth 1 -maxdepth 1 -exec mv -t "$data" {} + && sync -f "$data" && rmdir "$made" ||
+    fail "cannot move the data of the server into $data"
+"#,
+    },
+    Database {
+        package: "postgresql-common",
+        named: &[
+            "postgresql",
+            "postgresql-common",
+            "postgresql-15",
+            "postgresql-16",
+            "postgresql-17",
+            "postgresql-18",
+        ],
+        what: "data of the database clusters",
+        directory: "/var/lib/postgresql",
+        user: "postgres",
+        needed_by: &["postgresql@.service"],
+        title: "PostgreSQL Cluster Setup",
+        // As pg_createcluster calls initdb; the configuration is in the image, in /etc.
+        script: r#"#!/bin/sh
 # Makes the data directory of every configured cluster that has none: it holds
 # an id, and no two devices share one. It is renamed into place when it is on disk.
 umask 077
@@ -67,7 +105,8 @@ for conf in /etc/postgresql/*/*/postgresql.conf; do
 done
 exit $failed
 "#,
-}];
+    },
+];
 
 /// The service that makes it, and the order in which it is needed.
 pub(super) fn files(row: &Database) -> Vec<FilePlan> {

@@ -1,8 +1,10 @@
 //! The service that makes a device's ids and keys, and what it runs.
 
+use std::collections::BTreeSet;
+
 use super::super::Plan;
 use super::super::service::SHUT_IN;
-use super::{Identity, PUBLIC, STORE};
+use super::{Identity, IdentityFile, PUBLIC, STORE};
 
 /// Where they lie when there is no data partition, or it is lost.
 const VOLATILE: &str = "/run/bedplate/own";
@@ -10,13 +12,16 @@ const VOLATILE: &str = "/run/bedplate/own";
 /// Before anything else of the system: a service of any kind may read it.
 pub(super) fn unit(plan: &Plan, rows: &[&Identity]) -> String {
     let before = rows.iter().flat_map(|row| row.before).fold(String::new(), |all, unit| all + " " + unit);
+    let elsewhere = rows.iter().flat_map(|row| row.files).filter(|file| !file.path.starts_with("/etc/"));
+    let written: BTreeSet<&str> = elsewhere.map(IdentityFile::directory).collect();
+    let written = written.iter().fold(String::new(), |all, directory| format!("{all} -{directory}"));
     let mount = mount(plan).map_or(String::new(), |mount| format!(" {mount}"));
     format!(
         "[Unit]\nDescription=Device Identity\nDefaultDependencies=no\n\
          After=local-fs.target bedplate-hostname.service\nConflicts=shutdown.target\n\
          Before=sysinit.target shutdown.target{before}\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/lib/bedplate/identity\nTimeoutSec=0\n{SHUT_IN}\
-         ReadWritePaths=/etc /run{mount}\nCapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID\n"
+         ReadWritePaths=/etc /run{mount}{written}\nCapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID\n"
     )
 }
 

@@ -30,6 +30,12 @@ pub struct IdentityFile {
 }
 
 impl IdentityFile {
+    /// Returns the directory it is in.
+    #[must_use]
+    pub fn directory(&self) -> &'static str {
+        self.path.rsplit_once('/').map_or("/", |(directory, _)| directory)
+    }
+
     /// Returns its name without the directory.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -99,6 +105,15 @@ pub static IDENTITIES: &[Identity] = &[
             "$(hex 16)" "$(($(od -An -N1 -tu1 /dev/urandom) % 7))" >popularity-contest.conf &&
         printf 'PATH=/usr/local/sbin:/usr/local/bin:/sbin:/bin:/usr/sbin:/usr/bin\n%s %s * * *   root    test -x /etc/cron.daily/popularity-contest && /etc/cron.daily/popularity-contest --crond\n' \
             "$(($(od -An -N1 -tu1 /dev/urandom) % 60))" "$(($(od -An -N1 -tu1 /dev/urandom) % 24))" >popularity-contest"#,
+        before: &[],
+    },
+    Identity {
+        package: "rabbitmq-server",
+        set: "rabbitmq",
+        what: "cookie by which nodes of Erlang know each other",
+        files: &[file("/var/lib/rabbitmq/.erlang.cookie", "0400", "rabbitmq:rabbitmq")],
+        // As Erlang makes one: twenty letters.
+        make: r#"cookie=$(LC_ALL=C tr -dc A-Z </dev/urandom | head -c 20) && printf %s "$cookie" >.erlang.cookie"#,
         before: &[],
     },
     Identity {
