@@ -113,10 +113,10 @@ fn left_out(old: Option<&Lock>, new: &Lock, report: &Report) {
             .iter()
             .any(|package| package.name == *by && !package.is_vendors() && !package.is_projects());
         let call = match is_archives {
-            true => format!(".package(Package::new(\"{by}\").recommends())"),
-            false => ".recommends()` after its `Deb::…".to_owned(),
+            true => format!("`.package(Package::new(\"{by}\").recommends())`"),
+            false => format!("`.recommends()` on the `Deb` of `{by}`"),
         };
-        report.did("", format_args!("`{call}` installs what it recommends"));
+        report.did("", format_args!("{call} installs what it recommends"));
     }
 }
 
