@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use bedplate::*;
+use bedplate::prelude::*;
 
 pub mod agents;
 mod docker;

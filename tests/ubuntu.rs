@@ -28,10 +28,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bedplate::cli::SourceArgs;
 use bedplate::lock::{Lock, LockFile};
 use bedplate::report::Report;
-use bedplate::source::Source;
+use bedplate::source::{Access, Source};
 use bedplate::{Architecture, Image, Target};
 use server::Server;
 use tempfile::TempDir;
@@ -54,8 +53,7 @@ impl World {
         product::success(ubuntu().args(["lock", &name, "--lock"]).arg(&lock));
         let lock = product::locked(&lock);
         let plan = twin(&Target::default()).plan_named(&name).unwrap();
-        let nowhere_else = SourceArgs { mirror: Vec::new(), offline: false, lock: None };
-        let source = Source::open(&plan, &nowhere_else, product::root()).unwrap();
+        let source = Source::open(&plan, product::root(), Access::default()).unwrap();
         source.fetch(&plan, lock.packages.iter().chain(&lock.tools), &Report::default()).unwrap();
         let packages: BTreeMap<_, _> =
             lock.packages.iter().chain(&lock.tools).map(|package| (&package.name, package)).collect();

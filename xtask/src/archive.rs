@@ -25,9 +25,9 @@ use fs_err as fs;
 use sha2::{Digest, Sha256};
 
 use self::index::Index;
-use self::mirror::Candidate;
 use self::openpgp::{Keyring, SignatureError};
 use self::release::{Release, ReleaseError, Signed, Sum};
+use crate::fetch::mirror::Candidate;
 use crate::fetch::{FetchError, Fetcher, Item, Progress, Subject};
 use crate::problem::Problem;
 

@@ -1,7 +1,11 @@
 //! The command line: verbs, their options, and nothing else.
 
+use anyhow::Result;
+use bedplate_core::Architecture;
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
+
+use crate::problem::Misuse;
 
 /// Builds immutable Linux images from the description in image/main.rs.
 #[derive(Debug, Parser)]
@@ -63,6 +67,23 @@ pub struct NameArgs {
     /// Where the artifacts lie, in place of build/NAME
     #[arg(long, value_name = "DIR")]
     pub out: Option<Utf8PathBuf>,
+}
+
+impl NameArgs {
+    /// The architecture asked for; x86-64 when none is.
+    ///
+    /// # Errors
+    /// A name that no architecture has.
+    pub fn architecture(&self) -> Result<Architecture> {
+        match self.arch.as_deref() {
+            None | Some("x86-64" | "x86_64" | "amd64") => Ok(Architecture::X86_64),
+            Some("arm64" | "aarch64") => Ok(Architecture::Aarch64),
+            Some(other) => {
+                let message = format!("no architecture is named `{other}`; there are `x86-64` and `arm64`");
+                Err(Misuse(message).into())
+            }
+        }
+    }
 }
 
 /// Where packages come from.

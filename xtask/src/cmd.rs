@@ -1,4 +1,4 @@
-//! The verbs, one a file.
+//! The verbs, one a file: what the command line says becomes calls of the engine.
 
 pub mod boot;
 pub mod check;
@@ -10,3 +10,20 @@ pub mod lock;
 pub mod plan;
 pub mod tools;
 pub mod verify;
+
+use anyhow::Result;
+use bedplate_core::{Entry, Plan};
+
+use crate::cli::{NameArgs, SourceArgs};
+use crate::project::Project;
+use crate::source::Access;
+
+/// The image that the command line names, with its plan.
+fn planned<'a>(project: &'a Project<'_>, args: &NameArgs) -> Result<(&'a Entry, Plan)> {
+    project.planned(args.name.as_deref(), args.architecture()?)
+}
+
+/// How packages are reached, as the command line says.
+fn access(args: &SourceArgs) -> Access<'_> {
+    Access { mirrors: &args.mirror, offline: args.offline }
+}

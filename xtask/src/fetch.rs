@@ -9,6 +9,7 @@ pub mod error;
 mod forward;
 mod http;
 pub mod login;
+pub mod mirror;
 mod names;
 mod transfer;
 
@@ -23,7 +24,7 @@ use bedplate_core::secret::Secret;
 
 pub use self::error::FetchError;
 use self::login::Logins;
-use crate::archive::mirror::{Candidate, Mirrors};
+use self::mirror::{Candidate, Mirrors};
 use crate::store::Store;
 
 /// Hears how far the downloads are. Called from several threads.

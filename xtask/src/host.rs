@@ -23,7 +23,7 @@ use rustix::thread::UnshareFlags;
 
 pub use self::ids::{IdRange, WANTED, free_range, ranges};
 pub use self::problem::{Facts, Problem};
-use crate::sandbox::syscall;
+use crate::syscall;
 
 /// Set in the environment of a process that [`enter`] has put into a user namespace.
 const INSIDE: &str = "BEDPLATE_USER_NAMESPACE";

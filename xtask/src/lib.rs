@@ -5,9 +5,121 @@
 //!  (said)        (decided)      (pinned)         (bytes)
 //! ```
 //!
-//! A project is a binary that names its images: see [`main`]. What a
-//! description is made of, from [`Image`] on, is re-exported from
-//! [`bedplate_core`]; everything else here is the engine behind the verbs.
+//! # From nothing to a device
+//!
+//! A project is a program that names its images. `cargo xtask` runs it, by an alias in `.cargo/config.toml`:
+//!
+//! ```toml
+//! [alias]
+//! xtask = "run --quiet --bin xtask --"
+//! ```
+//!
+//! An [`Image`] is a value that goes from method to method. Nothing in it fails or has an effect: every mistake is kept
+//! with its line, and all are told at once. These are the decisions, in their order.
+//!
+//! **1. A distribution and a kernel.** Nothing is installed that is not asked for, directly or as a dependency.
+//!
+//! ```
+//! use bedplate::prelude::*;
+//!
+//! fn system(_: &Target) -> Image {
+//!     Image::debian("trixie").packages(["linux-image-amd64", "systemd-sysv", "systemd-boot", "dbus"])
+//! }
+//! ```
+//!
+//! **2. A disk.** An [`Esp`] for the kernel image, a [`Root`] in a slot of fixed size that [`Root::verity`] protects,
+//! and [`Data`] that grows to the end of the device's disk.
+//!
+//! ```
+//! # use bedplate::prelude::*;
+//! fn disk(image: Image) -> Image {
+//!     image
+//!         .partition(Esp::new(MiB(512)))
+//!         .partition(Root::new(Erofs).verity())
+//!         .partition(Data::new("persistent", Ext4).mount("/local"))
+//! }
+//! ```
+//!
+//! **3. What the device forgets, and what it does not.** With [`Volatile::Overlay`] programs may write anywhere, and a
+//! reboot undoes it. A [`Bind`] is a directory that lasts. The machine id and the ssh keys last by themselves.
+//!
+//! ```
+//! # use bedplate::prelude::*;
+//! fn state(image: Image) -> Image {
+//!     image.volatile(Volatile::Overlay).bind("/var/lib/docker").bind(Bind::new("/etc/agent").seeded())
+//! }
+//! ```
+//!
+//! **4. Programs.** A [package](Image::package) of the distribution, of [another archive](Image::repository), or of
+//! [a vendor](Image::deb); its units are [enabled](Image::enable) by name. A unit of your own is a file beside the
+//! description: `.unit(unit!("units/hello.service"))`.
+//!
+//! ```
+//! # use bedplate::prelude::*;
+//! fn docker(image: Image) -> Image {
+//!     image.packages(["docker.io", "docker-compose"]).enable("docker.service")
+//! }
+//! ```
+//!
+//! **5. Files.** A directory of the project that is [laid over the root](Image::overlay), or [a few
+//! lines](Image::file) in the description. What only a program can make, [`Image::script`] makes.
+//!
+//! ```
+//! # use bedplate::prelude::*;
+//! fn settings(image: Image) -> Image {
+//!     image.file("/etc/systemd/journald.conf.d/50-size.conf", "[Journal]\nSystemMaxUse=200M\n")
+//! }
+//! ```
+//!
+//! **6. People.** No password lets anybody in. A [`User`] comes in by a key that is written here, or by one that the
+//! device is handed at provisioning.
+//!
+//! ```
+//! # use bedplate::prelude::*;
+//! fn people(image: Image) -> Image {
+//!     image.package("sudo").user(User::new("operator").administrator().login(Login::Credential))
+//! }
+//! ```
+//!
+//! **7. The image.** Its pieces are functions, put together with [`Image::with`]; its promises are tests on its
+//! [`Plan`](plan::Plan).
+//!
+//! ```
+//! # use bedplate::prelude::*;
+//! # fn system(_: &Target) -> Image {
+//! #     Image::debian("trixie").packages(["linux-image-amd64", "systemd-sysv", "systemd-boot", "dbus", "sudo"])
+//! # }
+//! # fn disk(image: Image) -> Image {
+//! #     image
+//! #         .partition(Esp::new(MiB(512)))
+//! #         .partition(Root::new(Erofs).verity())
+//! #         .partition(Data::new("persistent", Ext4).mount("/local"))
+//! # }
+//! # fn state(image: Image) -> Image { image.volatile(Volatile::Overlay).bind("/var/lib/docker") }
+//! # fn people(image: Image) -> Image {
+//! #     image.user(User::new("operator").administrator().login(Login::Credential))
+//! # }
+//! fn device(target: &Target) -> Image {
+//!     system(target).with(disk).with(state).with(people).hostname("device-{machine-id}")
+//! }
+//!
+//! let plan = device(&Target::default()).plan().unwrap();
+//! assert_eq!(plan.backing("/var/lib/docker"), Some("/local/persistent/var/lib/docker"));
+//! assert!(plan.dangers.is_empty());
+//! ```
+//!
+//! **8. The program.** [`main`] is its whole command line: `cargo xtask image device` builds `build/device/image.raw`,
+//! which `dd` writes to a disk; `cargo xtask boot device` starts it in QEMU. [`vm::Vm`] asks a started one in a test,
+//! [`disk::Disk`] a built one.
+//!
+//! ```no_run
+//! use bedplate::prelude::*;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     bedplate::main(&[image!(device)])
+//! }
+//! # fn device(_: &Target) -> Image { Image::debian("trixie") }
+//! ```
 
 use std::process::ExitCode;
 
@@ -15,24 +127,46 @@ use clap::Parser as _;
 
 pub use bedplate_core::*;
 
+#[doc(hidden)]
 pub mod archive;
+#[doc(hidden)]
 pub mod artifacts;
+#[doc(hidden)]
 pub mod build;
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod cmd;
 pub mod disk;
+#[doc(hidden)]
 pub mod fetch;
+#[doc(hidden)]
 pub mod host;
+#[doc(hidden)]
 pub mod key;
+#[doc(hidden)]
+pub mod locking;
+mod paths;
+#[doc(hidden)]
 pub mod problem;
+#[doc(hidden)]
 pub mod project;
+#[doc(hidden)]
 pub mod report;
+#[doc(hidden)]
 pub mod resolve;
+#[doc(hidden)]
 pub mod sandbox;
+#[doc(hidden)]
 pub mod source;
+#[doc(hidden)]
 pub mod step;
+#[doc(hidden)]
 pub mod store;
+mod syscall;
+#[doc(hidden)]
 pub mod tools;
+#[doc(hidden)]
 pub mod verify;
 pub mod vm;
 
@@ -43,7 +177,7 @@ use report::Report;
 /// Runs the program over a project's images, the first of which is the default.
 ///
 /// ```no_run
-/// use bedplate::*;
+/// use bedplate::prelude::*;
 ///
 /// fn main() -> std::process::ExitCode {
 ///     bedplate::main(&[image!(edge)])
@@ -75,7 +209,8 @@ pub fn main(images: &[Entry]) -> ExitCode {
     let project = Project { images, root: &root };
     run(&cli.verb, project, &report).unwrap_or_else(|error| {
         report.failure(&error, &|file| project.source(file));
-        ExitCode::from(if error.is::<problem::Misuse>() { 1 } else { 2 })
+        let is_usage = error.is::<problem::Misuse>() || error.is::<problem::WrongDescription>();
+        ExitCode::from(if is_usage { 1 } else { 2 })
     })
 }
 

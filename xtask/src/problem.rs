@@ -1,7 +1,7 @@
 //! Failures that somebody is answerable for: a line of the description, or the
 //! command line.
 
-use bedplate_core::{Diagnostic, Place};
+use bedplate_core::{Diagnostic, Diagnostics, Place};
 
 /// What could not be done, where the description asked for it, and what helps.
 ///
@@ -33,6 +33,11 @@ impl Problem {
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.message)]
 pub struct Refused(pub Box<Diagnostic>);
+
+/// A description with mistakes: the program ends with 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongDescription(pub Diagnostics);
 
 /// A command line that means nothing here: the program ends with 1.
 #[derive(Debug, thiserror::Error)]

@@ -1,16 +1,13 @@
 //! The project a program is run for: its images and where their files lie.
 
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use bedplate_core::spelling::nearest;
 use bedplate_core::{Architecture, Entry, Plan, Target};
 use camino::Utf8PathBuf;
 
-use crate::cli::NameArgs;
-use crate::problem::Misuse;
-use crate::report::Report;
+use crate::problem::{Misuse, WrongDescription};
 
 /// The images of one `main.rs`.
 #[derive(Clone, Copy)]
@@ -51,25 +48,13 @@ impl Project<'_> {
         })
     }
 
-    /// Plans an image; where the description is wrong, says all that is wrong.
+    /// The image of this name, or the default, with its plan.
     ///
     /// # Errors
-    /// The exit code of a wrong description, once its mistakes are printed.
-    pub fn plan(&self, entry: &Entry, architecture: Architecture, report: &Report) -> Result<Plan, ExitCode> {
-        entry.plan(&Target { architecture }).map_err(|mistakes| {
-            report.mistakes(&mistakes, &|file| self.source(file));
-            ExitCode::from(1)
-        })
-    }
-
-    /// The image that the command line names, with its plan.
-    ///
-    /// # Errors
-    /// A name that no image or architecture has; inside, the exit code of a
-    /// wrong description, once its mistakes are printed.
-    pub fn planned(&self, args: &NameArgs, report: &Report) -> Result<Result<(&Entry, Plan), ExitCode>> {
-        let entry = self.entry(args.name.as_deref())?;
-        Ok(self.plan(entry, args.architecture()?, report).map(|plan| (entry, plan)))
+    /// A name that no image has, or a wrong description.
+    pub fn planned(&self, name: Option<&str>, architecture: Architecture) -> Result<(&Entry, Plan)> {
+        let entry = self.entry(name)?;
+        Ok((entry, plan(entry, architecture)?))
     }
 
     /// The text of a source file that a place names.
@@ -94,19 +79,10 @@ impl Project<'_> {
     }
 }
 
-impl NameArgs {
-    /// The architecture asked for; x86-64 when none is.
-    ///
-    /// # Errors
-    /// A name that no architecture has.
-    pub fn architecture(&self) -> Result<Architecture> {
-        match self.arch.as_deref() {
-            None | Some("x86-64" | "x86_64" | "amd64") => Ok(Architecture::X86_64),
-            Some("arm64" | "aarch64") => Ok(Architecture::Aarch64),
-            Some(other) => {
-                let message = format!("no architecture is named `{other}`; there are `x86-64` and `arm64`");
-                Err(Misuse(message).into())
-            }
-        }
-    }
+/// Plans an image.
+///
+/// # Errors
+/// All that is wrong with the description.
+pub fn plan(entry: &Entry, architecture: Architecture) -> Result<Plan, WrongDescription> {
+    entry.plan(&Target { architecture }).map_err(WrongDescription)
 }

@@ -6,7 +6,6 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,8 @@ pub use bedplate_core::bytes::bytes;
 use bedplate_core::{Diagnostic, Diagnostics, Renderer};
 
 use crate::fetch::{FetchError, Progress};
-use crate::problem::{Problem, Refused};
+pub use crate::paths::path;
+use crate::problem::{Problem, Refused, WrongDescription};
 use crate::store::{Full, disk_is_full};
 
 /// Where a run tells what it does.
@@ -77,7 +77,7 @@ impl Report {
     }
 
     /// The mistakes of a description.
-    pub fn mistakes(&self, mistakes: &Diagnostics, source: &dyn Fn(&str) -> Option<String>) {
+    fn mistakes(&self, mistakes: &Diagnostics, source: &dyn Fn(&str) -> Option<String>) {
         self.text(self.renderer().render_all(mistakes, source));
     }
 
@@ -104,7 +104,9 @@ impl Report {
             self.text(self.renderer().render(mistake, source));
             return;
         }
-        if let Some(mistakes) = error.chain().find_map(|cause| cause.downcast_ref::<Diagnostics>()) {
+        let described = error.chain().find_map(|cause| cause.downcast_ref::<WrongDescription>());
+        let of_tree = || error.chain().find_map(|cause| cause.downcast_ref::<Diagnostics>());
+        if let Some(mistakes) = described.map(|wrong| &wrong.0).or_else(of_tree) {
             self.mistakes(mistakes, source);
             return;
         }
@@ -171,13 +173,6 @@ pub fn watch_for_interrupts() -> anyhow::Result<()> {
         std::process::exit(2);
     })?;
     Ok(())
-}
-
-/// A path as a person at the prompt would write it: relative to the current
-/// directory where it is below it.
-pub fn path(path: &Path) -> impl Display {
-    let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here).unwrap_or(path).display().to_string()
 }
 
 /// `0.4 s`, `12.3 s`.

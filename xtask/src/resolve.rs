@@ -25,7 +25,6 @@ use self::recommended::{Followed, Installed};
 use crate::archive::index::{Index, Package};
 use crate::archive::{self, Archive, Opened};
 use crate::fetch::{Fetcher, Progress};
-use crate::source::vendor::VendorDeb;
 use why::Dependencies;
 
 /// Why a set of packages has no solution. Everything else that goes wrong is not the description's fault.
@@ -103,6 +102,15 @@ pub struct Solution {
     pub packages: Vec<LockedPackage>,
     /// What they recommend.
     pub recommended: Vec<Recommended>,
+}
+
+/// A vendor's package in the store, believed.
+#[derive(Debug)]
+pub struct VendorDeb {
+    /// As the lock will have it.
+    pub locked: LockedPackage,
+    /// The paragraph of its control file.
+    pub control: String,
 }
 
 /// Verified archives, ready to answer which files a set of package names means.

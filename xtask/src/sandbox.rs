@@ -17,7 +17,6 @@ mod mounts;
 mod overlay;
 mod spec;
 mod sync;
-pub(crate) mod syscall;
 
 use std::collections::BTreeMap;
 use std::env;

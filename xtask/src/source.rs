@@ -17,15 +17,23 @@ use bedplate_core::plan::{ArchivePlan, PackagePlan, Plan};
 
 use crate::archive::mirror::{HostSources, Mirrors};
 use crate::archive::{Archive, date};
-use crate::cli::SourceArgs;
 use crate::fetch::login::Logins;
 use crate::fetch::{FetchError, Fetcher, Item};
 use crate::problem::{Misuse, Problem};
 use crate::report::{Downloads, Report};
-use crate::resolve::{Request, ResolveError, Resolver, Solution};
+use crate::resolve::{Request, ResolveError, Resolver, Solution, VendorDeb};
 use crate::store::Store;
 use keys::Keychain;
-use vendor::{VendorDeb, Vendors};
+use vendor::Vendors;
+
+/// How a run reaches what it fetches.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Access<'a> {
+    /// Pairs `FROM=TO` of addresses: what is below the one is fetched from below the other.
+    pub mirrors: &'a [String],
+    /// True to use what the store has, and no network.
+    pub offline: bool,
+}
 
 /// How the packages of one plan are had, and what was fetched.
 pub struct Source {
@@ -40,16 +48,16 @@ impl Source {
     ///
     /// # Errors
     /// A mirror that is no pair of addresses, a key that is not there, no store.
-    pub fn open(plan: &Plan, args: &SourceArgs, project: &Path) -> Result<Self> {
+    pub fn open(plan: &Plan, project: &Path, access: Access<'_>) -> Result<Self> {
         let store = Store::open()?;
         let mut archives = archives(plan, &Keychain::of_files(project))?;
         archives.extend(runner(plan, &archives)?.map(|(archive, _)| archive));
-        let explicit = args.mirror.iter().map(|pair| mirror(pair)).collect::<Result<Vec<_>>>()?;
+        let explicit = access.mirrors.iter().map(|pair| mirror(pair)).collect::<Result<Vec<_>>>()?;
         let host = HostSources::read(Path::new("/"));
         let mut mirrors = Mirrors::choose(&archives, &explicit, &plan.mirrors, &host);
         let mut logins = Logins::read(Path::new("/"));
         mirrors.keep_logins(&mut logins);
-        let fetcher = Fetcher::new(&store).mirrors(mirrors).logins(logins).offline(args.offline);
+        let fetcher = Fetcher::new(&store).mirrors(mirrors).logins(logins).offline(access.offline);
         Ok(Self { store, fetcher, project: project.to_owned() })
     }
 

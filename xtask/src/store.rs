@@ -31,7 +31,7 @@ use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::report::path;
+use crate::paths::path;
 
 /// The store of one user, open for this process. Clones are the same store.
 #[derive(Debug, Clone)]

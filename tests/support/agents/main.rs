@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use bedplate::*;
+use bedplate::prelude::*;
 
 #[path = "../../../image/greengrass_lite.rs"]
 mod lite;

@@ -1,6 +1,6 @@
 //! Trees that do not fit their description, and one that does.
 
-use bedplate::*;
+use bedplate::prelude::*;
 
 use crate::small;
 

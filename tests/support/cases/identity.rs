@@ -1,6 +1,6 @@
 //! Packages that make ids, keys and databases when they are configured.
 
-use bedplate::*;
+use bedplate::prelude::*;
 
 /// Packages whose maintainer scripts make what belongs to one machine.
 const MAKERS: [&str; 13] = [

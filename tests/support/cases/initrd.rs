@@ -1,6 +1,6 @@
 //! What starts before the root: the kernel, its arguments, the initrd, the disk.
 
-use bedplate::*;
+use bedplate::prelude::*;
 
 use crate::small;
 

@@ -1,6 +1,6 @@
 //! Overlays and files that meet links, owners and modes, homes and binds.
 
-use bedplate::*;
+use bedplate::prelude::*;
 
 use crate::small;
 

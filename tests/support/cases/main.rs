@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use bedplate::*;
+use bedplate::prelude::*;
 
 mod checks;
 mod identity;

@@ -1,6 +1,6 @@
 //! Maintainer scripts of the real world. The vendor's package is the test's: `MAINTAINER_SHA256` is its digest.
 
-use bedplate::*;
+use bedplate::prelude::*;
 
 use super::small;
 

@@ -4,7 +4,7 @@
 //! `SOURCES_FINGERPRINT` pins it. `SOURCES_SHA256` is the digest of the package that has no signature, and
 //! `SOURCES_VERSION` the version that is asked for.
 
-use bedplate::*;
+use bedplate::prelude::*;
 
 use crate::small;
 

@@ -1,6 +1,6 @@
 //! What a package's trigger would have done, scripts, and what is left out.
 
-use bedplate::*;
+use bedplate::prelude::*;
 
 use super::small;
 

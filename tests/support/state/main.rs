@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use bedplate::*;
+use bedplate::prelude::*;
 
 fn main() -> ExitCode {
     bedplate::main(&[image!(keeper)])

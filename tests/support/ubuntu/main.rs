@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use bedplate::*;
+use bedplate::prelude::*;
 
 #[path = "../../../image/main.rs"]
 #[expect(dead_code, reason = "its images are built by others")]

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use bedplate::*;
+use bedplate::prelude::*;
 
 /// Where the vendor says that its packages are.
 const VENDOR: &str = "https://vendor.example";

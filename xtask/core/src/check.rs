@@ -5,8 +5,9 @@
 //! word's); their rules are in [`words`].
 
 use crate::diagnostic::Diagnostic;
-use crate::explain::Rule;
 use crate::image::Image;
+use crate::plan::Draft;
+use crate::rule::Rule;
 
 pub(crate) mod answers;
 pub(crate) mod archives;
@@ -137,6 +138,14 @@ pub(crate) fn all(image: &Image) -> Vec<Diagnostic> {
     units::check(image, &mut found);
     text::check(image, &mut found);
     users::check(image, &mut found);
+    found
+}
+
+/// What of the description does not go with what the plan writes by itself.
+pub(crate) fn against(image: &Image, draft: &Draft) -> Vec<Diagnostic> {
+    let mut found = files::against(image, &draft.files);
+    found.extend(contents::against(image, &draft.files));
+    found.extend(units::against(image, &draft.units));
     found
 }
 

@@ -4,9 +4,11 @@
 //! right. Text is parsed where it is given, and what is wrong with it becomes
 //! a mistake of the description, with its line; nothing fails or panics.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use crate::diagnostic::Diagnostic;
 use crate::place::{At, Place};
-use crate::value::{GiB, Malformed, MiB, Size, Word};
+use crate::value::{Address, GiB, Malformed, MiB, Size, Word};
 
 /// Something that says a `T`: the value itself, or text.
 #[diagnostic::on_unimplemented(
@@ -42,6 +44,24 @@ impl<T: Word> Given<T> for &String {
 impl<T: Word> Given<T> for String {
     fn given(self) -> Result<T, Malformed> {
         T::parse(&self)
+    }
+}
+
+impl Given<Address> for IpAddr {
+    fn given(self) -> Result<Address, Malformed> {
+        Address::parse(&self.to_string())
+    }
+}
+
+impl Given<Address> for Ipv4Addr {
+    fn given(self) -> Result<Address, Malformed> {
+        IpAddr::V4(self).given()
+    }
+}
+
+impl Given<Address> for Ipv6Addr {
+    fn given(self) -> Result<Address, Malformed> {
+        IpAddr::V6(self).given()
     }
 }
 
@@ -83,7 +103,7 @@ pub(crate) fn accept<T: Word>(
     match given.given() {
         Ok(value) => Some(At { value, at: at.clone() }),
         Err(malformed) => {
-            mistakes.push(malformed.diagnostic(T::RULE, T::WHAT).at(at));
+            mistakes.push(malformed.diagnostic(T::CODE, T::WHAT).at(at));
             None
         }
     }

@@ -12,10 +12,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::Diagnostic;
 use crate::given::{Given, SizeWithUnit, accept};
 use crate::place::{At, Place};
-use crate::plan::{self, Plan};
 use crate::value::{
     Address, AnswerText, Argument, Component, DevicePath, DomainName, Hostname, ImageVersion, Locale,
     ModuleName, PackageName, Question, Size, Snapshot, Suite, SysctlKey, SysctlValue, Timezone, UnitName,
@@ -53,7 +52,6 @@ use package::{GivenPackage, Package};
 use partition::Partition;
 use repository::{Key, Repository};
 use root::RootSlot;
-use target::Target;
 use text::{Text, Written};
 use unit::Unit;
 use user::User;
@@ -154,6 +152,11 @@ pub struct Image {
 
 impl Image {
     /// An image of Ubuntu: `noble` (24.04) or `resolute` (26.04).
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let image = Image::ubuntu("noble");
+    /// ```
     #[track_caller]
     #[doc(alias("Distribution", "Release"))]
     pub fn ubuntu(release: &str) -> Self {
@@ -161,6 +164,11 @@ impl Image {
     }
 
     /// An image of Debian: `trixie` (13) or `bookworm` (12).
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let image = Image::debian("trixie");
+    /// ```
     #[track_caller]
     #[doc(alias("Distribution", "Release"))]
     pub fn debian(release: &str) -> Self {
@@ -213,6 +221,13 @@ impl Image {
 
     /// Installs a package, with what it depends on and without what it recommends: its name, or a [`Package`] that
     /// says more.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.package("docker.io").package(Package::new("podman").recommends());
+    /// assert!(image.plan().unwrap().package("docker.io").is_some());
+    /// ```
     #[track_caller]
     #[doc(alias("Packages", "install", "apt"))]
     pub fn package(mut self, package: impl GivenPackage) -> Self {
@@ -226,6 +241,13 @@ impl Image {
     }
 
     /// Installs several packages.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.packages(["docker.io", "docker-compose"]);
+    /// # image.plan().unwrap();
+    /// ```
     #[track_caller]
     #[doc(alias("Packages", "install", "apt"))]
     pub fn packages(mut self, names: impl IntoIterator<Item = impl Given<PackageName>>) -> Self {
@@ -238,6 +260,13 @@ impl Image {
 
     /// Keeps a package out, whatever depends on it; when something does, the
     /// lock cannot be made and says what.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.package("network-manager").without("wpasupplicant");
+    /// assert_eq!(image.plan().unwrap().without, ["wpasupplicant"]);
+    /// ```
     #[track_caller]
     #[doc(alias("RemovePackages", "exclude", "purge"))]
     pub fn without(mut self, name: impl Given<PackageName>) -> Self {
@@ -264,13 +293,20 @@ impl Image {
         let question = accept(&mut self.mistakes, question, &at);
         match answer.answer() {
             Ok(answer) => self.answers.extend(question.map(|question| (question, answer))),
-            Err(wrong) => self.mistakes.push(wrong.diagnostic(Question::RULE, AnswerText::WHAT).at(&at)),
+            Err(wrong) => self.mistakes.push(wrong.diagnostic(Question::CODE, AnswerText::WHAT).at(&at)),
         }
         self
     }
 
     /// Takes packages from this component of the distribution's archive too:
     /// `non-free-firmware`, `multiverse`.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.component("non-free-firmware").package("firmware-realtek");
+    /// # image.plan().unwrap();
+    /// ```
     #[track_caller]
     #[doc(alias("Repositories"))]
     pub fn component(mut self, name: impl Given<Component>) -> Self {
@@ -283,6 +319,13 @@ impl Image {
     /// distribution's own keys sign it.
     ///
     /// Of backports nothing is installed by itself: name the packages with [`Package::from`].
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.suite("trixie-backports").package(Package::new("podman").from("trixie-backports"));
+    /// # image.plan().unwrap();
+    /// ```
     #[track_caller]
     #[doc(alias("Repositories", "backports", "proposed-updates"))]
     pub fn suite(mut self, name: impl Given<Suite>) -> Self {
@@ -292,6 +335,19 @@ impl Image {
     }
 
     /// Takes packages from another signed archive too.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let docker = Repository::signed(
+    ///     "https://download.docker.com/linux/debian",
+    ///     "trixie",
+    ///     ["stable"],
+    ///     Key::file("keys/docker.asc").pinned("9DC858229FC7DD38854AE2D88D81803C0EBFCD88"),
+    /// );
+    /// let image = device.repository(docker).package("docker-ce");
+    /// # image.plan().unwrap();
+    /// ```
     #[doc(alias("SandboxTrees", "PackageDirectories", "sources.list"))]
     pub fn repository(mut self, repository: Repository) -> Self {
         self.mistakes.extend_from_slice(&repository.mistakes);
@@ -301,6 +357,13 @@ impl Image {
 
     /// Installs a package that is in no archive, from a vendor's address or a file of the project. The
     /// description names the file, the lock its name, version and sha256.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.deb(Deb::file("debs/agent.deb"));
+    /// assert_eq!(image.plan().unwrap().debs.len(), 1);
+    /// ```
     #[doc(alias("Packages", "PackageDirectories", "dpkg", "install"))]
     pub fn deb(mut self, mut deb: Deb) -> Self {
         self.mistakes.append(&mut deb.mistakes);
@@ -310,8 +373,15 @@ impl Image {
 
     /// Takes the distribution's archive as it was at this moment, in all
     /// pockets: `20260101T000000Z`.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.snapshot("20260101T000000Z");
+    /// # image.plan().unwrap();
+    /// ```
     #[track_caller]
-    #[doc(alias("Snapshot"))]
+    #[doc(alias("Snapshot", "SourceDateEpoch"))]
     pub fn snapshot(mut self, moment: impl Given<Snapshot>) -> Self {
         let at = Place::caller();
         self.snapshot = accept(&mut self.mistakes, moment, &at).or(self.snapshot);
@@ -320,6 +390,13 @@ impl Image {
 
     /// Fetches from this mirror of the distribution's archive, or, given again, from this one when those before it
     /// do not answer. The lock names the archive all the same, so that a mirror can change or go away.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.mirror("https://mirror.example.org/debian");
+    /// # image.plan().unwrap();
+    /// ```
     #[track_caller]
     #[doc(alias("Mirror"))]
     pub fn mirror(mut self, url: impl Given<Url>) -> Self {
@@ -397,6 +474,13 @@ impl Image {
     }
 
     /// Gives an address several names in `/etc/hosts`: `.hosts("10.0.0.5", ["plc", "plc.example.com"])`.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.hosts("10.0.0.5", ["plc", "plc.example.com"]);
+    /// assert!(image.plan().unwrap().text("/etc/hosts").unwrap().contains("plc.example.com"));
+    /// ```
     #[track_caller]
     #[doc(alias("extra_hosts"))]
     pub fn hosts(
@@ -414,6 +498,13 @@ impl Image {
     }
 
     /// The language of messages: `en_US.UTF-8`. Otherwise `C.UTF-8`.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.package("locales").locale("de_DE.UTF-8");
+    /// # image.plan().unwrap();
+    /// ```
     #[track_caller]
     #[doc(alias("Locale", "LANG", "LocaleMessages"))]
     pub fn locale(mut self, locale: impl Given<Locale>) -> Self {
@@ -423,6 +514,13 @@ impl Image {
     }
 
     /// The device's time zone: `Europe/Berlin`. Otherwise UTC.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.timezone("Europe/Berlin");
+    /// assert_eq!(image.plan().unwrap().timezone, "Europe/Berlin");
+    /// ```
     #[track_caller]
     #[doc(alias("Timezone", "localtime"))]
     pub fn timezone(mut self, timezone: impl Given<Timezone>) -> Self {
@@ -474,6 +572,13 @@ impl Image {
 
     /// Sets a value of the kernel's at boot, in place of the plan's default for
     /// it: `.sysctl("kernel.sysrq", "176")`.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.sysctl("kernel.sysrq", "176");
+    /// # image.plan().unwrap();
+    /// ```
     #[track_caller]
     #[doc(alias("sysctl.d", "hardening"))]
     pub fn sysctl(mut self, key: impl Given<SysctlKey>, value: impl Given<SysctlValue>) -> Self {
@@ -485,7 +590,9 @@ impl Image {
     }
 
     /// Puts a kernel module, what it depends on and its firmware into the
-    /// initrd, beyond those for common disks and buses.
+    /// initrd, beyond those for common disks and buses. The initrd itself is
+    /// made of the image's own packages: mkosi's `Initrds` and `InitrdPackages`
+    /// have no counterpart.
     ///
     /// ```
     /// # use bedplate_core::*;
@@ -497,7 +604,7 @@ impl Image {
     /// # }
     /// ```
     #[track_caller]
-    #[doc(alias("KernelModulesInitrdInclude", "KernelInitrdModules"))]
+    #[doc(alias("KernelModulesInitrdInclude", "KernelInitrdModules", "Initrds", "InitrdPackages"))]
     pub fn initrd_module(mut self, name: impl Given<ModuleName>) -> Self {
         let at = Place::caller();
         self.modules.extend(accept(&mut self.mistakes, name, &at));
@@ -505,6 +612,16 @@ impl Image {
     }
 
     /// Adds a partition: an [`Esp`], a [`Root`](root::Root) or [`Data`].
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let image = Image::debian("trixie")
+    ///     .package("linux-image-amd64")
+    ///     .partition(Esp::new(MiB(512)))
+    ///     .partition(Root::new(Erofs).verity())
+    ///     .partition(Data::new("persistent", Ext4).mount("/local"));
+    /// assert_eq!(image.plan().unwrap().partition("persistent").unwrap().number, 4);
+    /// ```
     #[doc(alias("RepartDirectories", "repart.d"))]
     pub fn partition(mut self, partition: impl Into<Partition>) -> Self {
         match partition.into() {
@@ -538,6 +655,13 @@ impl Image {
     }
 
     /// What becomes of writes to the root: see [`Volatile`].
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.volatile(Volatile::Overlay);
+    /// assert!(image.plan().unwrap().command_line.contains(&"systemd.volatile=overlay".to_string()));
+    /// ```
     #[doc(alias("systemd.volatile", "Overlay"))]
     pub fn volatile(mut self, volatile: Volatile) -> Self {
         self.volatile = volatile;
@@ -546,6 +670,13 @@ impl Image {
 
     /// Lets what is written to the root take at most so much memory, instead
     /// of systemd's share of it.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.volatile(Volatile::Overlay).volatile_size(MiB(256));
+    /// # image.plan().unwrap();
+    /// ```
     #[track_caller]
     #[doc(alias("systemd.volatile", "size"))]
     pub fn volatile_size(mut self, size: impl SizeWithUnit) -> Self {
@@ -594,6 +725,13 @@ impl Image {
 
     /// The same with mode 0600, for a program that finds fault with a file
     /// others may read. It keeps no secret: who has the image has the file.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.private_file("/etc/agent/token", "…\n");
+    /// assert_eq!(image.plan().unwrap().file("/etc/agent/token").unwrap().mode, 0o600);
+    /// ```
     #[track_caller]
     #[doc(alias("ExtraTrees", "chmod"))]
     pub fn private_file(self, path: impl Given<DevicePath>, text: impl Into<Text>) -> Self {
@@ -612,6 +750,14 @@ impl Image {
     }
 
     /// Adds a unit of your own: `.unit(unit!("units/hello.service"))`.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// # macro_rules! unit { ($path:literal) => { Unit::new($path, "") } }
+    /// image.unit(unit!("units/hello.service")).enable("hello.service")
+    /// # }
+    /// ```
     #[doc(alias("systemd"))]
     pub fn unit(mut self, mut unit: Unit) -> Self {
         self.mistakes.append(&mut unit.mistakes);
@@ -621,8 +767,15 @@ impl Image {
 
     /// Starts a unit at boot, as its `[Install]` section says. A package does
     /// not do so by itself: in a build there is no running systemd to ask.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.package("docker.io").enable("docker.service");
+    /// assert!(image.plan().unwrap().enables("docker.service"));
+    /// ```
     #[track_caller]
-    #[doc(alias("preset", "systemctl"))]
+    #[doc(alias("preset", "Presets", "systemctl"))]
     pub fn enable(mut self, unit: impl Given<UnitName>) -> Self {
         let at = Place::caller();
         self.enabled.extend(accept(&mut self.mistakes, unit, &at));
@@ -630,6 +783,13 @@ impl Image {
     }
 
     /// Makes a unit impossible to start.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.mask("apt-daily.timer");
+    /// assert!(image.plan().unwrap().masks("apt-daily.timer"));
+    /// ```
     #[track_caller]
     #[doc(alias("disable", "systemctl"))]
     pub fn mask(mut self, unit: impl Given<UnitName>) -> Self {
@@ -639,6 +799,13 @@ impl Image {
     }
 
     /// Adds a user.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.user(User::new("alice").administrator().login(Login::Credential));
+    /// # image.plan().unwrap();
+    /// ```
     #[doc(alias("useradd", "sysusers", "RootPassword"))]
     pub fn user(mut self, mut user: User) -> Self {
         self.mistakes.append(&mut user.mistakes);
@@ -650,6 +817,13 @@ impl Image {
     ///
     /// Dangerous because the device belongs to whoever reaches its console. It
     /// is for an image to develop with; the plan says so in its first line.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.dangerous_autologin();
+    /// assert_eq!(image.plan().unwrap().dangers.len(), 1);
+    /// ```
     #[track_caller]
     #[doc(alias("Autologin", "getty", "agetty"))]
     pub fn dangerous_autologin(mut self) -> Self {
@@ -680,6 +854,13 @@ impl Image {
 
     /// Keeps a directory across reboots and updates: its path, or a [`Bind`]. What every release reaches through a link
     /// (`/var/spool/mail`) is bound where the link leads.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.bind("/greengrass").bind(Bind::new("/etc/amazon/ssm").seeded());
+    /// assert_eq!(image.plan().unwrap().backing("/greengrass"), Some("/local/persistent/greengrass"));
+    /// ```
     #[track_caller]
     #[doc(alias("persistent", "BindPaths", "mount"))]
     pub fn bind(mut self, bind: impl Into<Bind>) -> Self {
@@ -693,6 +874,17 @@ impl Image {
     }
 
     /// Applies a function to the image: a reusable piece of a description.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// /// Docker, and where it keeps its images.
+    /// fn docker(image: Image) -> Image {
+    ///     image.package("docker.io").bind("/var/lib/docker")
+    /// }
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.with(docker);
+    /// # image.plan().unwrap();
+    /// ```
     #[doc(alias("Include", "Profiles"))]
     pub fn with(self, piece: impl FnOnce(Image) -> Image) -> Self {
         piece(self)
@@ -703,30 +895,5 @@ impl Image {
     pub(crate) fn kept_on(&self) -> Option<&At<DevicePath>> {
         let mounts = |grow: bool| self.data.iter().filter(move |data| data.grow == grow);
         mounts(true).chain(mounts(false)).find_map(|data| data.mount.as_ref())
-    }
-
-    /// Decides everything, for the default target and a name after the host.
-    ///
-    /// # Errors
-    /// All mistakes of the description, in the order of its lines.
-    pub fn plan(&self) -> Result<Plan, Diagnostics> {
-        let hostname = self.hostname.as_ref().filter(|name| !name.value.is_template());
-        self.plan_named(hostname.map_or("image", |name| name.value.as_str()))
-    }
-
-    /// Decides everything for an image called `name`, for the default target.
-    ///
-    /// # Errors
-    /// All mistakes of the description, in the order of its lines.
-    pub fn plan_named(&self, name: &str) -> Result<Plan, Diagnostics> {
-        self.plan_for(name, &Target::default())
-    }
-
-    /// Decides everything for an image called `name` and this target.
-    ///
-    /// # Errors
-    /// All mistakes of the description, in the order of its lines.
-    pub fn plan_for(&self, name: &str, target: &Target) -> Result<Plan, Diagnostics> {
-        plan::plan(self, name, target)
     }
 }

@@ -11,24 +11,35 @@
 //! What a description needs from outside (a unit's text, a key) comes in
 //! through `include_str!`, so that a missing file does not compile.
 
+#[doc(hidden)]
 pub mod bytes;
+#[doc(hidden)]
 pub mod check;
+mod decide;
 pub mod diagnostic;
+#[doc(hidden)]
 pub mod explain;
+#[doc(hidden)]
 pub mod given;
+#[doc(hidden)]
 pub mod glob;
 pub mod image;
 pub mod lock;
+#[doc(hidden)]
 pub mod page;
 pub mod place;
 pub mod plan;
+#[doc(hidden)]
 pub mod release;
+#[doc(hidden)]
+pub mod rule;
+#[doc(hidden)]
 pub mod secret;
+#[doc(hidden)]
 pub mod spelling;
 pub mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Renderer};
-pub use explain::{Example, Rule};
 pub use given::{Given, SizeWithUnit};
 pub use image::answer::{Answer, GivenAnswer};
 pub use image::bind::Bind;
@@ -52,9 +63,22 @@ pub use image::{Distribution, Image};
 pub use lock::Lock;
 pub use place::Place;
 pub use plan::Plan;
+pub use rule::{Example, Rule};
 pub use value::{
     Address, AnswerText, Argument, Component, DevicePath, DomainName, FileUrl, Fingerprint, GiB, Glob,
     GroupName, Hostname, ImageVersion, Label, Locale, MiB, ModuleName, PackageName, PathPattern, Question,
     Sha256, Size, Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url, UserName,
     Version,
 };
+
+/// The vocabulary of a description, and nothing else: `use bedplate::prelude::*`.
+pub mod prelude {
+    pub use crate::{
+        Address, Answer, AnswerText, Architecture, Argument, Bind, Component, Compression, Data, Deb,
+        DevicePath, Distribution, DomainName, Erofs, Esp, Ext4, FileUrl, Fingerprint, GiB, Glob, GroupName,
+        Hostname, Image, ImageVersion, Key, Label, Locale, Login, MiB, ModuleName, Overlay, Package,
+        PackageName, PathPattern, Question, Repository, Root, Script, Sha256, Size, Snapshot, Squashfs,
+        SshKey, Suite, SysctlKey, SysctlValue, Target, Text, Timezone, Unit, UnitName, Url, User, UserName,
+        Version, Volatile, image, script, unit,
+    };
+}

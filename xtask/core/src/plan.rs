@@ -1,22 +1,19 @@
 //! `Plan`: every decision about an image, and nothing left to choose.
 //!
-//! Made from an [`Image`] alone: no network, no root, no clock. A plan made
+//! Made from an [`Image`](crate::Image) alone: no network, no root, no clock. A plan made
 //! twice is the same plan, whichever machine makes it; a step of the build
 //! reads it and decides nothing.
 
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::check;
-use crate::diagnostic::Diagnostics;
+use crate::image::Distribution;
 use crate::image::answer::Answer;
+pub use crate::image::bind::BindKind;
 use crate::image::compression::Compression;
 use crate::image::filesystem::Filesystem;
-use crate::image::overlay::{self, Overlay};
-use crate::image::target::{Architecture, Target};
-use crate::image::text::Written;
+use crate::image::target::Architecture;
 use crate::image::volatile::Volatile;
-use crate::image::{Distribution, Image};
 use crate::place::Place;
 use crate::release;
 use crate::secret::Secret;
@@ -35,6 +32,8 @@ pub use contents::{ContentsPlan, FilterPlan, RemovedPlan, ScriptPlan};
 mod dangers;
 mod debs;
 mod disks;
+mod draft;
+pub(crate) use draft::Draft;
 pub(crate) mod hardening;
 mod hostname;
 mod identity;
@@ -517,16 +516,6 @@ impl BindPlan {
     }
 }
 
-/// A directory or a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BindKind {
-    /// A directory.
-    Directory,
-    /// A file.
-    File,
-}
-
 /// A unit that does not start without something that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RequiredBy {
@@ -722,123 +711,6 @@ impl Plan {
     #[must_use]
     pub fn masks(&self, unit: &str) -> bool {
         self.units.mask.iter().any(|masked| masked.name == unit)
-    }
-}
-
-/// Decides everything about `image`.
-pub(crate) fn plan(image: &Image, name: &str, target: &Target) -> Result<Plan, Diagnostics> {
-    let mistakes = check::all(image);
-    let release = release::find(image.distribution, &image.release.value);
-    let (Some(release), [root, ..], true) = (release, image.roots.as_slice(), mistakes.is_empty()) else {
-        return Err(Diagnostics::new(mistakes));
-    };
-
-    let stream = guid::Stream::of(name);
-    let disk = layout::disk(image, root, target.architecture, &stream);
-    let users = people::users(image);
-    let binds = state::binds(image, &users);
-    let units = units::plan(image);
-    let contents = contents::plan(image);
-    let settings = hardening::settings(image);
-    let debs = debs::plan(image);
-    let dangers = dangers::plan(image).into_iter().chain(debs::dangers(&debs)).collect();
-    let mut files = Vec::new();
-    files.extend(state::files(image, &disk, &binds, &users));
-    files.extend(disks::root(image, &disk));
-    files.extend(system::files(image));
-    files.extend(hardening::files(&settings));
-    files.extend(people::files(&users));
-    files.extend(units::files(image, &units));
-    files.extend(sshd::files(image));
-    files.extend(console::files(image));
-    files.extend(contents::files(&contents));
-    let mut clashes = check::files::against(image, &files);
-    clashes.extend(check::contents::against(image, &files));
-    clashes.extend(check::units::against(image, &units));
-    if !clashes.is_empty() {
-        return Err(Diagnostics::new(clashes));
-    }
-    files.retain(|place| {
-        let text = |file: &Written| file.path.value.as_str() == place.path;
-        !(matches!(place.kind, FileKind::Place) && image.files.iter().any(text))
-    });
-    files.extend(image.files.iter().map(|file| {
-        let name = |name: &dyn std::fmt::Display| name.to_string();
-        FilePlan {
-            mode: file.text.mode.as_ref().map_or(0o644, |mode| mode.value),
-            owner: file.text.owner.as_ref().map(|owner| name(&owner.value)),
-            group: file.text.group.as_ref().map(|group| name(&group.value)),
-            ..FilePlan::text(file.path.value.as_str(), &file.text.text, "written in the description")
-        }
-        .at(Some(&file.path.at))
-    }));
-    let archives = archives::plan(image, release, target.architecture);
-    let initrd = initrd::files(image, &disk);
-    files.sort_by(|left: &FilePlan, right| left.path.cmp(&right.path));
-    files.dedup_by(|later, first| later.path == first.path);
-
-    let mut plan = Plan {
-        name: name.to_string(),
-        version: image.version.as_ref().map(|version| version.value.to_string()),
-        distribution: image.distribution,
-        release: release.name.to_string(),
-        architecture: target.architecture,
-        snapshot: image
-            .snapshot
-            .as_ref()
-            .map(|snapshot| SnapshotPlan { moment: snapshot.value.to_string(), at: snapshot.at.clone() }),
-        mirrors: image
-            .mirrors
-            .iter()
-            .map(|url| url.value.as_str().trim_end_matches('/').to_string())
-            .collect(),
-        packages: packages::plan(image, release, root, &archives),
-        archives,
-        debs,
-        without: packages::without(image),
-        answers: packages::answers(image),
-        tools: packages::tools(image, release, root),
-        hostname: image.hostname.as_ref().map(|name| name.value.to_string()),
-        command_line: boot::command_line(image, root, &disk, &settings),
-        locale: system::locale(image),
-        timezone: image.timezone.as_ref().map_or("UTC".to_string(), |zone| zone.value.to_string()),
-        artifacts: boot::artifacts(&disk, target.architecture),
-        disk,
-        files,
-        overlays: image.overlays.iter().map(overlay).collect(),
-        contents,
-        units,
-        users,
-        binds,
-        initrd,
-        volatile: image.volatile,
-        settings,
-        modules: image
-            .modules
-            .iter()
-            .map(|module| ModulePlan { name: module.value.to_string(), at: Some(module.at.clone()) })
-            .collect(),
-        dangers,
-        identities: Vec::new(),
-        shared: dangers::shared(image),
-        seed: stream.seed(),
-    };
-    plan.identities = identity::plan(&plan);
-    Ok(plan)
-}
-
-fn overlay(overlay: &Overlay) -> OverlayPlan {
-    let rule = |rule: &overlay::Rule| OverlayRule {
-        pattern: rule.pattern.value.clone(),
-        mode: rule.mode,
-        owner: rule.owner.as_ref().map(ToString::to_string),
-        group: rule.group.as_ref().map(ToString::to_string),
-        at: rule.pattern.at.clone(),
-    };
-    OverlayPlan {
-        source: overlay.directory.at.beside(&overlay.directory.value),
-        rules: overlay.rules.iter().map(rule).collect(),
-        at: overlay.directory.at.clone(),
     }
 }
 

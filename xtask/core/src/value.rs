@@ -1,11 +1,10 @@
 //! The words of a description, each a type that cannot hold a wrong one.
 //!
 //! A word is parsed once, where it is given; whatever holds one afterwards
-//! need not look again. Every word knows the rule (and so the page of
-//! `explain`) that its malformed spelling breaks.
+//! need not look again. Every word knows the code of the rule (and so the page
+//! of `explain`) that its malformed spelling breaks.
 
 use crate::diagnostic::Diagnostic;
-use crate::explain::Rule;
 
 mod archive;
 mod debconf;
@@ -31,8 +30,8 @@ pub use unit::{UnitName, escape_path};
 
 /// A word of the vocabulary: text with a grammar.
 pub trait Word: Sized {
-    /// The rule that a malformed one breaks.
-    const RULE: &'static Rule;
+    /// The code of the rule that a malformed one breaks.
+    const CODE: &'static str;
     /// The word's name in a sentence, with its article: "a package name".
     const WHAT: &'static str;
 
@@ -64,11 +63,10 @@ impl Malformed {
         self
     }
 
-    pub(crate) fn diagnostic(self, rule: &'static Rule, what: &str) -> Diagnostic {
+    pub(crate) fn diagnostic(self, code: &'static str, what: &str) -> Diagnostic {
         let shown = abbreviated(&self.text);
-        let diagnostic = Diagnostic::new(rule.code, format!("`{shown}` is not {what}"))
-            .label(self.reason)
-            .word(&self.text);
+        let diagnostic =
+            Diagnostic::new(code, format!("`{shown}` is not {what}")).label(self.reason).word(&self.text);
         match self.help {
             Some(help) => diagnostic.help(help),
             None => diagnostic,
@@ -96,7 +94,7 @@ fn abbreviated(text: &str) -> String {
 
 /// Declares a word: a newtype over its text, readable only through its grammar.
 macro_rules! word {
-    ($(#[$doc:meta])* $name:ident, $rule:path, $what:literal, $check:path) => {
+    ($(#[$doc:meta])* $name:ident, $code:literal, $what:literal, $check:path) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
         #[serde(transparent)]
@@ -111,7 +109,7 @@ macro_rules! word {
         }
 
         impl $crate::value::Word for $name {
-            const RULE: &'static $crate::explain::Rule = &$rule;
+            const CODE: &'static str = $code;
             const WHAT: &'static str = $what;
 
             fn parse(text: &str) -> Result<Self, $crate::value::Malformed> {

@@ -15,7 +15,7 @@
 use std::io;
 use std::sync::OnceLock;
 
-use crate::filesystem::{FileType, Metadata};
+use crate::metadata::{FileType, Metadata};
 use crate::region::{Region, number};
 
 use self::compressed::Extent;

@@ -11,6 +11,7 @@ pub mod erofs;
 pub mod filesystem;
 pub mod gpt;
 pub mod jks;
+pub mod metadata;
 pub mod modules;
 pub mod pe;
 pub mod region;

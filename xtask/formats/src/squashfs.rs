@@ -13,7 +13,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::decompress::{Algorithm, decompress};
-use crate::filesystem::{FileType, Metadata};
+use crate::metadata::{FileType, Metadata};
 use crate::region::{Region, number};
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::cli::BootArgs;
 use crate::cmd::tools;
+use crate::cmd::{access, planned};
 use crate::project::Project;
 use crate::report::{Report, path};
 use crate::source::Source;
@@ -17,15 +18,12 @@ use crate::vm::{self, Vm};
 /// # Errors
 /// No disk was built, or QEMU cannot be had or started.
 pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<ExitCode> {
-    let (entry, plan) = match project.planned(&args.image, report)? {
-        Ok(planned) => planned,
-        Err(code) => return Ok(code),
-    };
+    let (entry, plan) = planned(&project, &args.image)?;
     let disk = project.out(entry, args.image.out.as_ref()).join(&plan.artifacts.disk);
     if !disk.is_file() {
         bail!("there is no `{}`; build it with `cargo xtask image {}`", path(&disk), plan.name);
     }
-    let source = Source::open(&plan, &args.source, project.root)?;
+    let source = Source::open(&plan, project.root, access(&args.source))?;
     let tools = tools::tree(&source, &plan, &vm::PACKAGES.map(str::to_owned), report)?;
     let mut vm =
         Vm::new(&disk).tools(&tools).program(Path::new("/proc/self/exe")).memory(args.memory).network();

@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::Architecture;
-use crate::project::Project;
+use anyhow::Result;
+use bedplate_core::{Architecture, Entry};
+
+use crate::project::{self, Project};
 use crate::report::Report;
 use crate::step::overlay;
 
@@ -11,16 +13,18 @@ use crate::step::overlay;
 pub fn run(project: Project<'_>, report: &Report) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for entry in project.images {
-        match project.plan(entry, Architecture::default(), report) {
-            Ok(plan) => match overlay::check(&plan, project.root, report, &|file| project.source(file)) {
-                Ok(()) => report.did("Checked", &entry.name),
-                Err(problem) => {
-                    report.failure(&problem.into(), &|file| project.source(file));
-                    code = ExitCode::from(1);
-                }
-            },
-            Err(wrong) => code = wrong,
+        match check(project, entry, report) {
+            Ok(()) => report.did("Checked", &entry.name),
+            Err(error) => {
+                report.failure(&error, &|file| project.source(file));
+                code = ExitCode::from(1);
+            }
         }
     }
     code
+}
+
+fn check(project: Project<'_>, entry: &Entry, report: &Report) -> Result<()> {
+    let plan = project::plan(entry, Architecture::default())?;
+    Ok(overlay::check(&plan, project.root, report, &|file| project.source(file))?)
 }

@@ -6,7 +6,8 @@ use anyhow::{Result, bail};
 
 use crate::build;
 use crate::cli::ImageArgs;
-use crate::cmd::lock::{self, Policy};
+use crate::cmd::{access, planned};
+use crate::locking::{self, Policy};
 use crate::project::Project;
 use crate::report::Report;
 use crate::source::{Source, host_architecture};
@@ -17,10 +18,7 @@ use crate::step::overlay;
 /// # Errors
 /// What failed, once the description itself is right.
 pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<ExitCode> {
-    let (entry, plan) = match project.planned(&args.image, report)? {
-        Ok(planned) => planned,
-        Err(code) => return Ok(code),
-    };
+    let (entry, plan) = planned(&project, &args.image)?;
     overlay::check(&plan, project.root, report, &|file| project.source(file))?;
     let weakened = if plan.dangers.is_empty() { "" } else { ", WEAKENED: see its plan" };
     let what = format_args!("{} from {} {}{weakened}", plan.name, plan.distribution, plan.release);
@@ -34,9 +32,10 @@ pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<Ex
             plan.name
         );
     }
-    let source = Source::open(&plan, &args.source, project.root)?;
+    let source = Source::open(&plan, project.root, access(&args.source))?;
     let policy = if args.locked { Policy::Frozen } else { Policy::Keep };
-    let lock = lock::settle(&source, &plan, &project.lock(entry, args.source.lock.as_ref()), policy, report)?;
+    let lock =
+        locking::settle(&source, &plan, &project.lock(entry, args.source.lock.as_ref()), policy, report)?;
     let out = project.out(entry, args.image.out.as_ref());
     let (store, verbose) = (&source.store, args.verbose);
     let context = build::Context { report, store, project: project.root, out: &out, verbose };

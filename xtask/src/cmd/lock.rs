@@ -1,226 +1,27 @@
 //! `lock`: pins every package of an image in `image/NAME.lock`.
 
-use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
-use bedplate_core::Architecture;
-use bedplate_core::lock::{Lock, LockFile, LockedPackage, Recommended};
-use bedplate_core::plan::{ArchivePlan, PackagePlan, Plan};
-use fs_err as fs;
+use anyhow::Result;
 
 use crate::cli::LockArgs;
+use crate::cmd::{access, planned};
+use crate::locking::{self, Policy};
 use crate::project::Project;
-use crate::report::{self, Report, bytes};
-use crate::resolve::why::Dependencies;
-use crate::source::{Source, dkms, kernels, keys, vendor};
+use crate::report::Report;
+use crate::source::Source;
 use crate::step::overlay;
-
-/// What may become of a lock.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
-    /// It is taken as it is; where it is missing or the description has
-    /// outgrown it, it is made.
-    Keep,
-    /// It is there and fits, or the build ends.
-    Frozen,
-    /// It is made from what the archives have now.
-    Update,
-}
 
 /// Writes the lock, and with `--update` prints what changed.
 ///
 /// # Errors
 /// What failed, once the description itself is right.
 pub fn run(project: Project<'_>, args: &LockArgs, report: &Report) -> Result<ExitCode> {
-    let (entry, plan) = match project.planned(&args.image, report)? {
-        Ok(planned) => planned,
-        Err(code) => return Ok(code),
-    };
+    let (entry, plan) = planned(&project, &args.image)?;
     overlay::check(&plan, project.root, report, &|file| project.source(file))?;
-    let source = Source::open(&plan, &args.source, project.root)?;
+    let source = Source::open(&plan, project.root, access(&args.source))?;
     let path = project.lock(entry, args.source.lock.as_ref());
     let policy = if args.update { Policy::Update } else { Policy::Keep };
-    settle(&source, &plan, &path, policy, report)?;
+    locking::settle(&source, &plan, &path, policy, report)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The lock to build from, made or moved as the policy allows.
-///
-/// # Errors
-/// A lock that cannot be read, is missing where it may not be made, or cannot
-/// be resolved. The file is then as it was.
-pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report: &Report) -> Result<Lock> {
-    let file = match fs::read_to_string(path) {
-        Ok(text) => LockFile::parse(&text).with_context(|| {
-            format!("`{}` cannot be read; mend it, or remove it to have it made again", report::path(path))
-        })?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => LockFile::default(),
-        Err(error) => return Err(error.into()),
-    };
-    let old = file.of(plan.architecture).cloned();
-    let why = match &old {
-        Some(lock) => {
-            let changed =
-                source.changed_file(plan, lock)?.map(|path| format!("package `{path}` has changed"));
-            outgrown(plan, lock).or(changed)
-        }
-        None => None,
-    };
-    match (policy, old, why) {
-        (Policy::Keep | Policy::Frozen, Some(lock), None) => {
-            kernels::check(plan, &lock.packages, Dependencies::default)?;
-            dkms::check(plan, &lock.packages, Dependencies::default)?;
-            Ok(lock)
-        }
-        (Policy::Frozen, None, _) => bail!("{}", missing(plan, path)),
-        (Policy::Frozen, _, Some(why)) => {
-            bail!(
-                "`{}` does not fit the description: {why}; run `cargo xtask lock {}`",
-                report::path(path),
-                plan.name
-            )
-        }
-        (_, old, _) => {
-            let started = Instant::now();
-            let new = source.lock(plan, old.as_ref(), policy == Policy::Update, report)?;
-            write(path, &file.with(plan.architecture, new.clone()))?;
-            let size = new.packages.iter().map(|package| package.size).sum();
-            let summary =
-                format!("{} packages, {}, in {}", new.packages.len(), bytes(size), report::path(path));
-            report.timed("Locked", summary, started);
-            left_out(old.as_ref(), &new, report);
-            for change in old.iter().flat_map(|old| Lock::diff(old, &new)) {
-                report.data(format_args!("{change}\n"));
-            }
-            Ok(new)
-        }
-    }
-}
-
-/// Tells what is recommended and not installed, as far as the old lock did not have it so.
-fn left_out(old: Option<&Lock>, new: &Lock, report: &Report) {
-    let is_news =
-        |one: &&Recommended| !one.installed && !old.is_some_and(|old| old.recommended.contains(one));
-    let news: Vec<&Recommended> = new.recommended.iter().filter(is_news).collect();
-    for one in &news {
-        report.did("Left out", recommendation(one));
-    }
-    if let Some(Recommended { by, .. }) = news.iter().find(|one| one.why.is_empty()) {
-        let is_archives = new
-            .packages
-            .iter()
-            .any(|package| package.name == *by && !package.is_vendors() && !package.is_projects());
-        let call = match is_archives {
-            true => format!("`.package(Package::new(\"{by}\").recommends())`"),
-            false => format!("`.recommends()` on the `Deb` of `{by}`"),
-        };
-        report.did("", format_args!("{call} installs what it recommends"));
-    }
-}
-
-/// What is left out, who recommends it, and why it cannot be had where it is asked for.
-pub fn recommendation(one: &Recommended) -> String {
-    let Recommended { by, names, why, .. } = one;
-    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-    format!("{}, recommended by `{by}`{why}", listed(names))
-}
-
-/// The names, or of many the first ones and how many more there are.
-fn listed(names: &[String]) -> String {
-    const MOST: usize = 8;
-    let shown: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
-    match names.len().saturating_sub(MOST) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-/// What to do where there is no lock: not even a file, or one of other architectures.
-fn missing(plan: &Plan, path: &Path) -> String {
-    let (path, name) = (report::path(path), &plan.name);
-    match plan.architecture {
-        Architecture::X86_64 => {
-            format!("there is no lock `{path}`; make it with `cargo xtask lock {name}`")
-        }
-        architecture => format!(
-            "there is no lock for {architecture} in `{path}`; make it with `cargo xtask lock {name} --arch {architecture}`"
-        ),
-    }
-}
-
-/// Why a lock is not this plan's any more, if it is not.
-fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
-    let has = |locked: &[LockedPackage], name: &String| locked.iter().any(|package| package.name == *name);
-    if let Some(package) = plan.packages.iter().find(|package| !has(&lock.packages, &package.name)) {
-        return Some(format!("package `{}` is not in it", package.name));
-    }
-    if let Some(package) = plan.packages.iter().find(|package| !is_as_asked(plan, package, lock)) {
-        return Some(format!("package `{}` is asked for in another way", package.name));
-    }
-    if let Some(url) = keys::missing(plan, lock) {
-        return Some(format!("the key `{url}` is not in it"));
-    }
-    for deb in &plan.debs {
-        let Some(locked) = vendor::kept(lock, deb) else {
-            return Some(format!("package `{}` is not in it", deb.url));
-        };
-        if has_recommended(lock, &locked.name) != plan.recommends(&locked.name, &locked.url) {
-            return Some(format!("package `{}` is asked for in another way", deb.url));
-        }
-    }
-    let asked = |locked: &LockedPackage| plan.debs.iter().any(|deb| deb.url == locked.url);
-    if let Some(locked) = lock
-        .packages
-        .iter()
-        .find(|package| (package.is_vendors() || package.is_projects()) && !asked(package))
-    {
-        return Some(format!("package `{}` of a vendor is not asked for", locked.name));
-    }
-    if let Some(name) = plan.tools.iter().find(|name| !has(&lock.tools, name)) {
-        return Some(format!("tool `{name}` is not in it"));
-    }
-    if let Some(name) = plan.without.iter().find(|name| has(&lock.packages, name)) {
-        return Some(format!("package `{name}` is to be left out"));
-    }
-    let locked = |archive: &ArchivePlan| {
-        lock.archives.iter().any(|locked| (&locked.base, &locked.suite) == (&archive.base, &archive.suite))
-    };
-    let new = plan.archives.iter().find(|archive| !locked(archive))?;
-    Some(format!("archive `{} {}` is not in it", new.base, new.suite))
-}
-
-/// Whether a package is locked from the suite, in the version and with the recommendations that the plan says.
-fn is_as_asked(plan: &Plan, package: &PackagePlan, lock: &Lock) -> bool {
-    let locked = lock.packages.iter().find(|locked| locked.name == package.name);
-    let from = package.from.as_ref().is_none_or(|origin| {
-        locked.is_some_and(|locked| locked.pocket == origin.pocket && locked.url.starts_with(&origin.base))
-    });
-    let version = package.version.as_ref().is_none_or(|version| {
-        locked.is_some_and(|locked| match version.strip_suffix('*') {
-            Some(start) => locked.version.starts_with(start),
-            None => locked.version == *version,
-        })
-    });
-    let url = locked.map_or("", |locked| locked.url.as_str());
-    from && version && has_recommended(lock, &package.name) == plan.recommends(&package.name, url)
-}
-
-/// Whether the lock has been asked for what a package recommends.
-fn has_recommended(lock: &Lock, by: &str) -> bool {
-    lock.recommended.iter().any(|one| one.installed && one.by == by)
-}
-
-/// Replaces the file whole.
-fn write(path: &Path, lock: &LockFile) -> Result<()> {
-    let directory = path.parent().context("the lock's path has no directory")?;
-    let mut file = tempfile::Builder::new().permissions(readable()).tempfile_in(directory)?;
-    std::io::Write::write_all(&mut file, lock.render().as_bytes())?;
-    file.persist(path).with_context(|| format!("writing `{}`", report::path(path)))?;
-    Ok(())
-}
-
-fn readable() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o644)
 }

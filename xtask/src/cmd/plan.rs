@@ -8,7 +8,8 @@ use bedplate_core::Plan;
 use bedplate_core::lock::LockFile;
 
 use crate::cli::PlanArgs;
-use crate::cmd::lock::recommendation;
+use crate::cmd::planned;
+use crate::locking::recommendation;
 use crate::project::Project;
 use crate::report::Report;
 
@@ -17,10 +18,7 @@ use crate::report::Report;
 /// # Errors
 /// A name no image has.
 pub fn run(project: Project<'_>, args: &PlanArgs, report: &Report) -> Result<ExitCode> {
-    let (entry, plan) = match project.planned(&args.image, report)? {
-        Ok(planned) => planned,
-        Err(code) => return Ok(code),
-    };
+    let (entry, plan) = planned(&project, &args.image)?;
     if args.json {
         report.data(format_args!("{}\n", serde_json::to_string_pretty(&plan)?));
     } else {

@@ -9,8 +9,9 @@ use bedplate_core::plan::Plan;
 use fs_err as fs;
 
 use crate::cli::ToolsArgs;
+use crate::cmd::access;
 use crate::key::Key;
-use crate::project::Project;
+use crate::project::{self, Project};
 use crate::report::Report;
 use crate::source::Source;
 use crate::{Architecture, tools};
@@ -25,11 +26,8 @@ const WORK: &str = "/run/work";
 /// A package that cannot be had. The command's own failure is its exit code.
 pub fn run(project: Project<'_>, args: &ToolsArgs, report: &Report) -> Result<ExitCode> {
     let entry = project.entry(args.image.as_deref())?;
-    let plan = match project.plan(entry, Architecture::default(), report) {
-        Ok(plan) => plan,
-        Err(code) => return Ok(code),
-    };
-    let source = Source::open(&plan, &args.source, project.root)?;
+    let plan = project::plan(entry, Architecture::default())?;
+    let source = Source::open(&plan, project.root, access(&args.source))?;
     let tree = tree(&source, &plan, &args.packages, report)?;
     if args.command.is_empty() {
         report.data(format_args!("{}\n", tree.display()));

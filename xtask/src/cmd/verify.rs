@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 
 use crate::cli::NameArgs;
+use crate::cmd::planned;
 use crate::project::Project;
 use crate::report::{Report, path};
 use crate::verify;
@@ -15,10 +16,7 @@ use crate::verify;
 /// # Errors
 /// The first thing that is not as the plan says.
 pub fn run(project: Project<'_>, args: &NameArgs, report: &Report) -> Result<ExitCode> {
-    let (entry, plan) = match project.planned(args, report)? {
-        Ok(planned) => planned,
-        Err(code) => return Ok(code),
-    };
+    let (entry, plan) = planned(&project, args)?;
     let out = project.out(entry, args.out.as_ref());
     let started = Instant::now();
     verify::disk(&plan, &out).with_context(|| format!("`{}` is not what the plan says", path(&out)))?;

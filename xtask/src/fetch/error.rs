@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bedplate_core::bytes::bytes;
 use thiserror::Error;
 
 use super::Subject;
-use crate::report::bytes;
 
 /// Why a file did not enter the store.
 #[derive(Debug, Error)]

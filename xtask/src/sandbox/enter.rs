@@ -22,7 +22,8 @@ use rustix::thread::UnshareFlags;
 
 use super::failure::NO_SANDBOX;
 use super::spec::{Ending, Spec};
-use super::{INIT, NOT_STARTED, syscall};
+use super::{INIT, NOT_STARTED};
+use crate::syscall;
 
 pub(super) fn main(arguments: Vec<OsString>) -> ExitCode {
     let ending = match run(&arguments) {

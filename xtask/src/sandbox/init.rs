@@ -17,7 +17,8 @@ use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal,
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
 use super::spec::{Ending, Spec};
-use super::{mounts, sync, syscall};
+use super::{mounts, sync};
+use crate::syscall;
 
 pub(super) fn main(arguments: Vec<OsString>) -> ExitCode {
     let [number, argument, argv @ ..] = arguments.as_slice() else {

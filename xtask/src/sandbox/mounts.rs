@@ -19,8 +19,9 @@ use rustix::mount::{
     move_mount, open_tree, unmount,
 };
 
+use super::overlay;
 use super::spec::Spec;
-use super::{overlay, syscall};
+use crate::syscall;
 
 /// The device nodes a sandbox has.
 const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];

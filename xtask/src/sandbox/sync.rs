@@ -8,7 +8,7 @@ use std::io;
 
 use libc::sock_filter;
 
-use super::syscall;
+use crate::syscall;
 
 /// Where `struct seccomp_data` holds the number of the call, and its architecture.
 const NUMBER: u32 = 0;

@@ -63,7 +63,7 @@ fn meta_package(plan: &Plan) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use bedplate_core::explain::device;
+    use bedplate_core::rule::device;
 
     use super::*;
     use crate::source::kernels::tests::locked;

@@ -76,7 +76,7 @@ fn brought_by<'a>(plan: &'a Plan, dependencies: &Dependencies, kernel: &str) -> 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use bedplate_core::explain::device;
+    use bedplate_core::rule::device;
     use bedplate_formats::control::stanzas;
 
     pub(in crate::source) fn locked(names: &[&str]) -> Vec<LockedPackage> {

@@ -16,6 +16,7 @@ use fs_err as fs;
 use crate::archive::openpgp::SignatureError;
 use crate::fetch::{FetchError, Fetcher, Item, Progress, Silent, Subject};
 use crate::problem::Problem;
+use crate::resolve::VendorDeb;
 use crate::source::files;
 use crate::source::keys::Keychain;
 use crate::store;
@@ -24,15 +25,6 @@ use crate::store;
 const LARGEST: u64 = 1 << 30;
 /// The largest detached signature, in bytes.
 const LARGEST_SIGNATURE: u64 = 64 << 10;
-
-/// A vendor's package in the store, believed.
-#[derive(Debug)]
-pub struct VendorDeb {
-    /// As the lock will have it.
-    pub locked: LockedPackage,
-    /// The paragraph of its control file.
-    pub control: String,
-}
 
 /// How vendors' packages are had.
 pub struct Vendors<'a> {

@@ -174,7 +174,7 @@ fn misspelt(rule: &Rule, names: &BTreeSet<String>) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bedplate_core::explain::device;
+    use bedplate_core::rule::device;
     use bedplate_formats::tree::Node;
 
     const INSTALL: &str = "[Service]\nExecStart=x\n[Install]\nWantedBy=multi-user.target\n";

@@ -76,7 +76,7 @@ fn missing(tree: &Tree, removed: &RemovedPlan) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bedplate_core::explain::device;
+    use bedplate_core::rule::device;
     use bedplate_formats::tree::Node;
 
     fn tree() -> Tree {

@@ -42,7 +42,7 @@ pub fn check(plan: &Plan, project: &Path) -> Result<(), Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bedplate_core::explain::device;
+    use bedplate_core::rule::device;
 
     #[test]
     fn a_unit_of_an_overlay_with_other_line_ends_is_refused_at_its_line() {

@@ -28,7 +28,7 @@ pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bedplate_core::explain::device;
+    use bedplate_core::rule::device;
 
     /// Case 36.
     #[test]

@@ -2,8 +2,8 @@
 
 use super::repeated;
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
 use crate::image::Image;
+use crate::rule::{Rule, example};
 
 pub(crate) static ANSWERED_TWICE: Rule = Rule {
     code: "answered-twice",

@@ -2,10 +2,10 @@
 
 use super::repeated;
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
 use crate::image::Image;
 use crate::image::repository::{Key, Repository};
 use crate::release;
+use crate::rule::{Rule, example};
 use crate::spelling;
 
 pub(crate) static UNKNOWN_COMPONENT: Rule = Rule {
@@ -171,13 +171,12 @@ mod tests {
                = help: did you mean `trixie-backports`?
         "#]]
         .assert_eq(&refusal(&UNKNOWN_SUITE, SOURCE));
-        let plan =
-            crate::explain::device().suite("trixie-backports").suite("trixie-backports").plan().unwrap();
+        let plan = crate::rule::device().suite("trixie-backports").suite("trixie-backports").plan().unwrap();
         let [.., backports] = plan.archives.as_slice() else { panic!("no archives") };
         assert_eq!((backports.suite.as_str(), backports.pocket.as_str()), ("trixie-backports", "backports"));
         assert_eq!(plan.archives.len(), 4);
         assert!(backports.own && backports.at.is_some() && backports.base == plan.archives[0].base);
-        assert!(crate::explain::device().suite("forky").plan().is_err());
+        assert!(crate::rule::device().suite("forky").plan().is_err());
     }
 
     #[test]
@@ -216,7 +215,7 @@ mod tests {
     #[test]
     fn a_flat_repository_has_a_directory_and_no_component() {
         let key = || Key::file("example.asc");
-        let codes = |repository| match crate::explain::device().repository(repository).plan() {
+        let codes = |repository| match crate::rule::device().repository(repository).plan() {
             Ok(plan) => plan.archives.last().map(|archive| archive.suite.clone()).unwrap_or_default(),
             Err(mistakes) => mistakes.iter().map(|mistake| mistake.code).collect::<Vec<_>>().join(" "),
         };

@@ -3,11 +3,11 @@
 use super::partitions::SYSTEM;
 use super::repeated;
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
 use crate::image::Image;
 use crate::image::bind::Bind;
+use crate::image::bind::BindKind;
 use crate::place::At;
-use crate::plan::BindKind;
+use crate::rule::{Rule, example};
 use crate::value::DevicePath;
 
 pub(crate) static BIND_WITHOUT_DATA: Rule = Rule {
@@ -206,7 +206,7 @@ fn below(path: &str, directory: &str) -> bool {
 mod tests {
     use super::*;
     use crate::check::tests::refusal;
-    use crate::explain::device;
+    use crate::rule::device;
     use expect_test::expect;
 
     const SOURCE: &str = include_str!("binds.rs");
@@ -353,7 +353,7 @@ mod tests {
                |
             LL |     wrong: example!(|device| device.bind("/local/greengrass")),
                |                                     ^^^^^^^^^^^^^^^^^^^^^^^^^
-              ::: xtask/core/src/explain.rs:LL:CC
+              ::: xtask/core/src/rule.rs:LL:CC
                = the data partition
         "#]]
         .assert_eq(&refusal(&BIND_ON_DATA, SOURCE));

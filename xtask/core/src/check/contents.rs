@@ -1,16 +1,16 @@
 //! Rules of what is left out, removed, and run in the image's tree.
 
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
 use crate::glob::{Wildcard, fits};
 use crate::image::Image;
 use crate::image::script::Script;
 use crate::place::At;
 use crate::plan::FilePlan;
-use crate::value::PathPattern;
+use crate::rule::{Rule, example};
+use crate::value::{PathPattern, Word as _};
 
 pub(crate) static MALFORMED_PATTERN: Rule = Rule {
-    code: "malformed-pattern",
+    code: PathPattern::CODE,
     title: "a pattern of paths is absolute and in its normal form",
     why: "It is compared with the paths of files, which begin with a slash and hold neither `..` nor two slashes: a \
           pattern with them would fit nothing.",
@@ -140,7 +140,7 @@ fn malformed(script: &Script) -> Option<Diagnostic> {
 mod tests {
     use super::*;
     use crate::check::tests::refusal;
-    use crate::explain::device;
+    use crate::rule::device;
     use expect_test::expect;
 
     const SOURCE: &str = include_str!("contents.rs");

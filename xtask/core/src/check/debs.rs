@@ -2,10 +2,10 @@
 
 use super::repeated;
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
 use crate::image::Image;
-use crate::image::deb::{Deb, Trust};
+use crate::image::deb::{BY_SIGNATURE_AND_DIGEST, Deb, Trust};
 use crate::image::repository::Key;
+use crate::rule::{Rule, example};
 
 pub(crate) static DEB_TWICE: Rule = Rule {
     code: "deb-twice",
@@ -51,7 +51,7 @@ pub(crate) static DEB_BY_ANY_KEY: Rule = Rule {
 };
 
 pub(crate) static DEB_BY_SIGNATURE_AND_DIGEST: Rule = Rule {
-    code: "deb-by-signature-and-digest",
+    code: BY_SIGNATURE_AND_DIGEST,
     title: "a vendor's package is taken by its signature or by its digest, not both",
     why: "A signature without a key proves nothing. With the key there is no need for the digest: the lock pins it.",
     wrong: example!(|device| device.deb(
@@ -130,7 +130,7 @@ fn address(deb: &Deb) -> Option<String> {
 mod tests {
     use super::*;
     use crate::check::tests::refusal;
-    use crate::explain::device;
+    use crate::rule::device;
     use expect_test::expect;
 
     const SOURCE: &str = include_str!("debs.rs");

@@ -1,9 +1,9 @@
 //! Rules of kernel modules that are built while the image is.
 
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
 use crate::image::Image;
 use crate::plan::{hardening, modules};
+use crate::rule::{Rule, example};
 
 pub(crate) static UNSIGNED_MODULE: Rule = Rule {
     code: "unsigned-module",
@@ -39,7 +39,7 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
 mod tests {
     use super::*;
     use crate::check::tests::refusal;
-    use crate::explain::device;
+    use crate::rule::device;
     use expect_test::expect;
 
     const SOURCE: &str = include_str!("dkms.rs");

@@ -2,13 +2,13 @@
 
 use super::repeated;
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
 use crate::image::Image;
 use crate::image::overlay::Overlay;
 use crate::image::text::{Text, Written};
 use crate::image::user::User;
 use crate::place::{At, Place};
 use crate::plan::{FileKind, FilePlan};
+use crate::rule::{Rule, example};
 use crate::value::DevicePath;
 
 pub(crate) static FILE_TWICE: Rule = Rule {
@@ -271,14 +271,14 @@ mod tests {
     #[test]
     fn a_private_file_is_roots_alone() {
         let plan =
-            crate::explain::device().private_file("/etc/netplan/10.yaml", "network: {}\n").plan().unwrap();
+            crate::rule::device().private_file("/etc/netplan/10.yaml", "network: {}\n").plan().unwrap();
         let file = plan.file("/etc/netplan/10.yaml").unwrap();
         assert_eq!((file.mode, file.uid), (0o600, 0));
     }
 
     #[test]
     fn a_file_has_the_text_that_was_written() {
-        let plan = crate::explain::device().file("/etc/motd", "hello\n").plan().unwrap();
+        let plan = crate::rule::device().file("/etc/motd", "hello\n").plan().unwrap();
         assert_eq!(plan.text("/etc/motd"), Some("hello\n"));
     }
 
@@ -294,7 +294,7 @@ mod tests {
                |
                = help: write it as `0o755`
         "##]].assert_eq(&refusal(&FILE_MODE, SOURCE));
-        let with = |mode| crate::explain::device().file("/etc/x", Text::new("").mode(mode)).plan().is_ok();
+        let with = |mode| crate::rule::device().file("/etc/x", Text::new("").mode(mode)).plan().is_ok();
         for (mode, right) in [
             (0o644, true),
             (0o4755, true),
@@ -328,7 +328,7 @@ mod tests {
                        /run/agent/config 0644 - - - …\n")`
         "#]]
         .assert_eq(&refusal(&FILE_HIDDEN, SOURCE));
-        let device = || crate::explain::device();
+        let device = || crate::rule::device();
         for path in ["/var/run/agent/x", "/tmp/x", "/proc/x", "/var/lock/x", "/local/x", "/local"] {
             assert!(device().file(path, "").plan().is_err() || path == "/local", "{path}");
         }
@@ -365,22 +365,22 @@ mod tests {
                = help: copy it into the project, or write `.overlay(Overlay::outside("/srv/vendor/rootfs"))` to
                        take what is there
         "#]].assert_eq(&refusal(&OVERLAY_OUTSIDE, SOURCE));
-        assert!(crate::explain::device().overlay("../../../../../x").plan().is_err());
-        assert!(crate::explain::device().overlay("../x").plan().is_ok());
+        assert!(crate::rule::device().overlay("../../../../../x").plan().is_err());
+        assert!(crate::rule::device().overlay("../x").plan().is_ok());
     }
 
     #[test]
     fn a_persistent_file_may_start_with_a_text() {
         let bind = Bind::file("/etc/agent.conf").seeded();
-        let plan = crate::explain::device().bind(bind).file("/etc/agent.conf", "a\n").plan().unwrap();
+        let plan = crate::rule::device().bind(bind).file("/etc/agent.conf", "a\n").plan().unwrap();
         assert_eq!(plan.text("/etc/agent.conf"), Some("a\n"));
-        assert!(crate::explain::device().bind(Bind::file("/etc/x")).file("/etc/x", "a\n").plan().is_err());
+        assert!(crate::rule::device().bind(Bind::file("/etc/x")).file("/etc/x", "a\n").plan().is_err());
     }
 
     #[test]
     fn a_file_is_whose_it_is_said_to_be() {
         let text = Text::new("x").mode(0o640).owner("alice").group("adm");
-        let plan = crate::explain::device().file("/etc/x", text).plan().unwrap();
+        let plan = crate::rule::device().file("/etc/x", text).plan().unwrap();
         let file = plan.file("/etc/x").unwrap();
         assert_eq!(
             (file.mode, file.owner.as_deref(), file.group.as_deref()),

@@ -2,11 +2,11 @@
 
 use super::repeated;
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
 use crate::image::volatile::Volatile;
 use crate::image::{Image, KernelArgument};
 use crate::plan::arguments::{self, Parsed};
 use crate::plan::hardening::dotted;
+use crate::rule::{Rule, example};
 
 pub(crate) static ARGUMENT_OF_THE_PLAN: Rule = Rule {
     code: "argument-of-the-plan",
@@ -134,7 +134,7 @@ fn twice(given: &[KernelArgument]) -> Vec<Diagnostic> {
 mod tests {
     use super::*;
     use crate::check::tests::refusal;
-    use crate::explain::device;
+    use crate::rule::device;
     use expect_test::expect;
 
     const SOURCE: &str = include_str!("kernel.rs");

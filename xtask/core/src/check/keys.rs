@@ -1,10 +1,10 @@
 //! Rules of the keys that archives and packages are signed with.
 
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
 use crate::image::Image;
 use crate::image::deb::Trust;
 use crate::image::repository::{Key, Repository, SHIPPED};
+use crate::rule::{Rule, example};
 
 pub(crate) static KEY_FROM_ANYONE: Rule = Rule {
     code: "key-from-anyone",
@@ -80,9 +80,9 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
 mod tests {
     use super::*;
     use crate::check::tests::refusal;
-    use crate::explain::device;
     use crate::image::deb::Deb;
     use crate::plan::Keyring;
+    use crate::rule::device;
     use expect_test::expect;
 
     const SOURCE: &str = include_str!("keys.rs");

@@ -1,12 +1,12 @@
 //! Rules of what is installed.
 
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, disk, example};
 use crate::image::Image;
 use crate::image::package::Package;
 use crate::image::target::Architecture;
 use crate::plan::{all_archives, implied, origins_of};
 use crate::release::{self, Named, Thing};
+use crate::rule::{Rule, disk, example};
 
 pub(crate) static NO_KERNEL: Rule = Rule {
     code: "no-kernel",
@@ -172,7 +172,7 @@ fn origins(image: &Image, found: &mut Vec<Diagnostic>) {
 mod tests {
     use super::*;
     use crate::check::tests::refusal;
-    use crate::explain::device;
+    use crate::rule::device;
     use expect_test::expect;
 
     const SOURCE: &str = include_str!("packages.rs");

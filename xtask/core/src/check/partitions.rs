@@ -2,12 +2,12 @@
 
 use super::repeated;
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
 use crate::image::Image;
 use crate::image::data::Data;
 use crate::image::esp::Esp;
 use crate::image::filesystem::{Erofs, Ext4, Squashfs};
 use crate::image::root::Root;
+use crate::rule::{Rule, example};
 use crate::value::{DevicePath, GiB, MiB, Size, Word};
 
 pub(crate) static NO_ROOT: Rule = Rule {
@@ -291,7 +291,7 @@ fn sectors(image: &Image) -> Vec<Diagnostic> {
 mod tests {
     use super::*;
     use crate::check::tests::refusal;
-    use crate::explain::device;
+    use crate::rule::device;
     use expect_test::expect;
 
     const SOURCE: &str = include_str!("partitions.rs");
@@ -318,7 +318,7 @@ mod tests {
                |
             LL |     wrong: example!(|device| device.partition(Root::new(Squashfs))),
                |                                               ^^^^^^^^^^^^^^^^^^^
-              ::: xtask/core/src/explain.rs:LL:CC
+              ::: xtask/core/src/rule.rs:LL:CC
                = the first one
                |
                = help: remove one of the two
@@ -348,7 +348,7 @@ mod tests {
                |
             LL |     wrong: example!(|device| device.partition(Esp::new(MiB(256)))),
                |                                               ^^^^^^^^^^^^^^^^^^
-              ::: xtask/core/src/explain.rs:LL:CC
+              ::: xtask/core/src/rule.rs:LL:CC
                = the first one
                |
                = help: remove one of the two
@@ -448,7 +448,7 @@ mod tests {
     fn a_partition_does_not_grow_into_the_next() {
         expect![[r#"
             error[grows-before-another]: the data partition `persistent` grows, and another one follows it
-              --> xtask/core/src/explain.rs:LL:CC
+              --> xtask/core/src/rule.rs:LL:CC
               ::: xtask/core/src/check/partitions.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.partition(Data::new("logs", Ext4).mount("/logs"))),

@@ -2,12 +2,12 @@
 
 use crate::Esp;
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, disk, example};
 use crate::image::Image;
 use crate::image::compression::Compression;
 use crate::image::filesystem::{Erofs, Filesystem};
 use crate::image::root::{Root, RootSlot};
 use crate::release::{self, Release};
+use crate::rule::{Rule, disk, example};
 use crate::spelling;
 use crate::value::MiB;
 

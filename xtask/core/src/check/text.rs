@@ -1,10 +1,10 @@
 //! Rules of texts: line ends and byte order marks of other systems.
 
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
 use crate::image::Image;
 use crate::image::unit::Unit;
 use crate::place::Place;
+use crate::rule::{Rule, example};
 
 pub(crate) static CARRIAGE_RETURN: Rule = Rule {
     code: "carriage-return",
@@ -95,7 +95,7 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
 mod tests {
     use super::*;
     use crate::check::tests::refusal;
-    use crate::explain::device;
+    use crate::rule::device;
     use expect_test::expect;
 
     const SOURCE: &str = include_str!("text.rs");

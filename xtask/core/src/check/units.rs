@@ -2,10 +2,10 @@
 
 use super::repeated;
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
 use crate::image::Image;
 use crate::image::unit::Unit;
 use crate::plan::{UnitPlan, UnitsPlan};
+use crate::rule::{Rule, example};
 use crate::value::{UnitName, escape_path};
 
 pub(crate) static ENABLED_AND_MASKED: Rule = Rule {
@@ -139,7 +139,7 @@ fn of_the_plan(image: &Image, unit: &Unit) -> Option<Diagnostic> {
 mod tests {
     use super::*;
     use crate::check::tests::refusal;
-    use crate::explain::device;
+    use crate::rule::device;
     use expect_test::expect;
 
     const SOURCE: &str = include_str!("units.rs");

@@ -2,9 +2,9 @@
 
 use super::repeated;
 use crate::diagnostic::Diagnostic;
-use crate::explain::{Rule, example};
 use crate::image::Image;
 use crate::image::user::{Login, User};
+use crate::rule::{Rule, example};
 
 pub(crate) static USER_TWICE: Rule = Rule {
     code: "user-twice",
@@ -280,10 +280,9 @@ mod tests {
 
     #[test]
     fn the_id_of_a_system_user_is_one_of_the_systems() {
-        assert!(crate::explain::device().user(User::system("cwagent").uid(990)).plan().is_ok());
+        assert!(crate::rule::device().user(User::system("cwagent").uid(990)).plan().is_ok());
         for uid in [0, 33, 1000] {
-            let mistakes =
-                crate::explain::device().user(User::system("cwagent").uid(uid)).plan().unwrap_err();
+            let mistakes = crate::rule::device().user(User::system("cwagent").uid(uid)).plan().unwrap_err();
             assert!(
                 mistakes.iter().all(|mistake| mistake.code == UID_OUT_OF_RANGE.code),
                 "{uid}: {mistakes}"
@@ -303,7 +302,7 @@ mod tests {
                = help: call the user's otherwise: `.own_group("…")`
         "#]]
         .assert_eq(&refusal(&OWN_GROUP_OF_THE_SYSTEM, SOURCE));
-        let named = |group| crate::explain::device().user(User::new("alice").own_group(group)).plan();
+        let named = |group| crate::rule::device().user(User::new("alice").own_group(group)).plan();
         assert!(named("staff").is_err());
         assert!(named("alices").is_ok());
     }

@@ -2,7 +2,6 @@
 //!
 //! The grammars themselves are in [`crate::value`], a word a function.
 
-use crate::explain::{Rule, example};
 use crate::image::data::Data;
 use crate::image::deb::Deb;
 use crate::image::filesystem::Ext4;
@@ -10,9 +9,15 @@ use crate::image::overlay::Overlay;
 use crate::image::package::Package;
 use crate::image::repository::{Key, Repository};
 use crate::image::user::{Login, User};
+use crate::rule::{Rule, example};
+use crate::value::{
+    Address, Argument, DevicePath, Fingerprint, Glob, Hostname, ImageVersion, Label, Locale, ModuleName,
+    PackageName, Question, Sha256, Snapshot, SshKey, Suite, SysctlKey, Timezone, UnitName, Url, UserName,
+    Version, Word as _,
+};
 
 pub(crate) static MALFORMED_PACKAGE_NAME: Rule = Rule {
-    code: "malformed-package-name",
+    code: PackageName::CODE,
     title: "a package is named as Debian policy names packages",
     why: "Debian policy 5.6.1: at least two characters of a-z, 0-9, plus, minus and dot, the first a letter or a \
           digit. A version or an architecture does not belong here: the lock pins the one, the target says the other.",
@@ -21,7 +26,7 @@ pub(crate) static MALFORMED_PACKAGE_NAME: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_SUITE: Rule = Rule {
-    code: "malformed-suite",
+    code: Suite::CODE,
     title: "suites and components are words of an archive's `dists` directory",
     why: "Both become part of the address that is fetched. One that climbs out of the directory, or holds a blank, \
           would fetch something else than it says.",
@@ -30,7 +35,7 @@ pub(crate) static MALFORMED_SUITE: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_URL: Rule = Rule {
-    code: "malformed-url",
+    code: Url::CODE,
     title: "an archive has an http or https address",
     why: "Archives are signed, so http is as good as https for what is fetched. An address with a user name and a \
           password in it would put the password into the source and into every lock.",
@@ -39,7 +44,7 @@ pub(crate) static MALFORMED_URL: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_VERSION: Rule = Rule {
-    code: "malformed-version",
+    code: Version::CODE,
     title: "a version is a whole one of Debian's, or its start and a star",
     why: "Debian policy 5.6.12: digits, letters and `. + - ~ :`, starting with a digit. Comparisons such as `>=` are not \
           needed: without a version the newest one is taken, and the lock pins it.",
@@ -48,7 +53,7 @@ pub(crate) static MALFORMED_VERSION: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_SNAPSHOT: Rule = Rule {
-    code: "malformed-snapshot",
+    code: Snapshot::CODE,
     title: "a snapshot is a moment in UTC, written YYYYMMDDTHHMMSSZ",
     why: "The snapshot services of Debian and Ubuntu name a moment so, and nothing else: the text becomes part of \
           the address of every file.",
@@ -57,7 +62,7 @@ pub(crate) static MALFORMED_SNAPSHOT: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_FINGERPRINT: Rule = Rule {
-    code: "malformed-fingerprint",
+    code: Fingerprint::CODE,
     title: "a key is named by its whole fingerprint",
     why: "A short key id has 32 or 64 bits, and keys with a chosen short id are made in minutes. A fingerprint has \
           40 hexadecimal digits (64 for keys of version 6).",
@@ -76,7 +81,7 @@ pub(crate) static MALFORMED_FINGERPRINT: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_DIGEST: Rule = Rule {
-    code: "malformed-digest",
+    code: Sha256::CODE,
     title: "a file is named by its whole sha256",
     why: "A file without a signature is trusted for its digest alone, so the digest is one that nobody can forge and \
           all of it: 64 hexadecimal digits, as `sha256sum` prints them.",
@@ -91,7 +96,7 @@ pub(crate) static MALFORMED_DIGEST: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_PATH: Rule = Rule {
-    code: "malformed-path",
+    code: DevicePath::CODE,
     title: "a path on the device is absolute and in its normal form",
     why: "Paths become names of units and lines of tmpfiles.d. Two spellings of one path would become two mounts, and \
           blanks, percent signs and backslashes mean something else there.",
@@ -100,7 +105,7 @@ pub(crate) static MALFORMED_PATH: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_HOSTNAME: Rule = Rule {
-    code: "malformed-hostname",
+    code: Hostname::CODE,
     title: "a host name is made of a-z, 0-9 and dashes",
     why: "systemd ignores a host name with other characters, and the device would be called `localhost`.",
     wrong: example!(|device| device.hostname("Edge_Device")),
@@ -108,7 +113,7 @@ pub(crate) static MALFORMED_HOSTNAME: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_IMAGE_VERSION: Rule = Rule {
-    code: "malformed-image-version",
+    code: ImageVersion::CODE,
     title: "an image's version is made of a-z, 0-9, dot, dash and underscore",
     why: "os-release(5) allows no other characters in IMAGE_VERSION, and the version becomes part of a file name on \
           the EFI system partition, where capital and small letters are the same.",
@@ -117,7 +122,7 @@ pub(crate) static MALFORMED_IMAGE_VERSION: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_HOST: Rule = Rule {
-    code: "malformed-host",
+    code: Address::CODE,
     title: "a line of /etc/hosts is an address and its names",
     why: "The address comes first, without a prefix length, and each name is one word of letters, digits, dashes, dots \
           and underscores. The C library passes over a line that it cannot read, and the name is not found.",
@@ -126,7 +131,7 @@ pub(crate) static MALFORMED_HOST: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_LABEL: Rule = Rule {
-    code: "malformed-label",
+    code: Label::CODE,
     title: "a label is made of letters, digits, dash, underscore and dot",
     why: "A label is the partition's name, the file system's, a link in /dev/disk and a file in repart.d. Other \
           characters are escaped differently in each of the four.",
@@ -135,7 +140,7 @@ pub(crate) static MALFORMED_LABEL: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_LOCALE: Rule = Rule {
-    code: "malformed-locale",
+    code: Locale::CODE,
     title: "a locale is a language, a country and UTF-8",
     why: "glibc falls back to `C` without a word when it does not know a locale, and then every program mistakes \
           letters beyond ASCII. Locales of other character sets are not made.",
@@ -144,7 +149,7 @@ pub(crate) static MALFORMED_LOCALE: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_TIMEZONE: Rule = Rule {
-    code: "malformed-timezone",
+    code: Timezone::CODE,
     title: "a time zone is named as in the tz database",
     why: "The name becomes a link into /usr/share/zoneinfo. A link to nowhere means UTC, without a word.",
     wrong: example!(|device| device.timezone("America/New York")),
@@ -152,7 +157,7 @@ pub(crate) static MALFORMED_TIMEZONE: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_ARGUMENT: Rule = Rule {
-    code: "malformed-argument",
+    code: Argument::CODE,
     title: "each call gives the kernel one argument",
     why: "The kernel splits its command line at blanks. An argument to a call makes each one findable, refusable and \
           comparable in a plan.",
@@ -161,7 +166,7 @@ pub(crate) static MALFORMED_ARGUMENT: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_GLOB: Rule = Rule {
-    code: "malformed-glob",
+    code: Glob::CODE,
     title: "a pattern of an overlay is a path with `*`, `?` and `**`",
     why: "A pattern names files by their path in the overlay: `*` stands for any characters but a slash, `?` for one of \
           them, and a part `**` for any number of directories. There are no lists and no sets of characters: call the \
@@ -173,7 +178,7 @@ pub(crate) static MALFORMED_GLOB: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_MODULE_NAME: Rule = Rule {
-    code: "malformed-module-name",
+    code: ModuleName::CODE,
     title: "a kernel module is named without path and suffix",
     why: "modules.dep knows where the module is, how it is compressed, and which others it needs.",
     wrong: example!(|device| device.initrd_module("nbd.ko")),
@@ -181,7 +186,7 @@ pub(crate) static MALFORMED_MODULE_NAME: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_SYSCTL: Rule = Rule {
-    code: "malformed-sysctl",
+    code: SysctlKey::CODE,
     title: "a sysctl is a name and a value, given apart",
     why: "systemd-sysctl passes over a line it cannot read and the device starts without the setting; what is read is \
           a path of names with dots or slashes between them, and a value on one line.",
@@ -190,7 +195,7 @@ pub(crate) static MALFORMED_SYSCTL: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_QUESTION: Rule = Rule {
-    code: "malformed-question",
+    code: Question::CODE,
     title: "a question of a package has the name that its template gives it",
     why: "debconf names a question after the package that asks it first: names with slashes between them. Its \
           answer is one line, as debconf-set-selections(1) takes it.",
@@ -199,7 +204,7 @@ pub(crate) static MALFORMED_QUESTION: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_USER_NAME: Rule = Rule {
-    code: "malformed-user-name",
+    code: UserName::CODE,
     title: "users and groups are named in systemd's strict form",
     why: "Other names are legal in one tool and refused by the next: useradd, systemd, ssh and PAM agree on a-z, 0-9, \
           dash and underscore, starting with a letter, at most 31 characters.",
@@ -208,7 +213,7 @@ pub(crate) static MALFORMED_USER_NAME: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_SSH_KEY: Rule = Rule {
-    code: "malformed-ssh-key",
+    code: SshKey::CODE,
     title: "a user logs in with a public key of OpenSSH's",
     why: "sshd skips a line it cannot read, without a word, and the device cannot be reached. A private key would be \
           readable by everyone who has the image; a key cut off in copying lets nobody in.",
@@ -219,7 +224,7 @@ pub(crate) static MALFORMED_SSH_KEY: Rule = Rule {
 };
 
 pub(crate) static MALFORMED_UNIT_NAME: Rule = Rule {
-    code: "malformed-unit-name",
+    code: UnitName::CODE,
     title: "a unit is named in full, with its type",
     why: "`docker` could be docker.service or docker.socket. systemctl guesses; a description does not.",
     wrong: example!(|device| device.enable("docker")),
@@ -628,7 +633,7 @@ mod tests {
     fn a_private_key_is_not_repeated_in_the_message() {
         let text = "-----BEGIN OPENSSH PRIVATE KEY-----\nsecret\n";
         let mistakes =
-            crate::explain::device().user(User::new("alice").login(Login::Key(text))).plan().unwrap_err();
+            crate::rule::device().user(User::new("alice").login(Login::Key(text))).plan().unwrap_err();
         assert!(!mistakes.to_string().contains("secret"), "{mistakes}");
     }
 

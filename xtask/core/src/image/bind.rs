@@ -1,9 +1,10 @@
 //! What survives a reboot.
 
+use serde::Serialize;
+
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, accept};
 use crate::place::{At, Place};
-use crate::plan::BindKind;
 use crate::value::{DevicePath, GroupName, UnitName, UserName};
 
 /// A directory or a file that is kept on the data partition and mounted where programs look for it.
@@ -34,6 +35,11 @@ pub struct Bind {
 impl Bind {
     /// Keeps a directory, empty on the first day, with the owner and mode that its package or its user gave it. A
     /// user's home starts as in the image.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let components = Bind::new("/greengrass");
+    /// ```
     #[track_caller]
     pub fn new(path: impl Given<DevicePath>) -> Self {
         Bind::of(path, BindKind::Directory)
@@ -41,6 +47,11 @@ impl Bind {
 
     /// Keeps one file, empty on the first day. For a program that writes its
     /// file in place: one that renames a new file over it finds the place busy.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let serial = Bind::file("/etc/serial").mode(0o644);
+    /// ```
     #[track_caller]
     pub fn file(path: impl Given<DevicePath>) -> Self {
         Bind::of(path, BindKind::File)
@@ -66,6 +77,11 @@ impl Bind {
 
     /// Copies what the packages have there to the data partition, once, with its modes and owners.
     /// What the device changes stays changed; a later version of the image does not overwrite it.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let settings = Bind::new("/etc/amazon/ssm").seeded();
+    /// ```
     #[doc(alias("tmpfiles", "CopyFiles"))]
     pub fn seeded(mut self) -> Self {
         (self.seeded, self.empty) = (true, false);
@@ -84,6 +100,11 @@ impl Bind {
     }
 
     /// Its permissions when it is made; those of its place in the image unless said.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let docker = Bind::new("/var/lib/docker").mode(0o710);
+    /// ```
     #[track_caller]
     #[doc(alias("chmod", "DirectoryMode"))]
     pub fn mode(mut self, mode: u32) -> Self {
@@ -92,6 +113,11 @@ impl Bind {
     }
 
     /// The user it belongs to when it is made; the owner of its place in the image unless said.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let mail = Bind::new("/srv/mail").owner("vmail").group("vmail");
+    /// ```
     #[track_caller]
     #[doc(alias("chown", "User"))]
     pub fn owner(mut self, name: impl Given<UserName>) -> Self {
@@ -101,6 +127,11 @@ impl Bind {
     }
 
     /// The group it belongs to when it is made; that of its place in the image unless said.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let mail = Bind::new("/srv/mail").owner("vmail").group("vmail");
+    /// ```
     #[track_caller]
     #[doc(alias("chgrp", "Group"))]
     pub fn group(mut self, name: impl Given<GroupName>) -> Self {
@@ -110,6 +141,11 @@ impl Bind {
     }
 
     /// Lets programs that lie in it be started.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let components = Bind::new("/greengrass").executable();
+    /// ```
     #[track_caller]
     #[doc(alias("noexec", "exec"))]
     pub fn executable(mut self) -> Self {
@@ -118,6 +154,11 @@ impl Bind {
     }
 
     /// Does not let the unit start on a device whose data is lost: it would begin anew, in memory.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let docker = Bind::new("/var/lib/docker").required_by("docker.service");
+    /// ```
     #[track_caller]
     #[doc(alias("RequiresMountsFor", "RequiredBy"))]
     pub fn required_by(mut self, unit: impl Given<UnitName>) -> Self {
@@ -139,4 +180,14 @@ impl From<&str> for Bind {
     fn from(path: &str) -> Self {
         Bind::new(path)
     }
+}
+
+/// A directory or a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BindKind {
+    /// A directory.
+    Directory,
+    /// A file.
+    File,
 }

@@ -30,7 +30,24 @@ impl Image {
     /// `DEBIAN_FRONTEND=noninteractive` and `SOURCE_DATE_EPOCH`. dpkg's database can be asked. Data comes from an overlay.
     ///
     /// Every script runs twice, and the image is refused when the two results differ. What it has changed is cached.
+    ///
+    /// There is no counterpart to mkosi's `BuildScripts`, `PrepareScripts` and `WithNetwork`: what a script compiled or
+    /// fetched would be in no lock. Build it before, and bring it as a package ([`Deb::file`](crate::Deb::file)) or in
+    /// an overlay ([`Image::overlay`]).
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// # macro_rules! script { ($path:literal) => { Script::new($path, "#!/bin/sh\n") } }
+    /// image.script(script!("scripts/finish"))
+    /// # }
+    /// ```
     #[doc(alias(
+        "BuildScripts",
+        "PrepareScripts",
+        "SyncScripts",
+        "WithNetwork",
+        "BuildPackages",
         "PostInstallationScripts",
         "FinalizeScripts",
         "mkosi.postinst",
@@ -83,6 +100,13 @@ impl Image {
     }
 
     /// Takes what fits a pattern in again that one before has left out: see [`Image::path_exclude`].
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.path_exclude("/usr/share/doc/*").path_include("/usr/share/doc/*/copyright");
+    /// # image.plan().unwrap();
+    /// ```
     #[track_caller]
     #[doc(alias("path-include", "dpkg.cfg.d"))]
     pub fn path_include(self, pattern: impl Given<PathPattern>) -> Self {

@@ -10,6 +10,9 @@ use crate::given::{Given, accept};
 use crate::place::{At, Place};
 use crate::value::{FileUrl, Sha256};
 
+/// The code of the rule that a signature without a key breaks.
+pub(crate) const BY_SIGNATURE_AND_DIGEST: &str = "deb-by-signature-and-digest";
+
 /// A `.deb` at an address, with what makes it trusted, or one in the project.
 ///
 /// What it depends on comes from the image's archives. It is the one that is
@@ -90,6 +93,14 @@ impl Deb {
     ///
     /// The key is a file or at an address, and its fingerprint is pinned. A query in the address, such as that of a
     /// presigned one, is used and written nowhere: the lock has the address without it, and the sha256.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let agent = Deb::signed(
+    ///     "https://vendor.example/agent.deb",
+    ///     Key::file("keys/vendor.asc").pinned("937616F3450B7D806CBD9725D58167303B789C72"),
+    /// );
+    /// ```
     #[track_caller]
     pub fn signed(url: impl Given<FileUrl>, key: Key) -> Self {
         let at = Place::caller();
@@ -99,6 +110,13 @@ impl Deb {
     }
 
     /// The signature is at this address.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let key = Key::file("keys/vendor.asc").pinned("937616F3450B7D806CBD9725D58167303B789C72");
+    /// let agent = Deb::signed("https://vendor.example/agent.deb", key)
+    ///     .signature("https://vendor.example/agent.deb.asc");
+    /// ```
     #[track_caller]
     pub fn signature(mut self, url: impl Given<FileUrl>) -> Self {
         let at = Place::caller();
@@ -107,7 +125,7 @@ impl Deb {
             Trust::Signed { signature, .. } => *signature = url,
             Trust::Unsigned { .. } | Trust::Project { .. } => {
                 let message = "a package that is taken without a signature is told where its signature is";
-                let mistake = Diagnostic::new(crate::check::debs::DEB_BY_SIGNATURE_AND_DIGEST.code, message);
+                let mistake = Diagnostic::new(BY_SIGNATURE_AND_DIGEST, message);
                 let help = "name its key with `Deb::signed`, or leave `.signature` out";
                 self.mistakes.push(mistake.at(&at).related(&self.at, "taken without here").help(help));
             }
@@ -119,6 +137,14 @@ impl Deb {
     ///
     /// Dangerous because a digest says that the file is always the same one,
     /// and not that it is the vendor's. The plan shows it.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let agent = Deb::dangerous_unsigned(
+    ///     "https://vendor.example/agent.deb",
+    ///     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    /// );
+    /// ```
     #[track_caller]
     pub fn dangerous_unsigned(url: impl Given<FileUrl>, sha256: impl Given<Sha256>) -> Self {
         let at = Place::caller();

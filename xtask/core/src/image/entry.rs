@@ -2,8 +2,6 @@
 
 use super::Image;
 use super::target::Target;
-use crate::diagnostic::Diagnostics;
-use crate::plan::Plan;
 
 /// One image of a project; made by [`image!`](crate::image!).
 #[derive(Debug, Clone)]
@@ -22,14 +20,6 @@ impl Entry {
     pub fn new(path: &str, function: fn(&Target) -> Image, root: &'static str) -> Self {
         let name = path.rsplit("::").next().unwrap_or(path).trim().replace('_', "-");
         Entry { name, function, root }
-    }
-
-    /// Decides everything for this image.
-    ///
-    /// # Errors
-    /// All mistakes of the description, in the order of its lines.
-    pub fn plan(&self, target: &Target) -> Result<Plan, Diagnostics> {
-        (self.function)(target).plan_for(&self.name, target)
     }
 }
 

@@ -44,6 +44,11 @@ pub(crate) struct Rule {
 
 impl Overlay {
     /// The directory at this path, beside the file that calls this.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let overlay = Overlay::new("overlay").mode("etc/agent/token", 0o600);
+    /// ```
     #[track_caller]
     pub fn new(directory: impl Into<String>) -> Self {
         Overlay {
@@ -69,6 +74,11 @@ impl Overlay {
 
     /// Gives what fits the pattern these permissions: `0o755`, `0o4755` for a program that is set-uid, `0o1777` for a
     /// directory in which everybody may write.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let overlay = Overlay::new("overlay").mode("etc/agent/*.key", 0o600);
+    /// ```
     #[track_caller]
     #[doc(alias("chmod", "setuid", "sticky"))]
     pub fn mode(mut self, pattern: impl Given<Glob>, mode: u32) -> Self {
@@ -78,6 +88,11 @@ impl Overlay {
     }
 
     /// Gives what fits the pattern to this user, by name: one of the description's or of a package's.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let overlay = Overlay::new("overlay").owner("var/lib/agent/**", "agent");
+    /// ```
     #[track_caller]
     #[doc(alias("chown"))]
     pub fn owner(mut self, pattern: impl Given<Glob>, name: impl Given<UserName>) -> Self {
@@ -91,6 +106,11 @@ impl Overlay {
     }
 
     /// Gives what fits the pattern to this group, by name.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let overlay = Overlay::new("overlay").group("etc/agent/token", "agent");
+    /// ```
     #[track_caller]
     #[doc(alias("chgrp"))]
     pub fn group(mut self, pattern: impl Given<Glob>, name: impl Given<GroupName>) -> Self {

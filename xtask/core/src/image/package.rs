@@ -33,6 +33,11 @@ pub struct Package {
 
 impl Package {
     /// Names a package.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let podman = Package::new("podman").recommends();
+    /// ```
     #[track_caller]
     pub fn new(name: impl Given<PackageName>) -> Self {
         Package::given(name, &Place::caller())
@@ -46,6 +51,11 @@ impl Package {
 
     /// Takes it from this suite, as `apt install NAME/SUITE` does: with it what it needs of that suite, and nothing
     /// else. Of a repository whose suite another one has too, the host is named: `download.docker.com`.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let kernel = Package::new("linux-image-amd64").from("trixie-backports");
+    /// ```
     #[track_caller]
     #[doc(alias("default-release", "target-release", "Pin"))]
     pub fn from(mut self, suite: impl Given<Suite>) -> Self {
@@ -57,6 +67,11 @@ impl Package {
     /// Takes this version of it, or, with `*` at the end, the newest one that starts so: `5:27.*`.
     ///
     /// The lock pins every version anyway; this one stays when the lock moves forward.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let docker = Package::new("docker.io").version("26.1.*");
+    /// ```
     #[track_caller]
     #[doc(alias("Pin", "hold"))]
     pub fn version(mut self, version: impl Given<Version>) -> Self {
@@ -67,6 +82,11 @@ impl Package {
 
     /// Installs what it recommends too, and what the packages that come with it recommend, as far as the archives
     /// have it.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let podman = Package::new("podman").recommends();
+    /// ```
     #[doc(alias("WithRecommends", "Install-Recommends"))]
     pub fn recommends(mut self) -> Self {
         self.recommends = true;

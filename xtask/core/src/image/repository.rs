@@ -67,6 +67,16 @@ impl Repository {
     /// apt's sources.
     ///
     /// A `Release` that names another suite than this one is told when the lock is made.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let docker = Repository::signed(
+    ///     "https://download.docker.com/linux/debian",
+    ///     "trixie",
+    ///     ["stable"],
+    ///     Key::file("keys/docker.asc").pinned("9DC858229FC7DD38854AE2D88D81803C0EBFCD88"),
+    /// );
+    /// ```
     #[track_caller]
     pub fn signed(
         url: impl Given<Url>,
@@ -105,7 +115,7 @@ impl Repository {
             let help =
                 format!("write `{text}/`; an archive with a `dists` directory is `Repository::signed`");
             flat.mistakes
-                .push(refusal.help(help).diagnostic(Suite::RULE, "the directory of a flat archive").at(&at));
+                .push(refusal.help(help).diagnostic(Suite::CODE, "the directory of a flat archive").at(&at));
             flat.suite = None;
         }
         flat
@@ -114,6 +124,11 @@ impl Repository {
 
 impl Key {
     /// The key in this file, armored or binary, beside the file that calls this.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let key = Key::file("keys/docker.asc").pinned("9DC858229FC7DD38854AE2D88D81803C0EBFCD88");
+    /// ```
     #[track_caller]
     pub fn file(path: &str) -> Self {
         let file = At { value: path.to_string(), at: Place::caller() };
@@ -124,6 +139,12 @@ impl Key {
     /// [`Key::pinned`] says. It is fetched when the lock is made, and kept in
     /// it: what is at the address later, or whether anything is, changes nothing. A query in the address, such as that
     /// of a key server, is used and written nowhere.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let key = Key::url("https://download.docker.com/linux/debian/gpg")
+    ///     .pinned("9DC858229FC7DD38854AE2D88D81803C0EBFCD88");
+    /// ```
     #[track_caller]
     pub fn url(url: impl Given<FileUrl>) -> Self {
         let mut mistakes = Vec::new();
@@ -148,6 +169,11 @@ impl Key {
     }
 
     /// Accepts the file, or what is at the address, only when it holds the key with this fingerprint.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let key = Key::file("keys/docker.asc").pinned("9DC858229FC7DD38854AE2D88D81803C0EBFCD88");
+    /// ```
     #[track_caller]
     pub fn pinned(self, fingerprint: impl Given<Fingerprint>) -> Self {
         let at = Place::caller();

@@ -11,7 +11,8 @@ use crate::value::Size;
 /// The partition the operating system is in.
 ///
 /// It is a slot of fixed size, so that every later version of the image fits
-/// the same disk; the content is smaller, and grows with the packages.
+/// the same disk; the content is smaller, and grows with the packages. There is
+/// no `Minimize=`, as systemd-repart has it: an update would not fit.
 ///
 /// ```
 /// # use bedplate_core::*;
@@ -44,6 +45,11 @@ pub struct RootSlot {
 
 impl<F: RootFilesystem> Root<F> {
     /// A root with this file system, in a slot of 2 GiB.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let root = Root::new(Erofs);
+    /// ```
     #[track_caller]
     pub fn new(filesystem: F) -> Self {
         let _ = filesystem;
@@ -58,8 +64,13 @@ impl<F: RootFilesystem> Root<F> {
     }
 
     /// Gives the slot this size, the verity tree not included.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let root = Root::new(Erofs).size(GiB(3));
+    /// ```
     #[track_caller]
-    #[doc(alias("SizeMinBytes", "SizeMaxBytes"))]
+    #[doc(alias("SizeMinBytes", "SizeMaxBytes", "Minimize"))]
     pub fn size(mut self, size: impl SizeWithUnit) -> Self {
         self.slot.size = size.size();
         self.slot.at = Place::caller();
@@ -67,6 +78,11 @@ impl<F: RootFilesystem> Root<F> {
     }
 
     /// Compresses it so.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let root = Root::new(Squashfs).compression(Compression::Lz4hc);
+    /// ```
     pub fn compression(mut self, compression: Compression) -> Self
     where
         F: ReadOnly,
@@ -77,6 +93,11 @@ impl<F: RootFilesystem> Root<F> {
 
     /// Verifies every block when it is read: dm-verity, with the root hash on
     /// the kernel's command line.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let root = Root::new(Erofs).verity();
+    /// ```
     #[doc(alias("Verity", "roothash", "dm-verity"))]
     pub fn verity(mut self) -> Self
     where

@@ -13,6 +13,11 @@ pub struct Script {
 
 impl Script {
     /// The script in the file `path`, whose text is `text`.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let script = Script::new("scripts/finish", "#!/bin/sh\nset -e\n");
+    /// ```
     #[track_caller]
     pub fn new(path: &str, text: &str) -> Self {
         Script { name: path.to_string(), text: text.to_string(), at: Place::caller() }

@@ -43,15 +43,6 @@ impl Architecture {
             Architecture::Aarch64 => "aa64",
         }
     }
-
-    /// The file the firmware starts from a disk it does not know: `BOOTX64.EFI`.
-    #[must_use]
-    pub fn efi_boot_file(self) -> &'static str {
-        match self {
-            Architecture::X86_64 => "BOOTX64.EFI",
-            Architecture::Aarch64 => "BOOTAA64.EFI",
-        }
-    }
 }
 
 impl fmt::Display for Architecture {

@@ -30,11 +30,21 @@ pub struct Text {
 
 impl Text {
     /// A text of a file.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let motd = Text::new("Welcome\n");
+    /// ```
     pub fn new(text: impl Into<String>) -> Self {
         Text { text: text.into(), mode: None, owner: None, group: None, mistakes: Vec::new() }
     }
 
     /// Gives the file these permissions: `0o755` for a program, `0o4755` for one that is set-uid.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let program = Text::new("#!/bin/sh\necho hello\n").mode(0o755);
+    /// ```
     #[track_caller]
     #[doc(alias("chmod", "setuid", "executable"))]
     pub fn mode(mut self, mode: u32) -> Self {
@@ -43,6 +53,11 @@ impl Text {
     }
 
     /// Gives the file to this user, by name: one of the description's or of a package's.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let token = Text::new("…\n").mode(0o600).owner("agent");
+    /// ```
     #[track_caller]
     #[doc(alias("chown"))]
     pub fn owner(mut self, name: impl Given<UserName>) -> Self {
@@ -52,6 +67,11 @@ impl Text {
     }
 
     /// Gives the file to this group, by name.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let token = Text::new("…\n").mode(0o640).group("agent");
+    /// ```
     #[track_caller]
     #[doc(alias("chgrp"))]
     pub fn group(mut self, name: impl Given<GroupName>) -> Self {

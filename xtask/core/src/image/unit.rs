@@ -17,6 +17,14 @@ pub struct Unit {
 
 impl Unit {
     /// The unit in the file `path`, whose text is `text`.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let hello = Unit::new(
+    ///     "units/hello.service",
+    ///     "[Service]\nExecStart=echo hello\n[Install]\nWantedBy=multi-user.target\n",
+    /// );
+    /// ```
     #[track_caller]
     pub fn new(path: &str, text: &str) -> Self {
         let at = Place::caller();

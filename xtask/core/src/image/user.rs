@@ -6,7 +6,9 @@ use crate::place::{At, Place};
 use crate::value::{DevicePath, GroupName, SshKey, UserName};
 
 /// A user of the device. Locked: no password lets one in, and none can be
-/// written down here, because everyone who has the image has its hash.
+/// written down here, because everyone who has the image has its hash. root is
+/// locked, too: in place of mkosi's `RootPassword`, give a user
+/// [`User::administrator`] and a [`Login`].
 ///
 /// ```
 /// # use bedplate_core::*;
@@ -14,7 +16,7 @@ use crate::value::{DevicePath, GroupName, SshKey, UserName};
 /// ```
 #[must_use = "a user does nothing until it is given to an image"]
 #[derive(Debug, Clone)]
-#[doc(alias("RootPassword", "password", "useradd"))]
+#[doc(alias("RootPassword", "RootShell", "password", "useradd"))]
 pub struct User {
     pub(crate) name: Option<At<UserName>>,
     pub(crate) system: bool,
@@ -47,6 +49,12 @@ pub struct Login {
 #[expect(non_snake_case, non_upper_case_globals, reason = "reads as the variants of an enum")]
 impl Login {
     /// With the private half of this ssh key: the line of a `.pub` file.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJl3dIeudNqd0DMROIGqRXZzVvNzQTcP4MbZ2tWv4nKJ alice";
+    /// let alice = User::new("alice").login(Login::Key(key));
+    /// ```
     #[track_caller]
     pub fn Key(key: impl Given<SshKey>) -> Self {
         let mut mistakes = Vec::new();
@@ -58,13 +66,18 @@ impl Login {
     /// credential `ssh.authorized_keys.NAME`, in the form of an
     /// `authorized_keys` file. Without it the user stays locked.
     /// <https://systemd.io/CREDENTIALS/>
-    #[doc(alias("ImportCredential", "provisioning"))]
+    #[doc(alias("Credentials", "ImportCredential", "provisioning"))]
     pub const Credential: Login = Login { key: None, credential: true, mistakes: Vec::new() };
 }
 
 impl User {
     /// A user of this name, with a group of the same name, a home directory
     /// and `bash`.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let alice = User::new("alice").login(Login::Credential);
+    /// ```
     #[track_caller]
     pub fn new(name: impl Given<UserName>) -> Self {
         User::of(name, false)
@@ -109,6 +122,11 @@ impl User {
     /// The home directory: `/home/NAME` unless said, and `/nonexistent` for a
     /// system user, whose home is not made. It may lie on a data partition or
     /// below a bind: the device makes it there, as the image has it.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let alice = User::new("alice").home("/srv/alice");
+    /// ```
     #[track_caller]
     pub fn home(mut self, path: impl Given<DevicePath>) -> Self {
         let at = Place::caller();
@@ -118,6 +136,11 @@ impl User {
 
     /// Gives the user (and its group) this id; otherwise the next from 1000.
     /// That of a system user is between 100 and 999.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let alice = User::new("alice").uid(1500);
+    /// ```
     #[track_caller]
     pub fn uid(mut self, uid: u32) -> Self {
         self.uid = Some(At { value: uid, at: Place::caller() });
@@ -138,6 +161,11 @@ impl User {
     }
 
     /// Puts the user into a group that exists in the image.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let alice = User::new("alice").group("docker");
+    /// ```
     #[track_caller]
     pub fn group(mut self, name: impl Given<GroupName>) -> Self {
         let at = Place::caller();
@@ -146,6 +174,11 @@ impl User {
     }
 
     /// Lets the user become root with `sudo`, without a password, since there is none.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let alice = User::new("alice").administrator();
+    /// ```
     #[doc(alias("sudo", "NOPASSWD", "wheel"))]
     pub fn administrator(mut self) -> Self {
         self.administrator = true;
@@ -153,6 +186,11 @@ impl User {
     }
 
     /// Lets the user in this way too.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let alice = User::new("alice").login(Login::Credential);
+    /// ```
     #[track_caller]
     #[doc(alias("authorized_keys"))]
     pub fn login(mut self, mut login: Login) -> Self {

@@ -266,7 +266,7 @@ pub(crate) fn target(argument: &Parsed, before: &[Parsed]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explain::device;
+    use crate::rule::device;
 
     fn weakens(text: &str) -> bool {
         danger(&Parsed::of(text)).is_some()

@@ -33,7 +33,7 @@ pub(super) fn danger(image: &Image) -> Option<DangerPlan> {
 
 #[cfg(test)]
 mod tests {
-    use crate::explain::device;
+    use crate::rule::device;
     use expect_test::expect;
 
     #[test]

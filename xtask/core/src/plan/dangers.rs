@@ -34,7 +34,7 @@ pub(super) fn shared(image: &Image) -> Vec<SharedPlan> {
 
 #[cfg(test)]
 mod tests {
-    use crate::explain::device;
+    use crate::rule::device;
 
     #[test]
     fn a_key_that_all_devices_share_is_a_danger_of_the_plan() {

@@ -125,7 +125,7 @@ fn flatten(name: String, value: &Value, facts: &mut BTreeMap<String, String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explain::device;
+    use crate::rule::device;
     use expect_test::expect;
 
     #[test]

@@ -326,7 +326,7 @@ fn choice(package: &super::PackagePlan) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::explain::device;
+    use crate::rule::device;
     use crate::{Bind, User};
     use expect_test::expect;
 

@@ -126,7 +126,7 @@ pub(crate) fn dotted(key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explain::device;
+    use crate::rule::device;
 
     fn sysctls(image: &Image) -> String {
         image.plan().unwrap().text(SYSCTLS).unwrap().to_string()

@@ -102,8 +102,8 @@ hostname "$name"
 
 #[cfg(test)]
 mod tests {
-    use crate::explain::device;
     use crate::plan::FileKind;
+    use crate::rule::device;
 
     /// case 7
     #[test]

@@ -133,7 +133,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explain::{device, disk};
+    use crate::rule::{device, disk};
     use crate::{Erofs, Esp, Image, MiB, Root};
 
     fn files(image: &Image, packages: &[&str]) -> Vec<FilePlan> {

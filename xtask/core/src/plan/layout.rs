@@ -124,8 +124,8 @@ pub(super) fn verity_size(data: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explain::device;
     use crate::image::target::Target;
+    use crate::rule::device;
     use crate::{Data, Ext4, GiB, MiB};
 
     #[test]

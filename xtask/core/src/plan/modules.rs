@@ -11,7 +11,7 @@ impl Plan {
     /// The calls after which the kernel would load modules that nobody has signed; empty when it does already.
     ///
     /// ```
-    /// # use bedplate_core::explain::device;
+    /// # use bedplate_core::rule::device;
     /// let plan = device().dangerous_command_line("lockdown=none").plan().unwrap();
     /// assert_eq!(plan.accepting_unsigned_modules(), "`.dangerous_command_line(\"module.sig_enforce=0\")`");
     /// ```

@@ -128,7 +128,7 @@ fn credentials(image: &Image) -> Vec<FilePlan> {
 
 #[cfg(test)]
 mod tests {
-    use crate::explain::device;
+    use crate::rule::device;
     use crate::{Login, User};
     use expect_test::expect;
 

@@ -460,7 +460,7 @@ fn wanted(unit: &str, why: &str, at: Option<&Place>) -> FilePlan {
 
 #[cfg(test)]
 mod tests {
-    use crate::explain::device;
+    use crate::rule::device;
     use crate::{Bind, Data, Ext4, Image, User};
     use expect_test::expect;
 

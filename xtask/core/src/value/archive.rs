@@ -1,59 +1,58 @@
 //! Words of an archive: packages, suites, components, URLs, keys, snapshots.
 
 use super::{Malformed, word};
-use crate::check::words;
 
 word! {
     /// The name of a Debian package.
     ///
     /// [Debian policy 5.6.1](https://www.debian.org/doc/debian-policy/ch-controlfields.html#source):
     /// at least two characters of `a-z 0-9 + - .`, the first a letter or digit.
-    PackageName, words::MALFORMED_PACKAGE_NAME, "a package name", package_name
+    PackageName, "malformed-package-name", "a package name", package_name
 }
 
 word! {
     /// The name of a suite in an archive, as in its `dists/` directory: `noble-updates`. One with a slash at its end is
     /// the directory of a flat archive, as in apt's sources: `./`.
-    Suite, words::MALFORMED_SUITE, "a suite", suite
+    Suite, "malformed-suite", "a suite", suite
 }
 
 word! {
     /// A component of a suite: `main`, `universe`, `stable`.
-    Component, words::MALFORMED_SUITE, "a component", component
+    Component, "malformed-suite", "a component", component
 }
 
 word! {
     /// The address of an archive: `http://` or `https://`, without query.
-    Url, words::MALFORMED_URL, "the address of an archive", url
+    Url, "malformed-url", "the address of an archive", url
 }
 
 word! {
     /// The address of a file: `http://` or `https://`, and maybe a query.
     ///
     /// A query may let in whoever has it (`?X-Amz-Signature=…`), so it is used and shown nowhere.
-    FileUrl, words::MALFORMED_URL, "the address of a file", file_url
+    FileUrl, "malformed-url", "the address of a file", file_url
 }
 
 word! {
     /// The version of a package, or the start of one with `*` behind: `5:27.5.1-1~debian.13~trixie`, `5:27.*`.
     ///
     /// [Debian policy 5.6.12](https://www.debian.org/doc/debian-policy/ch-controlfields.html#version).
-    Version, words::MALFORMED_VERSION, "a version", version
+    Version, "malformed-version", "a version", version
 }
 
 word! {
     /// A moment of an archive's snapshot service: `20260101T000000Z`.
-    Snapshot, words::MALFORMED_SNAPSHOT, "a snapshot", snapshot
+    Snapshot, "malformed-snapshot", "a snapshot", snapshot
 }
 
 word! {
     /// The fingerprint of an OpenPGP key: 40 hexadecimal digits (64 for version 6).
-    Fingerprint, words::MALFORMED_FINGERPRINT, "a fingerprint", fingerprint
+    Fingerprint, "malformed-fingerprint", "a fingerprint", fingerprint
 }
 
 word! {
     /// The sha256 of a file: 64 hexadecimal digits in lower case.
-    Sha256, words::MALFORMED_DIGEST, "a sha256", sha256
+    Sha256, "malformed-digest", "a sha256", sha256
 }
 
 fn package_name(text: &str) -> Result<(), Malformed> {

@@ -1,16 +1,15 @@
 //! Questions that packages ask, and their answers.
 
 use super::{Malformed, word};
-use crate::check::words;
 
 word! {
     /// The name of a question that a package asks through debconf: `wireshark-common/install-setuid`.
-    Question, words::MALFORMED_QUESTION, "the name of a question", question
+    Question, "malformed-question", "the name of a question", question
 }
 
 word! {
     /// An answer in text: one line.
-    AnswerText, words::MALFORMED_QUESTION, "an answer", answer
+    AnswerText, "malformed-question", "an answer", answer
 }
 
 fn question(text: &str) -> Result<(), Malformed> {

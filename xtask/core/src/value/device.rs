@@ -1,19 +1,18 @@
 //! Words of a device: paths, host names, labels, locales, time zones.
 
 use super::{Malformed, word};
-use crate::check::words;
 
 word! {
     /// The version of an image: `1.4.0`.
     ///
     /// `IMAGE_VERSION=` of [os-release(5)](https://manpages.debian.org/os-release.5):
     /// at most 64 characters of `0-9 a-z . _ -`, the first a letter or a digit.
-    ImageVersion, words::MALFORMED_IMAGE_VERSION, "a version of an image", image_version
+    ImageVersion, "malformed-image-version", "a version of an image", image_version
 }
 
 word! {
     /// An absolute path on the device, in its one normal spelling.
-    DevicePath, words::MALFORMED_PATH, "a path on the device", path
+    DevicePath, "malformed-path", "a path on the device", path
 }
 
 word! {
@@ -24,24 +23,24 @@ word! {
     /// number in its firmware.
     ///
     /// [hostname(5)]: https://manpages.debian.org/hostname.5
-    Hostname, words::MALFORMED_HOSTNAME, "a host name", hostname
+    Hostname, "malformed-hostname", "a host name", hostname
 }
 
 word! {
     /// The label of a partition and of the file system in it.
     ///
     /// Its length, at most 36 UTF-16 units in a GPT, is a rule of its own.
-    Label, words::MALFORMED_LABEL, "a label", label
+    Label, "malformed-label", "a label", label
 }
 
 word! {
     /// A locale of glibc's: `en_US.UTF-8`, `C.UTF-8`.
-    Locale, words::MALFORMED_LOCALE, "a locale", locale
+    Locale, "malformed-locale", "a locale", locale
 }
 
 word! {
     /// A time zone of the tz database: `Europe/Berlin`, `UTC`.
-    Timezone, words::MALFORMED_TIMEZONE, "a time zone", timezone
+    Timezone, "malformed-timezone", "a time zone", timezone
 }
 
 impl DevicePath {

@@ -1,14 +1,13 @@
 //! Patterns of paths in an overlay.
 
 use super::{Malformed, word};
-use crate::check::words;
 
 word! {
     /// A pattern of paths: `usr/local/bin/*`, `home/alice/**`, `etc/secret.key`.
     ///
     /// `*` stands for any characters but a slash, `?` for one of them; a part `**` stands for any number of
     /// directories, and at the end for everything below. A pattern that ends with `/` fits directories alone.
-    Glob, words::MALFORMED_GLOB, "a pattern of paths", glob
+    Glob, "malformed-glob", "a pattern of paths", glob
 }
 
 impl Glob {

@@ -1,37 +1,17 @@
 //! Words of `/etc/hosts`: addresses, and the names they have there.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use super::{Malformed, Word, word};
-use crate::check::words;
-use crate::given::Given;
+use super::{Malformed, word};
 
 word! {
     /// An address of IPv4 or IPv6: `10.0.0.5`, `fd00::5`.
-    Address, words::MALFORMED_HOST, "an address", address
+    Address, "malformed-host", "an address", address
 }
 
 word! {
     /// A name that `/etc/hosts` gives to an address: `plc`, `plc.example.com`.
-    DomainName, words::MALFORMED_HOST, "the name of a host", name
-}
-
-impl Given<Address> for IpAddr {
-    fn given(self) -> Result<Address, Malformed> {
-        Address::parse(&self.to_string())
-    }
-}
-
-impl Given<Address> for Ipv4Addr {
-    fn given(self) -> Result<Address, Malformed> {
-        IpAddr::V4(self).given()
-    }
-}
-
-impl Given<Address> for Ipv6Addr {
-    fn given(self) -> Result<Address, Malformed> {
-        IpAddr::V6(self).given()
-    }
+    DomainName, "malformed-host", "the name of a host", name
 }
 
 fn address(text: &str) -> Result<(), Malformed> {
@@ -64,6 +44,9 @@ fn name(text: &str) -> Result<(), Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::given::Given;
+    use crate::value::Word as _;
+    use std::net::Ipv4Addr;
 
     #[test]
     fn an_address_is_of_either_protocol_and_has_no_prefix() {

@@ -1,26 +1,25 @@
 //! Words of the kernel: arguments of its command line, names of its modules.
 
 use super::{Malformed, word};
-use crate::check::words;
 
 word! {
     /// One argument of the kernel's command line: `console=ttyS0,115200`.
-    Argument, words::MALFORMED_ARGUMENT, "an argument of the kernel command line", argument
+    Argument, "malformed-argument", "an argument of the kernel command line", argument
 }
 
 word! {
     /// The name of a kernel module, without path and `.ko`: `nbd`.
-    ModuleName, words::MALFORMED_MODULE_NAME, "the name of a kernel module", module
+    ModuleName, "malformed-module-name", "the name of a kernel module", module
 }
 
 word! {
     /// The name of a setting of the kernel: `net.ipv4.ip_forward`.
-    SysctlKey, words::MALFORMED_SYSCTL, "the name of a sysctl", sysctl_key
+    SysctlKey, "malformed-sysctl", "the name of a sysctl", sysctl_key
 }
 
 word! {
     /// The value of a setting of the kernel: `1`.
-    SysctlValue, words::MALFORMED_SYSCTL, "the value of a sysctl", sysctl_value
+    SysctlValue, "malformed-sysctl", "the value of a sysctl", sysctl_value
 }
 
 fn sysctl_key(text: &str) -> Result<(), Malformed> {

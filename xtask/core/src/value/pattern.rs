@@ -1,11 +1,10 @@
 //! A path in which wildcards stand for others.
 
 use super::{Malformed, word};
-use crate::check::contents;
 
 word! {
     /// An absolute path on the device, in which `*`, `?` and `[a-z]` stand for other paths.
-    PathPattern, contents::MALFORMED_PATTERN, "a pattern of paths", pattern
+    PathPattern, "malformed-pattern", "a pattern of paths", pattern
 }
 
 fn pattern(text: &str) -> Result<(), Malformed> {

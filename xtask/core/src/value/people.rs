@@ -1,22 +1,21 @@
 //! Words for people: user and group names, and the keys they come in with.
 
 use super::{Malformed, word};
-use crate::check::words;
 
 word! {
     /// The name of a user: `a-z`, then `a-z 0-9 - _`, at most 31 characters
     /// ([systemd's strict form](https://systemd.io/USER_NAMES/)).
-    UserName, words::MALFORMED_USER_NAME, "a user name", name
+    UserName, "malformed-user-name", "a user name", name
 }
 
 word! {
     /// The name of a group, of the same form as a user's.
-    GroupName, words::MALFORMED_USER_NAME, "a group name", name
+    GroupName, "malformed-user-name", "a group name", name
 }
 
 word! {
     /// A public key of OpenSSH's, one line: type, base64, comment.
-    SshKey, words::MALFORMED_SSH_KEY, "a public ssh key", ssh_key
+    SshKey, "malformed-ssh-key", "a public ssh key", ssh_key
 }
 
 /// The key types sshd of the releases we build accepts by default.

@@ -1,14 +1,13 @@
 //! Names of systemd's units, and how a path becomes one.
 
 use super::{Malformed, word};
-use crate::check::words;
 
 word! {
     /// The full name of a unit, with its type: `docker.service`.
     ///
     /// [systemd.unit(5)](https://manpages.debian.org/systemd.unit.5): at most 255
     /// characters of `A-Z a-z 0-9 : - _ . \ @`.
-    UnitName, words::MALFORMED_UNIT_NAME, "a unit's name", unit_name
+    UnitName, "malformed-unit-name", "a unit's name", unit_name
 }
 
 const TYPES: [&str; 11] = [

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use bedplate_core::{Diagnostic, Image, Renderer, explain};
+use bedplate_core::{Diagnostic, Image, Renderer, explain, rule};
 use bedplate_formats::tree::{Node, TreePath};
 
 use super::*;
@@ -118,7 +118,7 @@ fn render(found: Findings, source: &dyn Fn(&str) -> Option<String>) -> String {
 /// What is found when `change` is made to the examples' device.
 #[track_caller]
 pub(super) fn refused(change: impl FnOnce(Image) -> Image) -> String {
-    render(findings(&change(explain::device())), &|_| None)
+    render(findings(&change(rule::device())), &|_| None)
 }
 
 /// What a person sees of the rule's wrong example, `source` being the text of

@@ -137,7 +137,7 @@ fn refused_for(
 
 #[test]
 fn a_finding_is_refused_unless_it_is_accepted_replaced_or_removed() {
-    let device = || bedplate_core::explain::device().package("agent");
+    let device = || bedplate_core::rule::device().package("agent");
     let text = refused(device(), |_| ()).unwrap();
     assert!(
         text.starts_with(

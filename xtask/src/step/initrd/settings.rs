@@ -198,7 +198,7 @@ fn commands(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bedplate_core::explain::device;
+    use bedplate_core::rule::device;
     use bedplate_formats::tree::Node;
 
     fn system() -> Tree {

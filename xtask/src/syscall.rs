@@ -24,13 +24,13 @@ pub(crate) fn unshare(flags: UnshareFlags) -> io::Result<()> {
 /// Takes possession of the descriptor `number`, which the process that started this one left open for it.
 ///
 /// `None` when there is no such descriptor, or when it is one of the three standard ones.
-pub(super) fn inherited(number: i32) -> Option<OwnedFd> {
+pub(crate) fn inherited(number: i32) -> Option<OwnedFd> {
     // SAFETY: fcntl only looks; what it finds open was made for us, and each is taken once, at start.
     unsafe { (number > 2 && libc::fcntl(number, libc::F_GETFD) >= 0).then(|| OwnedFd::from_raw_fd(number)) }
 }
 
 /// Makes the mount behind `mount`, and all mounts below it, read-only.
-pub(super) fn set_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn set_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
     let attributes =
         libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
     // SAFETY: the path is a C string, the structure lives through the call and its size is given.
@@ -51,7 +51,7 @@ pub(super) fn set_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
 const UP: libc::c_short = 1;
 
 /// Brings up `lo`, which a new network namespace has but down.
-pub(super) fn loopback_up() -> io::Result<()> {
+pub(crate) fn loopback_up() -> io::Result<()> {
     // SAFETY: `ifreq` is plain data for which zero is a value, and its name holds 16 bytes; the socket is closed
     // again; the structure outlives the call.
     unsafe {
@@ -73,7 +73,7 @@ pub(super) fn loopback_up() -> io::Result<()> {
 ///
 /// By hand because every wrapper also sets no_new_privs, which takes `sudo` and file capabilities from the
 /// programs inside; with CAP_SYS_ADMIN the kernel does not ask for it.
-pub(super) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
+pub(crate) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
     let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
     // SAFETY: the kernel copies `len` instructions, which live through the call, and writes nothing.
@@ -83,7 +83,7 @@ pub(super) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
 }
 
 /// Starts the command with the current directory as its root, in the directory `inside` of that root.
-pub(super) fn root_is_current_directory(command: &mut Command, inside: CString) {
+pub(crate) fn root_is_current_directory(command: &mut Command, inside: CString) {
     let change = move || {
         rustix::process::chroot(".")?;
         Ok(rustix::process::chdir(inside.as_c_str())?)
@@ -93,7 +93,7 @@ pub(super) fn root_is_current_directory(command: &mut Command, inside: CString) 
 }
 
 /// Gives `signal` back its default action, which the standard library has taken from some.
-pub(super) fn default_action(signal: i32) {
+pub(crate) fn default_action(signal: i32) {
     // SAFETY: SIG_DFL runs no code of ours; an invalid number is refused and nothing lost.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
