@@ -158,7 +158,7 @@ fn a_finding_is_refused_unless_it_is_accepted_replaced_or_removed() {
 
 #[test]
 fn the_host_name_of_the_build_is_refused_unless_the_devices_have_it() {
-    let device = || bedplate_core::explain::device().package("agent");
+    let device = || bedplate_core::rule::device().package("agent");
     let of_host = |image| refused_for((hostname::WHAT, false), image, |_| ());
     let text = of_host(device().hostname("edge")).unwrap();
     assert!(text.contains("the host name of the build") && text.contains("`.debconf(…)`"), "{text}");
