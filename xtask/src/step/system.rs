@@ -7,8 +7,8 @@
 //! after it ran, by the diversions it registered. While the base system is
 //! configured, which keeps one core busy, the others decompress the rest.
 //!
-//! A package's pre-dependencies beyond the base system are configured before its
-//! `preinst` runs, Debian Policy 7.2.
+//! One thing is unlike dpkg: a package's pre-dependencies beyond the base system
+//! are only unpacked when its `preinst` runs, and configured when that fails.
 //!
 //! Deliberately absent: what belongs to one image only. The layer is shared by
 //! all images of the same packages; the rest is done on its tree, see
@@ -179,7 +179,7 @@ impl System<'_> {
         }
         self.add(packages, Conffiles::Both)?;
         self.answer()?;
-        self.run_preinsts(&controls)?;
+        self.run_preinsts(&controls, |_| Vec::new())?;
         let names = controls.iter().map(qualified);
         // Triggers are left for the end: most would run twice.
         self.configure(["--configure".to_owned(), "--no-triggers".to_owned()].into_iter().chain(names))
@@ -195,44 +195,18 @@ impl System<'_> {
         let waves = preinst::waves(&needs, with, |package: &Staged| package.control.package());
         let mut waiting: BTreeSet<String> =
             waves.iter().flatten().map(|package| package.control.package().to_owned()).collect();
-        let mut configured = BTreeSet::new();
         for wave in waves {
             let controls: Vec<Control> = wave.iter().map(|p| p.control.clone()).collect();
-            let names: Vec<&str> = controls.iter().map(Control::package).collect();
-            let wanted = preinst::pre_depended(&needs, &names);
-            let ready = |control: &&Control| wanted.contains(control.package());
-            let ready = all.iter().filter(ready).filter(|control| !waiting.contains(control.package()));
-            self.configure_early(ready, &mut configured)?;
-            self.run_preinsts(&controls)?;
-            waiting.retain(|name| !names.contains(&name.as_str()));
+            self.run_preinsts(&controls, |package| {
+                let wanted = preinst::pre_depended(&needs, package);
+                let in_place = |name: &str| wanted.contains(name) && !waiting.contains(name);
+                all.iter().filter(|control| in_place(control.package())).map(qualified).collect()
+            })?;
+            waiting.retain(|name| !controls.iter().any(|control| control.package() == name));
             self.add(wave, Conffiles::New)?;
         }
         dkms::prepare(&self.inside)?;
         self.configure(["--configure", "--pending"].map(str::to_owned))
-    }
-
-    /// Configures packages that a `preinst` counts on. One that cannot be configured yet is left for the end, where
-    /// dpkg is asked again.
-    fn configure_early<'c>(
-        &self,
-        packages: impl Iterator<Item = &'c Control>,
-        configured: &mut BTreeSet<String>,
-    ) -> Result<()> {
-        let names: Vec<String> =
-            packages.map(qualified).filter(|name| configured.insert(name.clone())).collect();
-        if names.is_empty() {
-            return Ok(());
-        }
-        let argv = [
-            "dpkg",
-            "--force-unsafe-io",
-            "--force-confdef",
-            "--force-confold",
-            "--configure",
-            "--no-triggers",
-        ];
-        let argv: Vec<String> = argv.iter().map(ToString::to_string).chain(names).collect();
-        self.run(&argv).map(drop)
     }
 
     fn add(&mut self, packages: Vec<Staged>, conffiles: Conffiles) -> Result<()> {
@@ -257,13 +231,25 @@ impl System<'_> {
         Ok(())
     }
 
-    fn run_preinsts(&mut self, controls: &[Control]) -> Result<()> {
+    /// Runs each `preinst`. What one pre-depends on is configured, Debian Policy 7.2, where it does not go without: the
+    /// order in which packages are configured decides on the numbers of their users, which devices keep.
+    fn run_preinsts(&self, controls: &[Control], pre_depended: impl Fn(&str) -> Vec<String>) -> Result<()> {
         let sandbox = self.quiet.sandbox(&self.inside)?;
         let database = self.root.database()?;
         for control in preinst::order(controls) {
             database.lay_out_control(control)?;
             let architecture = architecture(control, self.options);
-            preinst::run(&sandbox, control, architecture, self.log, &self.explainer)?;
+            let run = || preinst::run(&sandbox, control, architecture, self.log, &self.explainer);
+            let Err(error) = run() else { continue };
+            let needed = pre_depended(control.package());
+            if needed.is_empty() {
+                return Err(error);
+            }
+            // One that cannot be configured yet is left for the end, where dpkg is asked again.
+            let argv = ["dpkg", "--force-unsafe-io", "--force-confdef", "--force-confold"];
+            let argv = argv.into_iter().chain(["--configure", "--no-triggers"]).map(str::to_owned);
+            self.run(&argv.chain(needed).collect::<Vec<_>>())?;
+            run()?;
         }
         Ok(database.remove_control()?)
     }

@@ -97,9 +97,8 @@ pub(super) fn waves<T>(all: &[Needs<'_>], packages: Vec<T>, name: impl Fn(&T) ->
 
 /// The packages that must be configured before the `preinst` of a package runs, Debian Policy 7.2: those it pre-depends
 /// on, and what these depend on.
-pub(super) fn pre_depended<'a>(all: &[Needs<'a>], packages: &[&str]) -> BTreeSet<&'a str> {
-    let by_name = by_name(all);
-    packages.iter().flat_map(|package| needed(package, &by_name)).collect()
+pub(super) fn pre_depended<'a>(all: &[Needs<'a>], package: &str) -> BTreeSet<&'a str> {
+    needed(package, &by_name(all))
 }
 
 /// The packages by their names, and by those they provide.
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_package_pre_depends_on_is_configured_before_its_preinst() {
+    fn what_a_package_pre_depends_on_is_found_with_what_that_needs() {
         let needs =
             |package, pre_depends, depends, provides| Needs { package, pre_depends, depends, provides };
         let all = [
@@ -197,8 +196,8 @@ mod tests {
             needs("util", "", "", "logger (= 1)"),
             needs("perl", "", "", ""),
         ];
-        assert_eq!(pre_depended(&all, &["server"]), BTreeSet::from(["adduser", "util"]));
-        assert_eq!(pre_depended(&all, &["perl", "adduser"]), BTreeSet::new());
+        assert_eq!(pre_depended(&all, "server"), BTreeSet::from(["adduser", "util"]));
+        assert_eq!(pre_depended(&all, "perl"), BTreeSet::new());
     }
 
     #[test]
