@@ -1,23 +1,14 @@
 //! The finished tree is held against the description.
 
-use std::process::Command;
-
 use bedplate::vm::guest::Guest;
 use expect_test::expect;
 
-use crate::product::{example, root, scratch};
+use crate::product::{self, cases, errors};
 
-/// What a build says that is to end with a refusal.
+/// What a build says that is to end with a refusal. All of them have the packages of one image.
+#[track_caller]
 fn refused(name: &str) -> String {
-    let mut build = Command::new(example("cases"));
-    build.current_dir(root()).env("NO_COLOR", "1").env_remove("COLUMNS").args(["image", name]);
-    // All of them have the packages of one image.
-    build.arg("--lock").arg(scratch("locks").join("checks.lock"));
-    let output = build.arg("--out").arg(scratch("images").join(name)).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    let start = said.find("error[").unwrap_or_else(|| panic!("{said}"));
-    said[start..].to_owned()
+    errors(&product::refused(&mut cases(&["image", name], "checks.lock"))).to_owned()
 }
 
 /// Case 10: refused before the packages are installed, or by the tree where they were for another image.

@@ -1,38 +1,15 @@
 //! What starts before the root is of the description, too.
 
-use std::process::Command;
-
 use bedplate::disk::Disk;
 use bedplate::vm::guest::Guest;
 use bedplate_formats::cpio;
 
-use crate::product::{agrees, built, example, root, scratch};
-
-/// A verb on an image that is to be refused: what it says, in one line.
-fn refused(verb: &[&str], lock: &str) -> String {
-    let mut command = Command::new(example("cases"));
-    command.current_dir(root()).env("NO_COLOR", "1").env_remove("COLUMNS").args(verb);
-    command.arg("--lock").arg(scratch("locks").join(lock));
-    if verb[0] == "image" {
-        command.arg("--out").arg(scratch("images").join(verb[1]));
-    }
-    let output = command.output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    said.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[track_caller]
-fn holds(said: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(said.contains(part), "`{part}` is not in: {said}");
-    }
-}
+use crate::product::{agrees, built, cases, holds, refused, scratch};
 
 /// Case O8.
 #[test]
 fn a_second_kernel_is_refused_by_the_lock_at_the_lines_that_brought_both() {
-    let said = refused(&["lock", "initrd-two-kernels"], "two-kernels.lock");
+    let said = refused(&mut cases(&["lock", "initrd-two-kernels"], "two-kernels.lock"));
     holds(
         &said,
         &[
@@ -48,7 +25,7 @@ fn a_second_kernel_is_refused_by_the_lock_at_the_lines_that_brought_both() {
 /// Case 30.
 #[test]
 fn a_module_that_no_kernel_has_is_refused_at_its_line() {
-    let said = refused(&["image", "initrd-module"], "initrd-module.lock");
+    let said = refused(&mut cases(&["image", "initrd-module"], "initrd-module.lock"));
     holds(
         &said,
         &[

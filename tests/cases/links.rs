@@ -5,22 +5,14 @@ use std::process::Command;
 
 use bedplate::vm::guest::Guest;
 
-use crate::product::{example, root, scratch};
+use crate::product::{self, cases, example, holds, root, scratch};
 
 /// A build must end with a refusal that says all of this.
 #[track_caller]
 fn refused(name: &str, expected: &[&str]) {
-    let mut build = Command::new(example("cases"));
-    build.current_dir(root()).env("NO_COLOR", "1").env_remove("COLUMNS").args(["image", name]);
-    build.arg("--lock").arg(scratch("locks").join("links.lock"));
-    let output = build.arg("--out").arg(scratch("images").join(name)).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    // Lines are broken where the terminal ends.
-    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    for part in expected.iter().chain(&["--> tests/support/cases/links.rs:"]) {
-        assert!(said.contains(part), "no `{part}` in {said}");
-    }
+    let said = product::refused(&mut cases(&["image", name], "links.lock"));
+    holds(&said, &["--> tests/support/cases/links.rs:"]);
+    holds(&said, expected);
 }
 
 /// case 22

@@ -70,9 +70,7 @@ impl Stage {
     /// What is said of a command that must fail; it names the line.
     #[track_caller]
     fn refused(&self, mut command: Command) -> String {
-        let output = command.output().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{said}");
+        let said = product::refused(&mut command);
         assert!(said.contains("--> tests/support/cases/sources.rs:"), "{said}");
         said.replace(&self.vendor.server.base(), "http://[here]")
             .split_whitespace()

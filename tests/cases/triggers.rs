@@ -1,11 +1,9 @@
 //! What a package's trigger would have done, scripts, and what is left out of an image.
 
-use std::process::Command;
-
 use bedplate::disk::Disk;
 use bedplate::vm::guest::Guest;
 
-use crate::product::{self, built};
+use crate::product::{self, built, cases, holds};
 
 /// Cases 5, 6, 31 and 34: what is in the root.
 #[test]
@@ -73,18 +71,9 @@ pub fn in_guest(guest: &mut Guest) {
 /// An image is refused at its line, with these words.
 #[track_caller]
 fn refused(image: &str, words: &[&str]) {
-    let directory = product::scratch("triggers");
-    let mut command = Command::new(product::example("cases"));
-    command.current_dir(product::root()).env("NO_COLOR", "1").env_remove("COLUMNS");
-    command.args(["image", image, "--out"]).arg(directory.join(image));
-    let output = command.arg("--lock").arg(directory.join("small.lock")).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success(), "{said}");
-    // Messages are folded to the terminal.
-    let folded = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    for word in words.iter().chain(&["--> tests/support/cases/triggers.rs:"]) {
-        assert!(folded.contains(word), "`{word}` is not in:\n{said}");
-    }
+    let said = product::refused(&mut cases(&["image", image], "small-of-triggers.lock"));
+    holds(&said, &["--> tests/support/cases/triggers.rs:"]);
+    holds(&said, words);
 }
 
 /// Case 6.

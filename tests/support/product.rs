@@ -98,6 +98,56 @@ pub fn built_with(example: &str, name: &str, directory: &str, variables: &[(&str
     out
 }
 
+/// A verb on one of the images of `tests/support/cases`. Those with the same packages share a lock.
+pub fn cases(verb: &[&str], lock: &str) -> Command {
+    let mut command = Command::new(example("cases"));
+    command.current_dir(root()).env("NO_COLOR", "1").env_remove("COLUMNS").args(verb);
+    command.arg("--lock").arg(scratch("locks").join(lock));
+    if let ["image", name, ..] = verb {
+        command.arg("--out").arg(scratch("images").join(name));
+    }
+    command
+}
+
+/// What a command says that must end with a refusal.
+#[track_caller]
+pub fn refused(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    said
+}
+
+/// The part of what was said that begins with the first error.
+#[track_caller]
+pub fn errors(said: &str) -> &str {
+    let start = said.find("error[").or_else(|| said.find("error: "));
+    &said[start.unwrap_or_else(|| panic!("no error in {said}"))..]
+}
+
+/// All of these must be in what was said, which is broken where the terminal ends.
+#[track_caller]
+pub fn holds(said: &str, parts: &[&str]) {
+    let folded = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in parts {
+        assert!(folded.contains(part), "`{part}` is not in:\n{said}");
+    }
+}
+
+/// What was said, with `LL` for the numbers of lines, so that a line added above changes nothing.
+pub fn anonymous(said: &str) -> String {
+    let lines = said.lines().map(|line| match line.split_once(".rs:") {
+        Some((before, _)) => format!("{before}.rs:LL:CC"),
+        None => line.to_owned(),
+    });
+    // The line's number is as wide as it is.
+    let lines = lines.map(|line| match line.trim_start().split_once(" | ") {
+        Some((number, rest)) if number.bytes().all(|b| b.is_ascii_digit()) => format!("LL | {rest}"),
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}
+
 /// The machine of a build; its tools are those of `edge-debian`, which all tests share.
 pub fn machine(out: &Path) -> Vm {
     Vm::new(&out.join("image.raw")).image("edge-debian")
