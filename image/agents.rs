@@ -10,7 +10,7 @@
 //! image. What belongs to a user on the data partition belongs to a number, so
 //! every user has a fixed one: 990 and 991 here, 992 and 993 in `greengrass_lite.rs`.
 
-use bedplate::{Architecture, Bind, Deb, Image, Key, Target, User, unit};
+use bedplate::{Architecture, Bind, Deb, Image, Key, Login, Target, User, unit};
 
 /// What provisioning needs: its scripts, and the place for credentials that
 /// are handed in as files of the data partition.
@@ -49,7 +49,7 @@ pub fn ssm_from(image: Image, package: Deb) -> Image {
         // Where there is none, the agent makes it at the first session, an
         // administrator, in memory, and again at each boot. Who becomes root on
         // a device is said in its description; and it has one number, always.
-        .user(User::new("ssm-user").uid(1001).administrator())
+        .user(User::new("ssm-user").uid(1001).administrator().login(Login::Program))
 }
 
 /// The SSM agent's registration, its log, and the configuration it is

@@ -471,6 +471,9 @@ pub struct UserPlan {
     pub administrator: bool,
     /// True when keys handed in as a credential let the user in.
     pub credential: bool,
+    /// True when a program becomes the user. Nothing in the image comes of it.
+    #[serde(skip)]
+    pub program: bool,
     /// The keys that let the user in; also in a generated file.
     pub authorized_keys: Vec<String>,
     /// The line that asked for it.

@@ -137,6 +137,7 @@ mod tests {
             system: false,
             administrator: false,
             credential: false,
+            program: false,
             uid: 1000,
             gid: 1000,
             group: "operator".into(),

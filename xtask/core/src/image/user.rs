@@ -26,6 +26,7 @@ pub struct User {
     pub(crate) groups: Vec<At<GroupName>>,
     pub(crate) administrator: bool,
     pub(crate) credential: Option<Place>,
+    pub(crate) program: bool,
     pub(crate) keys: Vec<At<SshKey>>,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
@@ -42,6 +43,7 @@ pub struct Login {
     /// The key; none for those of the credential.
     key: Option<At<SshKey>>,
     credential: bool,
+    program: bool,
     mistakes: Vec<Diagnostic>,
 }
 
@@ -59,7 +61,7 @@ impl Login {
     pub fn Key(key: impl Given<SshKey>) -> Self {
         let mut mistakes = Vec::new();
         let key = accept(&mut mistakes, key, &Place::caller());
-        Login { key, credential: false, mistakes }
+        Login { key, credential: false, program: false, mistakes }
     }
 
     /// With the keys that are handed to the device at provisioning: the system
@@ -67,7 +69,17 @@ impl Login {
     /// `authorized_keys` file. Without it the user stays locked.
     /// <https://systemd.io/CREDENTIALS/>
     #[doc(alias("Credentials", "ImportCredential", "provisioning"))]
-    pub const Credential: Login = Login { key: None, credential: true, mistakes: Vec::new() };
+    pub const Credential: Login = Login { key: None, credential: true, program: false, mistakes: Vec::new() };
+
+    /// Through a program that becomes the user: an agent, a display manager, a directory service. Nothing is written
+    /// for it; a build does not warn that the user has no key.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let session = User::new("ssm-user").administrator().login(Login::Program);
+    /// ```
+    #[doc(alias("su", "autologin"))]
+    pub const Program: Login = Login { key: None, credential: false, program: true, mistakes: Vec::new() };
 }
 
 impl User {
@@ -114,6 +126,7 @@ impl User {
             groups: Vec::new(),
             administrator: false,
             credential: None,
+            program: false,
             keys: Vec::new(),
             mistakes,
         }
@@ -196,6 +209,7 @@ impl User {
     pub fn login(mut self, mut login: Login) -> Self {
         self.mistakes.append(&mut login.mistakes);
         self.keys.extend(login.key);
+        self.program |= login.program;
         if login.credential {
             self.credential = Some(Place::caller());
         }

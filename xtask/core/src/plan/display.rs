@@ -186,6 +186,7 @@ impl Plan {
                 self.users.iter().map(|user| {
                     let login = match (user.authorized_keys.len(), user.credential) {
                         _ if user.system => "nothing: a service's".to_string(),
+                        (0, false) if user.program => "a program that becomes it".to_string(),
                         (0, false) => "nothing yet".to_string(),
                         (0, true) => "a credential's keys".to_string(),
                         (1, false) => "1 key".to_string(),

@@ -54,6 +54,7 @@ pub(super) fn users(image: &Image) -> Vec<UserPlan> {
             shell: if user.system { "/usr/sbin/nologin" } else { "/bin/bash" }.to_string(),
             administrator: user.administrator,
             credential: user.credential.is_some(),
+            program: user.program,
             authorized_keys: user.keys.iter().map(|key| key.value.as_str().trim_end().to_string()).collect(),
             at: Some(name.at.clone()),
         });

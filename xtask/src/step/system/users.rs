@@ -79,6 +79,7 @@ mod tests {
             system: true,
             administrator: false,
             credential: false,
+            program: false,
             uid,
             group: "cwagent".into(),
             gid: uid,
