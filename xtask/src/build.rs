@@ -18,8 +18,8 @@ use crate::step::inside::Inside;
 use crate::step::owners::Owners;
 use crate::step::scratch::{self, Base};
 use crate::step::{
-    binds, boot, check, data, disk, identity, initrd, manifest, origin, overlay, presets, remove, root,
-    script, scrub, system, sysusers, text, triggers, units, users, version,
+    boot, check, data, disk, identity, initrd, manifest, origin, overlay, presets, remove, root, script,
+    scrub, system, sysusers, text, triggers, units, users, version,
 };
 use crate::store::{Store, or_full};
 use crate::{tools, verify};
@@ -326,7 +326,7 @@ fn root_tree(
     users::apply(plan, &mut tree)?;
     let line = |tree: &Tree, path: &TreePath| origin::of(plan, context.project, tree, path);
     presets::apply(plan, &brought, &mut tree, &line)?;
-    units::apply(plan, &mut tree)?;
+    let unfit = units::apply(plan, &mut tree);
     owners.apply(&mut tree)?;
     triggers::apply(&inside, &brought, &mut tree)?;
     let written = script::apply(&inside, &mut tree)?;
@@ -334,11 +334,11 @@ fn root_tree(
     triggers::apply(&inside, &written, &mut tree)?;
     remove::apply(plan, &mut tree)?;
     scrub::date_certificates(&mut tree, lock.epoch);
-    binds::check(plan, &tree)?;
     identity::check(plan, lock, machine, &base, &tree)?;
     scrub::clamp_mtimes(&mut tree, lock.epoch);
     let sandboxed = check::Sandboxed::new(context.store, system, system_key);
-    let found = check::tree(plan, context.project, &tree, &sandboxed)?;
+    let mut found = check::tree(plan, context.project, &tree, &sandboxed)?;
+    found.mistakes.extend(unfit);
     let source = |file: &str| fs::read_to_string(context.project.join(file)).ok();
     found.cautions.iter().for_each(|caution| context.report.caution(caution, &source));
     found.result()?;

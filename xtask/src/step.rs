@@ -1,7 +1,6 @@
 //! The steps of a build, one a file: each takes what the plan decided and turns
 //! trees into trees, or trees into bytes.
 
-pub mod binds;
 pub mod boot;
 pub mod check;
 pub mod data;

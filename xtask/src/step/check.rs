@@ -8,15 +8,20 @@
 //! Only what the description brings is an error. Packages have faults of their
 //! own, and whoever installs them can do nothing about it.
 
+mod binds;
 mod early;
 mod fstab;
 mod locale;
+mod modes;
 mod names;
 mod origin;
+mod people;
 mod programs;
+mod readers;
 mod started;
 mod state;
 mod time;
+mod udev;
 mod unit;
 mod units;
 
@@ -30,24 +35,39 @@ use bedplate_formats::tree::Tree;
 pub use self::early::packages;
 pub use self::programs::Sandboxed;
 use self::started::Started;
+pub(super) use self::units::{NO_UNIT_TO_ENABLE, NOTHING_TO_ENABLE};
 use crate::step::origin::Origins;
 
 /// Every rule that only a finished tree can break, family by family.
 pub static RULES: &[&Rule] = &[
     &time::NO_SUCH_TIMEZONE,
     &locale::NO_SUCH_LOCALE,
+    &units::NO_UNIT_TO_ENABLE,
+    &units::NOTHING_TO_ENABLE,
     &units::NO_SUCH_TARGET,
     &units::LINK_TO_NO_UNIT,
+    &units::DROP_IN_OF_NO_UNIT,
     &units::NO_SUCH_UNIT,
+    &units::WISH_FOR_NO_UNIT,
     &units::NO_SUCH_PROGRAM,
     &units::NO_SUCH_UNIT_USER,
     &units::NO_SUCH_UNIT_PATH,
     &fstab::MALFORMED_FSTAB,
     &fstab::MOUNT_OF_NO_DEVICE,
     &fstab::MOUNT_OF_THE_PLAN,
+    &units::NO_SHELL,
+    &units::LINE_OF_NO_VARIABLE,
     &names::FILE_NOBODY_READS,
+    &modes::FILE_LEFT_OUT,
+    &readers::FILE_WITHOUT_PROGRAM,
+    &binds::BIND_OF_UNKNOWN_OWNER,
+    &binds::BIND_FOR_NO_UNIT,
+    &binds::BIND_THROUGH_LINK,
+    &binds::BIND_OF_OTHER_KIND,
+    &binds::BIND_HIDES_CONTENT,
     &state::BIND_OF_DYNAMIC_USER,
     &state::STATE_IS_VOLATILE,
+    &people::USER_WITHOUT_LOGIN,
     &programs::REFUSED_BY_PROGRAM,
     &programs::LINE_NOT_READ,
 ];
@@ -87,9 +107,14 @@ fn fixed(subject: &Subject<'_>, found: &mut Findings) {
     time::check(subject, found);
     locale::check(subject, found);
     names::check(subject, found);
+    modes::check(subject, found);
+    readers::check(subject, found);
     fstab::check(subject, found);
     units::check(subject, &started, found);
+    udev::check(subject, found);
+    binds::check(subject, found);
     state::check(subject, &started, found);
+    people::check(subject, &started, found);
 }
 
 impl Findings {

@@ -6,10 +6,12 @@
 //!
 //! Deliberately absent: specifiers other than `%i` in `[Install]`.
 
+use bedplate_core::plan::UnitPlan;
 use bedplate_core::spelling::nearest;
-use bedplate_core::{Place, Plan};
+use bedplate_core::{Diagnostic, Place, Plan, Rule};
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 
+use super::check::{NO_UNIT_TO_ENABLE, NOTHING_TO_ENABLE};
 use crate::problem::Problem;
 
 /// Where systemd looks for units, first match first.
@@ -43,25 +45,27 @@ pub(super) const USER: Scope = Scope {
     links: "etc/systemd/user",
 };
 
-/// Enables what the plan says.
-///
-/// # Errors
-/// A unit that is not in the tree, or has no `[Install]` section, at its line.
-pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<(), Problem> {
-    for unit in &plan.units.enable {
-        enable(tree, &SYSTEM, &unit.name, unit.at.as_ref(), &mut Vec::new())?;
-    }
-    Ok(())
+/// Enables what the plan says. Returns what cannot be enabled: units that are not in the tree, or have no `[Install]`
+/// section, at their lines.
+#[must_use]
+pub fn apply(plan: &Plan, tree: &mut Tree) -> Vec<Diagnostic> {
+    let enable = |unit: &UnitPlan| enable(tree, &SYSTEM, &unit.name, unit.at.as_ref(), &mut Vec::new()).err();
+    plan.units.enable.iter().filter_map(enable).map(|mistake| *mistake).collect()
 }
 
 /// Enables a unit, unless it has no `[Install]` section.
 pub(super) fn enable_if_possible(tree: &mut Tree, scope: &Scope, name: &str) -> Result<(), Problem> {
     match find_in(tree, scope, name) {
         Some((_, text)) if Install::parse(&text) != Install::default() => {
-            enable(tree, scope, name, None, &mut Vec::new())
+            enable(tree, scope, name, None, &mut Vec::new()).map_err(|mistake| problem(*mistake))
         }
         _ => Ok(()),
     }
+}
+
+fn problem(mistake: Diagnostic) -> Problem {
+    let Diagnostic { message, at, word, help, .. } = mistake;
+    Problem { message, at, word, help: help.unwrap_or_default() }
 }
 
 /// Removes the links that enable a unit, its aliases among them.
@@ -100,31 +104,25 @@ fn enable(
     name: &str,
     at: Option<&Place>,
     seen: &mut Vec<String>,
-) -> Result<(), Problem> {
+) -> Result<(), Box<Diagnostic>> {
     if seen.iter().any(|n| n == name) {
         return Ok(());
     }
     seen.push(name.to_owned());
     let Some((path, text)) = find_in(tree, scope, name) else {
         let names = names_in(tree, scope);
-        return Err(Problem {
-            message: format!("unit `{name}` is to be enabled, but is not in the image"),
-            at: at.cloned(),
-            word: Some(name.to_owned()),
-            help: match nearest(name, names.iter().map(String::as_str)) {
-                Some(near) => format!("there is `{near}`"),
-                None => "add the package that brings it, or the unit itself with `.unit(unit!(…))`".into(),
-            },
-        });
+        let help = match nearest(name, names.iter().map(String::as_str)) {
+            Some(near) => format!("there is `{near}`"),
+            None => "add the package that brings it, or the unit itself with `.unit(unit!(…))`".into(),
+        };
+        let message = format!("unit `{name}` is to be enabled, but is not in the image");
+        return Err(Box::new(mistake(&NO_UNIT_TO_ENABLE, message, at, name).help(help)));
     };
     let install = Install::parse(&text);
     if install == Install::default() {
-        return Err(Problem {
-            message: format!("unit `{name}` is to be enabled, but has no [Install] section"),
-            at: at.cloned(),
-            word: Some(name.to_owned()),
-            help: "it is started by what needs it; nothing has to enable it".into(),
-        });
+        let message = format!("unit `{name}` is to be enabled, but has no [Install] section");
+        let help = "it is started by what needs it; nothing has to enable it";
+        return Err(Box::new(mistake(&NOTHING_TO_ENABLE, message, at, name).help(help)));
     }
     let link_to = Node::symlink(format!("/{path}").replace("//", "/"));
     let (instance, link_name) = match name.split_once('@') {
@@ -152,6 +150,15 @@ fn enable(
         enable(tree, scope, &other, at, seen)?;
     }
     Ok(())
+}
+
+/// A mistake at the line that enables a unit, if one does.
+fn mistake(rule: &Rule, message: String, at: Option<&Place>, name: &str) -> Diagnostic {
+    let mistake = Diagnostic::new(rule.code, message);
+    match at {
+        Some(at) => mistake.at(at).word(name),
+        None => mistake,
+    }
 }
 
 /// The unit's path (an instance is found by its template) and text.
@@ -312,8 +319,8 @@ mod tests {
     #[test]
     fn a_missing_unit_names_its_neighbour() {
         let mut tree = tree(&[("docker.service", "[Install]\nWantedBy=multi-user.target\n")]);
-        let problem = enable(&mut tree, &SYSTEM, "dokcer.service", None, &mut Vec::new()).unwrap_err();
-        assert_eq!(problem.help, "there is `docker.service`");
+        let mistake = enable(&mut tree, &SYSTEM, "dokcer.service", None, &mut Vec::new()).unwrap_err();
+        assert_eq!(mistake.help.unwrap(), "there is `docker.service`");
     }
 
     #[test]

@@ -77,6 +77,7 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
             (!fits).then(|| format!("{stem}{}", endings[0]))
         });
     }
+    misplaced_units(subject, found);
     for directory in WITHOUT_DOTS {
         unread(subject, directory, found, |name| name.contains('.').then(|| name.replace('.', "-")));
     }
@@ -106,8 +107,19 @@ fn unread(
     }
 }
 
+/// Units beside the directory in which systemd looks for them.
+fn misplaced_units(subject: &Subject<'_>, found: &mut Findings) {
+    const KINDS: [&str; 8] =
+        [".service", ".socket", ".timer", ".target", ".mount", ".automount", ".path", ".slice"];
+    for directory in ["etc/systemd", "usr/lib/systemd", "usr/local/lib/systemd"] {
+        unread(subject, directory, found, |name| {
+            KINDS.iter().any(|kind| name.ends_with(kind)).then(|| format!("system/{name}"))
+        });
+    }
+}
+
 /// Names by which people say themselves that a file is for nobody.
-fn said_to_be_unread(name: &str) -> bool {
+pub(super) fn said_to_be_unread(name: &str) -> bool {
     let ends = [".disabled", ".example", ".sample", ".bak", ".orig", ".off", ".md", ".txt", "~"];
     name.starts_with('.')
         || name.to_ascii_uppercase().starts_with("README")
@@ -146,5 +158,7 @@ mod tests {
         assert!(found.contains("call it `/etc/sysctl.d/10-router.conf`"), "{found}");
         assert!(found.contains("call it `/etc/systemd/network/lan.network`"), "{found}");
         assert_eq!(found.matches("error[").count(), 2, "{found}");
+        let found = refused(|image| image.file("/etc/systemd/agent.service", "[Service]\nExecStart=true\n"));
+        assert!(found.contains("call it `/etc/systemd/system/agent.service`"), "{found}");
     }
 }

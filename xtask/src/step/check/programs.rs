@@ -5,18 +5,20 @@
 //! The answer is cached by system and files, so that an edit of another file starts nothing.
 
 mod answer;
+mod read;
 mod run;
 mod table;
 
-use std::collections::BTreeMap;
+use std::io::Read as _;
 
 use bedplate_core::{Diagnostic, Rule, Unit, example};
-use bedplate_formats::tree::TreePath;
+use bedplate_formats::tree::{Content, Kind, TreePath};
 
-use self::answer::Complaint;
+use self::answer::{Named, Reading};
 pub(super) use self::run::Answer;
 pub use self::run::Sandboxed;
-use self::table::{Counts, PROGRAMS, Program};
+use self::table::Counts;
+pub(super) use self::table::Program;
 use super::{Findings, Subject};
 
 pub(super) static REFUSED_BY_PROGRAM: Rule = Rule {
@@ -25,7 +27,7 @@ pub(super) static REFUSED_BY_PROGRAM: Rule = Rule {
     why: "A word that sshd does not know keeps it from starting, and nobody comes in to mend it; one that sudo does \
           not know makes nobody root. Programs of the image that can test their settings do so in the build, when \
           the description has a file among them: sshd, sudo, nft, netplan, dockerd, systemd-analyze for units, \
-          udevadm for rules, and others.",
+          systemd-networkd, udevadm for rules, nginx, mosquitto, chronyd, and many others.",
     wrong: example!(|device| device.file("/etc/ssh/sshd_config.d/10-ours.conf", "PermitRotLogin no\n")),
     right: example!(|device| device.file("/etc/ssh/sshd_config.d/10-ours.conf", "PermitRootLogin no\n")),
 };
@@ -50,14 +52,13 @@ pub(super) static LINE_NOT_READ: Rule = Rule {
 /// # Errors
 /// The sandbox cannot be set up.
 pub(super) fn check(subject: &Subject<'_>, ask: &dyn Ask, found: &mut Findings) -> anyhow::Result<()> {
-    for program in PROGRAMS {
+    for program in table::programs() {
+        let there = || program.needs.iter().any(|path| subject.tree.resolve(&TreePath::new(path)).is_some());
         let touched = touched(subject, program);
-        let there = program.needs.iter().any(|path| subject.tree.resolve(&TreePath::new(path)).is_some());
-        if touched.is_empty() || !there {
+        if touched.is_empty() || !there() {
             continue;
         }
-        let argv = program.argv(&touched);
-        let answer = ask.ask(subject, program.name, &argv, &touched)?;
+        let answer = ask.ask(subject, program, &touched)?;
         found.add(subject, program, &touched, &answer);
     }
     Ok(())
@@ -65,14 +66,8 @@ pub(super) fn check(subject: &Subject<'_>, ask: &dyn Ask, found: &mut Findings) 
 
 /// Who runs the programs: the sandbox, or a test.
 pub(super) trait Ask {
-    /// Runs a command on the finished tree; its answer depends on the `touched` files and the packages alone.
-    fn ask(
-        &self,
-        subject: &Subject<'_>,
-        name: &str,
-        argv: &[String],
-        touched: &[TreePath],
-    ) -> anyhow::Result<Answer>;
+    /// Has a program of the finished tree test its settings; the description's files among them are `touched`.
+    fn ask(&self, subject: &Subject<'_>, program: &Program, touched: &[TreePath]) -> anyhow::Result<Answer>;
 }
 
 /// The description's files among a program's settings.
@@ -85,29 +80,64 @@ fn touched(subject: &Subject<'_>, program: &Program) -> Vec<TreePath> {
         let name = path.name().unwrap_or_default();
         program.endings.is_empty() || program.endings.iter().any(|ending| name.ends_with(ending.as_bytes()))
     };
-    below.filter(|path| fits(path) && subject.tree.content(path).is_some()).collect()
+    let starts = |start: &[u8]| {
+        program.starts.is_empty() || program.starts.iter().any(|line| start.starts_with(line.as_bytes()))
+    };
+    let is_setting = |path: &TreePath| {
+        fits(path) && subject.tree.content(path).is_some_and(|content| starts(&first(content)))
+    };
+    below.filter(is_setting).collect()
+}
+
+/// The first bytes of a file.
+fn first(content: &Content) -> Vec<u8> {
+    let mut start = Vec::new();
+    // One that cannot be read is told by the step that writes the root.
+    let _ = content.open().and_then(|content| content.take(64).read_to_end(&mut start));
+    start
+}
+
+/// These files by the names that a program may use: Debian's are often links from a second directory.
+fn named(subject: &Subject<'_>, program: &Program, touched: &[TreePath]) -> Vec<Named> {
+    let mut named: Vec<Named> = Vec::new();
+    let mut add = |name: &TreePath| {
+        let Some((real, _)) = subject.tree.resolve(name) else { return };
+        let path = if subject.origins.of(&real).is_some() { real } else { name.clone() };
+        named.push(Named { name: name.to_string(), text: subject.text(&path), path });
+    };
+    touched.iter().for_each(&mut add);
+    if !program.starts.is_empty() {
+        return named;
+    }
+    let directories: Vec<TreePath> = program.reads.iter().map(TreePath::new).collect();
+    for (link, node) in directories.iter().flat_map(|directory| subject.tree.below(directory)) {
+        let leads = || subject.tree.resolve(link).is_some_and(|(real, _)| touched.contains(&real));
+        if matches!(node.kind, Kind::Symlink(_)) && !touched.contains(link) && leads() {
+            add(link);
+        }
+    }
+    named
 }
 
 impl Findings {
     fn add(&mut self, subject: &Subject<'_>, program: &Program, touched: &[TreePath], answer: &Answer) {
-        let names: BTreeMap<String, &TreePath> =
-            touched.iter().map(|path| (path.to_string(), path)).collect();
-        let complaints = answer::complaints(&answer.text, names.keys().map(String::as_str), program);
-        let failed = !answer.success;
-        if complaints.is_empty() && failed && program.counts == Counts::Failure {
+        let files = named(subject, program, touched);
+        let later = |path: &str| {
+            path.starts_with('/')
+                && subject.tree.resolve(&TreePath::new(path)).is_none()
+                && subject.comes_later(path)
+        };
+        let complaints = Reading { program, files: &files, later: &later }.complaints(answer);
+        let failed = !answer.success && program.counts == Counts::Failure;
+        if failed && complaints.found.is_empty() && !complaints.left_out {
             self.cautions.push(unexplained(subject, program, touched, answer));
         }
-        for Complaint { file, line, message } in complaints {
-            let Some(path) = names.get(&file) else { continue };
-            let is_mistake = match program.counts {
-                Counts::Failure => failed,
-                Counts::Words(words) => words.iter().any(|word| message.contains(word)),
-            };
-            let rule = if is_mistake { &REFUSED_BY_PROGRAM } else { &LINE_NOT_READ };
-            let said = format!("`{}` of `{file}`: {message}", program.name);
-            let diagnostic = Diagnostic::new(rule.code, said).help(program.help);
-            let diagnostic = subject.blame(diagnostic, path, line.unwrap_or(1));
-            if is_mistake { &mut self.mistakes } else { &mut self.cautions }.push(diagnostic);
+        for complaint in complaints.found {
+            let rule = if complaint.refused { &REFUSED_BY_PROGRAM } else { &LINE_NOT_READ };
+            let message = format!("`{}` of `{}`: {}", program.name, complaint.path, complaint.message);
+            let diagnostic = Diagnostic::new(rule.code, message).help(program.help);
+            let diagnostic = subject.blame(diagnostic, &complaint.path, complaint.line.unwrap_or(1));
+            if complaint.refused { &mut self.mistakes } else { &mut self.cautions }.push(diagnostic);
         }
     }
 }

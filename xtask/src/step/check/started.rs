@@ -85,7 +85,7 @@ pub(super) fn link_directories(tree: &Tree) -> Vec<(TreePath, String)> {
 }
 
 /// What a socket, timer, path or automount starts when its time comes.
-fn later(unit: &Unit) -> Option<String> {
+pub(super) fn later(unit: &Unit) -> Option<String> {
     let (stem, kind) = unit.name.rsplit_once('.')?;
     match kind {
         "socket" if unit.is("Accept") => Some(format!("{stem}@.service")),

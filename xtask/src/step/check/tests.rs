@@ -17,15 +17,27 @@ fn system() -> Tree {
     let mut tree = Tree::new();
     tree.insert("lib".into(), Node::symlink("usr/lib"));
     tree.insert("bin".into(), Node::symlink("usr/bin"));
+    for path in ["var/mail", "var/lib/keeperd", "var/lib/keeperd-cache", "var/lib/apt"] {
+        tree.insert(path.into(), Node::directory(0o755));
+    }
+    tree.insert("opt/agent".into(), Node::symlink("agent-1.4"));
+    tree.insert("opt/agent-1.4".into(), Node::directory(0o755));
     for (path, text, mode) in [
-        ("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n", 0o644),
+        (
+            "etc/passwd",
+            "root:x:0:0:root:/root:/bin/bash\n_keep:x:901:901::/var/lib/keeperd-cache:/bin/false\n",
+            0o644,
+        ),
         ("etc/shadow", "root:*:1::::::\n", 0o640),
         ("etc/group", "root:x:0:\nsudo:x:27:\n", 0o644),
         ("etc/gshadow", "root:*::\nsudo:*::\n", 0o640),
         ("usr/bin/true", "\x7fELF", 0o755),
+        ("opt/hello/bin/run", "\x7fELF", 0o755),
         ("usr/bin/sh", "\x7fELF", 0o755),
         ("usr/bin/systemd-analyze", "\x7fELF", 0o755),
         ("usr/sbin/sshd", "\x7fELF", 0o755),
+        ("usr/sbin/cron", "\x7fELF", 0o755),
+        ("usr/bin/sudo", "\x7fELF", 0o755),
         ("usr/bin/python3", "\x7fELF", 0o755),
         ("usr/bin/dockerd", "\x7fELF", 0o755),
         ("usr/share/zoneinfo/America/New_York", "TZif", 0o644),
@@ -34,13 +46,24 @@ fn system() -> Tree {
         ("usr/share/zoneinfo/tzdata.zi", "L America/New_York US/Eastern\n", 0o644),
         ("usr/lib/systemd/system/sshd-keygen.service", "[Service]\nExecStart=/usr/bin/of-a-package\n", 0o644),
         (
+            "var/lib/dpkg/info/keeper.list",
+            "/.\n/lib/systemd/system/keeperd.service\n/var/lib\n/var/lib/keeperd\n/var/lib/apt\n/var/lib/gone\n",
+            0o644,
+        ),
+        (
+            "usr/lib/systemd/system/ssh.service",
+            "[Service]\nExecStart=/usr/sbin/sshd -D\n[Install]\nWantedBy=multi-user.target\n",
+            0o644,
+        ),
+        ("usr/lib/systemd/system/keeperd.service", "[Service]\nExecStart=true\nUser=_keep\n", 0o644),
+        (
             "usr/lib/systemd/system/docker.service",
             "[Service]\nExecStart=/usr/bin/dockerd\n[Install]\nWantedBy=multi-user.target\n",
             0o644,
         ),
         (
             "usr/lib/systemd/system/multi-user.target",
-            "[Unit]\nRequires=sysinit.target\nWants=sshd-keygen.service\n",
+            "[Unit]\nRequires=sysinit.target\nWants=sshd-keygen.service keeperd.service\n",
             0o644,
         ),
     ] {
@@ -73,10 +96,10 @@ fn findings(image: &Image) -> Findings {
     let (homes, mut owners) = (Homes::make(&plan, &mut tree).unwrap(), Owners::default());
     overlay::files(&plan.files, &homes, &mut tree, &mut owners).unwrap();
     users::apply(&plan, &mut tree).unwrap();
-    units::apply(&plan, &mut tree).unwrap();
+    let unfit = units::apply(&plan, &mut tree);
     let origins = Origins::new(&plan, Path::new("/nonexistent"), &tree);
     let subject = Subject { plan: &plan, tree: &tree, origins };
-    let mut found = Findings::default();
+    let mut found = Findings { mistakes: unfit, ..Findings::default() };
     fixed(&subject, &mut found);
     programs::check(&subject, &Played, &mut found).unwrap();
     found
@@ -89,8 +112,7 @@ impl programs::Ask for Played {
     fn ask(
         &self,
         subject: &Subject<'_>,
-        _: &str,
-        _: &[String],
+        _: &programs::Program,
         touched: &[TreePath],
     ) -> Result<programs::Answer> {
         let complaints =
@@ -165,10 +187,14 @@ fn every_rule_has_a_page_and_a_name_of_its_own() {
 #[test]
 fn every_rule_is_tested_by_its_text() {
     let families = [
+        include_str!("binds/tests.rs"),
         include_str!("fstab.rs"),
         include_str!("locale.rs"),
+        include_str!("modes.rs"),
         include_str!("names.rs"),
+        include_str!("people.rs"),
         include_str!("programs/tests.rs"),
+        include_str!("readers.rs"),
         include_str!("state.rs"),
         include_str!("time.rs"),
         include_str!("units/tests.rs"),

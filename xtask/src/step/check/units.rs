@@ -5,16 +5,22 @@
 //! when the description enables it. What is written by hand is checked line by
 //! line; of a package's unit that is enabled, only its program.
 
+mod activates;
+mod binary;
+mod drop_ins;
+mod environment;
 mod paths;
 mod rules;
+mod shell;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 use bedplate_core::spelling::nearest;
 use bedplate_core::{Diagnostic, Place};
 use bedplate_formats::tree::{Kind, TreePath};
 
-pub(super) use self::rules::*;
+pub(in crate::step) use self::rules::*;
 use super::started::{self, Started};
 use super::unit::{self, Setting, Unit};
 use super::{Findings, Subject};
@@ -24,13 +30,18 @@ pub(super) fn check(subject: &Subject<'_>, started: &Started, found: &mut Findin
     targets(subject, found);
     links(subject, found);
     let names = units::unit_names(subject.tree);
+    drop_ins::check(subject, &names, found);
     for unit in started.iter() {
         let enabled = subject.enabled_at(&unit.name);
         // Each assignment is checked where the description wrote it.
         let own = |setting: &Setting| subject.origins.of(&setting.path).is_some();
         dependencies(subject, unit, &names, &own, found);
+        wishes::check(subject, unit, &names, &own, found);
+        activates::check(subject, unit, &names, &own, found);
+        shell::check(subject, unit, &own, found);
         paths::programs(subject, unit, &|setting| own(setting) || enabled.is_some(), found);
         paths::others(subject, unit, &own, found);
+        environment::check(subject, unit, &own, found);
         accounts(subject, unit, &own, found);
     }
 }
@@ -68,7 +79,7 @@ fn targets(subject: &Subject<'_>, found: &mut Findings) {
                 }
                 let message =
                     format!("`{}` is to be started by `{target}`, which is not in the image", enabled.name);
-                let help = match nearest(&target, names.iter().map(String::as_str)) {
+                let help = match neighbour(&target, &names) {
                     Some(near) => format!("write `{key}={near}`"),
                     None => format!("write `{key}=multi-user.target`, or add the package that brings it"),
                 };
@@ -88,6 +99,14 @@ fn made_at_boot(name: &str) -> bool {
     [".device", ".mount", ".swap", ".slice", ".scope", ".automount"].iter().any(|kind| name.ends_with(kind))
 }
 
+/// A unit of the same type whose name is like this one.
+fn neighbour(name: &str, names: &[String]) -> Option<String> {
+    let (stem, kind) = name.rsplit_once('.')?;
+    let stems = names.iter().filter_map(|other| other.rsplit_once('.'));
+    let alike = stems.filter(|(_, other)| *other == kind).map(|(stem, _)| stem);
+    Some(format!("{}.{kind}", nearest(stem, alike)?))
+}
+
 /// Links of an overlay that start a unit lead to one.
 fn links(subject: &Subject<'_>, found: &mut Findings) {
     let names = units::unit_names(subject.tree);
@@ -100,7 +119,7 @@ fn links(subject: &Subject<'_>, found: &mut Findings) {
                 continue;
             }
             let message = format!("`{path}` starts `{name}` with `{unit}`, but there is no such unit");
-            let help = match nearest(&name, names.iter().map(String::as_str)) {
+            let help = match neighbour(&name, &names) {
                 Some(near) => format!("use `.enable(\"{near}\")` in place of the link"),
                 None => "remove the link, or add the unit with `.unit(unit!(…))` or its package".to_owned(),
             };
@@ -113,7 +132,7 @@ fn links(subject: &Subject<'_>, found: &mut Findings) {
         {
             let Some((path, _)) = subject.origins.below(&directory).next() else { continue };
             let message = format!("`{path}` is to be started by `{unit}`, which is not in the image");
-            let help = match nearest(&unit, names.iter().map(String::as_str)) {
+            let help = match neighbour(&unit, &names) {
                 Some(near) => format!("the unit is called `{near}`"),
                 None => "add the package that brings it".to_owned(),
             };
@@ -138,7 +157,7 @@ fn dependencies(
                 continue;
             }
             let message = format!("`{}` needs `{needed}`, which is not in the image", unit.name);
-            let help = match nearest(&needed, names.iter().map(String::as_str)) {
+            let help = match neighbour(&needed, names) {
                 Some(near) => format!("write `{key}={near}`"),
                 None => format!("add the package that brings it, or write `Wants={needed}`"),
             };

@@ -1,14 +1,17 @@
 //! Commands on the finished tree, in the sandbox, and their answers in the cache.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 use bedplate_formats::tree::{Tree, TreePath};
 use fs_err as fs;
 
 use super::super::Subject;
-use super::Ask;
+use super::{Ask, Program, read};
 use crate::key::Key;
+use crate::step::inside::add_to;
+use crate::step::origin::brought;
 use crate::step::scratch::{Base, Scratch};
 use crate::store::Store;
 
@@ -30,12 +33,14 @@ pub struct Sandboxed<'a> {
     /// Its key.
     pub key: &'a str,
     scratch: OnceCell<Scratch>,
+    /// What the tree has otherwise than the system.
+    changed: OnceCell<BTreeSet<TreePath>>,
 }
 
 impl<'a> Sandboxed<'a> {
     /// Nothing is shown or run before it is needed.
     pub fn new(store: &'a Store, base: Base<'a>, key: &'a str) -> Self {
-        Self { store, base, key, scratch: OnceCell::new() }
+        Self { store, base, key, scratch: OnceCell::new(), changed: OnceCell::new() }
     }
 
     fn run(&self, tree: &Tree, argv: &[String]) -> Result<Answer> {
@@ -53,26 +58,16 @@ impl<'a> Sandboxed<'a> {
 }
 
 impl Ask for Sandboxed<'_> {
-    fn ask(
-        &self,
-        subject: &Subject<'_>,
-        name: &str,
-        argv: &[String],
-        touched: &[TreePath],
-    ) -> Result<Answer> {
+    fn ask(&self, subject: &Subject<'_>, program: &Program, touched: &[TreePath]) -> Result<Answer> {
+        let argv = program.argv(touched);
+        let changed = self.changed.get_or_init(|| brought(self.base.tree, subject.tree));
         let mut key = Key::new("answer");
         key.add(self.key);
-        key.add(name);
         argv.iter().for_each(|word| key.add(word));
-        for path in touched {
-            let node = subject.tree.get(path);
-            key.add(node.map_or(0, |node| node.mode).to_le_bytes());
-            key.add(
-                subject.tree.content(path).map(|content| content.read()).transpose()?.unwrap_or_default(),
-            );
-        }
+        let read = read::of(subject, program, touched, changed);
+        add_to(&mut key, self.store, subject.tree, read)?;
         let layer = self.store.layer_or_make("answer", &key.finish(), |directory| {
-            let answer = self.run(subject.tree, argv)?;
+            let answer = self.run(subject.tree, &argv)?;
             let end = if answer.success { "ended" } else { "failed" };
             fs::write(directory.join(end), answer.text)?;
             Ok(())

@@ -6,7 +6,7 @@ use bedplate_formats::tree::TreePath;
 
 use super::super::unit::{Setting, Unit};
 use super::super::{Findings, Subject};
-use super::{NO_SUCH_PROGRAM, NO_SUCH_UNIT_PATH, executable};
+use super::{NO_SUCH_PROGRAM, NO_SUCH_UNIT_PATH, binary, executable};
 use crate::step::origin::landed;
 
 /// Where systemd looks for a program without a slash in its name.
@@ -30,7 +30,7 @@ pub(super) fn programs(
             continue;
         }
         found.mistakes.extend(
-            cannot_run(subject, &program)
+            cannot_run(subject, unit, &program)
                 .map(|(message, help)| {
                     let message = format!("`{}` starts {message}", unit.name);
                     Diagnostic::new(NO_SUCH_PROGRAM.code, message).help(help)
@@ -61,7 +61,7 @@ fn guarded(unit: &Unit, path: &str) -> bool {
 }
 
 /// Why a program cannot be run, and what to do about it.
-fn cannot_run(subject: &Subject<'_>, program: &str) -> Option<(String, String)> {
+fn cannot_run(subject: &Subject<'_>, unit: &Unit, program: &str) -> Option<(String, String)> {
     let paths: Vec<TreePath> = match program.starts_with('/') {
         true => vec![TreePath::new(program)],
         false => PATH.iter().map(|directory| TreePath::new(directory).join(program)).collect(),
@@ -79,7 +79,11 @@ fn cannot_run(subject: &Subject<'_>, program: &str) -> Option<(String, String)> 
             not_executable(subject, path, program),
         ));
     }
-    let interpreter = interpreter(subject, path)?;
+    let (path, _) = subject.tree.resolve(path)?;
+    if let Some((fault, help)) = binary::fault(subject, unit, &path) {
+        return Some((format!("`{program}`, {fault}"), help));
+    }
+    let interpreter = interpreter(subject, &path)?;
     if !interpreter.starts_with('/') || subject.comes_later(&interpreter) {
         return None;
     }

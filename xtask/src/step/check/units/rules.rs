@@ -2,6 +2,29 @@
 
 use bedplate_core::{Rule, Unit, User, example};
 
+pub(in crate::step) static NO_UNIT_TO_ENABLE: Rule = Rule {
+    code: "no-unit-to-enable",
+    title: "a unit that is enabled is in the image",
+    why: "Enabling makes the links that a unit's [Install] section says, so the unit has to be there: brought by a \
+          package, an overlay, or `.unit(…)`.",
+    wrong: example!(|device| device.enable("dokcer.service")),
+    right: example!(|device| device.enable("docker.service").bind("/var/lib/docker")),
+};
+
+pub(in crate::step) static NOTHING_TO_ENABLE: Rule = Rule {
+    code: "nothing-to-enable",
+    title: "a unit that is enabled has an [Install] section",
+    why: "The section says what starts the unit. One without it is static: something else names it, or nothing starts \
+          it at all.",
+    wrong: example!(|device| device
+        .unit(Unit::new("units/hello.service", "[Service]\nExecStart=true\n"))
+        .enable("hello.service")),
+    right: example!(|device| device.enable("hello.service").unit(Unit::new(
+        "units/hello.service",
+        "[Service]\nExecStart=true\n[Install]\nWantedBy=multi-user.target\n",
+    ))),
+};
+
 pub(in super::super) static NO_SUCH_TARGET: Rule = Rule {
     code: "no-such-target",
     title: "what starts a unit is in the image",
@@ -35,6 +58,17 @@ pub(in super::super) static LINK_TO_NO_UNIT: Rule = Rule {
     ))),
 };
 
+pub(in super::super) static DROP_IN_OF_NO_UNIT: Rule = Rule {
+    code: "drop-in-of-no-unit",
+    title: "a drop-in is for a unit of the image",
+    why: "systemd reads `NAME.d/*.conf` when it reads the unit NAME, and not at all where there is no such unit. A \
+          misspelt name is an error; any other is a warning, since the package may be of another image.",
+    wrong: example!(|device| device
+        .file("/etc/systemd/system/dokcer.service.d/10-ours.conf", "[Service]\nRestart=always\n")),
+    right: example!(|device| device
+        .file("/etc/systemd/system/docker.service.d/10-ours.conf", "[Service]\nRestart=always\n")),
+};
+
 pub(in super::super) static NO_SUCH_UNIT: Rule = Rule {
     code: "no-such-unit",
     title: "a unit that another needs is in the image",
@@ -49,12 +83,28 @@ pub(in super::super) static NO_SUCH_UNIT: Rule = Rule {
     ))),
 };
 
+pub(in super::super) static WISH_FOR_NO_UNIT: Rule = Rule {
+    code: "wish-for-no-unit",
+    title: "a unit that another asks for is in the image",
+    why: "systemd ignores Wants=, Upholds=, OnFailure= and OnSuccess= on units that do not exist, and After= and Before= \
+          as well. This is a warning: nothing fails for it. Of After= and Before= only a misspelt name is told, since \
+          ordering after what is not installed is common.",
+    wrong: example!(|device| device.enable("hello.service").unit(Unit::new(
+        "units/hello.service",
+        "[Unit]\nWants=dokcer.service\n[Service]\nExecStart=true\n[Install]\nWantedBy=multi-user.target\n",
+    ))),
+    right: example!(|device| device.enable("hello.service").bind("/var/lib/docker").unit(Unit::new(
+        "units/hello.service",
+        "[Unit]\nWants=docker.service\n[Service]\nExecStart=true\n[Install]\nWantedBy=multi-user.target\n",
+    ))),
+};
+
 pub(in super::super) static NO_SUCH_PROGRAM: Rule = Rule {
     code: "no-such-program",
     title: "a program that a unit starts is in the image and executable",
-    why: "The unit would fail with 203/EXEC at each start. The interpreter in a script's first line counts as well. \
-          A program on a data partition or below a directory that is kept may come later, and so may one whose unit \
-          has ConditionPathExists= for it.",
+    why: "The unit would fail with 203/EXEC at each start. The interpreter in a script's first line counts as well, \
+          and of a program that the description brings, its machine and its libraries. A program on a data partition \
+          or below a directory that is kept may come later, and so may one whose unit has ConditionPathExists= for it.",
     wrong: example!(|device| device.enable("hello.service").unit(Unit::new(
         "units/hello.service",
         "[Service]\nExecStart=/usr/bin/ture\n[Install]\nWantedBy=multi-user.target\n",
@@ -95,5 +145,37 @@ pub(in super::super) static NO_SUCH_UNIT_PATH: Rule = Rule {
     right: example!(|device| device.enable("hello.service").unit(Unit::new(
         "units/hello.service",
         "[Service]\nEnvironmentFile=-/etc/hello\nExecStart=true\n[Install]\nWantedBy=multi-user.target\n",
+    ))),
+};
+
+pub(in super::super) static LINE_OF_NO_VARIABLE: Rule = Rule {
+    code: "line-of-no-variable",
+    title: "a line of an environment file is an assignment",
+    why: "systemd reads NAME=value, and leaves out any other line with a word in the journal. An environment file is no \
+          script: `export` and commands mean nothing in it.",
+    wrong: example!(|device| device.enable("hello.service").file("/etc/hello", "export LEVEL=3\n").unit(
+        Unit::new(
+            "units/hello.service",
+            "[Service]\nEnvironmentFile=/etc/hello\nExecStart=true\n[Install]\nWantedBy=multi-user.target\n",
+        )
+    )),
+    right: example!(|device| device.enable("hello.service").file("/etc/hello", "LEVEL=3\n").unit(Unit::new(
+        "units/hello.service",
+        "[Service]\nEnvironmentFile=/etc/hello\nExecStart=true\n[Install]\nWantedBy=multi-user.target\n",
+    ))),
+};
+
+pub(in super::super) static NO_SHELL: Rule = Rule {
+    code: "no-shell",
+    title: "a command line of a unit has no words of a shell",
+    why: "systemd starts the program itself. `|`, `>` and `&&` become its arguments, and a program that does not mind \
+          them does something else than was meant.",
+    wrong: example!(|device| device.enable("hello.service").unit(Unit::new(
+        "units/hello.service",
+        "[Service]\nExecStart=/usr/bin/true > /run/hello\n[Install]\nWantedBy=multi-user.target\n",
+    ))),
+    right: example!(|device| device.enable("hello.service").unit(Unit::new(
+        "units/hello.service",
+        "[Service]\nExecStart=/bin/sh -c 'true > /run/hello'\n[Install]\nWantedBy=multi-user.target\n",
     ))),
 };
