@@ -205,7 +205,7 @@ mod tests {
             LL | …ample!(|device| device.file("/etc/fstab", "PARTLABEL=persistent /local ext4 defaults 0 2\n")),
                |                         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
                |                         line 1: `PARTLABEL=persistent /local ext4 defaults 0 2`
-              ::: xtask/core/src/explain.rs:LL:CC
+              ::: xtask/core/src/rule.rs:LL:CC
                = mounted for this
                |
                = help: remove the line
