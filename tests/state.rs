@@ -234,27 +234,6 @@ fn a_reset_that_is_cut_off_after_any_step_is_known_to_the_next_boot() {
 }
 
 #[test]
-fn our_services_are_shut_in() {
-    let directory = product::scratch("shut-in");
-    let mut score = vec!["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=30"];
-    let plan = plan();
-    let mut names = Vec::new();
-    for file in &plan.files {
-        let name = file.path.rsplit('/').next().unwrap();
-        if let (true, FileKind::File { text }) =
-            (name.starts_with("bedplate-") && name.ends_with(".service"), &file.kind)
-        {
-            fs::write(directory.join(name), text).unwrap();
-            names.push(format!("./{name}"));
-        }
-    }
-    assert!(names.iter().any(|name| name.contains("bedplate-state")), "{names:?}");
-    score.extend(names.iter().map(String::as_str));
-    // Its exit code is not 0 when one of them is exposed more than that.
-    product::agrees(&directory, &["base-files", "systemd"], &score);
-}
-
-#[test]
 fn what_is_kept_is_there_from_the_first_boot_and_stays_as_the_device_left_it() {
     let mut guest = product::machine(&product::built("state", "keeper")).quick().start().unwrap();
     guest.settle().unwrap();

@@ -1,7 +1,11 @@
-//! What a running root says of its own units and daemons: the questions that need no device, only systemd.
+//! What systemd says of our units and daemons, as they come out and in a running root: the questions that need no device.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "units/files.rs"]
+mod files;
+#[path = "units/images.rs"]
+mod images;
 #[path = "support/product.rs"]
 mod product;
 

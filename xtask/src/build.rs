@@ -315,7 +315,7 @@ fn root_tree(
     let mut base = tree.clone();
     let (homes, mut owners) = (Homes::make(plan, &mut tree)?, Owners::default());
     let packages = lock.packages.iter().map(|package| package.name.as_str()).collect();
-    overlay::files(&plan.identity_files(&packages), &homes, &mut tree, &mut owners)?;
+    overlay::files(&plan.identity_files(&packages)?, &homes, &mut tree, &mut owners)?;
     overlay::overlays(plan, context.project, &homes, &mut tree, &mut owners)?;
     overlay::files(&plan.files, &homes, &mut tree, &mut owners)?;
     let brought = origin::brought(&base, &tree);

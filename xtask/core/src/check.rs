@@ -72,6 +72,7 @@ pub static RULES: &[&Rule] = &[
     &binds::BIND_ON_DATA,
     &binds::MODE_OUT_OF_RANGE,
     &binds::FILE_EXECUTABLE,
+    &binds::PATH_TO_BE_QUOTED,
     &contents::MALFORMED_PATTERN,
     &contents::REMOVES_THE_SYSTEM,
     &contents::INCLUDE_OF_NOTHING,

@@ -1,11 +1,12 @@
 //! From a description to its plan: what is wrong is told, all else is decided.
 
 use crate::check;
-use crate::diagnostic::Diagnostics;
+use crate::check::binds::PATH_TO_BE_QUOTED;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::image::Image;
 use crate::image::entry::Entry;
 use crate::image::target::Target;
-use crate::plan::{Draft, Plan};
+use crate::plan::{Draft, Plan, Unfit};
 
 impl Image {
     /// Decides everything, for the default target and a name after the host.
@@ -34,12 +35,17 @@ impl Image {
         if !mistakes.is_empty() {
             return Err(Diagnostics::new(mistakes));
         }
-        let Some(draft) = Draft::new(self, name, target) else {
+        let Some(draft) = Draft::new(self, name, target).map_err(unfit)? else {
             return Err(Diagnostics::new(mistakes));
         };
         let clashes = check::against(self, &draft);
         if clashes.is_empty() { Ok(draft.finish()) } else { Err(Diagnostics::new(clashes)) }
     }
+}
+
+/// Tells of a value that the rules let through and a unit or a script cannot hold.
+fn unfit(unfit: Unfit) -> Diagnostics {
+    Diagnostics::new(vec![Diagnostic::new(PATH_TO_BE_QUOTED.code, unfit.to_string())])
 }
 
 impl Entry {

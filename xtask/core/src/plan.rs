@@ -46,11 +46,12 @@ pub use identity::{DATABASES, Database, IDENTITIES, Identity, IdentityFile, Iden
 pub(crate) use packages::implied;
 mod people;
 pub(crate) use people::homes;
-mod service;
 mod sshd;
 mod state;
 pub use state::BACKING;
 mod system;
+pub(crate) mod template;
+pub use template::Unfit;
 mod units;
 use units::UNITS;
 

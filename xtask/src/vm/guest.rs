@@ -243,16 +243,11 @@ impl Guest {
 }
 
 /// Pulls the agent in, whatever the image's default target is reached through.
-const DROP_IN: &str = "[Unit]\nWants=bedplate-test.service\n";
+const DROP_IN: &str = include_str!("guest/multi-user.target.conf");
 
 /// The unit of the agent. Its script travels in base64, which needs none of systemd's quoting.
 fn unit() -> String {
-    format!(
-        "[Unit]\nDescription=Runs what the test asks for\nDefaultDependencies=no\nAfter=systemd-udevd.service\n\
-         Conflicts=shutdown.target\nBefore=shutdown.target\nConditionPathExists=!/etc/initrd-release\n\
-         [Service]\nType=exec\nExecStart=/bin/sh -c 'eval \"$$(echo {} | base64 -d)\"'\n",
-        Base64::encode_string(AGENT.as_bytes())
-    )
+    include_str!("guest/bedplate-test.service").replace("@AGENT@", &Base64::encode_string(AGENT.as_bytes()))
 }
 
 fn parse(answer: &str) -> Result<Output> {

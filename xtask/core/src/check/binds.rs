@@ -7,6 +7,7 @@ use crate::image::Image;
 use crate::image::bind::Bind;
 use crate::image::bind::BindKind;
 use crate::place::At;
+use crate::plan::template::{fits_script, fits_unit};
 use crate::rule::{Rule, example};
 use crate::value::DevicePath;
 
@@ -73,6 +74,16 @@ pub(crate) static FILE_EXECUTABLE: Rule = Rule {
           unverified for ever. A directory may hold programs when a service must bring its own: say so of the directory.",
     wrong: example!(|device| device.bind(Bind::file("/opt/agent/run").executable())),
     right: example!(|device| device.bind(Bind::new("/opt/agent").executable())),
+};
+
+pub(crate) static PATH_TO_BE_QUOTED: Rule = Rule {
+    code: "path-to-be-quoted",
+    title: "a path that is mounted needs no quotes in a unit",
+    why: "The path of a bind, and the one that a data partition is mounted at, are written into units of systemd and \
+          into scripts of a shell, where quotes, dollar signs and the like have a meaning of their own. What such a \
+          path needs there differs from setting to setting.",
+    wrong: example!(|device| device.bind("/var/lib/bob's")),
+    right: example!(|device| device.bind("/var/lib/bob")),
 };
 
 /// Directories that must come with the image, whole; below most of them lies
@@ -181,6 +192,14 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
         }
     }
 
+    let mounts = image.data.iter().filter_map(|data| data.mount.as_ref());
+    let in_units = paths.iter().copied().filter(|path| !fits_unit(path.value.as_str()));
+    for path in mounts.filter(|mount| !fits_script(mount.value.as_str())).chain(in_units) {
+        let message = format!("cannot mount `{}`: it would have to be quoted in a unit", path.value);
+        let mistake = Diagnostic::new(PATH_TO_BE_QUOTED.code, message).at(&path.at).word(path.value.as_str());
+        found.push(mistake.help("write a path of `A-Z a-z 0-9 / . _ -`"));
+    }
+
     for (first, second) in repeated(paths.iter().copied(), |path| Some(&path.value)) {
         let mistake = Diagnostic::new(BOUND_TWICE.code, format!("`{}` is bound twice", second.value));
         let mistake = mistake.at(&second.at).related(&first.at, "first bound here");
@@ -207,6 +226,7 @@ mod tests {
     use super::*;
     use crate::check::tests::refusal;
     use crate::rule::device;
+    use crate::{Data, Ext4};
     use expect_test::expect;
 
     const SOURCE: &str = include_str!("binds.rs");
@@ -343,6 +363,24 @@ mod tests {
                = help: bind the directory that it lies in, with `.executable()`
         "#]]
         .assert_eq(&refusal(&FILE_EXECUTABLE, SOURCE));
+    }
+
+    #[test]
+    fn a_path_that_would_have_to_be_quoted_is_not_mounted() {
+        expect![[r#"
+            error[path-to-be-quoted]: cannot mount `/var/lib/bob's`: it would have to be quoted in a unit
+              --> xtask/core/src/check/binds.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.bind("/var/lib/bob's")),
+               |                                          ^^^^^^^^^^^^^^^^
+               |
+               = help: write a path of `A-Z a-z 0-9 / . _ -`
+        "#]]
+        .assert_eq(&refusal(&PATH_TO_BE_QUOTED, SOURCE));
+        let mounts = |path: &str| device().partition(Data::new("spare", Ext4).mount(path).fixed());
+        let mistakes = mounts("/srv/a;b").plan().unwrap_err();
+        assert!(mistakes.iter().any(|mistake| mistake.code == PATH_TO_BE_QUOTED.code), "{mistakes}");
+        assert!(device().bind("/srv/a;b").plan().is_ok() && device().bind("/srv/$a").plan().is_err());
     }
 
     #[test]

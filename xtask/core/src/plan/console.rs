@@ -1,26 +1,25 @@
 //! Who is logged in on the consoles: nobody, unless the description weakens it.
 
+use super::template::{Unfit, template};
 use super::units::UNITS;
 use super::{DangerPlan, FilePlan};
 use crate::image::Image;
 
-/// The getty of screens and that of serial lines, with what the second needs more.
-const GETTYS: [(&str, &str); 2] =
-    [("getty@.service", "--noclear"), ("serial-getty@.service", "--keep-baud 115200,57600,38400,9600")];
 /// `agetty --autologin` starts it as `login -f`, which asks for no password; root has none.
 pub(super) const PACKAGE: &str = "login";
 
-pub(super) fn files(image: &Image) -> Vec<FilePlan> {
-    let Some(at) = &image.autologin else { return Vec::new() };
-    let drop_in = |(unit, options): (&str, &str)| {
-        let text = format!(
-            "# Dangerous: see the plan.\n[Service]\nExecStart=\n\
-             ExecStart=-/sbin/agetty --autologin root {options} %I $TERM\n"
-        );
+pub(super) fn files(image: &Image) -> Result<Vec<FilePlan>, Unfit> {
+    let Some(at) = &image.autologin else { return Ok(Vec::new()) };
+    // The getty of screens, and that of serial lines.
+    let texts = [
+        ("getty@.service", template!("units/getty@.service.d/60-bedplate-autologin.conf")?),
+        ("serial-getty@.service", template!("units/serial-getty@.service.d/60-bedplate-autologin.conf")?),
+    ];
+    let drop_in = |(unit, text): (&str, String)| {
         let path = format!("{UNITS}/{unit}.d/60-bedplate-autologin.conf");
         FilePlan::text(path, text, "logs root in on the console").at(Some(at))
     };
-    GETTYS.into_iter().map(drop_in).collect()
+    Ok(texts.into_iter().map(drop_in).collect())
 }
 
 pub(super) fn danger(image: &Image) -> Option<DangerPlan> {
@@ -60,8 +59,8 @@ mod tests {
         "#]].assert_eq(&head);
         assert!(plan.package("login").is_some());
         expect![[r#"
-            # Dangerous: see the plan.
             [Service]
+            # Dangerous: see the plan.
             ExecStart=
             ExecStart=-/sbin/agetty --autologin root --keep-baud 115200,57600,38400,9600 %I $TERM
         "#]]

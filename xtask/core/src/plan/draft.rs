@@ -1,6 +1,7 @@
 //! The plan in the making.
 
 use super::guid::Stream;
+use super::template::Unfit;
 use super::{
     BindPlan, ContentsPlan, DiskPlan, FileKind, FilePlan, ModulePlan, OverlayPlan, OverlayRule, Plan,
     SettingPlan, SnapshotPlan, UnitsPlan, UserPlan,
@@ -29,6 +30,7 @@ pub(crate) struct Draft<'a> {
     binds: Vec<BindPlan>,
     contents: ContentsPlan,
     settings: Vec<SettingPlan>,
+    initrd: Vec<FilePlan>,
     /// Files of the plan.
     pub files: Vec<FilePlan>,
     /// Units that are enabled and masked.
@@ -37,9 +39,9 @@ pub(crate) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// Starts the plan of an image without mistakes. None where its release or its root is missing, which is one.
-    pub fn new(image: &'a Image, name: &'a str, target: &'a Target) -> Option<Self> {
-        let release = release::find(image.distribution, &image.release.value)?;
-        let root = image.roots.first()?;
+    pub fn new(image: &'a Image, name: &'a str, target: &'a Target) -> Result<Option<Self>, Unfit> {
+        let release = release::find(image.distribution, &image.release.value);
+        let (Some(release), Some(root)) = (release, image.roots.first()) else { return Ok(None) };
         let stream = Stream::of(name);
         let disk = layout::disk(image, root, target.architecture, &stream);
         let users = people::users(image);
@@ -48,16 +50,17 @@ impl<'a> Draft<'a> {
         let contents = contents::plan(image);
         let settings = hardening::settings(image);
         let mut files = Vec::new();
-        files.extend(state::files(image, &disk, &binds, &users));
-        files.extend(disks::root(image, &disk));
-        files.extend(system::files(image));
+        files.extend(state::files(image, &disk, &binds, &users)?);
+        files.extend(disks::root(image, &disk)?);
+        files.extend(system::files(image)?);
         files.extend(hardening::files(&settings));
         files.extend(people::files(&users));
         files.extend(units::files(image, &units));
-        files.extend(sshd::files(image));
-        files.extend(console::files(image));
+        files.extend(sshd::files(image)?);
+        files.extend(console::files(image)?);
         files.extend(contents::files(&contents));
-        Some(Draft {
+        Ok(Some(Draft {
+            initrd: initrd::files(image, &disk)?,
             image,
             name,
             target,
@@ -71,7 +74,7 @@ impl<'a> Draft<'a> {
             settings,
             files,
             units,
-        })
+        }))
     }
 
     /// Decides everything else.
@@ -106,7 +109,7 @@ impl<'a> Draft<'a> {
             locale: system::locale(image),
             timezone: image.timezone.as_ref().map_or("UTC".to_string(), |zone| zone.value.to_string()),
             artifacts: boot::artifacts(&disk, target.architecture),
-            initrd: initrd::files(image, &disk),
+            initrd: self.initrd,
             disk,
             files: files(image, self.files),
             overlays: image.overlays.iter().map(overlay).collect(),

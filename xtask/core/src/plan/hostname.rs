@@ -1,7 +1,7 @@
 //! What a device is called: a name for all, or one that each makes of what it is known by.
 
 use super::FilePlan;
-use super::service::SHUT_IN;
+use super::template::{Unfit, Value, template};
 use super::units::UNITS;
 use crate::image::Image;
 use crate::place::At;
@@ -9,19 +9,12 @@ use crate::value::Hostname;
 
 /// Resolves a device's own name, whatever it is.
 pub(super) const PACKAGE: &str = "libnss-myhostname";
-/// The machine id is a secret of the device's; what is shown on the network is a
-/// hash of it with this. Another one would give every device another name.
-/// <https://www.freedesktop.org/software/systemd/man/latest/machine-id.html>
-const HASHED_WITH: &str = "5b1f0a4c6d0e4f4c9a1e7f1b7a3c2d90";
-/// Where the name is, once it is made.
-const NAME: &str = "/run/bedplate-hostname/name";
-
 /// The name, when each device makes its own.
 pub(super) fn template(image: &Image) -> Option<&At<Hostname>> {
     image.hostname.as_ref().filter(|name| name.value.is_template())
 }
 
-pub(super) fn files(image: &Image) -> Vec<FilePlan> {
+pub(super) fn files(image: &Image) -> Result<Vec<FilePlan>, Unfit> {
     let fixed = image.hostname.as_ref().filter(|name| !name.value.is_template());
     let own = fixed.map_or(String::new(), |name| format!("127.0.1.1 {}\n", name.value));
     let others = others(image);
@@ -32,21 +25,24 @@ pub(super) fn files(image: &Image) -> Vec<FilePlan> {
     let at = image.hostname.as_ref().map(|name| &name.at).or(first);
     let hosts = FilePlan::text("/etc/hosts", text, "the host's own addresses").at(at);
     let Some(hostname) = &image.hostname else {
-        return if image.hosts.is_empty() { Vec::new() } else { vec![hosts] };
+        return Ok(if image.hosts.is_empty() { Vec::new() } else { vec![hosts] });
     };
     let name = hostname.value.as_str();
     if !hostname.value.is_template() {
-        return vec![hosts, FilePlan::text("/etc/hostname", format!("{name}\n"), "the host name").at(at)];
+        let own = FilePlan::text("/etc/hostname", format!("{name}\n"), "the host name").at(at);
+        return Ok(vec![hosts, own]);
     }
     let unit = "bedplate-hostname.service";
     let why = format!("names each device `{name}`");
-    vec![
+    let service = template!("units/bedplate-hostname.service")?;
+    let script = template!("scripts/hostname.sh", TEMPLATE = Value::Quoted(name.to_string()))?;
+    Ok(vec![
         hosts,
-        FilePlan::link("/etc/hostname", format!("..{NAME}"), &why).at(at),
-        FilePlan::text("/usr/lib/bedplate/hostname", script(name), &why).mode(0o755).at(at),
-        FilePlan::text(format!("{UNITS}/{unit}"), service(), &why).at(at),
+        FilePlan::link("/etc/hostname", "../run/bedplate-hostname/name", &why).at(at),
+        FilePlan::text("/usr/lib/bedplate/hostname", script, &why).mode(0o755).at(at),
+        FilePlan::text(format!("{UNITS}/{unit}"), service, &why).at(at),
         FilePlan::link(format!("{UNITS}/sysinit.target.wants/{unit}"), format!("../{unit}"), &why).at(at),
-    ]
+    ])
 }
 
 /// The description's hosts, a line each.
@@ -61,43 +57,6 @@ fn others(image: &Image) -> String {
     }
     let lines: String = lines.iter().map(|(address, names)| format!("{address} {names}\n")).collect();
     if lines.is_empty() { lines } else { format!("\n{lines}") }
-}
-
-/// Before anything tells the network who this is.
-fn service() -> String {
-    format!(
-        "[Unit]\nDescription=The Name of This Device\nDefaultDependencies=no\nConflicts=shutdown.target\n\
-         Before=sysinit.target network-pre.target systemd-networkd.service shutdown.target\n\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/lib/bedplate/hostname\n\
-         RuntimeDirectory=bedplate-hostname\n{SHUT_IN}UMask=0022\nProtectHostname=no\nSystemCallFilter=sethostname\n\
-         CapabilityBoundingSet=CAP_SYS_ADMIN\n"
-    )
-}
-
-/// A serial number is text that a vendor typed in, or did not.
-fn script(template: &str) -> String {
-    format!(
-        r#"#!/bin/sh
-# Names this device after what it is known by.
-set -eu
-template='{template}'
-id=$(systemd-id128 machine-id --app-specific={HASHED_WITH} | cut -c 1-12)
-serial=$(cat /sys/class/dmi/id/product_serial /proc/device-tree/serial-number 2>/dev/null | tr -d '\0' | head -n 1 |
-    tr A-Z a-z | tr -cs 'a-z0-9\n' - | cut -c 1-32 | sed 's/^-*//; s/-*$//')
-case $serial in
-'' | 0 | none | default-string | not-specified | not-applicable | system-serial-number | to-be-filled-by-o-e-m)
-    case $template in *'{SERIAL}'*)
-        echo '<4>bedplate: the firmware knows no serial number: this device is named after its machine id' ;;
-    esac
-    serial=$id ;;
-esac
-name=$(echo "$template" | sed "s/{MACHINE_ID}/$id/g; s/{SERIAL}/$serial/g" | cut -c 1-64 | sed 's/[-.]*$//')
-echo "$name" >{NAME}
-hostname "$name"
-"#,
-        SERIAL = Hostname::SERIAL,
-        MACHINE_ID = Hostname::MACHINE_ID,
-    )
 }
 
 #[cfg(test)]

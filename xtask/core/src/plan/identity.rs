@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::template::Unfit;
 use super::{FilePlan, PartitionContent, Plan, UNITS};
 use crate::image::volatile::Volatile;
 use crate::page::Page;
@@ -96,20 +97,24 @@ impl Plan {
 
     /// Returns the files by which a device makes what is its own, for the
     /// packages of the system: none where there is nothing to make.
-    #[must_use]
-    pub fn identity_files(&self, packages: &BTreeSet<&str>) -> Vec<FilePlan> {
+    ///
+    /// # Errors
+    /// A path that would mean something else in a unit or a script.
+    pub fn identity_files(&self, packages: &BTreeSet<&str>) -> Result<Vec<FilePlan>, Unfit> {
         let rows: Vec<&Identity> = IDENTITIES.iter().filter(|row| packages.contains(row.package)).collect();
-        let databases = DATABASES.iter().filter(|row| packages.contains(row.package));
-        let mut files: Vec<FilePlan> = databases.flat_map(databases::files).collect();
+        let mut files = Vec::new();
+        for row in DATABASES.iter().filter(|row| packages.contains(row.package)) {
+            files.extend(databases::files(row)?);
+        }
         if rows.is_empty() {
-            return files;
+            return Ok(files);
         }
         let why = "each device makes its own ids and keys";
         let name = "bedplate-identity.service";
         let linked = self.is_read_only();
-        files
-            .push(FilePlan::text("/usr/lib/bedplate/identity", script(self, &rows, linked), why).mode(0o755));
-        files.push(FilePlan::text(format!("{UNITS}/{name}"), unit(self, &rows), why));
+        let script = script(self, &rows, linked)?;
+        files.push(FilePlan::text("/usr/lib/bedplate/identity", script, why).mode(0o755));
+        files.push(FilePlan::text(format!("{UNITS}/{name}"), unit(self, &rows)?, why));
         files.push(FilePlan::link(format!("{UNITS}/sysinit.target.wants/{name}"), format!("../{name}"), why));
         if linked {
             let paths = rows.iter().flat_map(|row| row.files.iter().map(move |file| (row, file)));
@@ -118,7 +123,7 @@ impl Plan {
                 FilePlan::link(file.path, target, why)
             }));
         }
-        files
+        Ok(files)
     }
 
     /// True when nothing can be written to the root, not even to memory.
@@ -137,7 +142,7 @@ mod tests {
     use crate::{Erofs, Esp, Image, MiB, Root};
 
     fn files(image: &Image, packages: &[&str]) -> Vec<FilePlan> {
-        image.plan().unwrap().identity_files(&packages.iter().copied().collect())
+        image.plan().unwrap().identity_files(&packages.iter().copied().collect()).unwrap()
     }
 
     fn text<'a>(files: &'a [FilePlan], path: &str) -> &'a str {

@@ -10,9 +10,10 @@
 //! There is no shell in an initrd: each step is a program of systemd's or
 //! util-linux' with arguments.
 
-use super::disks::UNDECIDED;
+use super::template::{Unfit, template, units};
 use super::{DiskPlan, FilePlan, PartitionContent, PartitionPlan};
 use crate::image::Image;
+use crate::image::data::Data;
 use crate::image::volatile::Volatile;
 use crate::value::{Size, escape_path};
 
@@ -20,11 +21,8 @@ use crate::value::{Size, escape_path};
 const UNITS: &str = "/usr/lib/systemd/system";
 /// Where the rules of our units live.
 const RULES: &str = "/usr/lib/bedplate";
-/// Where the data partition is mounted until the root is entered.
-const DATA: &str = "/run/bedplate/data";
-/// How long a device may take to appear before it is taken for lost: as long as systemd waits for any. A slow disk that
-/// is not waited for starts as another device.
-const PATIENCE: &str = "90s";
+/// What mounts the data partition until the root is entered, at `/run/bedplate/data`.
+const MOUNT: &str = "run-bedplate-data.mount";
 
 /// The partition that what is kept lies on.
 pub(super) fn kept_on<'a>(image: &Image, disk: &'a DiskPlan) -> Option<(&'a PartitionPlan, String)> {
@@ -34,210 +32,185 @@ pub(super) fn kept_on<'a>(image: &Image, disk: &'a DiskPlan) -> Option<(&'a Part
 }
 
 /// The units, and what they read.
-pub(super) fn files(image: &Image, disk: &DiskPlan) -> Vec<FilePlan> {
-    let mut files = super::disks::initrd(disk);
+pub(super) fn files(image: &Image, disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
+    let mut files = super::disks::initrd(disk)?;
     if let Some((partition, mount)) = kept_on(image, disk) {
-        files.extend(data(image, partition, &mount));
+        files.extend(data(image, partition, &mount)?);
     }
     if let (Volatile::Overlay, Some(size)) = (image.volatile, &image.volatile_size) {
-        files.extend(in_memory(size.value).into_iter().map(|file| file.at(Some(&size.at))));
+        files.extend(in_memory(size.value)?.into_iter().map(|file| file.at(Some(&size.at))));
     }
     files.sort_by(|left, right| left.path.cmp(&right.path));
-    files
+    Ok(files)
 }
 
-fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Vec<FilePlan> {
-    let PartitionContent::Data { filesystem, .. } = &partition.content else { return Vec::new() };
+/// True when a data partition is formatted where it has no known file system.
+fn makes_filesystem(image: &Image, label: &str) -> bool {
+    let is_it = |data: &Data| data.label.as_ref().is_some_and(|said| said.value.as_str() == label);
+    image.data.iter().any(|data| data.makefs.is_some() && is_it(data))
+}
+
+fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Result<Vec<FilePlan>, Unfit> {
+    let PartitionContent::Data { filesystem, .. } = &partition.content else { return Ok(Vec::new()) };
     let (label, filesystem) = (&partition.label, filesystem.name());
     let device = super::disks::device(label);
     let unit = format!("{}.device", escape_path(&device));
-    let first = format!("{}.mount", escape_path(DATA));
-    let second = format!("{}.mount", escape_path(&format!("/sysroot{mount}")));
+    let sysroot = format!("{}.mount", escape_path(&format!("/sysroot{mount}")));
     let mut files = vec![FilePlan::text(
         format!("{UNITS}/{unit}.d/50-bedplate.conf"),
-        format!("[Unit]\nJobRunningTimeoutSec={PATIENCE}\n"),
+        template!("units/initrd/data.device.conf")?,
         "a device without its data partition starts all the same",
     )];
+    files.extend(checked(label, filesystem, &device, makes_filesystem(image, label))?);
+    let text = template!(
+        "units/initrd/run-bedplate-data.mount",
+        LABEL = label,
+        DEVICE = &device,
+        FILESYSTEM = filesystem
+    )?;
+    let why = "mounts the data partition of the booted disk";
+    files.extend(wanted(MOUNT, text, "initrd-root-fs.target", why));
+    let text = template!(
+        "units/initrd/sysroot-data.mount",
+        LABEL = label,
+        DEVICE = &device,
+        MOUNT = mount,
+        FILESYSTEM = filesystem
+    )?;
+    let why = "the data partition, where the root looks for it";
+    files.extend(wanted(&sysroot, text, "initrd-fs.target", why));
+    files.extend(reset()?);
+    if image.volatile == Volatile::Persistent {
+        files.extend(persistent()?);
+    }
+    files.extend(machine_id(&sysroot, mount)?);
+    Ok(files)
+}
 
-    let makes = image.data.iter().any(|data| {
-        data.makefs.is_some() && data.label.as_ref().is_some_and(|said| said.value.as_str() == label)
-    });
+/// The check of the data partition, and what formats it before where that `makes` it.
+fn checked(label: &str, filesystem: &str, device: &str, makes: bool) -> Result<Vec<FilePlan>, Unfit> {
+    let unit = format!("{}.device", escape_path(device));
+    let makefs = "bedplate-makefs.service";
+    let after = if makes { vec![unit.as_str(), makefs] } else { vec![unit.as_str()] };
+    let check = template!(
+        "units/initrd/bedplate-check.service",
+        LABEL = label,
+        DEVICE = device,
+        DEVICE_UNIT = units([&unit]),
+        AFTER = units(after),
+        FILESYSTEM = filesystem;
+        if MAKEFS = makes
+    )?;
+    let mut files = vec![
+        FilePlan::text(
+            format!("{UNITS}/bedplate-check.service"),
+            check,
+            "the data partition is checked before it is mounted",
+        ),
+        FilePlan::text(
+            "/etc/e2fsck.conf",
+            template!("settings/e2fsck.conf")?,
+            "a device without a battery thinks it is 1970",
+        ),
+    ];
     if makes {
-        let text = format!(
-            "[Unit]\nDescription=Make a File System Where None Is ({label})\nDefaultDependencies=no\n\
-             BindsTo={unit}\nAfter={unit}\nBefore=bedplate-check.service\nAssertPathExists=!{UNDECIDED}\n\n\
-             [Service]\nType=oneshot\nRemainAfterExit=yes\n\
-             ExecStart=/usr/lib/systemd/systemd-makefs {filesystem} {device}\nTimeoutSec=0\n"
-        );
+        let text = template!(
+            "units/initrd/bedplate-makefs.service",
+            LABEL = label,
+            DEVICE = device,
+            DEVICE_UNIT = units([&unit]),
+            FILESYSTEM = filesystem
+        )?;
         files.push(FilePlan::text(
-            format!("{UNITS}/bedplate-makefs.service"),
+            format!("{UNITS}/{makefs}"),
             text,
             "formats what has no known file system",
         ));
     }
-    // Not systemd-fsck, which ends in emergency mode when it cannot mend something.
-    let after = if makes { " bedplate-makefs.service" } else { "" };
-    let check = format!(
-        "[Unit]\nDescription=Check the Data Partition ({label})\nDefaultDependencies=no\n\
-         BindsTo={unit}\nAfter={unit}{after}\nAssertPathExists=!{UNDECIDED}\n{}\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/sbin/fsck.{filesystem} -p {device}\n\
-         SuccessExitStatus=1 2\nTimeoutSec=0\nStandardOutput=journal+console\nStandardError=journal+console\n",
-        if makes { "Wants=bedplate-makefs.service\n" } else { "" }
-    );
-    let why = "the data partition is checked before it is mounted";
-    files.push(FilePlan::text(format!("{UNITS}/bedplate-check.service"), check, why));
-    files.push(FilePlan::text(
-        "/etc/e2fsck.conf",
-        "[options]\nbroken_system_clock = true\n",
-        "a device without a battery thinks it is 1970",
-    ));
-    let mounted = |place: &str, after: &str, before: &str| {
-        format!(
-            "[Unit]\nDescription=Data of This Device ({label})\nDefaultDependencies=no\n\
-             Requires=bedplate-check.service\nAfter=bedplate-check.service{after}\nBefore={before}\n\n\
-             [Mount]\nWhat={device}\nWhere={place}\nType={filesystem}\nOptions=nosuid,nodev,noexec\n"
-        )
-    };
-    let text = mounted(DATA, "", "initrd-root-fs.target");
-    files.extend(wanted(
-        &first,
-        &text,
-        "initrd-root-fs.target",
-        "mounts the data partition of the booted disk",
-    ));
-    let text = mounted(
-        &format!("/sysroot{mount}"),
-        &format!(" {first} bedplate-reset.service initrd-root-fs.target"),
-        "initrd-fs.target",
-    );
-    files.extend(wanted(
-        &second,
-        &text,
-        "initrd-fs.target",
-        "the data partition, where the root looks for it",
-    ));
-    files.extend(reset(&first));
-    if image.volatile == Volatile::Persistent {
-        files.extend(persistent(&first));
-    }
-    files.extend(machine_id(&first, &second, mount));
-    files
+    Ok(files)
 }
 
-/// What is on the data partition goes, the order to do so last: one that is
-/// interrupted goes on at the next boot. The unit has another name than the
-/// root's that gives the order: a unit's state outlives the initrd, and this
-/// one's success would be taken for that one's.
-fn reset(data: &str) -> Vec<FilePlan> {
-    let rules = |step: &str| format!("{RULES}/factory-reset-{step}.conf");
-    let text = format!(
-        "[Unit]\nDescription=Reset This Device to How It Left the Factory\nDefaultDependencies=no\n\
-         Requires={data}\nAfter={data}\nBefore=initrd-root-fs.target\n\
-         ConditionPathExists=|{DATA}/.factory-reset\nConditionCredential=|bedplate.factory-reset\n\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\nTimeoutSec=0\nStandardOutput=journal+console\nStandardError=journal+console\n\
-         ExecStart=systemd-tmpfiles --create {}\nExecStart=systemd-tmpfiles --remove {}\nExecStart=systemd-tmpfiles --remove {}\n",
-        rules("begin"),
-        rules("empty"),
-        rules("end")
-    );
+/// Empties the data partition where that was asked for.
+fn reset() -> Result<Vec<FilePlan>, Unfit> {
+    let text = template!("units/initrd/bedplate-reset.service")?;
     let why = "empties the data partition when that was asked for";
-    let mut files = wanted("bedplate-reset.service", &text, "initrd-root-fs.target", why);
-    let all: String = all_but(".factory-reset").map(|names| format!("R {DATA}/{names}\n")).collect();
+    let mut files = wanted("bedplate-reset.service", text, "initrd-root-fs.target", why);
     for (step, text) in [
-        ("begin", format!("f {DATA}/.factory-reset 0600\n")),
-        ("empty", all),
-        ("end", format!("r {DATA}/.factory-reset\n")),
+        ("begin", template!("settings/tmpfiles/factory-reset-begin.conf")?),
+        ("empty", template!("settings/tmpfiles/factory-reset-empty.conf")?),
+        ("end", template!("settings/tmpfiles/factory-reset-end.conf")?),
     ] {
-        files.push(FilePlan::text(rules(step), text, why));
+        files.push(FilePlan::text(format!("{RULES}/factory-reset-{step}.conf"), text, why));
     }
-    files
-}
-
-/// Patterns of tmpfiles.d(5) for every name but this one, which begins with a dot. They never fit `.` and `..`.
-fn all_but(name: &str) -> impl Iterator<Item = String> {
-    let parts_here = name.char_indices().skip(1).flat_map(move |(at, next)| {
-        let begun = &name[..at];
-        // What begins so and goes on otherwise, and what ends here.
-        let otherwise = if at == 1 { format!("{begun}[!.{next}]*") } else { format!("{begun}[!{next}]*") };
-        [Some(otherwise), (at > 1).then(|| begun.to_string())].into_iter().flatten()
-    });
-    ["[!.]*".to_string(), "..?*".to_string(), format!("{name}?*")].into_iter().chain(parts_here)
+    Ok(files)
 }
 
 /// What is written to the root goes to the data partition; where that is
 /// lost, the layer that systemd made in memory stays.
-fn persistent(data: &str) -> Vec<FilePlan> {
-    let more = format!("Requires={data}\nAfter={data} bedplate-reset.service\n");
-    overlay("What Is Written to the Root Is Kept", &more, &format!("{DATA}/overlay"), None)
+fn persistent() -> Result<Vec<FilePlan>, Unfit> {
+    let text = template!("units/initrd/bedplate-overlay-persistent.service")?;
+    overlay(text, "/run/bedplate/data/overlay", "the root's writable layer lies on the data partition")
 }
 
 /// What is written to the root goes to a bounded part of the memory.
-fn in_memory(size: Size) -> Vec<FilePlan> {
-    let title = format!("What Is Written to the Root Takes {size} of Memory at Most");
-    overlay(&title, "", "/run/bedplate/overlay", Some(size))
+fn in_memory(size: Size) -> Result<Vec<FilePlan>, Unfit> {
+    let text = template!("units/initrd/bedplate-overlay-memory.service", BYTES = size.bytes())?;
+    let why = "limits what the root's writable layer may take of the memory";
+    overlay(text, "/run/bedplate/overlay", why)
 }
 
-/// Replaces the overlay of `systemd.volatile=overlay` by one whose upper layer
-/// lies in the directory `layer`, or in a tmpfs of that size there.
-///
-/// systemd's is made first because it leaves a link to the disk below it, which
-/// systemd-repart and the generator of the ESP's mount follow.
-fn overlay(title: &str, more: &str, layer: &str, size: Option<Size>) -> Vec<FilePlan> {
-    let why = match size {
-        None => "the root's writable layer lies on the data partition",
-        Some(_) => "limits what the root's writable layer may take of the memory",
-    };
-    let rules = format!("{RULES}/overlay.conf");
-    let (mut begin, mut end) = (String::new(), String::new());
-    if let Some(size) = size {
-        let options = format!("size={},mode=0755", size.bytes());
-        // `mount` makes the directory; there is no other program here that does.
-        begin = format!("ExecStart=mount -t tmpfs -o X-mount.mkdir,{options} tmpfs {layer}\n");
-        end = format!("ExecStart=umount {layer}\n");
-    }
-    let text = format!(
-        "[Unit]\nDescription={title}\nDefaultDependencies=no\n{more}After=sysroot.mount systemd-volatile-root.service\n\
-         Before=initrd-root-fs.target\n\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\n{begin}ExecStart=systemd-tmpfiles --create {rules}\n\
-         ExecStart=umount /sysroot\n\
-         ExecStart=mount -t overlay overlay -o lowerdir=/sysroot,upperdir={layer}/upper,workdir={layer}/work /sysroot\n{end}"
-    );
-    let mut files = wanted("bedplate-overlay.service", &text, "initrd-root-fs.target", why);
-    let text = format!("d {layer} 0755\nd {layer}/upper 0755\nd {layer}/work 0755\n");
-    files.push(FilePlan::text(rules, text, why));
-    let text = "[Unit]\nDescription=What Is Written to the Root Is Forgotten\nDefaultDependencies=no\n\
-         After=bedplate-overlay.service sysroot.mount systemd-volatile-root.service\nBefore=initrd-root-fs.target\n\
-         ConditionPathIsReadWrite=!/sysroot\n\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/lib/systemd/systemd-volatile-root overlay /sysroot\n";
+/// A unit that replaces the overlay of `systemd.volatile=overlay` by one whose upper layer lies in the directory
+/// `layer`, and what holds where it fails.
+fn overlay(text: String, layer: &str, why: &str) -> Result<Vec<FilePlan>, Unfit> {
+    let mut files = wanted("bedplate-overlay.service", text, "initrd-root-fs.target", why);
+    let rules = template!("settings/tmpfiles/overlay.conf", LAYER = layer)?;
+    files.push(FilePlan::text(format!("{RULES}/overlay.conf"), rules, why));
+    let text = template!("units/initrd/bedplate-overlay-lost.service")?;
     let why = "a device whose overlay cannot be mounted starts all the same";
     files.extend(wanted("bedplate-overlay-lost.service", text, "initrd-root-fs.target", why));
-    files
+    Ok(files)
 }
 
-/// The id is made in place, on the data partition: a power cut leaves it empty, and it is made at the next boot.
-fn machine_id(first: &str, second: &str, mount: &str) -> Vec<FilePlan> {
-    let rules = format!("{RULES}/machine-id.conf");
-    let (kept, place) =
-        (format!("/sysroot{mount}/{}/etc/machine-id", super::state::BACKING), "/sysroot/etc/machine-id");
-    let text = format!(
-        "[Unit]\nDescription=The Identity of This Device\nDefaultDependencies=no\nRequires={first} {second}\n\
-         After={first} {second} initrd-root-fs.target\nBefore=initrd-fs.target\n\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=systemd-tmpfiles --create {rules}\n\
-         ExecStart=mount --bind {kept} {place}\nExecStart=systemd-machine-id-setup --root=/sysroot\n\
-         ExecStart=mount -o remount,bind,ro {place}\n"
-    );
+/// The machine id, which lies on the data partition.
+fn machine_id(sysroot: &str, mount: &str) -> Result<Vec<FilePlan>, Unfit> {
+    let text = template!(
+        "units/initrd/bedplate-machine-id.service",
+        SYSROOT_UNIT = units([sysroot]),
+        MOUNT = mount
+    )?;
     let why = "the machine id is the same at every boot, for the first process too";
-    let mut files = wanted("bedplate-machine-id.service", &text, "initrd-fs.target", why);
-    let backing = format!("{DATA}/{}", super::state::BACKING);
-    let text = format!("d {backing} 0755\nd {backing}/etc 0755\nf {backing}/etc/machine-id 0444\n");
-    files.push(FilePlan::text(rules, text, why));
-    files
+    let mut files = wanted("bedplate-machine-id.service", text, "initrd-fs.target", why);
+    let rules = template!("settings/tmpfiles/machine-id.conf")?;
+    files.push(FilePlan::text(format!("{RULES}/machine-id.conf"), rules, why));
+    Ok(files)
 }
 
 /// A unit, and the link by which a target wants it.
-fn wanted(unit: &str, text: &str, target: &str, why: &str) -> Vec<FilePlan> {
+fn wanted(unit: &str, text: String, target: &str, why: &str) -> Vec<FilePlan> {
     vec![
         FilePlan::text(format!("{UNITS}/{unit}"), text, why),
         FilePlan::link(format!("{UNITS}/{target}.wants/{unit}"), format!("../{unit}"), why),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    /// Patterns of tmpfiles.d(5) for every name but this one, which begins with a dot. They never fit `.` and `..`.
+    fn all_but(name: &str) -> impl Iterator<Item = String> {
+        let parts_here = name.char_indices().skip(1).flat_map(move |(at, next)| {
+            let begun = &name[..at];
+            // What begins so and goes on otherwise, and what ends here.
+            let otherwise =
+                if at == 1 { format!("{begun}[!.{next}]*") } else { format!("{begun}[!{next}]*") };
+            [Some(otherwise), (at > 1).then(|| begun.to_string())].into_iter().flatten()
+        });
+        ["[!.]*".to_string(), "..?*".to_string(), format!("{name}?*")].into_iter().chain(parts_here)
+    }
+
+    #[test]
+    fn a_reset_removes_all_but_the_order_to_do_so() {
+        let rules: String =
+            all_but(".factory-reset").map(|names| format!("R /run/bedplate/data/{names}\n")).collect();
+        assert_eq!(include_str!("settings/tmpfiles/factory-reset-empty.conf"), rules);
+    }
 }

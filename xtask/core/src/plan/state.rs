@@ -12,8 +12,7 @@
 //! a device whose data partition is lost, what needs it does not start, and
 //! the rest does.
 
-use super::disks::UNDECIDED;
-use super::service::SHUT_IN;
+use super::template::{Unfit, quoted, template, units, words};
 use super::units::UNITS;
 use super::{
     BindKind, BindPlan, DiskPlan, FileKind, FilePlan, PartitionContent, PartitionGuid, PartitionPlan,
@@ -28,7 +27,6 @@ use crate::value::escape_path;
 /// The directory on the data partition that backs the binds.
 pub const BACKING: &str = "persistent";
 const STATE_UNIT: &str = "bedplate-state.service";
-const STATE_SCRIPT: &str = "/usr/lib/bedplate/state";
 const DATA_UNIT: &str = "bedplate-data.service";
 
 /// What is kept, by path: what the description says, and what makes a device itself.
@@ -158,73 +156,78 @@ fn implied(image: &Image) -> Vec<(BindKind, &'static str, u32, &'static str)> {
     rows
 }
 
-pub(super) fn files(image: &Image, disk: &DiskPlan, binds: &[BindPlan], users: &[UserPlan]) -> Vec<FilePlan> {
+pub(super) fn files(
+    image: &Image,
+    disk: &DiskPlan,
+    binds: &[BindPlan],
+    users: &[UserPlan],
+) -> Result<Vec<FilePlan>, Unfit> {
     let mut files = Vec::new();
     let kept = super::initrd::kept_on(image, disk);
     for partition in &disk.partitions {
         let early = kept.as_ref().is_some_and(|(kept, _)| kept.number == partition.number);
-        files.extend(data(partition, early));
+        files.extend(data(partition, early)?);
     }
     if image.volatile == Volatile::Overlay {
-        files.extend(nearly_full());
+        files.extend(nearly_full()?);
     }
-    let Some((_, mount)) = kept else { return files };
-    files.extend(factory_reset(&mount));
+    let Some((_, mount)) = kept else { return Ok(files) };
+    files.extend(factory_reset(&mount)?);
     files.push(FilePlan::text(
         format!("{UNITS}/{STATE_UNIT}"),
-        state_unit(&mount, &mounts_of_homes(image, &mount, users)),
+        state_unit(&mount, &mounts_of_homes(image, &mount, users))?,
         "makes what lies behind the binds",
     ));
     files.push(
         FilePlan::text(
-            STATE_SCRIPT,
-            state_script(binds, &homes(image, binds, users)),
+            "/usr/lib/bedplate/state",
+            state_script(binds, &homes(image, binds, users))?,
             "which directories and files, and what they start with",
         )
         .mode(0o755),
     );
     for bind in binds {
-        files.extend(bound(bind, users));
+        files.extend(bound(bind, users)?);
     }
-    files
+    Ok(files)
 }
 
 /// A data partition: where it is mounted, and how it grows. The one that the
 /// binds lie on is mounted by the initrd, `early`.
-fn data(partition: &PartitionPlan, early: bool) -> Vec<FilePlan> {
+fn data(partition: &PartitionPlan, early: bool) -> Result<Vec<FilePlan>, Unfit> {
     let PartitionContent::Data { filesystem, mount, grow, .. } = &partition.content else {
-        return Vec::new();
+        return Ok(Vec::new());
     };
-    let PartitionGuid::Fixed(guid) = partition.guid else { return Vec::new() };
+    let PartitionGuid::Fixed(guid) = partition.guid else { return Ok(Vec::new()) };
     let (at, label) = (partition.at.as_ref(), &partition.label);
-    let mut files = Vec::new();
 
     // repart matches definitions and partitions of a type in their order, so a
     // partition that stays as it is needs one too.
-    let most = if *grow { String::new() } else { format!("SizeMaxBytes={}\n", partition.size) };
-    files.push(
-        FilePlan::text(
-            format!("/usr/lib/repart.d/{:02}-{label}.conf", partition.number),
-            format!(
-                "[Partition]\nType=linux-generic\nLabel={label}\nUUID={guid}\nSizeMinBytes={}\n{most}",
-                partition.size
-            ),
-            if *grow { "the partition grows to the end of the disk" } else { "the partition keeps its size" },
-        )
-        .at(at),
+    let definition = FilePlan::text(
+        format!("/usr/lib/repart.d/{:02}-{label}.conf", partition.number),
+        template!(
+            "settings/repart.conf", LABEL = label, UUID = guid, SIZE = partition.size;
+            if FIXED = !grow
+        )?,
+        if *grow { "the partition grows to the end of the disk" } else { "the partition keeps its size" },
     );
+    let mut files = vec![definition.at(at)];
 
-    let Some(mount) = mount else { return files };
+    let Some(mount) = mount else { return Ok(files) };
     let device = super::disks::device(label);
     let unit = format!("{}.mount", escape_path(mount));
     let growth = format!("systemd-growfs@{}.service", escape_path(mount));
-    let wants = if *grow { format!("Wants={growth} systemd-repart.service\n") } else { String::new() };
     let check = if early { DATA_UNIT.to_string() } else { format!("bedplate-check-{label}.service") };
-    let text = format!(
-        "[Unit]\nDescription=Data of This Device ({label})\nRequires={check}\nAfter={check} systemd-repart.service\n{wants}\n\
-         [Mount]\nWhat={device}\nWhere={mount}\nType={}\nOptions=nosuid,nodev,noexec\n",
-        filesystem.name()
-    );
+    let text = template!(
+        "units/data.mount",
+        LABEL = label,
+        CHECK = units([&check]),
+        GROWTH = units([&growth]),
+        DEVICE = &device,
+        MOUNT = mount,
+        FILESYSTEM = filesystem.name();
+        if GROWS = *grow
+    )?;
     files.push(
         FilePlan::text(format!("{UNITS}/{unit}"), text, "mounts the data partition of the booted disk")
             .at(at),
@@ -232,203 +235,124 @@ fn data(partition: &PartitionPlan, early: bool) -> Vec<FilePlan> {
     files.push(wanted(&unit, "a device whose data is lost starts all the same", at));
     files.push(FilePlan::directory(mount, "the data partition is mounted here").at(at));
     if early {
-        files.extend(mounted_or_lost(label, mount, at));
+        files.extend(mounted_or_lost(label, mount, at)?);
     } else {
-        files.push(checked(label, &device, filesystem.name(), &check).at(at));
+        files.push(checked(label, &device, filesystem.name(), &check)?.at(at));
     }
     if *grow {
-        // As systemd's fstab generator writes it; older releases have no template.
-        let text = format!(
-            "[Unit]\nDescription=Grow File System on {mount}\nDefaultDependencies=no\nBindsTo={unit}\n\
-             Conflicts=shutdown.target\nAfter=systemd-repart.service {unit}\nBefore=shutdown.target local-fs.target\n\n\
-             [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/lib/systemd/systemd-growfs {mount}\nTimeoutSec=0\n"
-        );
+        let text = template!("units/systemd-growfs@.service", MOUNT = mount, UNIT = units([&unit]))?;
         files.push(
             FilePlan::text(format!("{UNITS}/{growth}"), text, "the file system grows with its partition")
                 .at(at),
         );
     }
-    files
+    Ok(files)
 }
 
-/// What the initrd could not mount stays away: the machine id would be another
-/// than that of what is kept. Said where somebody may see it.
-fn mounted_or_lost(label: &str, mount: &str, at: Option<&Place>) -> Vec<FilePlan> {
-    let unit = format!(
-        "[Unit]\nDescription=The Data Partition Is There ({label})\nDefaultDependencies=no\n\
-         Conflicts=shutdown.target\nBefore=local-fs.target shutdown.target\n\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/lib/bedplate/data-is-there\n\
-         StandardOutput=journal+console\nStandardError=inherit\n{SHUT_IN}CapabilityBoundingSet=\n"
-    );
-    let script = format!(
-        "#!/bin/sh\nif mountpoint -q {mount}; then exit 0; fi\n\
-         echo '<2>bedplate: the data partition `{label}` could not be mounted: this device forgets what it should keep'\n\
-         echo '<2>bedplate: what needs it is not started; `journalctl -b -u bedplate-check -u run-bedplate-data.mount` says why'\n\
-         exit 1\n"
-    );
-    vec![
-        FilePlan::text(format!("{UNITS}/{DATA_UNIT}"), unit, "says so when the data partition is lost")
-            .at(at),
-        FilePlan::text("/usr/lib/bedplate/data-is-there", script, "says so when the data partition is lost")
-            .mode(0o755)
-            .at(at),
+/// What the initrd could not mount stays away, and that is told where somebody may see it.
+fn mounted_or_lost(label: &str, mount: &str, at: Option<&Place>) -> Result<Vec<FilePlan>, Unfit> {
+    let why = "says so when the data partition is lost";
+    let unit = template!("units/bedplate-data.service", LABEL = label)?;
+    let script = template!("scripts/data-is-there.sh", MOUNT = mount, LABEL = label)?;
+    let not_grown = template!("units/systemd-repart.service.d/50-bedplate.conf")?;
+    Ok(vec![
+        FilePlan::text(format!("{UNITS}/{DATA_UNIT}"), unit, why).at(at),
+        FilePlan::text("/usr/lib/bedplate/data-is-there", script, why).mode(0o755).at(at),
         FilePlan::text(
             format!("{UNITS}/systemd-repart.service.d/50-bedplate.conf"),
-            format!("[Unit]\nRequires={DATA_UNIT}\nAfter={DATA_UNIT}\n"),
+            not_grown,
             "a partition that nobody knows is not grown",
         )
         .at(at),
-    ]
+    ])
 }
 
-/// Not systemd-fsck, which ends in emergency mode when it cannot mend something.
-fn checked(label: &str, device: &str, filesystem: &str, unit: &str) -> FilePlan {
-    let device_unit = format!("{}.device", escape_path(device));
-    let text = format!(
-        "[Unit]\nDescription=Check the Data Partition ({label})\nDefaultDependencies=no\n\
-         BindsTo={device_unit}\nAfter={device_unit}\nAssertPathExists=!{UNDECIDED}\n\
-         Conflicts=shutdown.target\nBefore=shutdown.target\n\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/sbin/fsck.{filesystem} -p {device}\n\
-         SuccessExitStatus=1 2\nTimeoutSec=0\n"
-    );
-    FilePlan::text(format!("{UNITS}/{unit}"), text, "the data partition is checked before it is mounted")
+fn checked(label: &str, device: &str, filesystem: &str, unit: &str) -> Result<FilePlan, Unfit> {
+    let text = template!(
+        "units/bedplate-check.service",
+        LABEL = label,
+        DEVICE = device,
+        DEVICE_UNIT = units([format!("{}.device", escape_path(device))]),
+        FILESYSTEM = filesystem
+    )?;
+    let why = "the data partition is checked before it is mounted";
+    Ok(FilePlan::text(format!("{UNITS}/{unit}"), text, why))
 }
 
 /// The order is given here and carried out by the next boot's initrd, before anything reads what is kept.
-fn factory_reset(mount: &str) -> Vec<FilePlan> {
-    let text = format!(
-        "[Unit]\nDescription=Order a Reset to How This Device Left the Factory\nDefaultDependencies=no\n\
-         Requires={}.mount\nAfter={}.mount\nSuccessAction=reboot\n\n\
-         [Service]\nType=oneshot\nExecStart=touch {mount}/.factory-reset\nExecStart=sync -f {mount}/.factory-reset\n\
-         {SHUT_IN}ReadWritePaths={mount}\nCapabilityBoundingSet=CAP_DAC_OVERRIDE\n",
-        escape_path(mount),
-        escape_path(mount)
-    );
+fn factory_reset(mount: &str) -> Result<Vec<FilePlan>, Unfit> {
+    let mount_unit = units([format!("{}.mount", escape_path(mount))]);
+    let text = template!("units/bedplate-factory-reset.service", MOUNT = mount, UNIT = mount_unit)?;
     let why = "`systemctl start factory-reset.target` empties what is kept, at the next boot";
     let unit = "bedplate-factory-reset.service";
-    // The target is systemd's since 250.
-    vec![
+    Ok(vec![
         FilePlan::text(format!("{UNITS}/{unit}"), text, why),
         FilePlan::link(format!("{UNITS}/factory-reset.target.requires/{unit}"), format!("../{unit}"), why),
-    ]
+    ])
 }
 
 /// Looks after the memory that the root's writable layer takes.
-fn nearly_full() -> Vec<FilePlan> {
+fn nearly_full() -> Result<Vec<FilePlan>, Unfit> {
     let why = "says so when the memory for what is written to the root is nearly used up";
-    let service = format!(
-        "[Unit]\nDescription=Room in the Memory That Holds What Is Written to the Root\n\n\
-         [Service]\nType=oneshot\nExecStart=/usr/lib/bedplate/overlay-has-room\n\
-         StandardOutput=journal+console\nStandardError=inherit\n{SHUT_IN}CapabilityBoundingSet=\nDynamicUser=yes\n"
-    );
-    let timer = "[Unit]\nDescription=Look After the Memory That Holds What Is Written to the Root\n\n\
-                 [Timer]\nOnBootSec=2min\nOnUnitInactiveSec=5min\n";
-    let script = "#!/bin/sh\n# A full overlay fails every write: somebody should look before.\n\
-                  used=$(df --output=pcent / | tail -n 1 | tr -dc 0-9)\n\
-                  [ \"$used\" -ge 80 ] || exit 0\n\
-                  echo \"<3>bedplate: $used % of the memory for what is written to the root is used; a reboot frees it\"\n\
-                  exit 1\n";
+    let service = template!("units/bedplate-overlay-full.service")?;
+    let timer = template!("units/bedplate-overlay-full.timer")?;
+    let script = template!("scripts/overlay-has-room.sh")?;
     let unit = "bedplate-overlay-full";
-    vec![
+    Ok(vec![
         FilePlan::text(format!("{UNITS}/{unit}.service"), service, why),
         FilePlan::text(format!("{UNITS}/{unit}.timer"), timer, why),
         FilePlan::link(format!("{UNITS}/timers.target.wants/{unit}.timer"), format!("../{unit}.timer"), why),
         FilePlan::text("/usr/lib/bedplate/overlay-has-room", script, why).mode(0o755),
-    ]
+    ])
 }
 
-fn state_unit(mount: &str, further: &[&str]) -> String {
-    let units: String = further.iter().map(|mount| format!(" {}.mount", escape_path(mount))).collect();
-    // The strict protection of the system leaves /home to this one, which wins over a path that may be written.
-    let home = mount == "/home" || further.contains(&"/home");
-    let home = if home { "ProtectHome=no\n" } else { "" };
-    let after = if units.is_empty() { units } else { format!("Wants={0}\nAfter={0}\n", units.trim_start()) };
-    let writable: String = further.iter().map(|mount| format!(" -{mount}")).collect();
-    format!(
-        "[Unit]\nDescription=What This Device Keeps\nDefaultDependencies=no\nRequiresMountsFor={mount}\n{after}\
-         Conflicts=shutdown.target\nBefore=local-fs.target shutdown.target\n\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={STATE_SCRIPT}\nTimeoutSec=0\n{SHUT_IN}\
-         {home}ReadWritePaths={mount}{writable}\n\
-         CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID\n"
+fn state_unit(mount: &str, further: &[&str]) -> Result<String, Unfit> {
+    let writable = std::iter::once(mount.to_string()).chain(further.iter().map(|mount| format!("-{mount}")));
+    template!(
+        "units/bedplate-state.service",
+        MOUNT = mount,
+        FURTHER_UNITS = units(further.iter().map(|mount| format!("{}.mount", escape_path(mount)))),
+        WRITABLE = words(writable);
+        if FURTHER = !further.is_empty();
+        if HOME = mount == "/home" || further.contains(&"/home")
     )
 }
 
 /// Each is made beside its place and renamed to it, on disk before the rename
 /// and after: a power cut leaves all of it or nothing.
-fn state_script(binds: &[BindPlan], homes: &[(String, String)]) -> String {
-    let mut script = String::from(
-        r#"#!/bin/sh
-# Makes what lies behind the binds, at every boot, before they are mounted.
-# What is there is left as it is.
-umask 022
-failed=0
-
-# Made in the initrd, where nothing can wait for the disk. Nobody has been told it yet.
-sync /etc/machine-id
-
-# KIND MODE OWNER PATH BACKING; `-` is what PATH has in the image.
-kept() {
-    new=$5.new~
-    if [ -e "$5" ] || [ -L "$5" ]; then return; fi
-    mkdir -p "${5%/*}" && rm -rf "$new" &&
-        case $1 in
-        seeded) cp -a "$4" "$new" ;;
-        directory) mkdir "$new" ;;
-        file) touch "$new" ;;
-        esac &&
-        if [ $1 != seeded ]; then chown --reference="$4" "$new" && chmod --reference="$4" "$new"; fi &&
-        if [ "$3" != - ]; then chown "$3" "$new"; fi &&
-        if [ "$2" != - ]; then chmod "$2" "$new"; fi &&
-        sync -f "$new" && mv -T "$new" "$5" && sync -f "$5" && return
-    echo "<3>bedplate: could not make $5, so $4 is not kept"
-    rm -rf "$new"
-    failed=1
+fn state_script(binds: &[BindPlan], homes: &[(String, String)]) -> Result<String, Unfit> {
+    let binds = binds.iter().filter(|bind| bind.unit.is_some()).map(kept).collect();
+    let mut lines: Vec<String> =
+        homes.iter().map(|(from, to)| format!("kept seeded - - {} {}", quoted(from), quoted(to))).collect();
+    if !lines.is_empty() {
+        lines.splice(..0, [String::new(), "# Homes of users, as the image has them.".to_string()]);
+    }
+    template!("scripts/state.sh"; lines BINDS = binds; lines HOMES = lines)
 }
 
-"#,
-    );
-    for bind in binds.iter().filter(|bind| bind.unit.is_some()) {
-        let kind = match (bind.seeded, bind.kind) {
-            (true, _) => "seeded",
-            (false, BindKind::Directory) => "directory",
-            (false, BindKind::File) => "file",
-        };
-        let mode = bind.mode.map_or("-".to_string(), |mode| format!("{mode:04o}"));
-        let owner = match (&bind.owner, &bind.group) {
-            (None, None) => "-".to_string(),
-            (owner, group) => {
-                let group = group.as_ref().map(|group| format!(":{group}")).unwrap_or_default();
-                format!("{}{group}", owner.as_deref().unwrap_or_default())
-            }
-        };
-        let (path, backing) = (quoted(&bind.path), quoted(&bind.backing));
-        script.push_str(&format!("kept {kind} {mode} {owner} {path} {backing}\n"));
-    }
-    if !homes.is_empty() {
-        script.push_str("\n# Homes of users, as the image has them.\n");
-    }
-    for (from, to) in homes {
-        script.push_str(&format!("kept seeded - - {} {}\n", quoted(from), quoted(to)));
-    }
-    script.push_str("\nexit $failed\n");
-    script
+/// The call that makes what lies behind one bind.
+fn kept(bind: &BindPlan) -> String {
+    let kind = match (bind.seeded, bind.kind) {
+        (true, _) => "seeded",
+        (false, BindKind::Directory) => "directory",
+        (false, BindKind::File) => "file",
+    };
+    let mode = bind.mode.map_or("-".to_string(), |mode| format!("{mode:04o}"));
+    let owner = match (&bind.owner, &bind.group) {
+        (None, None) => "-".to_string(),
+        (owner, group) => {
+            let group = group.as_ref().map(|group| format!(":{group}")).unwrap_or_default();
+            format!("{}{group}", owner.as_deref().unwrap_or_default())
+        }
+    };
+    format!("kept {kind} {mode} {owner} {} {}", quoted(&bind.path), quoted(&bind.backing))
 }
 
-/// A word of a shell's, whatever is in it.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-fn bound(bind: &BindPlan, users: &[UserPlan]) -> Vec<FilePlan> {
-    let Some(unit) = &bind.unit else { return Vec::new() };
-    let (path, backing, at) = (&bind.path, &bind.backing, bind.at.as_ref());
+fn bound(bind: &BindPlan, users: &[UserPlan]) -> Result<Vec<FilePlan>, Unfit> {
+    let Some(unit) = &bind.unit else { return Ok(Vec::new()) };
+    let (path, at) = (&bind.path, bind.at.as_ref());
     let exec = if bind.executable { "exec" } else { "noexec" };
-    // systemd makes the source of a bind where it is missing, empty: what
-    // should have been seeded never would be.
-    let text = format!(
-        "[Unit]\nDescription={path} Is Kept\nWants={STATE_UNIT}\nAfter={STATE_UNIT}\nAssertPathExists={backing}\n\n\
-         [Mount]\nWhat={backing}\nWhere={path}\nType=none\nOptions=bind,nosuid,nodev,{exec}\n"
-    );
+    let text = template!("units/bind.mount", PATH = path, BACKING = &bind.backing, EXEC = exec)?;
     let why = match (&bind.why, bind.seeded) {
         (Some(why), _) => why.as_str(),
         (None, true) => "kept, starting with the packages' files",
@@ -447,11 +371,11 @@ fn bound(bind: &BindPlan, users: &[UserPlan]) -> Vec<FilePlan> {
     ];
     for needs in &bind.required_by {
         let name = format!("{UNITS}/{}.d/50-kept-{}.conf", needs.unit, escape_path(path));
-        let text = format!("[Unit]\nRequiresMountsFor={path}\n");
+        let text = template!("units/required-by.conf", PATH = path)?;
         let why = format!("{} does not start without {path}", needs.unit);
         files.push(FilePlan::text(name, text, why).at(needs.at.as_ref()));
     }
-    files
+    Ok(files)
 }
 
 fn wanted(unit: &str, why: &str, at: Option<&Place>) -> FilePlan {
@@ -472,7 +396,7 @@ mod tests {
     fn the_data_partition_is_checked_and_found_by_id() {
         expect![[r#"
             [Unit]
-            Description=Data of This Device (persistent)
+            Description=Data Partition (persistent)
             Requires=bedplate-data.service
             After=bedplate-data.service systemd-repart.service
             Wants=systemd-growfs@local.service systemd-repart.service
@@ -525,7 +449,7 @@ mod tests {
         let image = device().bind("/opt/my-agent");
         expect![[r#"
             [Unit]
-            Description=/opt/my-agent Is Kept
+            Description=Persistent /opt/my-agent
             Wants=bedplate-state.service
             After=bedplate-state.service
             AssertPathExists=/local/persistent/opt/my-agent
@@ -539,7 +463,7 @@ mod tests {
         .assert_eq(&text(&image, r"/usr/lib/systemd/system/opt-my\x2dagent.mount"));
         expect![[r#"
             [Unit]
-            Description=What This Device Keeps
+            Description=Persistent State Setup
             DefaultDependencies=no
             RequiresMountsFor=/local
             Conflicts=shutdown.target

@@ -1,5 +1,6 @@
 //! Files of the system's own set-up: names, language, time, identity.
 
+use super::template::Unfit;
 use super::{FilePlan, hostname};
 use crate::image::Image;
 
@@ -15,7 +16,7 @@ pub(super) fn locale(image: &Image) -> String {
     image.locale.as_ref().map_or("C.UTF-8".to_string(), |locale| locale.value.to_string())
 }
 
-pub(super) fn files(image: &Image) -> Vec<FilePlan> {
+pub(super) fn files(image: &Image) -> Result<Vec<FilePlan>, Unfit> {
     let mut files = vec![
         // Empty, not absent and not `uninitialized`: every device makes its own
         // at boot, and no boot is taken for the first one.
@@ -23,7 +24,7 @@ pub(super) fn files(image: &Image) -> Vec<FilePlan> {
         FilePlan::text("/etc/.updated", UPDATED, "nothing is brought up to date at boot"),
         FilePlan::text("/var/.updated", UPDATED, "nothing is brought up to date at boot"),
     ];
-    files.extend(hostname::files(image));
+    files.extend(hostname::files(image)?);
 
     let at = image.locale.as_ref().map(|locale| &locale.at);
     let text = format!("LANG={}\n", locale(image));
@@ -45,5 +46,5 @@ pub(super) fn files(image: &Image) -> Vec<FilePlan> {
         let why = "names are resolved by systemd-resolved";
         files.push(FilePlan::link("/etc/resolv.conf", target, why).at(Some(&package.at)));
     }
-    files
+    Ok(files)
 }

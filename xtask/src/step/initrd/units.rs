@@ -60,23 +60,7 @@ const UNITS: &[(&str, Need, &str)] = &[
 /// Nobody can log in to an initrd, and a device on a pole has nobody before
 /// it: a failed boot is told on the consoles and tried again, by then perhaps
 /// from the other slot.
-const EMERGENCY: &str = "\
-[Unit]
-Description=Tell Why the Boot Failed, and Start Again
-DefaultDependencies=no
-Conflicts=shutdown.target
-Before=shutdown.target
-FailureAction=reboot-force
-
-[Service]
-Type=exec
-ExecStart=journalctl --boot --no-pager --no-hostname --output=short-monotonic --priority=warning --lines=40 --follow
-RuntimeMaxSec=30s
-StandardInput=null
-StandardOutput=tty
-StandardError=inherit
-TTYPath=/dev/console
-";
+const EMERGENCY: &str = include_str!("units/emergency.service");
 
 const DIRECTORY: &str = "/usr/lib/systemd/system";
 

@@ -12,7 +12,7 @@ pub struct Identity {
     pub what: &'static str,
     /// Its files.
     pub files: &'static [IdentityFile],
-    /// Shell that makes the files in the working directory, as one list of `&&`.
+    /// The function `make_SET` of a shell, which makes the files in the working directory.
     pub make: &'static str,
     /// The units that read it and may start before `sysinit.target`; none that local file systems wait for.
     pub before: &'static [&'static str],
@@ -54,8 +54,7 @@ pub static IDENTITIES: &[Identity] = &[
         set: "bind",
         what: "key by which rndc controls the name server",
         files: &[file("/etc/bind/rndc.key", "0640", "bind:bind")],
-        make: r#"secret=$(head -c 32 /dev/urandom | base64) &&
-        printf 'key "rndc-key" {\n\talgorithm hmac-sha256;\n\tsecret "%s";\n};\n' "$secret" >rndc.key"#,
+        make: include_str!("../scripts/identity/bind.sh"),
         before: &["named.service"],
     },
     Identity {
@@ -67,9 +66,7 @@ pub static IDENTITIES: &[Identity] = &[
             file("/etc/dropbear/dropbear_ecdsa_host_key", "0600", "root:root"),
             file("/etc/dropbear/dropbear_ed25519_host_key", "0600", "root:root"),
         ],
-        make: "dropbearkey -t rsa -f dropbear_rsa_host_key >&2 &&
-        dropbearkey -t ecdsa -f dropbear_ecdsa_host_key >&2 &&
-        dropbearkey -t ed25519 -f dropbear_ed25519_host_key >&2",
+        make: include_str!("../scripts/identity/dropbear.sh"),
         before: &["dropbear.service"],
     },
     Identity {
@@ -80,8 +77,7 @@ pub static IDENTITIES: &[Identity] = &[
             file("/etc/nvme/hostid", "0644", "root:root"),
             file("/etc/nvme/hostnqn", "0644", "root:root"),
         ],
-        make: r#"id=$(uuid) && echo "$id" >hostid &&
-        echo "nqn.2014-08.org.nvmexpress:uuid:$id" >hostnqn"#,
+        make: include_str!("../scripts/identity/nvme.sh"),
         before: &["nvmf-autoconnect.service", "nvmf-connect-nbft.service", "nvmefc-boot-connections.service"],
     },
     Identity {
@@ -89,7 +85,7 @@ pub static IDENTITIES: &[Identity] = &[
         set: "iscsi",
         what: "name by which storage servers know the host",
         files: &[file("/etc/iscsi/initiatorname.iscsi", "0600", "root:root")],
-        make: r#"echo "InitiatorName=iqn.1993-08.org.debian:01:$(hex 6)" >initiatorname.iscsi"#,
+        make: include_str!("../scripts/identity/iscsi.sh"),
         before: &["iscsid.service", "open-iscsi.service"],
     },
     Identity {
@@ -100,11 +96,7 @@ pub static IDENTITIES: &[Identity] = &[
             file("/etc/popularity-contest.conf", "0644", "root:root"),
             file("/etc/cron.d/popularity-contest", "0644", "root:root"),
         ],
-        // The hour and the day are random, so that not all report at once.
-        make: r#"printf 'MY_HOSTID="%s"\nPARTICIPATE="no"\nUSEHTTP="yes"\nDAY="%s"\n' \
-            "$(hex 16)" "$(($(od -An -N1 -tu1 /dev/urandom) % 7))" >popularity-contest.conf &&
-        printf 'PATH=/usr/local/sbin:/usr/local/bin:/sbin:/bin:/usr/sbin:/usr/bin\n%s %s * * *   root    test -x /etc/cron.daily/popularity-contest && /etc/cron.daily/popularity-contest --crond\n' \
-            "$(($(od -An -N1 -tu1 /dev/urandom) % 60))" "$(($(od -An -N1 -tu1 /dev/urandom) % 24))" >popularity-contest"#,
+        make: include_str!("../scripts/identity/popularity-contest.sh"),
         before: &[],
     },
     Identity {
@@ -113,7 +105,7 @@ pub static IDENTITIES: &[Identity] = &[
         what: "cookie by which nodes of Erlang know each other",
         files: &[file("/var/lib/rabbitmq/.erlang.cookie", "0400", "rabbitmq:rabbitmq")],
         // As Erlang makes one: twenty letters.
-        make: r#"cookie=$(LC_ALL=C tr -dc A-Z </dev/urandom | head -c 20) && printf %s "$cookie" >.erlang.cookie"#,
+        make: include_str!("../scripts/identity/rabbitmq.sh"),
         before: &[],
     },
     Identity {
@@ -124,9 +116,7 @@ pub static IDENTITIES: &[Identity] = &[
             file("/etc/ssl/private/ssl-cert-snakeoil.key", "0640", "root:ssl-cert"),
             file("/etc/ssl/certs/ssl-cert-snakeoil.pem", "0644", "root:root"),
         ],
-        make: r#"name=$(uname -n | cut -c 1-64) &&
-        openssl req -x509 -newkey rsa:2048 -nodes -sha256 -days 3650 -subj "/CN=$name" \
-            -addext "subjectAltName=DNS:$name" -keyout ssl-cert-snakeoil.key -out ssl-cert-snakeoil.pem"#,
+        make: include_str!("../scripts/identity/ssl-cert.sh"),
         before: &[],
     },
 ];

@@ -12,7 +12,7 @@ of() {
         [ "$verdict" = "$1" ] || continue
         case " $found " in *" $path "*) ;; *) found="$found $path" ;; esac
     done <$decided.open
-    echo $found
+    echo "$found"
 }
 
 # The booted one may appear any moment. A disk with its ids is believed after three seconds, in which a stick beside it
