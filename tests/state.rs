@@ -214,7 +214,7 @@ fn a_reset_that_is_cut_off_after_any_step_is_known_to_the_next_boot() {
         names.map(Result::unwrap).collect::<Vec<_>>()
     };
     let plan = plan();
-    let text = |path: &str| match &plan.initrd.iter().find(|file| file.path == path).unwrap().kind {
+    let text = |path: &str| match &plan.initrd.files.iter().find(|file| file.path == path).unwrap().kind {
         FileKind::File { text } => text.clone(),
         other => panic!("{path} is {other:?}"),
     };

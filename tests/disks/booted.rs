@@ -35,7 +35,7 @@ impl Machine {
     fn without_variables() -> Self {
         let at = tempfile::tempdir().unwrap();
         let plan = crate::plan();
-        let script = plan.initrd.iter().find(|file| file.path == "/usr/lib/bedplate/booted").unwrap();
+        let script = plan.initrd.files.iter().find(|file| file.path == "/usr/lib/bedplate/booted").unwrap();
         let FileKind::File { text } = &script.kind else { panic!("{script:?}") };
         let here = at.path().display();
         let script = text

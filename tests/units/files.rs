@@ -19,7 +19,7 @@ fn written(image: &Image) -> [(&'static str, Vec<FilePlan>); 2] {
     let plan = image.plan().unwrap();
     let makers = IDENTITIES.iter().map(|row| row.package).chain(DATABASES.iter().map(|row| row.package));
     let own = plan.identity_files(&makers.collect()).unwrap();
-    [("root", plan.files.into_iter().chain(own).collect()), ("initrd", plan.initrd)]
+    [("root", plan.files.into_iter().chain(own).collect()), ("initrd", plan.initrd.files)]
 }
 
 /// Those of the files that have a text, by path.

@@ -269,15 +269,11 @@ fn initrd(
         let at = at.as_ref().map(|at| format!("{at}: ")).unwrap_or_default();
         context.report.warn(format_args!("{at}{text}"));
     }
-    let root = plan.root().map(|partition| &partition.content);
     let options = initrd::Options {
         modules: asked.iter().map(|(name, _)| name.clone()).collect(),
         settings: settings.taken,
-        verity: matches!(root, Some(PartitionContent::Root { verity: true, .. })),
-        writable: matches!(root, Some(PartitionContent::Root { filesystem, .. }) if !filesystem.is_read_only()),
-        kept: plan.initrd.iter().any(|file| file.path.ends_with("/bedplate-machine-id.service")),
-        makefs: plan.initrd.iter().any(|file| file.path.ends_with("/bedplate-makefs.service")),
-        files: plan.initrd.iter().map(|file| FilePlan { at: None, ..file.clone() }).collect(),
+        features: plan.initrd.features,
+        files: plan.initrd.files.iter().map(|file| FilePlan { at: None, ..file.clone() }).collect(),
     };
     let mut key = Key::new("initrd");
     key.add(system_key);

@@ -38,6 +38,7 @@ pub(crate) mod hardening;
 mod hostname;
 mod identity;
 mod initrd;
+pub use initrd::{InitrdFeatures, InitrdPlan};
 mod layout;
 pub(crate) mod modules;
 mod packages;
@@ -110,8 +111,8 @@ pub struct Plan {
     pub identities: Vec<IdentityPlan>,
     /// What belongs to one machine and is accepted in the image.
     pub shared: Vec<SharedPlan>,
-    /// What is put into the initrd, by path.
-    pub initrd: Vec<FilePlan>,
+    /// The initrd.
+    pub initrd: InitrdPlan,
     /// What the description weakens, by the words that start with `dangerous_`.
     pub dangers: Vec<DangerPlan>,
     /// What becomes of writes to the root.

@@ -22,7 +22,7 @@ mod units;
 
 use anyhow::Context as _;
 use bedplate_core::Place;
-use bedplate_core::plan::FilePlan;
+use bedplate_core::plan::{FilePlan, InitrdFeatures};
 use bedplate_formats::cpio;
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 use rayon::prelude::*;
@@ -39,14 +39,8 @@ use settings::Setting;
 pub struct Options {
     /// Kernel modules beside the usual ones, by name. Each must exist.
     pub modules: Vec<String>,
-    /// The root is verified.
-    pub verity: bool,
-    /// The root is written to, and so checked before it is mounted.
-    pub writable: bool,
-    /// The device keeps something: its data partition is mounted here already.
-    pub kept: bool,
-    /// A data partition with no known file system is formatted.
-    pub makefs: bool,
+    /// What it has to do beyond what each does.
+    pub features: InitrdFeatures,
     /// The plan's own files.
     pub files: Vec<FilePlan>,
     /// The description's settings of modules and devices.
@@ -164,7 +158,7 @@ enum Need {
     /// The same where the root is written to; elsewhere it stays out.
     Writable(&'static str),
     /// The same where the data partition is mounted; elsewhere it stays out.
-    Kept(&'static str),
+    Persistent(&'static str),
     /// The same where a data partition may be formatted; elsewhere it stays out.
     Makefs(&'static str),
     /// Some releases, kernels or package lists do without.

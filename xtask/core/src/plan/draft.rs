@@ -3,8 +3,8 @@
 use super::guid::Stream;
 use super::template::Unfit;
 use super::{
-    BindPlan, ContentsPlan, DiskPlan, FileKind, FilePlan, ModulePlan, OverlayPlan, OverlayRule, Plan,
-    SettingPlan, SnapshotPlan, UnitsPlan, UserPlan,
+    BindPlan, ContentsPlan, DiskPlan, FileKind, FilePlan, InitrdPlan, ModulePlan, OverlayPlan, OverlayRule,
+    Plan, SettingPlan, SnapshotPlan, UnitsPlan, UserPlan,
 };
 use super::{
     archives, boot, console, contents, dangers, debs, disks, hardening, identity, initrd, layout, packages,
@@ -30,7 +30,7 @@ pub(crate) struct Draft<'a> {
     binds: Vec<BindPlan>,
     contents: ContentsPlan,
     settings: Vec<SettingPlan>,
-    initrd: Vec<FilePlan>,
+    initrd: InitrdPlan,
     /// Files of the plan.
     pub files: Vec<FilePlan>,
     /// Units that are enabled and masked.
@@ -60,7 +60,7 @@ impl<'a> Draft<'a> {
         files.extend(console::files(image)?);
         files.extend(contents::files(&contents));
         Ok(Some(Draft {
-            initrd: initrd::files(image, &disk)?,
+            initrd: initrd::plan(image, root, &disk)?,
             image,
             name,
             target,

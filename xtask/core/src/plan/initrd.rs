@@ -10,10 +10,13 @@
 //! There is no shell in an initrd: each step is a program of systemd's or
 //! util-linux' with arguments.
 
+use serde::Serialize;
+
 use super::template::{Unfit, template, units};
 use super::{DiskPlan, FilePlan, PartitionContent, PartitionPlan};
 use crate::image::Image;
 use crate::image::data::Data;
+use crate::image::root::RootSlot;
 use crate::image::volatile::Volatile;
 use crate::value::{Size, escape_path};
 
@@ -31,17 +34,45 @@ pub(super) fn kept_on<'a>(image: &Image, disk: &'a DiskPlan) -> Option<(&'a Part
     Some((disk.partitions.iter().find(is_it)?, at))
 }
 
-/// The units, and what they read.
-pub(super) fn files(image: &Image, disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
+/// The initrd: what it has to do, and what is put into it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InitrdPlan {
+    /// What it has to do beyond what each does.
+    pub features: InitrdFeatures,
+    /// The units and what they read, by path.
+    pub files: Vec<FilePlan>,
+}
+
+/// What one initrd does and another does not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct InitrdFeatures {
+    /// The root is verified.
+    pub verity: bool,
+    /// The root is written to, and so checked before it is mounted.
+    pub writable: bool,
+    /// The data partition that persistent state lies on is checked and mounted.
+    pub persistent: bool,
+    /// That partition is formatted where it has no known file system.
+    pub makefs: bool,
+}
+
+pub(super) fn plan(image: &Image, root: &RootSlot, disk: &DiskPlan) -> Result<InitrdPlan, Unfit> {
+    let mut features = InitrdFeatures {
+        verity: root.verity,
+        writable: !root.filesystem.is_read_only(),
+        ..InitrdFeatures::default()
+    };
     let mut files = super::disks::initrd(disk)?;
     if let Some((partition, mount)) = kept_on(image, disk) {
-        files.extend(data(image, partition, &mount)?);
+        features.persistent = true;
+        features.makefs = makes_filesystem(image, &partition.label);
+        files.extend(data(image, features, partition, &mount)?);
     }
     if let (Volatile::Overlay, Some(size)) = (image.volatile, &image.volatile_size) {
         files.extend(in_memory(size.value)?.into_iter().map(|file| file.at(Some(&size.at))));
     }
     files.sort_by(|left, right| left.path.cmp(&right.path));
-    Ok(files)
+    Ok(InitrdPlan { features, files })
 }
 
 /// True when a data partition is formatted where it has no known file system.
@@ -50,7 +81,12 @@ fn makes_filesystem(image: &Image, label: &str) -> bool {
     image.data.iter().any(|data| data.makefs.is_some() && is_it(data))
 }
 
-fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Result<Vec<FilePlan>, Unfit> {
+fn data(
+    image: &Image,
+    features: InitrdFeatures,
+    partition: &PartitionPlan,
+    mount: &str,
+) -> Result<Vec<FilePlan>, Unfit> {
     let PartitionContent::Data { filesystem, .. } = &partition.content else { return Ok(Vec::new()) };
     let (label, filesystem) = (&partition.label, filesystem.name());
     let device = super::disks::device(label);
@@ -61,7 +97,7 @@ fn data(image: &Image, partition: &PartitionPlan, mount: &str) -> Result<Vec<Fil
         template!("units/initrd/data.device.conf")?,
         "a device without its data partition starts all the same",
     )];
-    files.extend(checked(label, filesystem, &device, makes_filesystem(image, label))?);
+    files.extend(checked(label, filesystem, &device, features.makefs)?);
     let text = template!(
         "units/initrd/run-bedplate-data.mount",
         LABEL = label,

@@ -530,7 +530,7 @@ mod tests {
         let plan = device().bind(Bind::file("/etc/machine-id")).plan().unwrap();
         assert_eq!(plan.binds, device().plan().unwrap().binds);
         assert!(plan.file(r"/usr/lib/systemd/system/etc-machine\x2did.mount").is_none());
-        assert!(plan.initrd.iter().any(|file| file.path.ends_with("/bedplate-machine-id.service")));
+        assert!(plan.initrd.files.iter().any(|file| file.path.ends_with("/bedplate-machine-id.service")));
     }
 
     /// case 8

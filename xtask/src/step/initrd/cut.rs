@@ -39,10 +39,10 @@ impl<'a> Cut<'a> {
     pub(super) fn take(&mut self, path: &str, need: Need) -> anyhow::Result<bool> {
         let path = TreePath::new(path);
         match need {
-            Need::Verity(_) if !self.options.verity => return Ok(false),
-            Need::Writable(_) if !self.options.writable => return Ok(false),
-            Need::Kept(_) if !self.options.kept => return Ok(false),
-            Need::Makefs(_) if !self.options.makefs => return Ok(false),
+            Need::Verity(_) if !self.options.features.verity => return Ok(false),
+            Need::Writable(_) if !self.options.features.writable => return Ok(false),
+            Need::Persistent(_) if !self.options.features.persistent => return Ok(false),
+            Need::Makefs(_) if !self.options.features.makefs => return Ok(false),
             _ => {}
         }
         match (self.take_file(&path), need) {
@@ -53,7 +53,7 @@ impl<'a> Cut<'a> {
                 Need::Always(package)
                 | Need::Verity(package)
                 | Need::Writable(package)
-                | Need::Kept(package)
+                | Need::Persistent(package)
                 | Need::Makefs(package),
             ) => {
                 bail!("`{path}` is not in the system: the image needs the package `{package}`")

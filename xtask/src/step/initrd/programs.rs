@@ -4,7 +4,7 @@ use anyhow::bail;
 use bedplate_formats::elf::{Dlopen, Libraries, Priority};
 use bedplate_formats::tree::{Tree, TreePath};
 
-use super::Need::{self, Always, Kept, Makefs, Verity, WhenThere, Writable};
+use super::Need::{self, Always, Makefs, Persistent, Verity, WhenThere, Writable};
 use super::cut::Cut;
 
 /// Path, need, why.
@@ -52,8 +52,12 @@ const PROGRAMS: &[(&str, Need, &str)] = &[
     ("/usr/lib/systemd/systemd-fsck", Writable("systemd"), "the service fstab-generator writes for the root"),
     ("/usr/sbin/fsck", Writable("util-linux"), "systemd-fsck calls it"),
     ("/usr/sbin/fsck.ext4", Writable("e2fsprogs"), "fsck calls it"),
-    ("/usr/sbin/fsck.ext4", Kept("e2fsprogs"), "the data partition is checked"),
-    ("/usr/bin/systemd-machine-id-setup", Kept("systemd"), "the first boot of a device gives it its id"),
+    ("/usr/sbin/fsck.ext4", Persistent("e2fsprogs"), "the data partition is checked"),
+    (
+        "/usr/bin/systemd-machine-id-setup",
+        Persistent("systemd"),
+        "the first boot of a device gives it its id",
+    ),
     ("/usr/lib/systemd/systemd-makefs", Makefs("systemd"), "formats a data partition"),
     ("/usr/sbin/mkfs.ext4", Makefs("e2fsprogs"), "systemd-makefs calls it"),
 ];

@@ -4,7 +4,11 @@ use super::*;
 
 /// What an initrd of a verified root is cut by.
 fn usual() -> Options {
-    Options { verity: true, ..Options::default() }
+    with(InitrdFeatures { verity: true, ..InitrdFeatures::default() })
+}
+
+fn with(features: InitrdFeatures) -> Options {
+    Options { features, ..Options::default() }
 }
 
 /// A system of text files in place of programs: scripts need no libraries.
@@ -163,7 +167,7 @@ fn every_unit_that_restarts_a_failed_boot_is_there() {
 #[test]
 fn only_a_root_that_is_written_to_is_checked_and_only_a_verified_one_verified() {
     let has = |options: Options, path: &str| cut(&system(), &options).unwrap().contains(&path.into());
-    let written = Options { writable: true, ..Options::default() };
+    let written = with(InitrdFeatures { writable: true, ..InitrdFeatures::default() });
     assert!(has(written.clone(), "/usr/sbin/fsck.ext4") && !has(usual(), "/usr/sbin/fsck.ext4"));
     let verity = "/usr/lib/systemd/systemd-veritysetup";
     assert!(has(usual(), verity) && !has(written, verity));
