@@ -20,7 +20,7 @@ use bedplate::{Architecture, Bind, Deb, Image, Key, Login, Target, User, unit};
 /// until the device has a certificate of its own.
 pub fn provisioning(image: Image) -> Image {
     image
-        .overlay("agents")
+        .overlay("overlay.agents")
         .bind(Bind::new("/etc/credstore").mode(0o700))
         .unit(unit!("units/greengrass-claim.service"))
         .unit(unit!("units/greengrass-claim-gone.path"))

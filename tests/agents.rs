@@ -20,7 +20,7 @@ mod vendor;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use bedplate::vm::guest::Guest;
@@ -63,7 +63,14 @@ impl Device {
     }
 
     fn run(&self, script: &str, arguments: &[&str]) -> bool {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("image/agents/usr/lib/bedplate").join(script);
+        let output = self.output(script, arguments);
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.status.success()
+    }
+
+    fn output(&self, script: &str, arguments: &[&str]) -> Output {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("image/overlay.agents/usr/lib/bedplate");
+        let script = scripts.join(script);
         let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
         // The unit's UMask=.
         Command::new("/bin/sh")
@@ -72,9 +79,8 @@ impl Device {
             .args(arguments.iter().map(|name| self.path(name)))
             .env("PATH", path)
             .env("CREDENTIALS_DIRECTORY", self.path("credentials"))
-            .status()
+            .output()
             .unwrap()
-            .success()
     }
 
     fn provision(&self) -> bool {
@@ -140,7 +146,10 @@ fn an_activation_left_by_a_power_cut_behind_the_registration_is_removed() {
 fn an_activation_without_its_region_registers_nothing() {
     let device = Device::new(&ACTIVATION[..2]);
     device.agent("touch STATE/registration");
-    assert!(!device.provision());
+    let output = device.output("ssm-provision", &["state/registration", "credstore"]);
+    assert!(!output.status.success());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(told, "cannot register the SSM agent: missing credential ssm.region\n");
     assert_eq!(device.calls(), "");
     assert_eq!(device.files("credstore").len(), 2, "it is there when the region is handed in");
 }

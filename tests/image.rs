@@ -279,7 +279,7 @@ fn an_arm_device_is_the_same_device() {
 fn what_is_copied_over_the_root_lies_beside_the_description() {
     for plan in all() {
         let sources: Vec<&str> = plan.overlays.iter().map(|overlay| overlay.source.as_str()).collect();
-        assert_eq!(sources, ["image/agents", "image/overlay"]);
+        assert_eq!(sources, ["image/overlay.agents", "image/overlay"]);
     }
 }
 
