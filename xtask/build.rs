@@ -1,37 +1,75 @@
-//! Fingerprints the engine's own source, so that no cached layer outlives the
-//! code that made it. The description is not part of it: a change there is
-//! seen through the plan. Neither is the harness: no byte of an image is its.
+//! Fingerprints the sources that make layers, so that no cached layer outlives the code that made it.
+//!
+//! Each crate does so for itself, of the files in its own package: it may come from a registry. The three scripts differ
+//! in one list (`xtask/tests/sources.rs`).
+#![allow(clippy::disallowed_methods, reason = "no I/O is the rule of core, not of its build")]
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
+/// The command line and the harness; and what fetches, since that is known by its digest.
+const MAKE_NO_LAYER: &[&str] = &[
+    "src/archive",
+    "src/archive.rs",
+    "src/cli.rs",
+    "src/cmd",
+    "src/cmd.rs",
+    "src/disk",
+    "src/disk.rs",
+    "src/fetch",
+    "src/fetch.rs",
+    "src/lib.rs",
+    "src/problem.rs",
+    "src/project",
+    "src/project.rs",
+    "src/report.rs",
+    "src/resolve",
+    "src/resolve.rs",
+    "src/source",
+    "src/source.rs",
+    "src/store",
+    "src/store.rs",
+    "src/vm",
+    "src/vm.rs",
+];
+
 fn main() {
-    let mut files = BTreeSet::new();
-    for directory in ["src", "core/src", "formats/src", "keys"] {
-        println!("cargo::rerun-if-changed={directory}");
-        collect(Path::new(directory), &mut files);
-    }
-    let mut hasher = DefaultHasher::new();
-    std::env::var("CARGO_PKG_VERSION").ok().hash(&mut hasher);
-    for file in files {
-        file.hash(&mut hasher);
-        std::fs::read(&file).ok().hash(&mut hasher);
-    }
-    println!("cargo::rustc-env=BEDPLATE_ENGINE={:016x}", hasher.finish());
+    // In another checkout with the same target directory, cargo compiles this again, and so runs it again.
+    let _ = option_env!("BEDPLATE_CHECKOUT");
+    println!("cargo::rerun-if-changed=src");
+    println!("cargo::rustc-env=BEDPLATE_SOURCES={}", digest(Path::new(".")));
 }
 
-fn collect(directory: &Path, files: &mut BTreeSet<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(directory) else { return };
-    for entry in entries.flatten() {
+/// Returns the digest of what makes layers in the directory of a package: its version, and its files by path and
+/// content. Tests make none.
+pub fn digest(package: &Path) -> String {
+    let mut files = BTreeSet::new();
+    collect(package, &package.join("src"), &mut files);
+    let mut hasher = DefaultHasher::new();
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    for file in files {
+        let path = package.join(&file);
+        file.hash(&mut hasher);
+        std::fs::read(&path)
+            .unwrap_or_else(|error| panic!("cannot read `{}`: {error}", path.display()))
+            .hash(&mut hasher);
+    }
+    format!("{:016x}", hasher.finish())
+}
+
+fn collect(package: &Path, directory: &Path, files: &mut BTreeSet<PathBuf>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path == Path::new("src/vm") || path == Path::new("src/vm.rs") {
+        let below = path.strip_prefix(package).unwrap_or(&path).to_owned();
+        let of_tests = below.file_stem().is_some_and(|name| name == "tests");
+        if of_tests || MAKE_NO_LAYER.iter().any(|name| below == Path::new(name)) {
             continue;
         }
         if path.is_dir() {
-            collect(&path, files);
+            collect(package, &path, files);
         } else {
-            files.insert(path);
+            files.insert(below);
         }
     }
 }

@@ -8,10 +8,16 @@ use sha2::{Digest as _, Sha256};
 pub struct Key(Sha256);
 
 impl Key {
-    /// A key of a kind of layer, made by this version of the engine.
+    /// A key of a kind of layer, made by this version of the code: what each of the crates tells of itself, and the
+    /// one library whose output is in a layer.
     pub fn new(kind: &str) -> Self {
         let mut key = Self(Sha256::new());
-        key.add(env!("BEDPLATE_ENGINE"));
+        for sources in
+            [env!("BEDPLATE_SOURCES"), bedplate_core::CORE_SOURCES, bedplate_formats::FORMATS_SOURCES]
+        {
+            key.add(sources);
+        }
+        key.add(zstd::zstd_safe::version_string());
         key.add(kind);
         key
     }

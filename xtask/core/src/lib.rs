@@ -82,3 +82,7 @@ pub mod prelude {
         Version, Volatile, image, script, unit,
     };
 }
+
+/// The digest of this crate's sources, for the keys of cached layers: see `build.rs`.
+#[doc(hidden)]
+pub const CORE_SOURCES: &str = env!("BEDPLATE_SOURCES");

@@ -23,3 +23,7 @@ pub mod uki;
 pub mod unpack;
 pub mod verity;
 pub mod vfat;
+
+/// The digest of this crate's sources, for the keys of cached layers: see `build.rs`.
+#[doc(hidden)]
+pub const FORMATS_SOURCES: &str = env!("BEDPLATE_SOURCES");

@@ -7,15 +7,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use bedplate_formats::digest::hex;
 use bedplate_formats::unpack;
 use fs_err as fs;
-use sha2::{Digest, Sha256};
 
 use super::{LockedPackage, stored};
 use crate::archive::index::{Index, Package, relation_names};
 use crate::archive::{Archive, Opened};
 use crate::fetch::{Fetcher, Item, Progress};
+use crate::key::Key;
 
 /// `base-files` has the links of a merged `/usr`, without which no program finds its loader; `dpkg` the table of
 /// architectures.
@@ -38,17 +37,13 @@ pub(super) fn tree(
         bail!("none of the archives is a distribution's release")
     };
     let packages = closure(&opened.archive, indexes)?;
-    let key: String = packages.iter().flat_map(|package| [&package.sha256, "\n"]).collect();
-    let key = hex(&Sha256::digest(key));
+    let mut key = Key::new("resolver");
+    packages.iter().for_each(|package| key.add(&package.sha256));
     let store = fetcher.store();
-    let layer = store.layer("resolver", &key);
-    if layer.is_dir() {
-        return Ok(layer);
-    }
-    let items: Vec<Item> = packages.iter().map(Item::package).collect();
-    fetcher.fetch(&items, progress)?;
-    let debs = stored(fetcher, &packages)?;
-    store.layer_or_make("resolver", &key, |directory| {
+    store.layer_or_make("resolver", &key.finish(), |directory| {
+        let items: Vec<Item> = packages.iter().map(Item::package).collect();
+        fetcher.fetch(&items, progress)?;
+        let debs = stored(fetcher, &packages)?;
         let staging = store.temporary()?;
         unpack::unpack(&debs, directory, &staging)?;
         fs::remove_dir_all(&staging)?;
