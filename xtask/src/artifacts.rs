@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use bedplate_core::plan::Plan;
 use bedplate_formats::digest::{self, hex};
+use bedplate_formats::sparse;
 use fs_err as fs;
 use rustix::fs::{FlockOperation, RenameFlags};
 use serde::{Deserialize, Serialize};
@@ -117,16 +118,15 @@ fn files(directory: &Path) -> Result<Vec<StampedFile>> {
     Ok(files)
 }
 
-/// Gives a file of the cache a name among the artifacts, without copying it
-/// where both are on one file system.
+/// Copies a file to a new one, which shares its blocks where the file system can do that. It is never another name of
+/// the same file: whoever writes into an artifact would change the cache, or another artifact.
 ///
 /// # Errors
-/// The file cannot be linked or copied.
-pub fn link(from: &Path, to: &Path) -> Result<()> {
-    if fs::hard_link(from, to).is_err() {
-        fs::copy(from, to)?;
-    }
-    Ok(())
+/// The file cannot be read or written.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    let (source, target) = (fs::File::open(from)?, fs::File::create_new(to)?);
+    sparse::copy_file(source.file(), target.file())
+        .with_context(|| format!("cannot copy `{}` to `{}`", report::path(from), report::path(to)))
 }
 
 /// Adds the links that the seed's image has, and the checksums of everything but the log.
@@ -135,7 +135,7 @@ pub fn link(from: &Path, to: &Path) -> Result<()> {
 /// A file cannot be read or written.
 pub fn finish(plan: &Plan, directory: &Path) -> Result<()> {
     let names = &plan.artifacts;
-    link(&directory.join(&names.initrd), &directory.join(&names.initrd_cpio))?;
+    copy(&directory.join(&names.initrd), &directory.join(&names.initrd_cpio))?;
     fs_err::os::unix::fs::symlink(&names.disk, directory.join(&names.disk_link))?;
     fs_err::os::unix::fs::symlink(&names.initrd_cpio, directory.join(&names.initrd_link))?;
     // Maintainer scripts may print a time: the log need not be the same in two builds.

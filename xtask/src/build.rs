@@ -143,7 +143,7 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
     let initrd = initrd?;
 
     let started = Instant::now();
-    artifacts::link(&initrd, &staging.join(&names.initrd))?;
+    artifacts::copy(&initrd, &staging.join(&names.initrd))?;
     let image = system.content(&kernel.image).context("the kernel's image is gone")?;
     fs::write(staging.join(&names.kernel), image.read()?)?;
     let root_hash = disk::verity(plan, staging)?;

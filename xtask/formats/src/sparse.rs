@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use rayon::prelude::*;
-use rustix::fs::{FallocateFlags, SeekFrom, copy_file_range, fallocate, seek};
+use rustix::fs::{FallocateFlags, SeekFrom, copy_file_range, fallocate, ioctl_ficlone, seek};
 use rustix::io::Errno;
 
 /// The unit in which zeros become holes, in bytes: a page, and a block of every
@@ -53,6 +53,18 @@ pub fn extents(file: &File, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
         at = stop;
     }
     Ok(found)
+}
+
+/// Makes an empty file a copy of another. They share blocks where the file system can do that (btrfs, XFS, bcachefs)
+/// until one of them is written to; elsewhere the data is copied, and holes stay holes.
+///
+/// # Errors
+/// Fails as reading and writing do.
+pub fn copy_file(from: &File, to: &File) -> io::Result<()> {
+    if ioctl_ficlone(to, from).is_ok() {
+        return Ok(());
+    }
+    copy(from, 0..from.metadata()?.len(), to, 0)
 }
 
 /// Copies a range of one file to an offset of another and keeps its holes. What

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use bedplate_formats::sparse;
 use fs_err as fs;
 
 use super::ResolveError;
@@ -75,7 +76,7 @@ impl Apt {
                     true => "Packages".to_owned(),
                     false => format!("{component}/binary-{architecture}/Packages"),
                 };
-                link_or_copy(&packages.path, &lists.join(list_name(&format!("{directory}{index}"))))?;
+                copy(&packages.path, &lists.join(list_name(&format!("{directory}{index}"))))?;
             }
             // Trusted: the signature was verified before apt came to see it.
             let place = if flat {
@@ -241,12 +242,11 @@ fn list_name(address: &str) -> String {
     })
 }
 
-/// The store's file under another name; on a file system without hard links, a copy of it.
-fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
-    if fs::hard_link(from, to).is_err() {
-        fs::copy(from, to)?;
-    }
-    Ok(())
+/// Copies a file of the store, which no program may come to write into.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let (source, target) = (fs::File::open(from)?, fs::File::create_new(to)?);
+    sparse::copy_file(source.file(), target.file())
+        .with_context(|| format!("cannot copy `{}`", from.display()))
 }
 
 #[cfg(test)]

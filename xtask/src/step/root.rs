@@ -77,7 +77,7 @@ pub fn write(
         stream(options, &argv, base, &directory.join("root"))
     })?;
     let (from, to) = (File::open(layer.join("root"))?, File::create(file)?);
-    sparse::copy(&from, 0..from.metadata()?.len(), &to, 0).context("copying the packages' file system")?;
+    sparse::copy_file(&from, &to).context("copying the packages' file system")?;
     let append = argv.iter().cloned().chain(["--incremental=data".to_owned()]).collect::<Vec<_>>();
     stream(options, &append, &added, file)?;
     Ok(filesystem.name())
