@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "failures/cache.rs"]
+mod cache;
 #[path = "support/product.rs"]
 mod product;
 #[path = "../xtask/tests/archive/server.rs"]

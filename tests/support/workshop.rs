@@ -66,9 +66,8 @@ impl Workshop {
         workshop
     }
 
-    /// Lets the lock be so many seconds later, so that the system has to be
-    /// made again. What is made is not kept for other tests.
-    pub fn make_later(&self, later: i64) {
+    /// Lets what is made or removed among the layers be this test's alone.
+    pub fn own_layers(&self) {
         let layers = self.path("cache/layers");
         if layers.is_symlink() {
             fs::remove_file(&layers).unwrap();
@@ -77,6 +76,12 @@ impl Workshop {
                 symlink(layer.path(), layers.join(layer.file_name())).unwrap();
             }
         }
+    }
+
+    /// Lets the lock be so many seconds later, so that the system has to be
+    /// made again. What is made is not kept for other tests.
+    pub fn make_later(&self, later: i64) {
+        self.own_layers();
         let lock = fs::read_to_string(self.lock()).unwrap();
         let (head, rest) = lock.split_once("\nepoch = ").unwrap();
         let (epoch, rest) = rest.split_once('\n').unwrap();

@@ -21,7 +21,7 @@ use crate::step::{
     boot, check, data, disk, identity, initrd, manifest, origin, overlay, presets, remove, root, script,
     scrub, system, sysusers, text, triggers, units, users, version,
 };
-use crate::store::{Store, or_full};
+use crate::store::{self, Store, or_full};
 use crate::{tools, verify};
 
 /// What a build needs beside its plan and its lock.
@@ -50,7 +50,7 @@ pub fn image(
     lock: &Lock,
     fetch: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    let report = context.report;
+    let Context { report, store, .. } = context;
     let output = Output::open(context.out, report)?;
     let key = image_key(context, plan, lock)?;
     let disk = context.out.join(&plan.artifacts.disk);
@@ -71,7 +71,22 @@ pub fn image(
         let _ = fs::remove_dir_all(&staging);
         return Err(error);
     }
+    if store.has_grown() {
+        trim(context)?;
+    }
     report.did("Finished", format_args!("{}  {}", path(&disk), report.elapsed()));
+    Ok(())
+}
+
+/// Removes what the cache has no room for, and what nobody has used for long.
+fn trim(Context { report, store, .. }: Context<'_>) -> Result<()> {
+    let freed = store.trim().context("cannot remove unused cache entries")?;
+    if freed.entries > 0 {
+        report.did("Removed", format_args!("{freed}, the least recently used"));
+    }
+    if freed.refused > 0 {
+        report.warn(format_args!("cannot remove {} of another user", store::entries(freed.refused)));
+    }
     Ok(())
 }
 

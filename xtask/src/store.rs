@@ -6,14 +6,20 @@
 //! kept/ab…                what an archive said of itself the last time, under the sha256 of its address
 //! layers/KIND-KEY/        a directory made from what KEY is the digest of
 //! temporary/PID-N/        scratch space of one running process
-//! locks/KIND-KEY          held while a layer is made
+//! locks/KIND-KEY          held while a layer is made; later its size in bytes
+//! locks/.gate             held while entries are marked as used, and alone while one is removed
 //! ```
 //!
 //! Invariant: nothing is in `blobs` that was not hashed on its way in, and nothing in `layers` that is not
 //! finished: both are renamed into place.
 //! A blob's modification time is its size in seconds after 1970. Whoever truncates, extends or rewrites a blob
 //! breaks that equation, and such a blob is hashed again before it is used.
-//! All of one user's builds share the store. There is no garbage collection here; `clean` removes it whole.
+//! All of one user's builds share the store. A blob or a layer is marked as it is handed out ([`usage`]); a build that
+//! added something removes in the end what was not used for long, and what is more than fits ([`Store::trim`]).
+
+mod limit;
+mod trim;
+mod usage;
 
 use std::env;
 use std::fs::{File, FileTimes, Metadata, OpenOptions, Permissions};
@@ -21,7 +27,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -31,6 +37,8 @@ use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use self::trim::{Freed, entries};
+use self::usage::{Gate, Mark};
 use crate::paths::path;
 
 /// The store of one user, open for this process. Clones are the same store.
@@ -44,6 +52,11 @@ struct Opened {
     root: PathBuf,
     scratch: PathBuf,
     next: AtomicU32,
+    gate: Gate,
+    /// Bytes that [`Store::trim`] leaves.
+    limit: u64,
+    /// Whether this process has added a blob or a layer.
+    grown: AtomicBool,
     /// Held as long as this process uses `scratch`; who finds it unlocked may remove the directory.
     _lock: File,
 }
@@ -70,8 +83,9 @@ pub struct Partial {
 
 impl Store {
     /// Opens `$BEDPLATE_CACHE`, else `$XDG_CACHE_HOME/bedplate`, else `~/.cache/bedplate`, and makes it where
-    /// it does not exist.
+    /// it does not exist. It may hold `$BEDPLATE_CACHE_SIZE`.
     pub fn open() -> Result<Self> {
+        let limit = limit::of_environment()?;
         let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let root = absolute("BEDPLATE_CACHE")
             .or_else(|| absolute("XDG_CACHE_HOME").map(|cache| cache.join("bedplate")))
@@ -79,18 +93,24 @@ impl Store {
         let Some(root) = root else {
             bail!("none of `BEDPLATE_CACHE`, `XDG_CACHE_HOME` and `HOME` names a directory for the store")
         };
-        Self::at(&root)
+        Self::limited(&root, limit)
     }
 
     /// Opens the store at `root` and makes it where it does not exist.
     pub fn at(root: &Path) -> Result<Self> {
+        Self::limited(root, limit::DEFAULT)
+    }
+
+    fn limited(root: &Path, limit: u64) -> Result<Self> {
         for directory in ["blobs", "partial", "kept", "layers", "temporary", "locks"] {
             fs::create_dir_all(root.join(directory)).context("cannot make the store")?;
         }
         let root = fs::canonicalize(root)?;
         let (scratch, lock) =
             open_scratch(&root.join("temporary")).context("cannot make the store's scratch directory")?;
-        Ok(Self { opened: Arc::new(Opened { root, scratch, next: AtomicU32::new(0), _lock: lock }) })
+        let gate = Gate::open(&root.join("locks/.gate"));
+        let (next, grown) = (AtomicU32::new(0), AtomicBool::new(false));
+        Ok(Self { opened: Arc::new(Opened { root, scratch, next, gate, limit, grown, _lock: lock }) })
     }
 
     /// The store's directory.
@@ -103,6 +123,7 @@ impl Store {
     /// Costs one `stat` unless the file was touched; then it is hashed, and removed when it is not what it was.
     pub fn path(&self, sha256: &str) -> Option<PathBuf> {
         let path = self.blob(sha256);
+        self.opened.gate.mark(&path, Mark::Accessed);
         let metadata = path.symlink_metadata().ok()?;
         if metadata.is_file() && stamped(&metadata) {
             return Some(path);
@@ -113,6 +134,7 @@ impl Store {
     /// As [`Store::path`], with the content hashed in any case.
     pub fn verified(&self, sha256: &str) -> Option<PathBuf> {
         let path = self.blob(sha256);
+        self.opened.gate.mark(&path, Mark::Accessed);
         let intact = File::open(&path).and_then(|mut file| {
             let found = hash(&mut file)?;
             if found == sha256 {
@@ -145,10 +167,9 @@ impl Store {
                 .with_context(|| format!("cannot open `{}`", path.display()))?;
             flock(&file, FlockOperation::LockExclusive)
                 .with_context(|| format!("cannot lock `{}`", path.display()))?;
+            self.opened.gate.mark(&path, Mark::Modified);
             // Who held the lock before may have renamed this very file into `blobs`: then it is not ours to write.
-            let ours = path.symlink_metadata().is_ok_and(|named| {
-                file.metadata().is_ok_and(|opened| named.ino() == opened.ino() && named.dev() == opened.dev())
-            });
+            let ours = is_at(&file, &path);
             if let Some(stored) = self.path(sha256) {
                 if ours {
                     fs::remove_file(&path)?;
@@ -214,9 +235,17 @@ impl Store {
         Ok(path)
     }
 
-    /// Where the layer of this kind (`system`, `tools`, …) with this key is, or would be.
+    /// Where the layer of this kind (`system`, `tools`, …) with this key is, or would be. When it is there, it stays
+    /// for as long as this process lives.
     pub fn layer(&self, kind: &str, key: &str) -> PathBuf {
-        self.opened.root.join("layers").join(format!("{kind}-{key}"))
+        let path = self.opened.root.join("layers").join(format!("{kind}-{key}"));
+        self.opened.gate.mark(&path, Mark::Modified);
+        path
+    }
+
+    /// Whether this process has added a blob or a layer.
+    pub fn has_grown(&self) -> bool {
+        self.opened.grown.load(Ordering::Relaxed)
     }
 
     /// The layer of this kind with this key, made by `make` in an empty directory when the store does not have
@@ -232,7 +261,8 @@ impl Store {
             return Ok(layer);
         }
         let _lock = lock(&self.opened.root.join("locks").join(format!("{kind}-{key}")))?;
-        if layer.is_dir() {
+        // Who held the lock may have made it, and it is not this process's before it is marked by it.
+        if self.layer(kind, key).is_dir() {
             return Ok(layer);
         }
         let temporary = self.temporary()?;
@@ -242,19 +272,19 @@ impl Store {
             let _ = fs::remove_dir_all(&temporary);
             return Err(error);
         }
-        fs::rename(&temporary, &layer)?;
+        self.add(&temporary, &layer, Mark::Modified)?;
         Ok(layer)
     }
 
-    /// Removes the layers, which are made again from the blobs; with `all` the blobs, too.
-    pub fn clean(&self, all: bool) -> Result<()> {
-        let directories: &[&str] = if all { &["layers", "blobs", "partial"] } else { &["layers"] };
-        for directory in directories {
-            let directory = self.opened.root.join(directory);
-            fs::remove_dir_all(&directory)?;
-            fs::create_dir(&directory)?;
-        }
-        Ok(())
+    /// Renames a finished entry into its place, marked as used.
+    fn add(&self, made: &Path, entry: &Path, mark: Mark) -> Result<()> {
+        self.opened.grown.store(true, Ordering::Relaxed);
+        self.opened.gate.shared(|| {
+            fs::rename(made, entry)?;
+            // A tree of packages has the time that they give its root.
+            usage::write(entry, mark);
+            Ok(())
+        })
     }
 
     fn blob(&self, sha256: &str) -> PathBuf {
@@ -292,7 +322,7 @@ impl Partial {
         }
         self.file.set_permissions(Permissions::from_mode(0o444))?;
         stamp(&self.file)?;
-        fs::rename(&self.path, &blob)?;
+        self.store.add(&self.path, &blob, Mark::Accessed)?;
         Ok(blob)
     }
 
@@ -385,16 +415,34 @@ fn open_scratch(temporary: &Path) -> Result<(PathBuf, File)> {
 
 /// Opens or makes `path` and waits until nobody else holds it.
 fn lock(path: &Path) -> Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .with_context(|| format!("cannot open `{}`", path.display()))?;
-    flock(&file, FlockOperation::LockExclusive)
-        .with_context(|| format!("cannot lock `{}`", path.display()))?;
-    Ok(file)
+    loop {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .with_context(|| format!("cannot open `{}`", path.display()))?;
+        flock(&file, FlockOperation::LockExclusive)
+            .with_context(|| format!("cannot lock `{}`", path.display()))?;
+        // Who held it may have removed it: then it keeps nobody out.
+        if is_at(&file, path) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Locks a file that is there, if nobody holds it.
+fn lock_if_free(path: &Path) -> Option<File> {
+    let file = File::open(path).ok()?;
+    (flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&file, path)).then_some(file)
+}
+
+/// Whether an open file is the one that has this name now.
+fn is_at(file: &File, path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|named| {
+        file.metadata().is_ok_and(|opened| named.ino() == opened.ino() && named.dev() == opened.dev())
+    })
 }
 
 #[cfg(test)]

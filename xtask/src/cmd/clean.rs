@@ -2,21 +2,22 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::report::Report;
-use crate::store::Store;
+use crate::store::{Store, entries};
 
-/// Removes the layers; with `all` what was fetched, too.
+/// Removes the layers; with `all` what was fetched, too. What another run uses stays.
 ///
 /// # Errors
 /// The cache cannot be removed.
 pub fn run(all: bool, report: &Report) -> Result<ExitCode> {
     let store = Store::open()?;
-    store.clean(all)?;
-    report.did(
-        "Removed",
-        format_args!("{} in {}", if all { "everything" } else { "the layers" }, store.root().display()),
-    );
+    let freed = store.clean(all)?;
+    report.did("Removed", format_args!("{freed}, in {}", store.root().display()));
+    if freed.in_use > 0 {
+        report.warn(format_args!("another run uses {}, which stays", entries(freed.in_use)));
+    }
+    ensure!(freed.refused == 0, "cannot remove {} of another user", entries(freed.refused));
     Ok(ExitCode::SUCCESS)
 }

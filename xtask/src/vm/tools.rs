@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 
 use super::Vm;
+use crate::store::Store;
 
 /// What Cargo tells a test of its package about the program.
 const TOLD: &str = "CARGO_BIN_EXE_xtask";
@@ -37,6 +38,9 @@ impl Vm {
         if let Some(tools) = &self.tools {
             return Ok(tools.clone());
         }
+        // As long as a run lives, what it was given stays in the cache. Without one, the program below will say why.
+        static STORE: OnceLock<Option<Store>> = OnceLock::new();
+        STORE.get_or_init(|| Store::open().ok());
         let program = self.bedplate()?;
         let mut words = vec![program.display().to_string(), "tools".to_owned()];
         if let Some(image) = self.image.clone().or_else(|| image(&self.disk)) {
