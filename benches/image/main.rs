@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     }
     if env::var_os(XTASK).is_some() {
         let edge = if env::var_os(MORE).is_some() { one_package_more } else { description::edge_debian };
-        return bedplate::main(&[Entry::new("edge_debian", edge, env!("CARGO_MANIFEST_DIR"))]);
+        return bedplate::main(&[Entry::new("edge_debian", edge, bedplate::compiled!())]);
     }
     match run() {
         Ok(()) => ExitCode::SUCCESS,

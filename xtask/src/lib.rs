@@ -205,8 +205,14 @@ pub fn main(images: &[Entry]) -> ExitCode {
         }
     };
     let report = Report::default();
-    let root = project::root(images);
-    let project = Project { images, root: &root };
+    let (package, root) = match project::directories(images) {
+        Ok(directories) => directories,
+        Err(error) => {
+            report.failure(&error, &|_| None);
+            return ExitCode::from(2);
+        }
+    };
+    let project = Project { images, root: &root, package: &package };
     run(&cli.verb, project, &report).unwrap_or_else(|error| {
         report.failure(&error, &|file| project.source(file));
         let is_usage = error.is::<problem::Misuse>() || error.is::<problem::WrongDescription>();

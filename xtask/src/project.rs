@@ -1,5 +1,7 @@
 //! The project a program is run for: its images and where their files lie.
 
+pub mod checkout;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
@@ -7,23 +9,40 @@ use bedplate_core::spelling::nearest;
 use bedplate_core::{Architecture, Entry, Plan, Target};
 use camino::Utf8PathBuf;
 
-use crate::problem::{Misuse, WrongDescription};
+use crate::problem::{Misuse, Problem, WrongDescription};
 
 /// The images of one `main.rs`.
 #[derive(Clone, Copy)]
 pub struct Project<'a> {
     /// What `main.rs` lists; the first is the default.
     pub images: &'a [Entry],
-    /// The directory that paths in descriptions start from.
+    /// The directory that paths in descriptions start from: the workspace's.
     pub root: &'a Path,
+    /// The directory of the package, where locks and artifacts lie.
+    pub package: &'a Path,
 }
 
-/// The directory of the project's package, as cargo tells it to a program it
-/// runs: one that was moved since it was compiled is found where it is, and not
-/// where it was.
-pub fn root(images: &[Entry]) -> PathBuf {
-    let compiled = || images.first().map_or(".", |entry| entry.root).into();
-    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(compiled, PathBuf::from)
+/// Returns the directory of the package that the program is run for, and that of its workspace.
+///
+/// # Errors
+/// The program was compiled of another checkout.
+pub fn directories(images: &[Entry]) -> Result<(PathBuf, PathBuf)> {
+    let Some(Entry { compiled, .. }) = images.first() else { return Ok((".".into(), ".".into())) };
+    let package = checkout::package(compiled.package, compiled.name, compiled.checkout).map_err(|other| {
+        let file = checkout::workspace(&other.called, compiled.file).join(compiled.file);
+        Problem {
+            message: format!("{other}: they share a target directory"),
+            at: None,
+            word: None,
+            help: format!(
+                "run `touch {}`, then the same again; cargo sees it by itself with `BEDPLATE_CHECKOUT = {{ value = \
+                 \"\", relative = true, force = true }}` below `[env]` in `.cargo/config.toml`",
+                file.display()
+            ),
+        }
+    })?;
+    let root = checkout::workspace(&package, compiled.file);
+    Ok((package, root))
 }
 
 impl Project<'_> {
@@ -66,7 +85,7 @@ impl Project<'_> {
     pub fn lock(&self, entry: &Entry, given: Option<&Utf8PathBuf>) -> PathBuf {
         match given {
             Some(path) => path.into(),
-            None => self.root.join("image").join(&entry.name).with_extension("lock"),
+            None => self.package.join("image").join(&entry.name).with_extension("lock"),
         }
     }
 
@@ -74,7 +93,7 @@ impl Project<'_> {
     pub fn out(&self, entry: &Entry, given: Option<&Utf8PathBuf>) -> PathBuf {
         match given {
             Some(path) => path.into(),
-            None => self.root.join("build").join(&entry.name),
+            None => self.package.join("build").join(&entry.name),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::value::{
 
 pub mod answer;
 pub mod bind;
+pub mod compiled;
 pub mod compression;
 pub(crate) mod contents;
 pub mod data;

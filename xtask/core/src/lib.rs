@@ -43,6 +43,8 @@ pub use diagnostic::{Diagnostic, Diagnostics, Renderer};
 pub use given::{Given, SizeWithUnit};
 pub use image::answer::{Answer, GivenAnswer};
 pub use image::bind::Bind;
+#[doc(hidden)]
+pub use image::compiled::Compiled;
 pub use image::compression::Compression;
 pub use image::data::Data;
 pub use image::deb::Deb;

@@ -1,6 +1,7 @@
 //! An image by name, as a project offers it.
 
 use super::Image;
+use super::compiled::Compiled;
 use super::target::Target;
 
 /// One image of a project; made by [`image!`](crate::image!).
@@ -10,16 +11,17 @@ pub struct Entry {
     pub name: String,
     /// The description.
     pub function: fn(&Target) -> Image,
-    /// The directory of the package the description is in.
-    pub root: &'static str,
+    /// Where the description was compiled.
+    #[doc(hidden)]
+    pub compiled: Compiled,
 }
 
 impl Entry {
     /// The image that `function`, spelled `path`, describes.
     #[must_use]
-    pub fn new(path: &str, function: fn(&Target) -> Image, root: &'static str) -> Self {
+    pub fn new(path: &str, function: fn(&Target) -> Image, compiled: Compiled) -> Self {
         let name = path.rsplit("::").next().unwrap_or(path).trim().replace('_', "-");
-        Entry { name, function, root }
+        Entry { name, function, compiled }
     }
 }
 
@@ -27,6 +29,6 @@ impl Entry {
 #[macro_export]
 macro_rules! image {
     ($function:path) => {
-        $crate::Entry::new(::core::stringify!($function), $function, ::core::env!("CARGO_MANIFEST_DIR"))
+        $crate::Entry::new(::core::stringify!($function), $function, $crate::compiled!())
     };
 }
