@@ -1,7 +1,7 @@
-//! Fingerprints the sources that make layers, so that no cached layer outlives the code that made it.
+//! Fingerprints the sources that make cache entries, so that no entry outlives the code that made it.
 //!
-//! Each crate does so for itself, of the files in its own package: it may come from a registry. The three scripts differ
-//! in one list (`xtask/tests/sources.rs`).
+//! Each crate does so for itself, of the files in its own package: it may come from a registry. The three scripts
+//! differ in one list (`xtask/tests/sources.rs`).
 #![allow(clippy::disallowed_methods, reason = "no I/O is the rule of core, not of its build")]
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 /// The command line and the harness; and what fetches, since that is known by its digest.
-const MAKE_NO_LAYER: &[&str] = &[
+const MAKES_NO_ENTRY: &[&str] = &[
     "src/archive",
     "src/archive.rs",
     "src/cli.rs",
@@ -20,6 +20,8 @@ const MAKE_NO_LAYER: &[&str] = &[
     "src/fetch",
     "src/fetch.rs",
     "src/lib.rs",
+    "src/locking.rs",
+    "src/paths.rs",
     "src/problem.rs",
     "src/project",
     "src/project.rs",
@@ -41,7 +43,7 @@ fn main() {
     println!("cargo::rustc-env=BEDPLATE_SOURCES={}", digest(Path::new(".")));
 }
 
-/// Returns the digest of what makes layers in the directory of a package: its version, and its files by path and
+/// Returns the digest of what makes cache entries in the directory of a package: its version, and its files by path and
 /// content. Tests make none.
 pub fn digest(package: &Path) -> String {
     let mut files = BTreeSet::new();
@@ -63,7 +65,7 @@ fn collect(package: &Path, directory: &Path, files: &mut BTreeSet<PathBuf>) {
         let path = entry.path();
         let below = path.strip_prefix(package).unwrap_or(&path).to_owned();
         let of_tests = below.file_stem().is_some_and(|name| name == "tests");
-        if of_tests || MAKE_NO_LAYER.iter().any(|name| below == Path::new(name)) {
+        if of_tests || MAKES_NO_ENTRY.iter().any(|name| below == Path::new(name)) {
             continue;
         }
         if path.is_dir() {

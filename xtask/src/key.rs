@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 pub struct Key(Sha256);
 
 impl Key {
-    /// A key of a kind of layer, made by this version of the code: what each of the crates tells of itself, and the
-    /// one library whose output is in a layer.
+    /// A key of a kind of cache entry, made by this version of the code: the digest of each crate's sources, and the
+    /// version of the one library whose output is in an entry.
     pub fn new(kind: &str) -> Self {
         let mut key = Self(Sha256::new());
         for sources in

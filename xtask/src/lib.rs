@@ -12,6 +12,10 @@
 //! ```toml
 //! [alias]
 //! xtask = "run --quiet --bin xtask --"
+//!
+//! # Several checkouts may share a target directory.
+//! [env]
+//! BEDPLATE_CHECKOUT = { value = "", relative = true, force = true }
 //! ```
 //!
 //! An [`Image`] is a value that goes from method to method. Nothing in it fails or has an effect: every mistake is kept

@@ -7,7 +7,7 @@
 //! layers/KIND-KEY/        a directory made from what KEY is the digest of
 //! temporary/PID-N/        scratch space of one running process
 //! locks/KIND-KEY          held while a layer is made; later its size in bytes
-//! locks/.gate             held while entries are marked as used, and alone while one is removed
+//! locks/                  held while entries are marked as used, and alone while one is removed
 //! ```
 //!
 //! Invariant: nothing is in `blobs` that was not hashed on its way in, and nothing in `layers` that is not
@@ -108,7 +108,7 @@ impl Store {
         let root = fs::canonicalize(root)?;
         let (scratch, lock) =
             open_scratch(&root.join("temporary")).context("cannot make the store's scratch directory")?;
-        let gate = Gate::open(&root.join("locks/.gate"));
+        let gate = Gate::open(&root.join("locks"));
         let (next, grown) = (AtomicU32::new(0), AtomicBool::new(false));
         Ok(Self { opened: Arc::new(Opened { root, scratch, next, gate, limit, grown, _lock: lock }) })
     }

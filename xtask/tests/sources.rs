@@ -1,4 +1,4 @@
-//! Which changes of the code make cached layers anew.
+//! Which changes of the code make cache entries anew.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -89,7 +89,7 @@ fn a_package_of_a_registry_has_the_digest_of_the_checkout() {
 }
 
 #[test]
-fn what_makes_layers_changes_their_keys_and_nothing_else_does() {
+fn what_makes_entries_changes_their_keys_and_nothing_else_does() {
     let [engine, core, formats] = crates().map(Copied::of);
     for file in ["src/step/initrd.rs", "src/step/scrub.rs", "src/sandbox.rs", "src/build.rs", "src/key.rs"] {
         assert!(engine.changes_with(file), "{file}");
@@ -113,7 +113,7 @@ fn what_makes_layers_changes_their_keys_and_nothing_else_does() {
 fn what_a_build_script_leaves_out_is_there() {
     for each in crates() {
         let text = fs::read_to_string(each.directory.join("build.rs")).unwrap();
-        let list = text.split_once("MAKE_NO_LAYER: &[&str] = &[").unwrap().1.split_once("];").unwrap().0;
+        let list = text.split_once("MAKES_NO_ENTRY: &[&str] = &[").unwrap().1.split_once("];").unwrap().0;
         for path in list.split('"').filter(|path| path.starts_with("src/")) {
             assert!(each.directory.join(path).exists(), "{path} of {}", each.name);
         }

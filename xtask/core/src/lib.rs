@@ -85,6 +85,6 @@ pub mod prelude {
     };
 }
 
-/// The digest of this crate's sources, for the keys of cached layers: see `build.rs`.
+/// The digest of this crate's sources, for the keys of cache entries: see `build.rs`.
 #[doc(hidden)]
 pub const CORE_SOURCES: &str = env!("BEDPLATE_SOURCES");

@@ -24,6 +24,6 @@ pub mod unpack;
 pub mod verity;
 pub mod vfat;
 
-/// The digest of this crate's sources, for the keys of cached layers: see `build.rs`.
+/// The digest of this crate's sources, for the keys of cache entries: see `build.rs`.
 #[doc(hidden)]
 pub const FORMATS_SOURCES: &str = env!("BEDPLATE_SOURCES");

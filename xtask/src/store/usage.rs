@@ -30,15 +30,14 @@ pub(super) enum Mark {
     Modified,
 }
 
-/// A file that is locked by those who mark, and alone by who removes.
+/// A directory that is locked by those who mark, and alone by who removes.
 #[derive(Debug)]
 pub(super) struct Gate(Option<Mutex<File>>);
 
 impl Gate {
     /// Opens it; where that cannot be, nothing is locked.
-    pub(super) fn open(path: &Path) -> Self {
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
-        Self(file.ok().map(Mutex::new))
+    pub(super) fn open(directory: &Path) -> Self {
+        Self(File::open(directory).ok().map(Mutex::new))
     }
 
     /// Marks an entry as used now, where there is one.

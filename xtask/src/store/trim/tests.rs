@@ -114,7 +114,7 @@ fn a_mark_leaves_a_blob_whole_and_is_no_duty() {
     assert!(usage::read(&path, Mark::Accessed).unwrap() > SystemTime::now() - HOUR);
     // Of an entry that is not there, and where no lock can be.
     usage::write(Path::new("/nowhere/at/all"), Mark::Modified);
-    usage::Gate::open(Path::new("/proc/gate")).mark(Path::new("/proc/version"), Mark::Accessed);
+    usage::Gate::open(Path::new("/nowhere/at/all")).mark(Path::new("/proc/version"), Mark::Accessed);
 }
 
 #[test]
