@@ -23,7 +23,7 @@ use std::{env, fs, io};
 
 use anyhow::{Context as _, Result, ensure};
 use bedplate::store::Store;
-use bedplate::{Entry, Image, Target, artifacts};
+use bedplate::{Entry, Image, Target};
 
 use measure::Cost;
 
