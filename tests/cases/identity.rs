@@ -48,8 +48,9 @@ fn what_belongs_to_one_machine_is_made_by_the_device() {
                   ./bedplate-identity.service ./bedplate-mariadb.service ./bedplate-postgresql.service 2>&1";
     let verified = guest.run(verify).unwrap();
     assert_eq!((verified.code, verified.stdout.as_str()), (0, ""));
-    let cycles = guest.check("journalctl -b --no-pager | grep -i 'ordering cycle' || true").unwrap();
-    assert_eq!(cycles, "");
+    // systemd breaks a cycle by leaving out any one of its jobs; what it did at its own start is in no journal of a container.
+    let cycles = "systemd-analyze verify --man=no default.target 2>&1 | grep -i 'ordering cycle' || true";
+    assert_eq!(guest.check(cycles).unwrap(), "");
     in_guest(&mut guest);
     what_is_written_to_a_database_stays(&mut guest);
 }

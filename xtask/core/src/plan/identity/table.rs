@@ -78,7 +78,8 @@ pub static IDENTITIES: &[Identity] = &[
             file("/etc/nvme/hostnqn", "0644", "root:root"),
         ],
         make: include_str!("../scripts/identity/nvme.sh"),
-        before: &["nvmf-autoconnect.service", "nvmf-connect-nbft.service", "nvmefc-boot-connections.service"],
+        // Not nvmefc-boot-connections.service: local file systems wait for it.
+        before: &["nvmf-autoconnect.service", "nvmf-connect-nbft.service"],
     },
     Identity {
         package: "open-iscsi",
