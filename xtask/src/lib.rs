@@ -81,7 +81,7 @@
 //! ```
 //! # use bedplate::prelude::*;
 //! fn people(image: Image) -> Image {
-//!     image.package("sudo").user(User::new("operator").administrator().login(Login::Credential))
+//!     image.package("sudo").user(User::new("alice").administrator().login(Login::Credential))
 //! }
 //! ```
 //!
@@ -101,7 +101,7 @@
 //! # }
 //! # fn state(image: Image) -> Image { image.volatile(Volatile::Overlay).bind("/var/lib/docker") }
 //! # fn people(image: Image) -> Image {
-//! #     image.user(User::new("operator").administrator().login(Login::Credential))
+//! #     image.user(User::new("alice").administrator().login(Login::Credential))
 //! # }
 //! fn device(target: &Target) -> Image {
 //!     system(target).with(disk).with(state).with(people).hostname("device-{machine-id}")
