@@ -1,6 +1,7 @@
 //! Which changes of the code make cache entries anew.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::duplicate_mod, reason = "one file, which each of the three packages has")]
 
 #[path = "../core/build.rs"]
 #[expect(dead_code, clippy::print_stdout, reason = "a build script")]
@@ -28,9 +29,21 @@ struct Crate {
 fn crates() -> [Crate; 3] {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     [
-        Crate { name: "bedplate", directory: here.to_owned(), digest: engine::digest },
-        Crate { name: "bedplate-core", directory: here.join("core"), digest: core::digest },
-        Crate { name: "bedplate-formats", directory: here.join("formats"), digest: formats::digest },
+        Crate {
+            name: "bedplate",
+            directory: here.to_owned(),
+            digest: |package| engine::sources::digest(package, engine::MAKES_NO_ENTRY),
+        },
+        Crate {
+            name: "bedplate-core",
+            directory: here.join("core"),
+            digest: |package| core::sources::digest(package, core::MAKES_NO_ENTRY),
+        },
+        Crate {
+            name: "bedplate-formats",
+            directory: here.join("formats"),
+            digest: |package| formats::sources::digest(package, formats::MAKES_NO_ENTRY),
+        },
     ]
 }
 
@@ -84,8 +97,12 @@ fn a_package_of_a_registry_has_the_digest_of_the_checkout() {
         assert_eq!((each.digest)(each.package().path()), digest, "{}", each.name);
         assert_ne!(digest, (each.digest)(tempfile::tempdir().unwrap().path()), "{}", each.name);
     }
-    assert_eq!(bedplate::CORE_SOURCES, core::digest(&crates()[1].directory));
-    assert_eq!(bedplate_formats::FORMATS_SOURCES, formats::digest(&crates()[2].directory));
+    let digest_of = |number: usize| {
+        let each = &crates()[number];
+        (each.digest)(&each.directory)
+    };
+    assert_eq!(bedplate::CORE_SOURCES, digest_of(1));
+    assert_eq!(bedplate_formats::FORMATS_SOURCES, digest_of(2));
 }
 
 #[test]
@@ -127,7 +144,10 @@ fn the_build_scripts_differ_in_one_list() {
         let (head, rest) = text.split_once("\n/// ").unwrap();
         format!("{head}{}", rest.split_once("];\n").unwrap().1)
     });
-    assert!(texts[0].contains("pub fn digest"));
     assert_eq!(texts[0], texts[1]);
     assert_eq!(texts[0], texts[2]);
+    let shared = crates().map(|each| fs::read_to_string(each.directory.join("sources.rs")).unwrap());
+    assert!(shared[0].contains("pub fn digest"));
+    assert_eq!(shared[0], shared[1]);
+    assert_eq!(shared[0], shared[2]);
 }
