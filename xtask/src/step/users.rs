@@ -89,6 +89,11 @@ pub(super) fn read(tree: &Tree, path: &str) -> String {
     String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
 }
 
+/// The names in a file of accounts: `etc/passwd`, `etc/group`.
+pub(super) fn names(tree: &Tree, path: &str) -> Vec<String> {
+    read(tree, path).lines().filter_map(|line| line.split(':').next()).map(str::to_owned).collect()
+}
+
 /// Replaces a file's content and leaves its owner and mode.
 fn write(tree: &mut Tree, path: &str, text: String) {
     let kind = Kind::File(Content::from(text));

@@ -11,6 +11,7 @@ use bedplate_core::{Diagnostic, Rule};
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 
 pub(super) use self::rules::*;
+use super::units::neighbour;
 use super::{Findings, Subject};
 use crate::step::place::{self, Astray};
 use crate::step::{units, users};
@@ -39,12 +40,11 @@ fn owners(bind: &BindPlan, tree: &Tree) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (what, file, name) in [("user", "etc/passwd", &bind.owner), ("group", "etc/group", &bind.group)] {
         let Some(name) = name else { continue };
-        let text = users::read(tree, file);
-        let names: Vec<&str> = text.lines().filter_map(|line| line.split(':').next()).collect();
-        if names.contains(&name.as_str()) {
+        let names = users::names(tree, file);
+        if names.contains(name) {
             continue;
         }
-        let help = match nearest(name, names.iter().copied()) {
+        let help = match nearest(name, names.iter().map(String::as_str)) {
             Some(near) => format!("there is `{near}`"),
             None => format!("add the package that makes it, or `.user(User::system(\"{name}\").uid(…))`"),
         };
@@ -59,13 +59,9 @@ fn owners(bind: &BindPlan, tree: &Tree) -> Vec<Diagnostic> {
 fn services(bind: &BindPlan, tree: &Tree) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for required in bind.required_by.iter().filter(|required| units::find(tree, &required.unit).is_none()) {
-        let Some((stem, kind)) = required.unit.rsplit_once('.') else { continue };
-        let names = units::unit_names(tree);
-        let alike = names.iter().filter_map(|name| name.rsplit_once('.'));
-        let alike = alike.filter(|(_, other)| *other == kind).map(|(stem, _)| stem);
-        if let Some(near) = nearest(stem, alike) {
+        if let Some(near) = neighbour(&required.unit, &units::unit_names(tree)) {
             let message = format!("`{}` is to need `{}`, but is not in the image", required.unit, bind.path);
-            let help = format!("there is `{near}.{kind}`");
+            let help = format!("there is `{near}`");
             let mut mistake = mistake(&BIND_FOR_NO_UNIT, bind, message, help).word(&required.unit);
             mistake.at.clone_from(&required.at);
             found.push(mistake);

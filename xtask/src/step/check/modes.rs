@@ -18,8 +18,8 @@ pub(super) static FILE_LEFT_OUT: Rule = Rule {
     ),
 };
 
-/// Directories of programs that others start.
-const EXECUTABLE: [&str; 19] = [
+/// Directories of programs that others start, and single ones.
+const EXECUTABLE: [&str; 20] = [
     "etc/cron.hourly",
     "etc/cron.daily",
     "etc/cron.weekly",
@@ -39,25 +39,22 @@ const EXECUTABLE: [&str; 19] = [
     "usr/lib/systemd/system-sleep",
     "etc/systemd/system-sleep",
     "etc/systemd/system-shutdown",
+    "etc/rc.local",
 ];
 
 /// Directories of files that none but root may read.
 const SECRET: [&str; 1] = ["etc/NetworkManager/system-connections"];
 
 pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
-    for directory in EXECUTABLE.map(TreePath::new) {
-        for path in own(subject, &directory).filter(|(_, mode)| mode & 0o111 == 0).map(|(path, _)| path) {
+    for place in EXECUTABLE.map(TreePath::new) {
+        for (path, _) in own(subject, &place).filter(|(_, mode)| mode & 0o111 == 0) {
             found.mistake(mistake(subject, path, "it is not executable", 0o755));
         }
     }
-    for directory in SECRET.map(TreePath::new) {
-        for path in own(subject, &directory).filter(|(_, mode)| mode & 0o077 != 0).map(|(path, _)| path) {
+    for place in SECRET.map(TreePath::new) {
+        for (path, _) in own(subject, &place).filter(|(_, mode)| mode & 0o077 != 0) {
             found.mistake(mistake(subject, path, "others may read it", 0o600));
         }
-    }
-    let local = TreePath::new("etc/rc.local");
-    for path in own(subject, &local).filter(|(_, mode)| mode & 0o111 == 0).map(|(path, _)| path) {
-        found.mistake(mistake(subject, path, "it is not executable", 0o755));
     }
 }
 

@@ -27,9 +27,9 @@ use super::{Findings, Subject};
 use crate::step::{units, users};
 
 pub(super) fn check(subject: &Subject<'_>, started: &Started, found: &mut Findings) {
-    targets(subject, found);
-    links(subject, found);
     let names = units::unit_names(subject.tree);
+    targets(subject, &names, found);
+    links(subject, &names, found);
     drop_ins::check(subject, &names, found);
     for unit in started.iter() {
         let enabled = subject.enabled_at(&unit.name);
@@ -66,20 +66,26 @@ impl Subject<'_> {
     }
 }
 
+/// The units that a key names and that are not in the image, each with the assignment it stands in.
+fn absent<'a>(
+    subject: &'a Subject<'_>,
+    unit: &'a Unit,
+    key: &'a str,
+) -> impl Iterator<Item = (String, &'a Setting)> {
+    let expanded = unit.words(key).filter_map(|(word, setting)| Some((unit.expand(word)?, setting)));
+    expanded.filter(|(name, _)| !made_at_boot(name) && !unit::exists(subject.tree, name))
+}
+
 /// `[Install]` of what the description enables names units of the image.
-fn targets(subject: &Subject<'_>, found: &mut Findings) {
-    let names = units::unit_names(subject.tree);
+fn targets(subject: &Subject<'_>, names: &[String], found: &mut Findings) {
     for enabled in &subject.plan.units.enable {
         let unit::Found::Unit(unit) = unit::load(subject.tree, &enabled.name) else { continue };
         for key in ["WantedBy", "RequiredBy", "UpheldBy"] {
-            for (target, setting) in unit.words(key).filter(|(_, setting)| setting.section == "Install") {
-                let Some(target) = unit.expand(target) else { continue };
-                if made_at_boot(&target) || unit::exists(subject.tree, &target) {
-                    continue;
-                }
+            let absent = absent(subject, &unit, key);
+            for (target, setting) in absent.filter(|(_, setting)| setting.section == "Install") {
                 let message =
                     format!("`{}` is to be started by `{target}`, which is not in the image", enabled.name);
-                let help = match neighbour(&target, &names) {
+                let help = match neighbour(&target, names) {
                     Some(near) => format!("write `{key}={near}`"),
                     None => format!("write `{key}=multi-user.target`, or add the package that brings it"),
                 };
@@ -100,7 +106,7 @@ fn made_at_boot(name: &str) -> bool {
 }
 
 /// A unit of the same type whose name is like this one.
-fn neighbour(name: &str, names: &[String]) -> Option<String> {
+pub(super) fn neighbour(name: &str, names: &[String]) -> Option<String> {
     let (stem, kind) = name.rsplit_once('.')?;
     let stems = names.iter().filter_map(|other| other.rsplit_once('.'));
     let alike = stems.filter(|(_, other)| *other == kind).map(|(stem, _)| stem);
@@ -108,8 +114,7 @@ fn neighbour(name: &str, names: &[String]) -> Option<String> {
 }
 
 /// Links of an overlay that start a unit lead to one.
-fn links(subject: &Subject<'_>, found: &mut Findings) {
-    let names = units::unit_names(subject.tree);
+fn links(subject: &Subject<'_>, names: &[String], found: &mut Findings) {
     for (directory, unit) in started::link_directories(subject.tree) {
         for (path, _) in subject.origins.below(&directory) {
             let Some(name) = path.name().map(|name| String::from_utf8_lossy(name).into_owned()) else {
@@ -119,7 +124,7 @@ fn links(subject: &Subject<'_>, found: &mut Findings) {
                 continue;
             }
             let message = format!("`{path}` starts `{name}` with `{unit}`, but there is no such unit");
-            let help = match neighbour(&name, &names) {
+            let help = match neighbour(&name, names) {
                 Some(near) => format!("use `.enable(\"{near}\")` in place of the link"),
                 None => "remove the link, or add the unit with `.unit(unit!(…))` or its package".to_owned(),
             };
@@ -132,7 +137,7 @@ fn links(subject: &Subject<'_>, found: &mut Findings) {
         {
             let Some((path, _)) = subject.origins.below(&directory).next() else { continue };
             let message = format!("`{path}` is to be started by `{unit}`, which is not in the image");
-            let help = match neighbour(&unit, &names) {
+            let help = match neighbour(&unit, names) {
                 Some(near) => format!("the unit is called `{near}`"),
                 None => "add the package that brings it".to_owned(),
             };
@@ -151,11 +156,7 @@ fn dependencies(
     found: &mut Findings,
 ) {
     for key in ["Requires", "Requisite", "BindsTo"] {
-        for (word, setting) in unit.words(key).filter(|(_, setting)| own(setting)) {
-            let Some(needed) = unit.expand(word) else { continue };
-            if made_at_boot(&needed) || unit::exists(subject.tree, &needed) {
-                continue;
-            }
+        for (needed, setting) in absent(subject, unit, key).filter(|(_, setting)| own(setting)) {
             let message = format!("`{}` needs `{needed}`, which is not in the image", unit.name);
             let help = match neighbour(&needed, names) {
                 Some(near) => format!("write `{key}={near}`"),
@@ -175,13 +176,12 @@ fn accounts(subject: &Subject<'_>, unit: &Unit, own: &dyn Fn(&Setting) -> bool, 
     for (key, file, what) in [("User", "etc/passwd", "user"), ("Group", "etc/group", "group")] {
         let Some(setting) = unit.last(key).filter(|setting| own(setting)) else { continue };
         let Some(name) = unit.expand(&setting.value) else { continue };
-        let text = users::read(subject.tree, file);
-        let names: Vec<&str> = text.lines().filter_map(|line| line.split(':').next()).collect();
-        if name.bytes().all(|b| b.is_ascii_digit()) || names.contains(&name.as_str()) {
+        let names = users::names(subject.tree, file);
+        if name.bytes().all(|b| b.is_ascii_digit()) || names.contains(&name) {
             continue;
         }
         let message = format!("`{}` runs as the {what} `{name}`, which is not in the image", unit.name);
-        let help = match nearest(&name, names.iter().copied()) {
+        let help = match nearest(&name, names.iter().map(String::as_str)) {
             Some(near) => format!("write `{key}={near}`"),
             None => format!("add `.user(User::system(\"{name}\").uid(…))`, or write `DynamicUser=yes`"),
         };

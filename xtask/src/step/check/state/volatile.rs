@@ -76,12 +76,15 @@ pub(super) fn volatile(subject: &Subject<'_>, started: &Started, found: &mut Fin
     }
     journal(subject, lost, found);
     let packages = Packages::new(subject);
+    let passwd = users::read(subject.tree, "etc/passwd");
     let mut told = BTreeSet::new();
     for unit in started.iter() {
         let package = packages.of(unit);
         let Some(at) = answerable(subject, unit, package) else { continue };
         let mut directories: Vec<String> = Vec::new();
-        for directory in said(unit).chain(shipped(subject, unit, package)).chain(owned(subject, unit)) {
+        for directory in
+            said(unit).chain(shipped(subject, unit, package)).chain(owned(subject, unit, &passwd))
+        {
             if is_lost(subject, &directory) && told.insert(directory.clone()) {
                 directories.push(directory);
             }
@@ -169,10 +172,9 @@ fn shipped<'a>(
 }
 
 /// The directories that belong to the user that a unit runs as, and its home.
-fn owned(subject: &Subject<'_>, unit: &Unit) -> Vec<String> {
+fn owned(subject: &Subject<'_>, unit: &Unit, passwd: &str) -> Vec<String> {
     let user =
         unit.last("User").filter(|_| !unit.is("DynamicUser")).and_then(|setting| unit.expand(&setting.value));
-    let passwd = users::read(subject.tree, "etc/passwd");
     let line = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| {
         user.as_deref().is_some_and(|user| fields.first() == Some(&user) || fields.get(2) == Some(&user))
     });

@@ -2,9 +2,9 @@
 
 use bedplate_core::Diagnostic;
 
-use super::super::unit::{self, Setting, Unit};
+use super::super::unit::{Setting, Unit};
 use super::super::{Findings, Subject};
-use super::{WISH_FOR_NO_UNIT, made_at_boot, neighbour};
+use super::{WISH_FOR_NO_UNIT, absent, neighbour};
 
 /// Tells what a unit of the description asks for in vain.
 pub(super) fn check(
@@ -22,10 +22,9 @@ pub(super) fn check(
         ("After", true),
         ("Before", true),
     ] {
-        for (word, setting) in unit.words(key).filter(|(_, setting)| own(setting)) {
-            let Some(name) = unit.expand(word) else { continue };
+        for (name, setting) in absent(subject, unit, key).filter(|(_, setting)| own(setting)) {
             // The instance of a template that is looked at without one.
-            if name.starts_with('.') || made_at_boot(&name) || unit::exists(subject.tree, &name) {
+            if name.starts_with('.') {
                 continue;
             }
             let near = neighbour(&name, names);
