@@ -71,18 +71,11 @@ impl Store {
     /// The store cannot be read.
     pub fn clean(&self, all: bool) -> Result<Freed> {
         let began = usage::oldest_run(&self.root().join("temporary"), Some(&self.opened.scratch))?;
-        let mut entries = self.layers()?;
-        if all {
-            entries.extend(self.blobs()?);
-            entries.extend(self.partials()?);
-        }
-        self.evict(entries, began)
+        self.evict(if all { self.entries()? } else { self.layers()? }, began)
     }
 
     fn trim_to(&self, limit: u64, unused_since: SystemTime, began: Option<SystemTime>) -> Result<Freed> {
-        let mut entries = self.layers()?;
-        entries.extend(self.blobs()?);
-        entries.extend(self.partials()?);
+        let mut entries = self.entries()?;
         entries.sort_by(|one, other| (one.used, &one.path).cmp(&(other.used, &other.path)));
         let mut total: u64 = entries.iter().map(|entry| entry.size).sum();
         let goes = entries.into_iter().take_while(|entry| {
@@ -139,6 +132,14 @@ impl Store {
                 let _ = std::fs::remove_file(path);
             }
         }
+    }
+
+    /// Everything that can be removed.
+    fn entries(&self) -> Result<Vec<Entry>> {
+        let mut entries = self.layers()?;
+        entries.extend(self.blobs()?);
+        entries.extend(self.partials()?);
+        Ok(entries)
     }
 
     fn layers(&self) -> Result<Vec<Entry>> {
