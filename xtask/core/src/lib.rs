@@ -41,48 +41,44 @@ pub mod value;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Renderer};
 pub use given::{Given, SizeWithUnit};
-pub use image::answer::{Answer, GivenAnswer};
-pub use image::bind::Bind;
+pub use image::answer::GivenAnswer;
 #[doc(hidden)]
 pub use image::compiled::Compiled;
-pub use image::compression::Compression;
-pub use image::data::Data;
-pub use image::deb::Deb;
 pub use image::entry::Entry;
-pub use image::esp::Esp;
-pub use image::filesystem::{Erofs, Ext4, Squashfs};
-pub use image::overlay::Overlay;
-pub use image::package::{GivenPackage, Package};
-pub use image::repository::{Key, Repository};
-pub use image::root::Root;
-pub use image::script::Script;
-pub use image::target::{Architecture, Target};
-pub use image::text::Text;
-pub use image::unit::Unit;
-pub use image::user::{Login, User};
-pub use image::volatile::Volatile;
-pub use image::{Distribution, Image};
+pub use image::package::GivenPackage;
 pub use lock::Lock;
 pub use place::Place;
 pub use plan::Plan;
+pub use prelude::*;
 pub use rule::{Example, Rule};
-pub use value::{
-    Address, AnswerText, Argument, Component, DevicePath, DomainName, FileUrl, Fingerprint, GiB, Glob,
-    GroupName, Hostname, ImageVersion, Label, Locale, MiB, ModuleName, PackageName, PathPattern, Question,
-    Sha256, Size, Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url, UserName,
-    Version,
-};
 
 /// The vocabulary of a description, and nothing else: `use bedplate::prelude::*`.
 pub mod prelude {
-    pub use crate::{
-        Address, Answer, AnswerText, Architecture, Argument, Bind, Component, Compression, Data, Deb,
-        DevicePath, Distribution, DomainName, Erofs, Esp, Ext4, FileUrl, Fingerprint, GiB, Glob, GroupName,
-        Hostname, Image, ImageVersion, Key, Label, Locale, Login, MiB, ModuleName, Overlay, Package,
-        PackageName, PathPattern, Question, Repository, Root, Script, Sha256, Size, Snapshot, Squashfs,
-        SshKey, Suite, SysctlKey, SysctlValue, Target, Text, Timezone, Unit, UnitName, Url, User, UserName,
-        Version, Volatile, image, script, unit,
+    pub use crate::image::answer::Answer;
+    pub use crate::image::bind::Bind;
+    pub use crate::image::compression::Compression;
+    pub use crate::image::data::Data;
+    pub use crate::image::deb::Deb;
+    pub use crate::image::esp::Esp;
+    pub use crate::image::filesystem::{Erofs, Ext4, Squashfs};
+    pub use crate::image::overlay::Overlay;
+    pub use crate::image::package::Package;
+    pub use crate::image::repository::{Key, Repository};
+    pub use crate::image::root::Root;
+    pub use crate::image::script::Script;
+    pub use crate::image::target::{Architecture, Target};
+    pub use crate::image::text::Text;
+    pub use crate::image::unit::Unit;
+    pub use crate::image::user::{Login, User};
+    pub use crate::image::volatile::Volatile;
+    pub use crate::image::{Distribution, Image};
+    pub use crate::value::{
+        Address, AnswerText, Argument, Component, DevicePath, DomainName, FileUrl, Fingerprint, GiB, Glob,
+        GroupName, Hostname, ImageVersion, Label, Locale, MiB, ModuleName, PackageName, PathPattern,
+        Question, Sha256, Size, Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url,
+        UserName, Version,
     };
+    pub use crate::{image, script, unit};
 }
 
 /// The digest of this crate's sources, for the keys of cache entries: see `build.rs`.
