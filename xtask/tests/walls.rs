@@ -51,7 +51,7 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
 
 /// The code of a file with its line numbers: without comments and without its tests.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let code = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]") || !line.ends_with("]"));
+    let code = text.lines().take_while(|line| !line.ends_with("mod tests {"));
     let code = code.map(|line| line.split("//").next().unwrap_or_default());
     (1..).zip(code).filter(|(_, line)| !line.trim_start().starts_with('"'))
 }
@@ -149,8 +149,9 @@ fn core_and_formats_do_not_know_each_other_or_the_engine() {
 #[test]
 fn a_path_is_read_wherever_it_stands() {
     let text = "use crate::a::{B, C};\nuse crate::{\n    d::E,\n    f,\n};\nfn x() { crate::g::h() } // crate::no\n\
-                use crate::Name;\n#[cfg(test)]\nmod tests { use crate::late::T; }\n";
+                use crate::Name;\n#[cfg(test)]\nmod tests;\nuse crate::i::J;\n\
+                #[cfg(test)]\nmod tests {\n    use crate::late::T;\n}\n";
     let found: Vec<(usize, String)> = used(text);
     let found: Vec<(usize, &str)> = found.iter().map(|(line, name)| (*line, name.as_str())).collect();
-    assert_eq!(found, [(1, "a"), (3, "d"), (4, "f"), (6, "g")]);
+    assert_eq!(found, [(1, "a"), (3, "d"), (4, "f"), (6, "g"), (10, "i")]);
 }
