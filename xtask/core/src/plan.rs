@@ -348,6 +348,8 @@ pub enum PartitionContent {
         label: String,
         /// True when the first boot grows it to the end of the disk.
         grow: bool,
+        /// True when a device formats it where it has no known file system.
+        makefs: bool,
     },
 }
 

@@ -15,7 +15,6 @@ use serde::Serialize;
 use super::template::{Unfit, template, units};
 use super::{DiskPlan, FilePlan, PartitionContent, PartitionPlan};
 use crate::image::Image;
-use crate::image::data::Data;
 use crate::image::root::RootSlot;
 use crate::image::volatile::Volatile;
 use crate::value::{Size, escape_path};
@@ -65,7 +64,7 @@ pub(super) fn plan(image: &Image, root: &RootSlot, disk: &DiskPlan) -> Result<In
     let mut files = super::disks::initrd(disk)?;
     if let Some((partition, mount)) = kept_on(image, disk) {
         features.persistent = true;
-        features.makefs = makes_filesystem(image, &partition.label);
+        features.makefs = matches!(partition.content, PartitionContent::Data { makefs: true, .. });
         files.extend(data(image, features, partition, &mount)?);
     }
     if let (Volatile::Overlay, Some(size)) = (image.volatile, &image.volatile_size) {
@@ -73,12 +72,6 @@ pub(super) fn plan(image: &Image, root: &RootSlot, disk: &DiskPlan) -> Result<In
     }
     files.sort_by(|left, right| left.path.cmp(&right.path));
     Ok(InitrdPlan { features, files })
-}
-
-/// True when a data partition is formatted where it has no known file system.
-fn makes_filesystem(image: &Image, label: &str) -> bool {
-    let is_it = |data: &Data| data.label.as_ref().is_some_and(|said| said.value.as_str() == label);
-    image.data.iter().any(|data| data.makefs.is_some() && is_it(data))
 }
 
 fn data(

@@ -96,6 +96,7 @@ impl Layout {
             hash_seed: ids.id("hash-seed", &format!("data {label}")),
             label: label.to_string(),
             grow: data.grow,
+            makefs: data.makefs.is_some(),
         };
         let attributes = if data.grow { guid::GROW_FILE_SYSTEM } else { 0 };
         let id = fixed(ids, &format!("data {label}"));

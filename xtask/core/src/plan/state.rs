@@ -195,7 +195,7 @@ pub(super) fn files(
 /// A data partition: where it is mounted, and how it grows. The one that the
 /// binds lie on is mounted by the initrd, `early`.
 fn data(partition: &PartitionPlan, early: bool) -> Result<Vec<FilePlan>, Unfit> {
-    let PartitionContent::Data { filesystem, mount, grow, .. } = &partition.content else {
+    let PartitionContent::Data { filesystem, mount, grow, makefs, .. } = &partition.content else {
         return Ok(Vec::new());
     };
     let PartitionGuid::Fixed(guid) = partition.guid else { return Ok(Vec::new()) };
@@ -237,7 +237,8 @@ fn data(partition: &PartitionPlan, early: bool) -> Result<Vec<FilePlan>, Unfit> 
     if early {
         files.extend(mounted_or_lost(label, mount, at)?);
     } else {
-        files.push(checked(label, &device, filesystem.name(), &check)?.at(at));
+        files
+            .extend(checked(label, &device, filesystem.name(), *makefs)?.into_iter().map(|file| file.at(at)));
     }
     if *grow {
         let text = template!("units/systemd-growfs@.service", MOUNT = mount, UNIT = units([&unit]))?;
@@ -267,16 +268,35 @@ fn mounted_or_lost(label: &str, mount: &str, at: Option<&Place>) -> Result<Vec<F
     ])
 }
 
-fn checked(label: &str, device: &str, filesystem: &str, unit: &str) -> Result<FilePlan, Unfit> {
+/// The check of a data partition that the initrd does not mount, and what formats it before where that `makes` it.
+fn checked(label: &str, device: &str, filesystem: &str, makes: bool) -> Result<Vec<FilePlan>, Unfit> {
+    let device_unit = format!("{}.device", escape_path(device));
+    let makefs = format!("bedplate-makefs-{label}.service");
+    let after = if makes { vec![&device_unit, &makefs] } else { vec![&device_unit] };
     let text = template!(
         "units/bedplate-check.service",
         LABEL = label,
         DEVICE = device,
-        DEVICE_UNIT = units([format!("{}.device", escape_path(device))]),
-        FILESYSTEM = filesystem
+        DEVICE_UNIT = units([&device_unit]),
+        AFTER = units(after),
+        MAKEFS_UNIT = units([&makefs]),
+        FILESYSTEM = filesystem;
+        if MAKEFS = makes
     )?;
     let why = "the data partition is checked before it is mounted";
-    Ok(FilePlan::text(format!("{UNITS}/{unit}"), text, why))
+    let mut files = vec![FilePlan::text(format!("{UNITS}/bedplate-check-{label}.service"), text, why)];
+    if makes {
+        let text = template!(
+            "units/bedplate-makefs.service",
+            LABEL = label,
+            DEVICE = device,
+            DEVICE_UNIT = units([&device_unit]),
+            FILESYSTEM = filesystem
+        )?;
+        let why = "formats what has no known file system";
+        files.push(FilePlan::text(format!("{UNITS}/{makefs}"), text, why));
+    }
+    Ok(files)
 }
 
 /// The order is given here and carried out by the next boot's initrd, before anything reads what is kept.
