@@ -12,7 +12,7 @@ use bedplate_formats::deb::read_control;
 use crate::Bench;
 use crate::measure::{self, Cost};
 
-#[path = "../../tests/support/mmdebstrap.rs"]
+#[path = "../../tests/build/system/mmdebstrap.rs"]
 mod packages;
 
 /// Installs the packages of the copied project's lock; mmdebstrap and apt come

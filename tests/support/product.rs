@@ -2,9 +2,10 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bedplate::Architecture;
 use bedplate::lock::{Lock, LockFile};
@@ -22,7 +23,7 @@ pub fn xtask() -> Command {
     command
 }
 
-/// The same for the images of `tests/support/small/main.rs`, which build in seconds.
+/// The same for the images of `tests/images/small/main.rs`, which build in seconds.
 pub fn small() -> Command {
     let mut command = Command::new(small_program());
     command.current_dir(root()).env("NO_COLOR", "1").env_remove("COLUMNS");
@@ -88,8 +89,11 @@ pub fn built(example: &str, name: &str) -> PathBuf {
 /// The same in a directory of its own, with variables that change it.
 pub fn built_with(example: &str, name: &str, directory: &str, variables: &[(&str, &str)]) -> PathBuf {
     // Two tests may want the same one at the same time.
-    static BUILDING: Mutex<()> = Mutex::new(());
-    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    static BUILDING: Mutex<BTreeMap<String, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+    let mut building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    let this = building.entry(directory.to_owned()).or_default().clone();
+    drop(building);
+    let _this = this.lock().unwrap_or_else(PoisonError::into_inner);
     let lock = scratch("locks").join(format!("{name}.lock"));
     let out = scratch("images").join(directory);
     let mut build = Command::new(self::example(example));
@@ -98,7 +102,7 @@ pub fn built_with(example: &str, name: &str, directory: &str, variables: &[(&str
     out
 }
 
-/// A verb on one of the images of `tests/support/cases`. Those with the same packages share a lock.
+/// A verb on one of the images of `tests/images/cases`. Those with the same packages share a lock.
 pub fn cases(verb: &[&str], lock: &str) -> Command {
     let mut command = Command::new(example("cases"));
     command.current_dir(root()).env("NO_COLOR", "1").env_remove("COLUMNS").args(verb);

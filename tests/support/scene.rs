@@ -14,10 +14,10 @@ use expect_test::Expect;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use crate::forge::Forged;
 use crate::product;
-use crate::signer::Signer;
-use crate::vendor::Vendor;
+use bedplate_fixtures::deb::DebBuilder;
+use bedplate_fixtures::signer::Signer;
+use bedplate_fixtures::vendor::Vendor;
 
 /// Where the agent is.
 pub const AGENT: &str = "/latest/agent.deb";
@@ -101,6 +101,6 @@ pub fn digest(bytes: &[u8]) -> String {
 }
 
 /// A vendor's package in the making.
-pub fn agent(version: &str) -> Forged {
-    Forged::of("agent", version, "amd64")
+pub fn agent(version: &str) -> DebBuilder {
+    DebBuilder::of("agent", version, "amd64")
 }

@@ -4,13 +4,6 @@
 
 #[path = "archive/forms.rs"]
 mod forms;
-#[path = "archive/mini.rs"]
-mod mini;
-#[path = "archive/server.rs"]
-mod server;
-#[path = "archive/signer.rs"]
-#[expect(dead_code, reason = "every test uses its own part")]
-mod signer;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,9 +22,9 @@ use expect_test::expect;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use self::mini::*;
-use self::server::{Reply, Server};
-use self::signer::Signer;
+use bedplate_fixtures::archive::*;
+use bedplate_fixtures::server::{Reply, Server};
+use bedplate_fixtures::signer::Signer;
 
 // What goes well.
 

@@ -2,9 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/user.rs"]
-mod user;
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::os::unix::process::ExitStatusExt;
@@ -14,8 +11,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bedplate::sandbox::Sandbox;
+use bedplate_fixtures::user::{self, User};
 use tempfile::TempDir;
-use user::User;
 
 /// A program whose `main` dispatches.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbox-exec");

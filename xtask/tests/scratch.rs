@@ -2,16 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/user.rs"]
-mod user;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use bedplate_fixtures::user::{UID, User};
 use expect_test::expect;
-use user::{UID, User};
 
 /// A program whose `main` dispatches.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sandbox-exec");

@@ -13,9 +13,9 @@ use bedplate::problem::Problem;
 use expect_test::expect;
 
 use crate::Told;
-use crate::mini::*;
-use crate::server::Server;
-use crate::signer::Signer;
+use bedplate_fixtures::archive::*;
+use bedplate_fixtures::server::Server;
+use bedplate_fixtures::signer::Signer;
 
 fn open(mini: &Mini, archive: Archive) -> anyhow::Result<Opened> {
     Ok(archive::open(&mini.fetcher(), &[archive], "amd64", now(), &Silent)?.remove(0))
@@ -26,7 +26,7 @@ fn flat(mini: &Mini, directory: &str, suite: &str) -> Archive {
     let packages = packages().replace("pool/main/j/jq/", "./");
     let release = format!(
         "Date: {}\nSHA256:\n {} {} ./Packages\n",
-        crate::signer::rfc5322(now() - 60),
+        bedplate_fixtures::signer::rfc5322(now() - 60),
         digest(packages.as_bytes()),
         packages.len()
     );

@@ -1,5 +1,5 @@
 //! A file system made by hand, damaged in every place; what mkfs makes is read in
-//! the project's `tests/filesystems.rs`.
+//! the project's `tests/build/filesystems.rs`.
 
 use expect_test::expect;
 

@@ -1,5 +1,5 @@
 //! A file system made by hand, damaged in every place; what mksquashfs makes is
-//! read in the project's `tests/filesystems.rs`.
+//! read in the project's `tests/build/filesystems.rs`.
 
 use super::*;
 use crate::filesystem::{Filesystem, FilesystemError};

@@ -1,0 +1,167 @@
+//! The built disk, started in QEMU, and asked from inside.
+
+use std::time::Duration;
+
+use crate::product::{self, edge_debian, success, xtask};
+use bedplate::vm::Vm;
+use bedplate::vm::edit::MachineDisk;
+use bedplate::vm::guest::Guest;
+
+const GIB: u64 = 1 << 30;
+
+/// One boot and one reboot that answer most questions, since each takes a minute
+/// or two in emulation.
+#[test]
+fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
+    let disk = edge_debian().join("image.raw");
+    let mut guest = Vm::new(&disk).size(5 * GIB).network().start().unwrap();
+    guest.settle().unwrap();
+
+    // The root: a tmpfs over a verified erofs.
+    assert_eq!(guest.check("findmnt -no FSTYPE /").unwrap().trim(), "overlay");
+    let status = guest.check("dmsetup status root").unwrap();
+    assert!(status.trim().ends_with("verity V"), "the kernel has verified all it has read: {status}");
+    assert_eq!(guest.check("lsblk -no FSTYPE /dev/mapper/root").unwrap().trim(), "erofs");
+    guest.check("echo gone > /etc/forgotten").unwrap();
+
+    // What lies below cannot be written.
+    let write = guest.run("dd if=/dev/zero of=/dev/mapper/root bs=4096 count=1 conv=fsync").unwrap();
+    assert_ne!(write.code, 0, "{}", write.stdout);
+    let lower = guest
+        .run("mkdir -p /run/lower && mount -t erofs /dev/mapper/root /run/lower && touch /run/lower/x")
+        .unwrap();
+    assert_ne!(lower.code, 0, "{}", lower.stdout);
+
+    // The data partition: grown to the disk, and kept.
+    assert_eq!(guest.check("findmnt -no FSTYPE /local").unwrap().trim(), "ext4");
+    let size: u64 = guest.check("df -B1 --output=size /local | tail -1").unwrap().trim().parse().unwrap();
+    assert!(size > 2 * GIB, "/local has {size} bytes on a disk of 5 GiB");
+    guest.check("echo kept > /local/kept && sync").unwrap();
+
+    // The binds: mounted from the data partition, and kept.
+    let binds = ["/var/lib/docker", "/greengrass", "/etc/amazon/ssm", "/var/rauc"];
+    for path in binds {
+        let source = guest.check(&format!("findmnt -no SOURCE {path}")).unwrap();
+        assert!(source.contains(&format!("[/persistent{path}]")), "{path} is mounted from {source}");
+        guest.check(&format!("echo kept > {path}/kept && sync")).unwrap();
+    }
+
+    // Docker: a container of the guest's own files.
+    let import = "tar -C / -ch usr/bin/echo $(ldd /usr/bin/echo | grep -o '/lib[^ ]*') 2>/dev/null | docker import - local >/dev/null \
+                  && docker run --rm --network none local /usr/bin/echo from a container";
+    assert_eq!(guest.check(import).unwrap().trim(), "from a container");
+
+    docker_is_bounded_and_composes(&mut guest);
+    the_journal_is_bounded(&mut guest);
+    network_and_time_are_right(&mut guest);
+    the_kernel_and_the_units_are_hardened(&mut guest);
+
+    guest.reboot().unwrap();
+    guest.settle().unwrap();
+    assert_ne!(guest.run("test -e /etc/forgotten").unwrap().code, 0, "/etc/forgotten survived a reboot");
+    for path in ["/local", binds[0], binds[1], binds[2], binds[3]] {
+        assert_eq!(guest.check(&format!("cat {path}/kept")).unwrap().trim(), "kept", "{path}");
+    }
+    assert_eq!(guest.check("docker image ls --format '{{.Repository}}'").unwrap().trim(), "local");
+    assert_eq!(
+        guest.check("docker ps -a --format '{{.Names}}' --filter name=bounded").unwrap().trim(),
+        "bounded"
+    );
+    let vm = guest.power_off().unwrap();
+    drop(vm);
+
+    // Nothing of it reached the image.
+    success(xtask().args(["verify", "edge-debian", "--out"]).arg(edge_debian()));
+}
+
+/// Of the image `local`, which the test has imported.
+fn docker_is_bounded_and_composes(guest: &mut Guest) {
+    guest.check("docker run --name bounded --network none local /usr/bin/echo x").unwrap();
+    let log = guest.check("docker inspect -f '{{json .HostConfig.LogConfig}}' bounded").unwrap();
+    for part in [r#""Type":"local""#, r#""max-size":"10m""#, r#""max-file":"3""#] {
+        assert!(log.contains(part), "a container's log is bounded by {log}");
+    }
+    let compose = "mkdir -p /run/composed && cd /run/composed && printf '%s\\n' 'services:' '  one:' \
+                   '    image: local' '    network_mode: none' '    command: [/usr/bin/echo, composed]' \
+                   > compose.yaml && docker compose up --no-color 2>&1";
+    let said = guest.check(compose).unwrap();
+    assert!(said.contains("composed\n") && said.contains("exited with code 0"), "{said}");
+}
+
+/// What journald has understood of its configuration, on a partition of some GiB.
+fn the_journal_is_bounded(guest: &mut Guest) {
+    let said = guest.check("journalctl -b --no-pager -u systemd-journald -g 'System Journal'").unwrap();
+    assert!(said.contains("(/var/log/journal/") && said.contains("max 256M"), "the journal takes {said}");
+}
+
+fn network_and_time_are_right(guest: &mut Guest) {
+    // QEMU's own network hands out one address. Nothing in the boot waits for it.
+    let addresses = "for second in $(seq 60); do ip -4 -o addr | grep -q 10.0.2.15 && break; sleep 1; done; \
+                     ip -4 -o addr show";
+    let addresses = guest.check(addresses).unwrap();
+    assert!(addresses.contains("10.0.2.15/24"), "{addresses}");
+    assert!(!addresses.contains("169.254."), "{addresses}");
+    let holders = guest.run("grep -rlF 169.254.169.254 /etc /usr/lib/systemd/network").unwrap();
+    assert_eq!(holders.stdout, "", "files of the network hold EC2's address");
+    let resolver = guest.check("readlink -f /etc/resolv.conf").unwrap();
+    assert_eq!(resolver.trim(), "/run/systemd/resolve/stub-resolv.conf");
+    for unit in ["systemd-networkd", "systemd-resolved", "systemd-timesyncd"] {
+        assert_eq!(guest.check(&format!("systemctl is-active {unit}")).unwrap().trim(), "active", "{unit}");
+    }
+}
+
+fn the_kernel_and_the_units_are_hardened(guest: &mut Guest) {
+    let lockdown = guest.check("cat /sys/kernel/security/lockdown").unwrap();
+    assert!(lockdown.contains("[integrity]"), "{lockdown}");
+    assert_eq!(guest.check("cat /sys/module/module/parameters/sig_enforce").unwrap().trim(), "Y");
+    assert_eq!(guest.check("cat /proc/sys/kernel/panic /proc/sys/kernel/panic_on_oops").unwrap(), "10\n1\n");
+    // What systemd-sysctl made of every line of ours.
+    let differing = "sed 's/ = / /' /usr/lib/sysctl.d/60-bedplate.conf | while read -r key value; do \
+                     for file in /proc/sys/$(echo \"$key\" | tr . /); do \
+                     test \"$(cat $file)\" = \"$value\" || echo \"$file\"; done; done";
+    assert_eq!(guest.check(differing).unwrap(), "", "settings that are not in effect");
+    assert_eq!(guest.check("systemctl show -P DefaultLimitCORE").unwrap().trim(), "0");
+
+    // No exposure above 2.9 of 10, for any service of ours.
+    let exposed = "cd /usr/lib/systemd/system && for unit in bedplate-*.service *-provision.service \
+                   greengrass-claim*.service; do systemd-analyze security --offline=true --threshold=29 \
+                   --no-pager ./$unit >/dev/null 2>&1 || echo $unit; done";
+    assert_eq!(guest.check(exposed).unwrap(), "", "services that may do more than they need");
+}
+
+#[test]
+fn a_flipped_byte_in_the_root_is_refused() {
+    if !product::all() {
+        return;
+    }
+    // The superblock of the erofs, which every mount reads.
+    let flip = |disk: &MachineDisk| {
+        let byte = disk.read("root-x86-64", 1032, 1)?;
+        disk.write("root-x86-64", 1032, &[byte[0] ^ 1])
+    };
+    let vm = Vm::new(&edge_debian().join("image.raw")).edit(flip).unwrap();
+    let mut guest = vm.begin().unwrap();
+    guest.wait_console("is corrupted", Duration::from_secs(300)).unwrap();
+}
+
+#[test]
+fn the_other_root_file_systems_boot() {
+    if !product::all() {
+        return;
+    }
+    for (name, kind) in [("squashfs", "squashfs"), ("ext4", "ext4")] {
+        let mut guest = product::machine(&product::built("roots", name)).start().unwrap();
+        guest.settle().unwrap();
+        let root = guest
+            .check("findmnt -no FSTYPE /; lsblk -no FSTYPE /dev/mapper/root 2>/dev/null || true")
+            .unwrap();
+        assert!(root.contains(kind), "{name}: {root}");
+        assert_eq!(guest.check("findmnt -no FSTYPE /local").unwrap().trim(), "ext4", "{name}");
+        // What is written to this root is kept; of one that forgets, the edge device is asked.
+        if kind == "ext4" {
+            guest.check("echo written > /etc/written && sync").unwrap();
+            guest.reboot().unwrap();
+            assert_eq!(guest.check("cat /etc/written").unwrap(), "written\n");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What a device does: each image is started, in QEMU or in a container, and asked from inside.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod agents;
+mod disks;
+mod edge;
+mod everything;
+mod harness;
+mod identity;
+mod login;
+mod packages;
+mod power;
+mod state;
+mod units;
+mod update;
+
+#[path = "../support/product.rs"]
+mod product;
+#[path = "../support/unpacked.rs"]
+mod unpacked;

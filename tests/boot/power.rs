@@ -1,0 +1,89 @@
+//! Power that is cut at any moment: what had been there is there again, and
+//! nothing is half made.
+//!
+//! QEMU is killed. What the guest had flushed, and also what its disk's cache
+//! had taken, survives that: the order of writes is kept, and a disk that
+//! loses its cache against the order is not simulated. What the guest's own
+//! memory held is lost, as on a device.
+
+#![expect(clippy::print_stdout, reason = "a failure is told with the seed that repeats it")]
+
+use std::time::{Duration, Instant};
+
+use crate::product;
+use bedplate::vm::Vm;
+use bedplate::vm::guest::Guest;
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
+/// How often the power is cut: once, six times with `BEDPLATE_TESTS=all`, or
+/// as often as `BEDPLATE_POWER_CUTS` says.
+fn cuts() -> u32 {
+    let said = std::env::var("BEDPLATE_POWER_CUTS").ok();
+    said.map_or(if product::all() { 3 } else { 1 }, |said| said.parse().unwrap())
+}
+
+fn machine() -> Vm {
+    // A larger disk than the image, so that the first boot grows the partition.
+    product::machine(&product::built("small", "small")).size(5 << 30)
+}
+
+/// What was there when the power was cut, and must be there again.
+#[derive(Default)]
+struct Known {
+    machine_id: Option<String>,
+    written: u32,
+    grown: bool,
+}
+
+impl Known {
+    /// Looks at a guest that came up: all is well, what was there is, what is
+    /// there is whole; and leaves more behind, flushed.
+    fn hold(&mut self, guest: &mut Guest) {
+        guest.settle().unwrap();
+        let id = guest.check("cat /etc/machine-id").unwrap();
+        assert_eq!(id.trim().len(), 32, "{id}");
+        let told = "systemctl status --no-pager -l bedplate-data local.mount; journalctl -b --no-pager -u 'bedplate-*'";
+        let told = guest.run(told).unwrap().stdout;
+        assert_eq!(*self.machine_id.get_or_insert(id.clone()), id, "the device became another\n{told}");
+        assert_eq!(guest.check("cat /etc/kept/setting").unwrap(), "as packaged\n");
+        let written = guest.check("cat /var/lib/kept/* 2>/dev/null | wc -l").unwrap();
+        assert_eq!(written.trim(), self.written.to_string(), "what was written and flushed is gone");
+        assert_eq!(guest.check("find /local -name '*~'").unwrap(), "", "something was left half made");
+        let size: u64 = guest.check("df -B1 --output=size /local | tail -1").unwrap().trim().parse().unwrap();
+        let growth = "systemctl status --no-pager systemd-repart 'systemd-growfs@*' local.mount; lsblk -b";
+        let growth = guest.run(growth).unwrap().stdout;
+        assert!(size > 2 << 30, "/local has not grown: {size} bytes\n{growth}");
+        self.grown = true;
+        self.written += 1;
+        let write =
+            format!("echo {0} >/var/lib/kept/{0} && sync /var/lib/kept/{0} /var/lib/kept", self.written);
+        guest.check(&write).unwrap();
+    }
+}
+
+#[test]
+fn whenever_the_power_is_cut_the_device_comes_up_again_and_has_lost_nothing() {
+    let seed = std::env::var("BEDPLATE_SEED").ok().map_or_else(rand::random, |seed| seed.parse().unwrap());
+    println!("BEDPLATE_SEED={seed} cuts the power at the same moments again");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut vm = machine();
+    let mut known = Known::default();
+    // How long a boot takes here, to cut within it.
+    let mut boot = Duration::from_secs(40);
+    for cut in 0..cuts() {
+        // Every third device is a new one: its first boot makes, seeds and grows.
+        if cut % 3 == 0 {
+            (vm, known) = (machine(), Known::default());
+        }
+        let moment = boot.mul_f64(random.gen_range(0.1..1.0));
+        println!("cut {cut} after {:.1} s", moment.as_secs_f64());
+        let guest = vm.begin().unwrap();
+        std::thread::sleep(moment);
+        let started = Instant::now();
+        let mut guest = guest.kill().unwrap().start().unwrap();
+        known.hold(&mut guest);
+        boot = started.elapsed();
+        vm = guest.kill().unwrap();
+    }
+}

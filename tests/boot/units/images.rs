@@ -1,0 +1,51 @@
+//! Descriptions that together have one of everything that makes a unit or a script.
+
+use bedplate::*;
+
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8HIMqRTQJ4mZkQ9yFdYc1lLTpEJoFfCQ7m6JZLkWfT operator@desk";
+
+/// A device that persists all it can, one whose root is written to memory, and one without a data partition.
+pub fn images() -> [(&'static str, Image); 3] {
+    [("persistent", persistent()), ("memory", memory()), ("volatile", volatile())]
+}
+
+fn device() -> Image {
+    Image::debian("trixie")
+        .packages(["linux-image-amd64", "openssh-server"])
+        .partition(Esp::new(MiB(320)))
+        .partition(Root::new(Erofs).verity())
+}
+
+fn persistent() -> Image {
+    device()
+        .hostname("edge-{machine-id}")
+        .partition(
+            Data::new("cold-store", Ext4).mount("/srv/cold-store").size(MiB(64)).fixed().dangerous_makefs(),
+        )
+        .partition(Data::new("homes", Ext4).mount("/home").size(MiB(64)).fixed())
+        .partition(Data::new("persistent", Ext4).mount("/mnt/my-data").dangerous_makefs())
+        .volatile(Volatile::Persistent)
+        .user(User::new("alice").administrator().login(Login::Key(KEY)))
+        .user(User::new("bob").login(Login::Credential))
+        .user(User::system("agent").uid(990))
+        .bind(Bind::new("/var/lib/my-agent").owner("agent").mode(0o750).required_by("my-agent.service"))
+        .bind(Bind::new("/etc/my-agent").seeded())
+        .bind(Bind::new("/opt/programs").executable().empty())
+        .bind(Bind::file("/etc/serial"))
+        .dangerous_autologin()
+}
+
+fn memory() -> Image {
+    device()
+        .hostname("edge-{serial}")
+        .partition(Data::new("persistent", Ext4).mount("/local"))
+        .volatile(Volatile::Overlay)
+        .volatile_size(MiB(256))
+        .user(User::new("alice").home("/home/alice"))
+        .bind("/home")
+}
+
+fn volatile() -> Image {
+    device().hostname("edge").volatile(Volatile::Overlay)
+}

@@ -1,0 +1,19 @@
+//! What a build makes of a description, held against the tools that everybody else uses.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod artifacts;
+mod cases;
+mod disk;
+mod failures;
+mod filesystems;
+mod reproducible;
+mod scrubbed;
+mod system;
+
+#[path = "../support/product.rs"]
+mod product;
+#[path = "../support/scene.rs"]
+mod scene;
+#[path = "../support/unpacked.rs"]
+mod unpacked;

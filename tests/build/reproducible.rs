@@ -1,0 +1,153 @@
+//! One lock, one image: whoever builds it, and wherever.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::product::{self, agrees, edge_debian, scratch, success};
+use crate::unpacked;
+use bedplate_fixtures::user::{UID, User};
+use bedplate_formats::tree::Tree;
+
+/// Everything about a process that an image must not depend on, made unlike
+/// what it is for the one who runs the tests.
+const ELSEWHERE: &str = r#"set -e
+echo elsewhere >/proc/sys/kernel/hostname
+umask 077
+exec taskset --cpu-list 0 "$@""#;
+
+#[test]
+fn another_user_in_another_place_builds_the_same_bytes() {
+    if product::all() {
+        compare(Path::new(env!("CARGO_BIN_EXE_xtask")), "edge-debian", edge_debian(), &product::lock());
+    }
+}
+
+#[test]
+fn a_squashfs_has_the_same_bytes_too_and_the_capabilities_of_its_programs() {
+    let Some((out, lock)) = small("squashfs") else { return };
+    let said = agrees(&out, &["squashfs-tools"], &["unsquashfs", "-s", "image.root-x86-64.raw"]);
+    assert!(said.contains("Compression zstd"), "{said}");
+    compare(&product::example("roots"), "squashfs", &out, &lock);
+    // What a `postinst` sets as root of a user namespace is what root sets.
+    let directory = product::scratch("squashfs");
+    link(&out.join("image.root-x86-64.raw"), &directory.join("root.raw"));
+    let argv = ["unsquashfs", "-f", "-d", "root", "root.raw", "usr/bin/mtr-packet"];
+    agrees(&directory, &["squashfs-tools"], &argv);
+    let tree = Tree::scan(&directory.join("root/usr/bin")).unwrap();
+    let program = tree.get(&"mtr-packet".into()).unwrap();
+    // Revision 2, effective, CAP_NET_RAW permitted.
+    let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(program.xattrs.get(&b"security.capability"[..]).map(Vec::as_slice), Some(&capability[..]));
+}
+
+#[test]
+fn an_ext4_has_the_same_bytes_too_and_no_fault() {
+    let Some((out, lock)) = small("ext4") else { return };
+    agrees(&out, &["e2fsprogs"], &["fsck.ext4", "-fn", "image.root-x86-64.raw"]);
+    compare(&product::example("roots"), "ext4", &out, &lock);
+}
+
+/// An image of `tests/images/roots/main.rs`, and its lock.
+fn small(name: &str) -> Option<(PathBuf, PathBuf)> {
+    if !product::all() {
+        return None;
+    }
+    let (out, lock) = (scratch("images").join(name), scratch("locks").join(format!("{name}.lock")));
+    let mut command = Command::new(product::example("roots"));
+    success(command.args(["image", name, "--lock"]).arg(&lock).arg("--out").arg(&out));
+    Some((out, lock))
+}
+
+/// Builds what is in `here` once more, elsewhere and by somebody else.
+fn compare(program: &Path, name: &str, here: &Path, lock: &Path) {
+    let user = User::new();
+    let (project, cache) = (project(&user, lock), store(&user, lock));
+    let program = user.install(program);
+    let out = user.home().join("made here");
+    let run = |arguments: &[&str]| {
+        let mut command = user.command(&program);
+        command.args(arguments).current_dir(&project);
+        command.env("CARGO_MANIFEST_DIR", &project).env("BEDPLATE_CACHE", &cache).env("NO_COLOR", "1");
+        command.env("TZ", "Asia/Kathmandu").env("LANG", "de_DE.UTF-8").env("LC_ALL", "tr_TR.UTF-8");
+        command.env("SOURCE_DATE_EPOCH", "1");
+        success(&mut elsewhere(&command));
+    };
+    let out_argument = out.to_str().unwrap();
+    run(&["image", name, "--locked", "--offline", "--lock", "the.lock", "--out", out_argument]);
+
+    let (one, other) = (sums(here), sums(&out));
+    if one != other {
+        let differ: Vec<&String> = one.keys().filter(|name| one.get(*name) != other.get(*name)).collect();
+        // erofs alone is unpacked by this test.
+        let files = if name == "edge-debian" { differences(here, &out).join("\n") } else { String::new() };
+        panic!("these artifacts differ: {differ:?}\n{files}");
+    }
+    // What he made he can remove, files of the system's other owners too.
+    run(&["clean"]);
+}
+
+/// The same command on a host of another name, with one processor.
+fn elsewhere(command: &Command) -> Command {
+    let mut outer = Command::new("unshare");
+    outer.args(["--uts", "sh", "-c", ELSEWHERE, "sh"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    outer.current_dir(command.get_current_dir().unwrap());
+    outer
+}
+
+/// A copy of the description, with the lock beside it.
+fn project(user: &User, lock: &Path) -> PathBuf {
+    let project = user.home().join("some/other project");
+    fs::create_dir_all(&project).unwrap();
+    success(Command::new("cp").arg("-R").arg(product::root().join("image")).arg(&project));
+    fs::copy(lock, project.join("the.lock")).unwrap();
+    success(Command::new("chown").args(["-R", &format!("{UID}:{UID}")]).arg(user.home().join("some")));
+    project
+}
+
+/// A store of the user's, with the lock's packages and no layers.
+fn store(user: &User, lock: &Path) -> PathBuf {
+    let store = user.home().join("cache");
+    let lock = product::locked(lock);
+    for package in lock.packages.iter().chain(&lock.tools) {
+        let blob = Path::new("blobs").join(&package.sha256[..2]).join(&package.sha256);
+        let (from, to) = (product::cache().join(&blob), store.join(&blob));
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        // Its time says that it is whole.
+        success(Command::new("cp").args(["--preserve=timestamps,mode", "--reflink=auto"]).arg(from).arg(to));
+    }
+    success(Command::new("chown").args(["-R", &format!("{UID}:{UID}")]).arg(&store));
+    store
+}
+
+fn sums(directory: &Path) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(directory.join("image.SHA256SUMS")).unwrap();
+    text.lines()
+        .map(|line| line.split_once(" *").unwrap())
+        .map(|(sum, name)| (name.into(), sum.into()))
+        .collect()
+}
+
+/// What differs between the two root file systems, a path a line.
+fn differences(here: &Path, there: &Path) -> Vec<String> {
+    let tree = |out: &Path, name: &str| unpacked::described(&unpacked::unpacked(out, name));
+    let (here, there) = (tree(here, "here"), tree(there, "there"));
+    let paths = here.keys().chain(there.keys().filter(|path| !here.contains_key(*path)));
+    let line = |path: &String| match (here.get(path), there.get(path)) {
+        (one, other) if one == other => None,
+        (one, other) => Some(format!("{path}\n  {one:?}\n  {other:?}")),
+    };
+    paths.filter_map(line).collect()
+}
+
+fn link(from: &Path, to: &Path) {
+    let _ = fs::remove_file(to);
+    fs::hard_link(from, to).unwrap();
+}

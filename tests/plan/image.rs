@@ -1,0 +1,356 @@
+//! What this project's devices promise, held against their plans.
+//!
+//! A plan is made in milliseconds, without root, network or a build: whoever
+//! changes `image/main.rs` learns here what the change breaks.
+
+#[path = "../../image/main.rs"]
+#[expect(dead_code, reason = "a test has a main function of its own")]
+mod image;
+
+use std::path::Path;
+
+use bedplate::plan::{Keyring, PartitionContent, PartitionGuid};
+use bedplate::{Architecture, Deb, Plan, Target, Volatile};
+
+fn edge() -> Plan {
+    image::edge(&Target::default()).plan_named("edge").unwrap()
+}
+
+fn edge_debian() -> Plan {
+    image::edge_debian(&Target::default()).plan_named("edge-debian").unwrap()
+}
+
+fn development() -> Plan {
+    image::edge_debian_development(&Target::default()).plan_named("edge-debian-development").unwrap()
+}
+
+/// Those that are shipped.
+fn all() -> [Plan; 2] {
+    [edge(), edge_debian()]
+}
+
+const MIB: u64 = 1024 * 1024;
+
+#[test]
+fn greengrass_survives_a_reboot() {
+    for plan in all() {
+        assert_eq!(plan.backing("/greengrass"), Some("/local/persistent/greengrass"));
+    }
+}
+
+#[test]
+fn what_a_device_must_not_forget_is_kept() {
+    for plan in all() {
+        for path in [
+            "/etc/amazon/ssm",
+            "/greengrass",
+            "/opt/aws/amazon-cloudwatch-agent/etc",
+            "/opt/aws/amazon-cloudwatch-agent/logs",
+            "/opt/aws/amazon-cloudwatch-agent/var",
+            "/var/lib/amazon/ssm",
+            "/var/log/journal",
+            "/var/lib/containerd",
+            "/var/lib/docker",
+            "/var/log/amazon/ssm",
+            "/var/rauc",
+        ] {
+            assert_eq!(plan.backing(path), Some(format!("/local/persistent{path}").as_str()), "{path}");
+        }
+    }
+}
+
+#[test]
+fn configuration_that_packages_bring_is_not_hidden_by_an_empty_directory() {
+    for plan in all() {
+        let seeded = plan.binds.iter().filter(|bind| bind.seeded).map(|bind| bind.path.as_str());
+        let seeded: Vec<&str> = seeded.collect();
+        assert_eq!(seeded, ["/etc/amazon/ssm", "/opt/aws/amazon-cloudwatch-agent/etc"]);
+    }
+}
+
+#[test]
+fn the_root_is_verified_and_what_is_written_to_it_is_forgotten() {
+    for plan in all() {
+        let root = plan.root().unwrap();
+        assert!(matches!(root.content, PartitionContent::Root { verity: true, .. }));
+        assert_eq!(root.guid, PartitionGuid::RootHashFirst);
+        assert_eq!(plan.volatile, Volatile::Overlay);
+        assert!(plan.command_line.contains(&"systemd.volatile=overlay".to_string()));
+    }
+}
+
+#[test]
+fn the_disk_is_laid_out_as_ever() {
+    for plan in all() {
+        let layout = plan
+            .disk
+            .partitions
+            .iter()
+            .map(|partition| (partition.label.as_str(), partition.offset / MIB, partition.size / MIB));
+        let layout: Vec<_> = layout.collect();
+        let expected = [
+            ("esp", 1, 512),
+            ("root-x86-64", 513, 2048),
+            ("root-x86-64-verity", 2561, 17),
+            ("persistent", 2578, 1024),
+        ];
+        assert_eq!(layout, expected);
+    }
+}
+
+#[test]
+fn the_data_partition_is_that_of_the_booted_disk_and_grows() {
+    for plan in all() {
+        let data = plan.partition("persistent").unwrap();
+        let unit = plan.text("/usr/lib/systemd/system/local.mount").unwrap();
+        assert!(unit.contains("What=/dev/bedplate/persistent\n"), "{unit}");
+        assert!(matches!(data.content, PartitionContent::Data { grow: true, .. }));
+    }
+}
+
+#[test]
+fn a_mount_unit_with_dashes_in_its_path_is_escaped() {
+    for plan in all() {
+        let path = r"/usr/lib/systemd/system/opt-aws-amazon\x2dcloudwatch\x2dagent-etc.mount";
+        assert!(plan.text(path).unwrap().contains("Where=/opt/aws/amazon-cloudwatch-agent/etc\n"));
+    }
+}
+
+#[test]
+fn no_two_devices_share_a_machine_id() {
+    for plan in all() {
+        assert_eq!(plan.text("/etc/machine-id"), Some(""));
+    }
+}
+
+#[test]
+fn no_two_devices_share_a_name() {
+    for plan in all() {
+        assert_eq!(plan.hostname.as_deref(), Some("edge-{machine-id}"));
+        assert_eq!(plan.text("/etc/hostname"), None, "a name for all is in the image");
+    }
+}
+
+#[test]
+fn docker_starts_at_boot_and_comes_with_compose() {
+    for (plan, compose) in [(edge(), "docker-compose-v2"), (edge_debian(), "docker-compose")] {
+        assert!(plan.enables("docker.service"));
+        assert!(plan.package("docker.io").is_some());
+        assert!(plan.package(compose).is_some());
+    }
+    // Debian's daemon only recommends its client, and nothing recommended is installed.
+    assert!(edge_debian().package("docker-cli").is_some());
+}
+
+#[test]
+fn a_device_without_a_clock_of_its_own_finds_the_time() {
+    for plan in all() {
+        assert!(plan.enables("systemd-timesyncd.service"));
+        assert!(plan.package("systemd-timesyncd").is_some());
+    }
+}
+
+#[test]
+fn a_headless_device_speaks_on_its_serial_line() {
+    for plan in all() {
+        assert_eq!(plan.command_line.last().unwrap(), "console=ttyS0,115200");
+    }
+}
+
+#[test]
+fn nothing_fails_for_want_of_a_writable_root() {
+    for plan in all() {
+        for unit in ["systemd-boot-update.service", "systemd-remount-fs.service", "apt-daily.timer"] {
+            assert!(plan.masks(unit), "{unit}");
+        }
+    }
+}
+
+#[test]
+fn nobody_can_log_in_with_a_password() {
+    // There is no word for one; what is left is that nobody is there by accident.
+    for plan in all() {
+        let people: Vec<&str> =
+            plan.users.iter().filter(|user| !user.system).map(|user| user.name.as_str()).collect();
+        let agent = plan.enables("amazon-ssm-agent.service").then_some("ssm-user");
+        assert_eq!(people, ["operator"].into_iter().chain(agent).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn the_operator_comes_in_by_a_credential_and_by_nothing_that_is_in_the_image() {
+    for plan in all() {
+        for user in &plan.users {
+            assert_eq!(user.authorized_keys, [""; 0], "{}", user.name);
+            assert_eq!(user.credential, user.name == "operator", "{}", user.name);
+        }
+        let operator = plan.users.iter().find(|user| user.name == "operator").unwrap();
+        assert!(operator.administrator && operator.uid == 1000);
+        assert!(plan.enables("ssh.service"));
+        assert!(
+            plan.text("/etc/ssh/sshd_config.d/10-bedplate.conf")
+                .unwrap()
+                .contains("PasswordAuthentication no")
+        );
+    }
+}
+
+#[test]
+fn only_the_development_variant_is_weakened_and_its_plan_says_so_first() {
+    for plan in all() {
+        assert_eq!(plan.dangers, []);
+        assert!(!plan.to_string().to_lowercase().contains("weakened"));
+        assert!(!plan.files.iter().any(|file| file.path.contains("autologin")));
+    }
+    let plan = development();
+    assert_eq!(plan.dangers.len(), 1, "{:?}", plan.dangers);
+    let page = plan.to_string();
+    let first = page.lines().next().unwrap();
+    assert_eq!(first, "edge-debian-development: Debian trixie for x86-64, WEAKENED: see below");
+    assert!(page.contains("root is logged in on every console"), "{page}");
+}
+
+#[test]
+fn a_wired_interface_is_configured_by_one_program() {
+    let (netplan, networkd) = ("/etc/netplan/80-wired.yaml", "/etc/systemd/network/80-wired.network");
+    for (plan, by, not_by) in [(edge(), netplan, networkd), (edge_debian(), networkd, netplan)] {
+        let text = plan.text(by).unwrap();
+        assert!(text.to_lowercase().contains("dhcp"), "{text}");
+        assert!(!text.contains("169.254"), "EC2 answers there, and nobody else");
+        assert!(plan.file(not_by).is_none(), "both would answer for one interface");
+        assert!(plan.enables("systemd-networkd.service"));
+        assert!(plan.masks("systemd-networkd-wait-online.service"), "a device starts without its network");
+        assert_eq!(plan.package("netplan.io").is_some(), by == netplan);
+    }
+    assert_eq!(edge().file(netplan).unwrap().mode, 0o600, "or netplan complains of it at every boot");
+}
+
+#[test]
+fn what_services_keep_belongs_to_the_same_number_in_every_version() {
+    let ids = |plan: Plan| -> Vec<(String, String, u32)> {
+        let system = plan.users.into_iter().filter(|user| user.system || user.name == "ssm-user");
+        let mut ids: Vec<_> = system.map(|user| (user.name, user.group, user.uid)).collect();
+        ids.sort();
+        ids
+    };
+    let id = |name: &str, group: &str, uid| (name.to_owned(), group.to_owned(), uid);
+    // A number that is changed here is wrong on every device there is.
+    assert_eq!(
+        ids(edge()),
+        [id("cwagent", "cwagent", 990), id("ggc_user", "ggc_group", 991), id("ssm-user", "ssm-user", 1001)]
+    );
+    assert_eq!(ids(edge_debian()), [id("cwagent", "cwagent", 990)]);
+    let package = Deb::dangerous_unsigned("https://vendor.example/lite.deb", "0".repeat(64));
+    let lite = image::greengrass_lite::greengrass_lite(image::edge_debian(&Target::default()), package);
+    let plan = lite.plan().unwrap();
+    assert!(plan.enables("greengrass-lite.target"));
+    assert_eq!(plan.backing("/var/lib/greengrass"), Some("/local/persistent/var/lib/greengrass"));
+    assert_eq!(
+        ids(plan),
+        [id("cwagent", "cwagent", 990), id("gg_component", "gg_component", 993), id("ggcore", "ggcore", 992)]
+    );
+}
+
+#[test]
+fn the_classic_nucleus_finds_what_it_needs_to_start() {
+    let plan = edge();
+    assert!(plan.enables("greengrass.service"));
+    for package in ["default-jre-headless", "sudo"] {
+        assert!(plan.package(package).is_some(), "{package}");
+    }
+    assert!(edge_debian().package("default-jre-headless").is_none(), "there is no nucleus to start");
+}
+
+#[test]
+fn an_arm_device_is_the_same_device() {
+    let target = Target { architecture: Architecture::Aarch64 };
+    for description in [image::edge, image::edge_debian] {
+        let plan = description(&target).plan_for("edge", &target).unwrap();
+        assert!(plan.partition("root-arm64-verity").is_some());
+        assert_eq!(plan.command_line.last().unwrap(), "console=ttyAMA0,115200");
+    }
+    let plan = image::edge_debian(&target).plan_for("edge-debian", &target).unwrap();
+    assert!(plan.package("linux-image-arm64").is_some());
+}
+
+#[test]
+fn what_is_copied_over_the_root_lies_beside_the_description() {
+    for plan in all() {
+        let sources: Vec<&str> = plan.overlays.iter().map(|overlay| overlay.source.as_str()).collect();
+        assert_eq!(sources, ["image/overlay.agents", "image/overlay"]);
+    }
+}
+
+#[test]
+fn agents_are_registered_from_credentials_and_before_they_start() {
+    for plan in all() {
+        for unit in ["amazon-ssm-provision.service", "greengrass-claim.service", "greengrass-claim-gone.path"]
+        {
+            assert!(plan.enables(unit), "{unit}");
+        }
+        let text = |unit: &str| plan.text(&format!("/usr/lib/systemd/system/{unit}")).unwrap();
+        let provision = text("amazon-ssm-provision.service");
+        assert!(provision.contains("ImportCredential=ssm.*\n"));
+        assert!(provision.contains("Before=amazon-ssm-agent.service\n"));
+        let claim = text("greengrass-claim.service");
+        assert!(claim.contains("ImportCredential=greengrass.*\n"));
+        assert!(claim.contains("Before=greengrass.service greengrass-lite.target\n"));
+        assert!(claim.contains("UMask=0077\n") && claim.contains("RuntimeDirectoryMode=0700\n"));
+        assert!(plan.package("dmidecode").is_some(), "the agent's fingerprint needs it");
+    }
+}
+
+#[test]
+fn a_kernel_that_breaks_starts_again_and_loads_signed_modules_only() {
+    for plan in all() {
+        for argument in ["panic=10", "oops=panic", "lockdown=integrity", "module.sig_enforce=1"] {
+            assert!(plan.command_line.iter().any(|known| known == argument), "{argument}");
+        }
+    }
+}
+
+#[test]
+fn docker_does_not_start_anew_in_memory_when_its_data_is_lost() {
+    for plan in all() {
+        for (path, unit) in [
+            ("/var/lib/docker", "docker.service"),
+            ("/var/lib/containerd", "containerd.service"),
+            ("/greengrass", "greengrass.service"),
+        ] {
+            let bind = plan.binds.iter().find(|bind| bind.path == path).unwrap();
+            assert!(bind.executable, "{path} holds programs");
+            assert!(bind.required_by.iter().any(|required| required.unit == unit), "{path}");
+        }
+    }
+}
+
+#[test]
+fn the_vendors_packages_are_signed_and_started_and_right_for_the_processor() {
+    for (architecture, word) in [(Architecture::X86_64, "amd64"), (Architecture::Aarch64, "arm64")] {
+        let target = Target { architecture };
+        let plan = image::edge(&target).plan_for("edge", &target).unwrap();
+        assert_eq!(plan.debs.len(), 2);
+        for deb in &plan.debs {
+            assert!(deb.url.contains(word), "{}", deb.url);
+            assert!(deb.signature.is_some(), "{}", deb.url);
+            let Some(Keyring::Key { file, url, fingerprint, .. }) = &deb.keyring else {
+                panic!("{}", deb.url)
+            };
+            assert!(fingerprint.is_some(), "{}", deb.url);
+            // A file that is named and not there makes the first build fail.
+            let file = file.as_ref().map(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+            assert!(file.map_or(url.is_some(), |file| file.is_file()), "{}", deb.url);
+        }
+        assert!(plan.enables("amazon-ssm-agent.service"));
+        assert!(plan.enables("amazon-cloudwatch-agent.service"));
+    }
+    assert!(edge_debian().debs.is_empty(), "it is built where AWS cannot be reached");
+}
+
+#[test]
+fn credentials_that_are_handed_in_as_files_are_roots_alone() {
+    for plan in all() {
+        let bind = plan.binds.iter().find(|bind| bind.path == "/etc/credstore").unwrap();
+        assert_eq!(bind.mode, Some(0o700));
+    }
+}

@@ -1,0 +1,9 @@
+//! What a description says, and what is said of it: no package is fetched, and nothing is built.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cli;
+mod image;
+
+#[path = "../support/product.rs"]
+mod product;
