@@ -73,7 +73,8 @@ fn written(name: &str, plan: &Plan) -> PathBuf {
     for added in [&b"etc/caf\xe9"[..], b"etc/empty", b"var/nobody", b"deep"] {
         base.remove(&TreePath::new(added)).unwrap();
     }
-    let options = Options { plan, epoch: EPOCH, tools: &sandbox };
+    let (root, sector_size) = (&plan.disk.root, plan.disk.sector_size);
+    let options = Options { root, sector_size, epoch: EPOCH, tools: &sandbox, appends: true };
     let [one, other] = ["root", "again"].map(|file| {
         let store = Store::at(&directory.join(file).with_extension("store")).unwrap();
         let raw = directory.join(file).with_extension("raw");

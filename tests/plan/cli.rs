@@ -318,7 +318,8 @@ fn the_plan_as_json_is_for_programs() {
     let plan: serde_json::Value =
         serde_json::from_str(&product::success(small().args(["plan", "--json"]))).unwrap();
     assert_eq!(plan["name"], "small");
-    assert_eq!(plan["disk"]["partitions"].as_array().unwrap().len(), 4);
+    assert_eq!(plan["disk"]["root"]["verity"]["label"], "root-x86-64-verity");
+    assert_eq!(plan["disk"]["data"].as_array().unwrap().len(), 1);
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod image;
 
 use std::path::Path;
 
-use bedplate::plan::{Keyring, PartitionContent, PartitionGuid};
+use bedplate::plan::{Keyring, PartitionGuid};
 use bedplate::{Architecture, Deb, Plan, Target, Volatile};
 
 fn edge() -> Plan {
@@ -71,9 +71,9 @@ fn configuration_that_packages_bring_is_not_hidden_by_an_empty_directory() {
 #[test]
 fn the_root_is_verified_and_what_is_written_to_it_is_forgotten() {
     for plan in all() {
-        let root = plan.root().unwrap();
-        assert!(matches!(root.content, PartitionContent::Root { verity: true, .. }));
-        assert_eq!(root.guid, PartitionGuid::RootHashFirst);
+        let root = &plan.disk.root;
+        assert!(root.verity.is_some());
+        assert_eq!(root.partition.guid, PartitionGuid::RootHashFirst);
         assert_eq!(plan.volatile, Volatile::Overlay);
         assert!(plan.command_line.contains(&"systemd.volatile=overlay".to_string()));
     }
@@ -84,8 +84,7 @@ fn the_disk_is_laid_out_as_ever() {
     for plan in all() {
         let layout = plan
             .disk
-            .partitions
-            .iter()
+            .partitions()
             .map(|partition| (partition.label.as_str(), partition.offset / MIB, partition.size / MIB));
         let layout: Vec<_> = layout.collect();
         let expected = [
@@ -101,10 +100,10 @@ fn the_disk_is_laid_out_as_ever() {
 #[test]
 fn the_data_partition_is_that_of_the_booted_disk_and_grows() {
     for plan in all() {
-        let data = plan.partition("persistent").unwrap();
+        let data = &plan.disk.data[0];
         let unit = plan.text("/usr/lib/systemd/system/local.mount").unwrap();
         assert!(unit.contains("What=/dev/bedplate/persistent\n"), "{unit}");
-        assert!(matches!(data.content, PartitionContent::Data { grow: true, .. }));
+        assert!(data.partition.label == "persistent" && data.grow);
     }
 }
 
@@ -266,7 +265,7 @@ fn an_arm_device_is_the_same_device() {
     let target = Target { architecture: Architecture::Aarch64 };
     for description in [image::edge, image::edge_debian] {
         let plan = description(&target).plan_for("edge", &target).unwrap();
-        assert!(plan.partition("root-arm64-verity").is_some());
+        assert!(plan.disk.partition("root-arm64-verity").is_some());
         assert_eq!(plan.command_line.last().unwrap(), "console=ttyAMA0,115200");
     }
     let plan = image::edge_debian(&target).plan_for("edge-debian", &target).unwrap();

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::lock::{Lock, LockFile};
-use bedplate_core::plan::{FilePlan, PartitionContent, Plan};
+use bedplate_core::plan::{FilePlan, Plan};
 use bedplate_formats::tree::{Tree, TreePath};
 use fs_err as fs;
 
@@ -161,7 +161,7 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
     artifacts::copy(&initrd, &staging.join(&names.initrd))?;
     let image = system.content(&kernel.image).context("the kernel's image is gone")?;
     fs::write(staging.join(&names.kernel), image.read()?)?;
-    let root_hash = disk::verity(plan, staging)?;
+    let root_hash = disk::verity(&plan.disk.root, &plan.artifacts, staging)?;
     let stub = boot::Stub::of(lock, &tools_tree);
     boot::uki(plan, root_hash.as_ref(), &kernel.release, &tree, &stub, staging)?;
     boot::esp(plan, &kernel.release, lock.epoch, &tools_tree, staging)?;
@@ -171,7 +171,7 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
     let started = Instant::now();
     disk::write(plan, root_hash.as_ref(), staging)?;
     manifest::write(plan, lock, &tree, &staging.join(&names.manifest))?;
-    let summary = format!("{} partitions, {}", plan.disk.partitions.len(), bytes(plan.disk.size));
+    let summary = format!("{} partitions, {}", plan.disk.partitions().count(), bytes(plan.disk.size));
     report.timed("Disk", summary, started);
 
     let started = Instant::now();
@@ -368,7 +368,13 @@ fn write_root(
 ) -> Result<()> {
     let started = Instant::now();
     let file = staging.join(&plan.artifacts.root);
-    let options = root::Options { plan, epoch: lock.epoch, tools };
+    let options = root::Options {
+        root: &plan.disk.root,
+        sector_size: plan.disk.sector_size,
+        epoch: lock.epoch,
+        tools,
+        appends: root::appends(lock),
+    };
     let mut key = Key::new("packages");
     key.add(system_key);
     remove::add_to(&mut key, plan);
@@ -380,10 +386,8 @@ fn write_root(
 
 /// The empty file systems of the data partitions.
 fn write_data(plan: &Plan, lock: &Lock, tools: &crate::sandbox::Sandbox, staging: &Path) -> Result<()> {
-    for (partition, name) in disk::artifacts(plan) {
-        if matches!(partition.content, PartitionContent::Data { .. }) {
-            data::write(partition, plan.disk.sector_size, lock.epoch, tools, &staging.join(name))?;
-        }
-    }
-    Ok(())
+    let sector_size = plan.disk.sector_size;
+    plan.disk.data.iter().zip(&plan.artifacts.data).try_for_each(|(partition, name)| {
+        data::write(partition, sector_size, lock.epoch, tools, &staging.join(name))
+    })
 }

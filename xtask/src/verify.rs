@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
-use bedplate_core::plan::{PartitionContent, Plan};
+use bedplate_core::plan::Plan;
 use bedplate_formats::{gpt, sparse, verity};
 use fs_err as fs;
 
@@ -35,13 +35,10 @@ pub fn disk(plan: &Plan, directory: &Path) -> Result<()> {
         );
     }
 
-    let at =
-        |planned: fn(&PartitionContent) -> bool| plan.disk.partitions.iter().find(|p| planned(&p.content));
-    let root = at(|content| matches!(content, PartitionContent::Root { .. }));
-    let hashes = at(|content| matches!(content, PartitionContent::Verity { .. }));
-    if let (Some(root_hash), Some(root), Some(hashes)) = (&root_hash, root, hashes) {
-        let data = root.offset..root.offset + root.size;
-        verity::verify(&image, data, &image, hashes.offset, root_hash)
+    let root = &plan.disk.root;
+    if let (Some(root_hash), Some(verity)) = (&root_hash, &root.verity) {
+        let data = root.partition.offset..root.partition.offset + root.partition.size;
+        verity::verify(&image, data, &image, verity.partition.offset, root_hash)
             .context("the root does not fit the root hash in the UKI")?;
     }
     esp(plan, directory)

@@ -621,7 +621,7 @@ impl Image {
     ///     .partition(Esp::new(MiB(512)))
     ///     .partition(Root::new(Erofs).verity())
     ///     .partition(Data::new("persistent", Ext4).mount("/local"));
-    /// assert_eq!(image.plan().unwrap().partition("persistent").unwrap().number, 4);
+    /// assert_eq!(image.plan().unwrap().disk.partition("persistent").unwrap().number, 4);
     /// ```
     #[doc(alias("RepartDirectories", "repart.d"))]
     pub fn partition(mut self, partition: impl Into<Partition>) -> Self {

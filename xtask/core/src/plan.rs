@@ -10,8 +10,6 @@ use uuid::Uuid;
 use crate::image::Distribution;
 use crate::image::answer::Answer;
 pub use crate::image::bind::BindKind;
-use crate::image::compression::Compression;
-use crate::image::filesystem::Filesystem;
 use crate::image::target::Architecture;
 use crate::image::volatile::Volatile;
 use crate::place::Place;
@@ -31,6 +29,8 @@ mod contents;
 pub use contents::{ContentsPlan, FilterPlan, RemovedPlan, ScriptPlan};
 mod dangers;
 mod debs;
+mod disk;
+pub use disk::{DataPlan, DiskPlan, EspPlan, PartitionGuid, PartitionPlan, RootPlan, VerityPlan};
 mod disks;
 mod draft;
 pub(crate) use draft::Draft;
@@ -254,103 +254,6 @@ pub enum Why {
     Asked,
     /// Something else in the description needs it: the reason.
     Implied(String),
-}
-
-/// The disk, to the byte.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DiskPlan {
-    /// The GPT's own id.
-    pub guid: Uuid,
-    /// The whole disk in bytes.
-    pub size: u64,
-    /// The size of its sectors in bytes: 512 or 4096.
-    pub sector_size: u64,
-    /// The partitions in the order of the disk.
-    pub partitions: Vec<PartitionPlan>,
-}
-
-/// One partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PartitionPlan {
-    /// Its number in the GPT, from 1.
-    pub number: u32,
-    /// Its name in the GPT, at most 36 UTF-16 units.
-    pub label: String,
-    /// What it is for, by the Discoverable Partitions Specification.
-    pub type_guid: Uuid,
-    /// Its own id.
-    pub guid: PartitionGuid,
-    /// Where it starts, in bytes.
-    pub offset: u64,
-    /// Its size in bytes.
-    pub size: u64,
-    /// The GPT's attribute bits.
-    pub attributes: u64,
-    /// What is in it.
-    pub content: PartitionContent,
-    /// The line that asked for it.
-    pub at: Option<Place>,
-}
-
-/// A partition's id, or how the build finds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PartitionGuid {
-    /// Known now.
-    Fixed(Uuid),
-    /// The first 128 bits of the root hash: the verified partition.
-    RootHashFirst,
-    /// The last 128 bits of the root hash: its hash tree.
-    RootHashLast,
-}
-
-/// What is in a partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PartitionContent {
-    /// FAT32 with systemd-boot and the kernel image.
-    Esp {
-        /// FAT's volume id.
-        volume_id: u32,
-        /// FAT's volume label.
-        label: String,
-    },
-    /// The operating system.
-    Root {
-        /// Its file system.
-        filesystem: Filesystem,
-        /// How it is compressed.
-        compression: Compression,
-        /// True when the next partition holds its hash tree.
-        verity: bool,
-        /// The file system's id.
-        uuid: Uuid,
-    },
-    /// The hash tree of the partition before it: superblock, then the tree;
-    /// SHA-256, blocks of 4096 bytes.
-    Verity {
-        /// The salt, in hexadecimal: 32 bytes.
-        salt: String,
-        /// The superblock's id.
-        uuid: Uuid,
-    },
-    /// What the device keeps.
-    Data {
-        /// Its file system.
-        filesystem: Filesystem,
-        /// Where it is mounted.
-        mount: Option<String>,
-        /// The file system's id.
-        uuid: Uuid,
-        /// The seed of ext4's directory hashes.
-        hash_seed: Uuid,
-        /// The file system's label: at most 16 bytes for ext4.
-        label: String,
-        /// True when the first boot grows it to the end of the disk.
-        grow: bool,
-        /// True when a device formats it where it has no known file system.
-        makefs: bool,
-    },
 }
 
 /// One generated file, directory or link of the root.
@@ -671,19 +574,6 @@ impl Plan {
             FileKind::File { text } => Some(text),
             _ => None,
         }
-    }
-
-    /// The partition with this label.
-    #[must_use]
-    pub fn partition(&self, label: &str) -> Option<&PartitionPlan> {
-        self.disk.partitions.iter().find(|partition| partition.label == label)
-    }
-
-    /// The partition the operating system is in.
-    #[must_use]
-    pub fn root(&self) -> Option<&PartitionPlan> {
-        let is_root = |partition: &&PartitionPlan| matches!(partition.content, PartitionContent::Root { .. });
-        self.disk.partitions.iter().find(is_root)
     }
 
     /// True when the description or the plan enables the unit.

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use bedplate_core::plan::{PartitionContent, Plan};
+use bedplate_core::plan::{EspPlan, Plan};
 use bedplate_core::{Architecture, Lock};
 use bedplate_formats::digest::hex;
 use bedplate_formats::tree::{Content, Node, Tree, TreePath};
@@ -98,11 +98,7 @@ pub fn command_line(plan: &Plan, root_hash: Option<&[u8; 32]>) -> String {
 /// # Errors
 /// No systemd-boot in the tools; a UKI that does not fit, at the partition's line.
 pub fn esp(plan: &Plan, kernel_version: &str, epoch: i64, tools: &Path, staging: &Path) -> Result<()> {
-    let esp = plan.disk.partitions.iter().find_map(|partition| match &partition.content {
-        PartitionContent::Esp { volume_id, label } => Some((partition, *volume_id, label)),
-        _ => None,
-    });
-    let (partition, volume_id, label) = esp.context("the plan has no EFI system partition")?;
+    let EspPlan { partition, volume_id, volume_label } = &plan.disk.esp;
     let arch = plan.architecture.efi();
     let loader = fs::read(tools.join(EFI_PROGRAMS).join(format!("systemd-boot{arch}.efi")))
         .context("reading systemd-boot of the tools")?;
@@ -125,7 +121,8 @@ pub fn esp(plan: &Plan, kernel_version: &str, epoch: i64, tools: &Path, staging:
         .into_parts()
         .0;
     let sector_size = plan.disk.sector_size;
-    let options = vfat::Options { size: partition.size, volume_id, label: label.clone(), epoch, sector_size };
+    let (size, volume_id, label) = (partition.size, *volume_id, volume_label.clone());
+    let options = vfat::Options { size, volume_id, label, epoch, sector_size };
     vfat::write(&tree, &file, &options).map_err(|error| Problem {
         message: format!("the EFI system partition cannot be written: {error}"),
         at: partition.at.clone(),

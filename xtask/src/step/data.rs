@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
-use bedplate_core::plan::{PartitionContent, PartitionPlan};
+use anyhow::Result;
+use bedplate_core::plan::DataPlan;
 
 use crate::sandbox::Sandbox;
 
@@ -15,16 +15,8 @@ const WORK: &str = "/run/work";
 ///
 /// # Errors
 /// `mke2fs`' own words.
-pub fn write(
-    partition: &PartitionPlan,
-    sector_size: u64,
-    epoch: i64,
-    tools: &Sandbox,
-    file: &Path,
-) -> Result<()> {
-    let PartitionContent::Data { uuid, hash_seed, label, .. } = &partition.content else {
-        bail!("partition {} holds no data", partition.number);
-    };
+pub fn write(data: &DataPlan, sector_size: u64, epoch: i64, tools: &Sandbox, file: &Path) -> Result<()> {
+    let DataPlan { partition, uuid, hash_seed, .. } = data;
     let (directory, name) = (file.parent().unwrap_or(Path::new(".")), file.file_name().unwrap_or_default());
     let extended = format!("hash_seed={hash_seed},root_owner=0:0,nodiscard");
     // Small file systems have blocks of 1024 bytes otherwise, and none is smaller than a sector.
@@ -34,12 +26,17 @@ pub fn write(
     let (uuid, tools) = (uuid.to_string(), tools.clone().bind(directory, WORK));
     tools
         .env("SOURCE_DATE_EPOCH", &epoch.to_string())
-        .run(
-            ["mke2fs", "-q", "-t", "ext4"]
-                .iter()
-                .chain(block)
-                .copied()
-                .chain(["-m", "1", "-L", label, "-U", &uuid, "-E", &extended, &out, &size]),
-        )
+        .run(["mke2fs", "-q", "-t", "ext4"].iter().chain(block).copied().chain([
+            "-m",
+            "1",
+            "-L",
+            &partition.label,
+            "-U",
+            &uuid,
+            "-E",
+            &extended,
+            &out,
+            &size,
+        ]))
         .map(drop)
 }

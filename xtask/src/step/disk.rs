@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::Plan;
-use bedplate_core::plan::{PartitionContent, PartitionGuid, PartitionPlan};
+use bedplate_core::plan::{ArtifactNames, PartitionGuid, PartitionPlan, RootPlan};
 use bedplate_formats::gpt::{Partition, Table};
 use bedplate_formats::{gpt, sparse, verity};
 use fs_err as fs;
@@ -22,26 +22,22 @@ use crate::report::bytes;
 ///
 /// # Errors
 /// A root larger than its partition, at the partition's line.
-pub fn verity(plan: &Plan, staging: &Path) -> Result<Option<[u8; 32]>> {
-    let root = plan.root().context("the plan has no root partition")?;
-    let data = fs::File::open(staging.join(&plan.artifacts.root))?;
-    let size = data.metadata()?.len();
-    if size > root.size {
+pub fn verity(root: &RootPlan, names: &ArtifactNames, staging: &Path) -> Result<Option<[u8; 32]>> {
+    let data = fs::File::open(staging.join(&names.root))?;
+    let (size, partition) = (data.metadata()?.len(), &root.partition);
+    if size > partition.size {
+        let (size, most) = (bytes(size), bytes(partition.size));
         return Err(Problem {
-            message: format!("the root file system has {}, its partition {}", bytes(size), bytes(root.size)),
-            at: root.at.clone(),
+            message: format!("the root file system has {size}, its partition {most}"),
+            at: partition.at.clone(),
             word: None,
             help: "give it more room with `.size(GiB(…))`, or leave packages out".into(),
         }
         .into());
     }
-    let parameters = plan.disk.partitions.iter().find_map(|partition| match &partition.content {
-        PartitionContent::Verity { salt, uuid } => Some((salt, *uuid)),
-        _ => None,
-    });
-    let (Some((salt, uuid)), Some(artifact)) = (parameters, &plan.artifacts.verity) else { return Ok(None) };
-    let salt = digest(salt).context("reading the plan's salt")?;
-    let made = verity::format(data.file(), 0..size, &verity::Parameters { salt, uuid })?;
+    let (Some(planned), Some(artifact)) = (&root.verity, &names.verity) else { return Ok(None) };
+    let salt = digest(&planned.salt).context("reading the plan's salt")?;
+    let made = verity::format(data.file(), 0..size, &verity::Parameters { salt, uuid: planned.uuid })?;
     made.write(&mut fs::File::create(staging.join(artifact))?)?;
     Ok(Some(made.root_hash))
 }
@@ -80,11 +76,7 @@ pub fn table(plan: &Plan, root_hash: Option<&[u8; 32]>) -> Table {
         name: partition.label.clone(),
     };
     let sector_size = plan.disk.sector_size;
-    Table {
-        guid: plan.disk.guid,
-        sector_size,
-        partitions: plan.disk.partitions.iter().map(partition).collect(),
-    }
+    Table { guid: plan.disk.guid, sector_size, partitions: plan.disk.partitions().map(partition).collect() }
 }
 
 /// A partition's id: the plan's, or the half of the root hash that systemd
@@ -107,14 +99,6 @@ fn guid(planned: &PartitionGuid, root_hash: Option<&[u8; 32]>) -> Uuid {
 /// Every partition with the artifact that it is a copy of.
 pub fn artifacts(plan: &Plan) -> impl Iterator<Item = (&PartitionPlan, &str)> {
     let names = &plan.artifacts;
-    let mut data = names.data.iter();
-    plan.disk.partitions.iter().filter_map(move |partition| {
-        let name = match partition.content {
-            PartitionContent::Esp { .. } => &names.esp,
-            PartitionContent::Root { .. } => &names.root,
-            PartitionContent::Verity { .. } => names.verity.as_ref()?,
-            PartitionContent::Data { .. } => data.next()?,
-        };
-        Some((partition, name.as_str()))
-    })
+    let names = [&names.esp, &names.root].into_iter().chain(&names.verity).chain(&names.data);
+    plan.disk.partitions().zip(names.map(String::as_str))
 }

@@ -12,13 +12,13 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
-use anyhow::{Context as _, Result, anyhow};
-use bedplate_core::Compression;
+use anyhow::{Context as _, Result};
 use bedplate_core::image::filesystem::Filesystem;
-use bedplate_core::plan::{PartitionContent, PartitionPlan, Plan};
+use bedplate_core::plan::RootPlan;
+use bedplate_core::{Compression, Lock};
+use bedplate_formats::deb::compare_versions;
 use bedplate_formats::tree::{Node, Tree, TreePath};
 use bedplate_formats::{sparse, tar};
-use uuid::Uuid;
 
 pub(super) use self::changes::same;
 use crate::key::Key;
@@ -33,12 +33,23 @@ const OUT: &str = "OUT";
 /// What a root is written with, apart from its tree.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
-    /// Whose root it is.
-    pub plan: &'a Plan,
+    /// The partition.
+    pub root: &'a RootPlan,
+    /// The size of the disk's sectors in bytes.
+    pub sector_size: u64,
     /// The time of the file system, in seconds since 1970.
     pub epoch: i64,
     /// A sandbox with the mkfs.
     pub tools: &'a Sandbox,
+    /// True when its `mkfs.erofs` can add to an image: [`appends`].
+    pub appends: bool,
+}
+
+/// True when the `mkfs.erofs` of a lock's tools can append: 1.8 and newer can, Ubuntu 24.04's cannot.
+#[must_use]
+pub fn appends(lock: &Lock) -> bool {
+    let package = lock.tools.iter().find(|package| package.name == "erofs-utils");
+    package.is_some_and(|package| compare_versions(&package.version, "1.8").is_ge())
 }
 
 /// Writes the tree's file system to `file`; returns its name. `base` is the tree
@@ -54,18 +65,15 @@ pub fn write(
     tree: &Tree,
     file: &Path,
 ) -> Result<&'static str> {
-    let partition = options.plan.root().context("the plan has no root partition")?;
-    let PartitionContent::Root { filesystem, compression, uuid, .. } = &partition.content else {
-        return Err(anyhow!("the plan's root partition holds no root"));
-    };
+    let filesystem = options.root.filesystem;
     let top = tree.get(&TreePath::root()).context("the tree has no root")?;
-    let mut argv = command(partition, *filesystem, *compression, *uuid, top);
-    if *filesystem == Filesystem::Ext4 && options.plan.disk.sector_size > 512 {
+    let mut argv = command(options.root, top);
+    if filesystem == Filesystem::Ext4 && options.sector_size > 512 {
         // Small file systems have blocks of 1024 bytes otherwise, and none is smaller than a sector.
         argv.splice(1..1, ["-b", "4096"].map(str::to_owned));
     }
-    let added = changes::since(base, tree).filter(|_| *filesystem == Filesystem::Erofs);
-    let Some(added) = added.filter(|_| appends(options.tools)) else {
+    let added = changes::since(base, tree).filter(|_| filesystem == Filesystem::Erofs);
+    let Some(added) = added.filter(|_| options.appends) else {
         stream(options, &argv, tree, file)?;
         return Ok(filesystem.name());
     };
@@ -81,11 +89,6 @@ pub fn write(
     let append = argv.iter().cloned().chain(["--incremental=data".to_owned()]).collect::<Vec<_>>();
     stream(options, &append, &added, file)?;
     Ok(filesystem.name())
-}
-
-/// Whether this `mkfs.erofs` can append: 1.8 and newer can, Ubuntu 24.04's cannot.
-fn appends(tools: &Sandbox) -> bool {
-    tools.run(["mkfs.erofs", "--help"]).is_ok_and(|help| help.contains("--incremental"))
 }
 
 /// Streams a tree into the tool, which writes `file`.
@@ -122,13 +125,8 @@ fn stream(
     written.context("streaming the system into its file system")
 }
 
-fn command(
-    partition: &PartitionPlan,
-    filesystem: Filesystem,
-    compression: Compression,
-    uuid: Uuid,
-    top: &Node,
-) -> Vec<String> {
+fn command(root: &RootPlan, top: &Node) -> Vec<String> {
+    let RootPlan { partition, compression, uuid, .. } = root;
     let compress = match compression {
         Compression::None => None,
         Compression::Lz4 => Some("-zlz4"),
@@ -137,7 +135,7 @@ fn command(
     };
     let mut argv: Vec<String> = Vec::new();
     let mut add = |words: &[&str]| argv.extend(words.iter().map(|&word| word.to_owned()));
-    match filesystem {
+    match root.filesystem {
         Filesystem::Erofs => {
             // Its time is that of SOURCE_DATE_EPOCH: 1.7 has no option for it that
             // leaves the files theirs.
@@ -157,7 +155,7 @@ fn command(
             let (mode, uid, gid) = (format!("{:o}", top.mode), top.uid.to_string(), top.gid.to_string());
             add(&["-root-mode", &mode, "-root-uid", &uid, "-root-gid", &gid]);
             add(&level.map_or(vec![], |level| vec!["-Xcompression-level", level]));
-            if compression == Compression::None {
+            if *compression == Compression::None {
                 add(&["-noI", "-noD", "-noF", "-noX"]);
             }
             add(&[OUT]);

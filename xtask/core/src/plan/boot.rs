@@ -1,8 +1,7 @@
 //! The kernel's command line, and the names of what comes out.
 
-use super::{ArtifactNames, DiskPlan, PartitionContent, PartitionGuid, SettingPlan, hardening};
+use super::{ArtifactNames, DiskPlan, PartitionGuid, RootPlan, SettingPlan, hardening};
 use crate::image::Image;
-use crate::image::root::RootSlot;
 use crate::image::target::Architecture;
 use crate::image::volatile::Volatile;
 
@@ -11,16 +10,9 @@ use crate::image::volatile::Volatile;
 ///
 /// `ro` also with the overlay: it is the lower file system that is meant, and
 /// with `rw` systemd-remount-fs would be asked to remount an overlay.
-pub(super) fn command_line(
-    image: &Image,
-    root: &RootSlot,
-    disk: &DiskPlan,
-    settings: &[SettingPlan],
-) -> Vec<String> {
+pub(super) fn command_line(image: &Image, root: &RootPlan, settings: &[SettingPlan]) -> Vec<String> {
     let mut arguments = Vec::new();
-    let is_root = |content: &PartitionContent| matches!(content, PartitionContent::Root { .. });
-    let partition = disk.partitions.iter().find(|partition| is_root(&partition.content));
-    if let Some(PartitionGuid::Fixed(guid)) = partition.map(|partition| partition.guid) {
+    if let PartitionGuid::Fixed(guid) = root.partition.guid {
         arguments.push(format!("root=PARTUUID={guid}"));
     }
     let writable = !root.filesystem.is_read_only() && image.volatile == Volatile::None;
@@ -42,13 +34,9 @@ pub(super) fn command_line(
 /// The seed's names: a script that picks up mkosi's artifacts picks up these.
 pub(super) fn artifacts(disk: &DiskPlan, architecture: Architecture) -> ArtifactNames {
     let root = format!("image.root-{}", architecture.systemd());
-    let has_verity =
-        disk.partitions.iter().any(|partition| matches!(partition.content, PartitionContent::Verity { .. }));
-    let data =
-        disk.partitions.iter().filter(|partition| matches!(partition.content, PartitionContent::Data { .. }));
-    let data = data.enumerate().map(|(index, partition)| match index {
+    let data = disk.data.iter().enumerate().map(|(index, data)| match index {
         0 => "image.linux-generic.raw".to_string(),
-        _ => format!("image.linux-generic-{}.raw", partition.label),
+        _ => format!("image.linux-generic-{}.raw", data.partition.label),
     });
     ArtifactNames {
         disk: "image.raw".to_string(),
@@ -59,7 +47,7 @@ pub(super) fn artifacts(disk: &DiskPlan, architecture: Architecture) -> Artifact
         initrd_cpio: "initrd.cpio.zst".to_string(),
         initrd_link: "initrd".to_string(),
         kernel: "image.vmlinuz".to_string(),
-        verity: has_verity.then(|| format!("{root}-verity.raw")),
+        verity: disk.root.verity.as_ref().map(|_| format!("{root}-verity.raw")),
         root: format!("{root}.raw"),
         data: data.collect(),
         manifest: "image.manifest".to_string(),

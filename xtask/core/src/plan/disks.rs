@@ -18,7 +18,7 @@
 //! could log in to: a firmware's path is bytes, which no rule of udev's compares.
 
 use super::template::{Unfit, template, words};
-use super::{DiskPlan, FilePlan, PartitionContent, PartitionPlan};
+use super::{DiskPlan, FilePlan, PartitionPlan};
 use crate::image::Image;
 
 const UNITS: &str = "/usr/lib/systemd/system";
@@ -34,14 +34,13 @@ pub(super) fn device(label: &str) -> String {
 /// Rules, scripts and units of the initrd.
 pub(super) fn initrd(disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
     let why = "tells the disk that was booted from its copies";
-    let system = |partition: &&PartitionPlan| {
-        matches!(partition.content, PartitionContent::Root { .. } | PartitionContent::Verity { .. })
-    };
-    let types = disk.partitions.iter().filter(system).map(|partition| partition.type_guid.to_string());
+    let verity = disk.root.verity.iter().map(|verity| &verity.partition);
+    let types = std::iter::once(&disk.root.partition).chain(verity);
+    let types = types.map(|partition| partition.type_guid.to_string());
     let rules = template!(
         "settings/udev/initrd.rules",
         TABLE = disk.guid,
-        LABELS = words(disk.partitions.iter().map(|partition| &partition.label)),
+        LABELS = words(disk.partitions().map(|partition| &partition.label)),
         ROOT_TYPES = types.collect::<Vec<_>>().join("|");
         lines PARTITIONS = links(disk)
     )?;
@@ -69,10 +68,9 @@ pub(super) fn root(image: &Image, disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfi
     if image.kept_on().is_none() {
         return Ok(files);
     }
-    let named = |partition: &&PartitionPlan| {
-        matches!(partition.content, PartitionContent::Esp { .. } | PartitionContent::Data { .. })
-    };
-    let numbers = disk.partitions.iter().filter(named).map(|partition| partition.number.to_string());
+    let data = disk.data.iter().map(|data| &data.partition);
+    let numbers = std::iter::once(&disk.esp.partition).chain(data);
+    let numbers = numbers.map(|partition| partition.number.to_string());
     let text = template!("units/bedplate-name-disk.service", NUMBERS = words(numbers))?;
     let script = template!("scripts/name-disk.sh")?;
     let unit = "bedplate-name-disk.service";
@@ -89,5 +87,5 @@ fn links(disk: &DiskPlan) -> Vec<String> {
         let (number, label) = (partition.number, &partition.label);
         format!("ENV{{ID_PART_ENTRY_NUMBER}}==\"{number}\", SYMLINK+=\"bedplate/{label}\"")
     };
-    disk.partitions.iter().map(link).collect()
+    disk.partitions().map(link).collect()
 }

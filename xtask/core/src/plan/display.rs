@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{BindKind, FileKind, Keyring, PartitionContent, PartitionGuid, PartitionPlan, Plan, Why};
+use super::{BindKind, DataPlan, DiskPlan, FileKind, Keyring, PartitionGuid, Plan, RootPlan, Why};
 use crate::page::Page;
 
 impl fmt::Display for Plan {
@@ -43,13 +43,13 @@ impl Plan {
         page.heading(&format!("disk, {}{sectors}", size(self.disk.size)));
         page.table(
             &["", "partition", "at", "size", "content", "id"],
-            self.disk.partitions.iter().map(|partition| {
+            self.disk.partitions().zip(contents(&self.disk)).map(|(partition, content)| {
                 vec![
                     partition.number.to_string(),
                     partition.label.clone(),
                     size(partition.offset),
                     size(partition.size),
-                    content(partition),
+                    content,
                     match partition.guid {
                         PartitionGuid::Fixed(guid) => guid.to_string(),
                         PartitionGuid::RootHashFirst => "first half of the root hash".to_string(),
@@ -113,11 +113,8 @@ impl Plan {
 
     fn software(&self, page: &mut Page) {
         page.heading("kernel command line");
-        let hash = self
-            .root()
-            .is_some_and(|root| matches!(root.content, PartitionContent::Root { verity: true, .. }));
-        let words =
-            hash.then_some("roothash=…").into_iter().chain(self.command_line.iter().map(String::as_str));
+        let hash = self.disk.root.verity.as_ref().map(|_| "roothash=…");
+        let words = hash.into_iter().chain(self.command_line.iter().map(String::as_str));
         page.words(words);
 
         if !self.modules.is_empty() {
@@ -293,22 +290,20 @@ impl super::ArtifactNames {
     }
 }
 
-fn content(partition: &PartitionPlan) -> String {
-    match &partition.content {
-        PartitionContent::Esp { .. } => "fat32".to_string(),
-        PartitionContent::Root { filesystem, compression, verity, .. } => {
-            let verified = if *verity { ", verified" } else { "" };
-            match compression {
-                crate::Compression::None => format!("{filesystem}{verified}"),
-                compression => format!("{filesystem} {compression}{verified}"),
-            }
-        }
-        PartitionContent::Verity { .. } => "dm-verity".to_string(),
-        PartitionContent::Data { filesystem, mount, grow, .. } => {
-            let mount = mount.as_ref().map(|mount| format!(" at {mount}")).unwrap_or_default();
-            format!("{filesystem}{mount}{}", if *grow { ", grows" } else { "" })
-        }
-    }
+/// What is in each partition, in the order of the disk.
+fn contents(disk: &DiskPlan) -> impl Iterator<Item = String> {
+    let RootPlan { filesystem, compression, verity, .. } = &disk.root;
+    let verified = if verity.is_some() { ", verified" } else { "" };
+    let root = match compression {
+        crate::Compression::None => format!("{filesystem}{verified}"),
+        compression => format!("{filesystem} {compression}{verified}"),
+    };
+    let data = disk.data.iter().map(|DataPlan { filesystem, mount, grow, .. }| {
+        let mount = mount.as_ref().map(|mount| format!(" at {mount}")).unwrap_or_default();
+        format!("{filesystem}{mount}{}", if *grow { ", grows" } else { "" })
+    });
+    let verity = verity.iter().map(|_| "dm-verity".to_string());
+    ["fat32".to_string(), root].into_iter().chain(verity).chain(data)
 }
 
 fn size(bytes: u64) -> String {

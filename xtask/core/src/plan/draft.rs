@@ -38,12 +38,15 @@ pub(crate) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Starts the plan of an image without mistakes. None where its release or its root is missing, which is one.
+    /// Starts the plan of an image without mistakes. None where its release, its ESP or its root is missing, which is one.
     pub fn new(image: &'a Image, name: &'a str, target: &'a Target) -> Result<Option<Self>, Unfit> {
         let release = release::find(image.distribution, &image.release.value);
-        let (Some(release), Some(root)) = (release, image.roots.first()) else { return Ok(None) };
+        let (Some(release), Some(esp), Some(root)) = (release, image.esps.first(), image.roots.first())
+        else {
+            return Ok(None);
+        };
         let stream = Stream::of(name);
-        let disk = layout::disk(image, root, target.architecture, &stream);
+        let disk = layout::disk(image, esp, root, target.architecture, &stream);
         let users = people::users(image);
         let binds = state::binds(image, &users);
         let units = units::plan(image);
@@ -105,7 +108,7 @@ impl<'a> Draft<'a> {
             answers: packages::answers(image),
             tools: packages::tools(image, release, root),
             hostname: image.hostname.as_ref().map(|name| name.value.to_string()),
-            command_line: boot::command_line(image, root, &disk, &settings),
+            command_line: boot::command_line(image, &disk.root, &settings),
             locale: system::locale(image),
             timezone: image.timezone.as_ref().map_or("UTC".to_string(), |zone| zone.value.to_string()),
             artifacts: boot::artifacts(&disk, target.architecture),

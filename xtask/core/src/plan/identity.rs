@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::template::Unfit;
-use super::{FilePlan, PartitionContent, Plan, UNITS};
+use super::{FilePlan, Plan, UNITS};
 use crate::image::volatile::Volatile;
 use crate::page::Page;
 use crate::place::Place;
@@ -128,10 +128,7 @@ impl Plan {
 
     /// True when nothing can be written to the root, not even to memory.
     fn is_read_only(&self) -> bool {
-        let root = self.root().map(|root| &root.content);
-        let read_only =
-            matches!(root, Some(PartitionContent::Root { filesystem, .. }) if filesystem.is_read_only());
-        read_only && self.volatile == Volatile::None
+        self.disk.root.filesystem.is_read_only() && self.volatile == Volatile::None
     }
 }
 

@@ -13,7 +13,7 @@
 use serde::Serialize;
 
 use super::template::{Unfit, template, units};
-use super::{DiskPlan, FilePlan, PartitionContent, PartitionPlan};
+use super::{DataPlan, DiskPlan, FilePlan};
 use crate::image::Image;
 use crate::image::root::RootSlot;
 use crate::image::volatile::Volatile;
@@ -27,10 +27,10 @@ const RULES: &str = "/usr/lib/bedplate";
 const MOUNT: &str = "run-bedplate-data.mount";
 
 /// The partition that what is kept lies on.
-pub(super) fn kept_on<'a>(image: &Image, disk: &'a DiskPlan) -> Option<(&'a PartitionPlan, String)> {
+pub(super) fn kept_on<'a>(image: &Image, disk: &'a DiskPlan) -> Option<(&'a DataPlan, String)> {
     let at = image.kept_on()?.value.to_string();
-    let is_it = |partition: &&PartitionPlan| matches!(&partition.content, PartitionContent::Data { mount: Some(mount), .. } if *mount == at);
-    Some((disk.partitions.iter().find(is_it)?, at))
+    let is_it = |data: &&DataPlan| data.mount.as_ref() == Some(&at);
+    Some((disk.data.iter().find(is_it)?, at))
 }
 
 /// The initrd: what it has to do, and what is put into it.
@@ -64,8 +64,8 @@ pub(super) fn plan(image: &Image, root: &RootSlot, disk: &DiskPlan) -> Result<In
     let mut files = super::disks::initrd(disk)?;
     if let Some((partition, mount)) = kept_on(image, disk) {
         features.persistent = true;
-        features.makefs = matches!(partition.content, PartitionContent::Data { makefs: true, .. });
-        files.extend(data(image, features, partition, &mount)?);
+        features.makefs = partition.makefs;
+        files.extend(data(image, partition, &mount)?);
     }
     if let (Volatile::Overlay, Some(size)) = (image.volatile, &image.volatile_size) {
         files.extend(in_memory(size.value)?.into_iter().map(|file| file.at(Some(&size.at))));
@@ -74,14 +74,8 @@ pub(super) fn plan(image: &Image, root: &RootSlot, disk: &DiskPlan) -> Result<In
     Ok(InitrdPlan { features, files })
 }
 
-fn data(
-    image: &Image,
-    features: InitrdFeatures,
-    partition: &PartitionPlan,
-    mount: &str,
-) -> Result<Vec<FilePlan>, Unfit> {
-    let PartitionContent::Data { filesystem, .. } = &partition.content else { return Ok(Vec::new()) };
-    let (label, filesystem) = (&partition.label, filesystem.name());
+fn data(image: &Image, data: &DataPlan, mount: &str) -> Result<Vec<FilePlan>, Unfit> {
+    let (label, filesystem) = (&data.partition.label, data.filesystem.name());
     let device = super::disks::device(label);
     let unit = format!("{}.device", escape_path(&device));
     let sysroot = format!("{}.mount", escape_path(&format!("/sysroot{mount}")));
@@ -90,7 +84,7 @@ fn data(
         template!("units/initrd/data.device.conf")?,
         "a device without its data partition starts all the same",
     )];
-    files.extend(checked(label, filesystem, &device, features.makefs)?);
+    files.extend(checked(label, filesystem, &device, data.makefs)?);
     let text = template!(
         "units/initrd/run-bedplate-data.mount",
         LABEL = label,

@@ -5,102 +5,109 @@
 //! the last one the GPT's copy (33 sectors, or 5 of 4096 bytes).
 
 use super::guid::{self, Stream};
-use super::{DiskPlan, PartitionContent, PartitionGuid, PartitionPlan};
+use super::{DataPlan, DiskPlan, EspPlan, PartitionGuid, PartitionPlan, RootPlan, VerityPlan};
 use crate::image::Image;
-use crate::image::data::Data;
+use crate::image::esp::Esp;
 use crate::image::root::RootSlot;
 use crate::image::target::Architecture;
 use crate::place::Place;
+use crate::value::Size;
 use uuid::Uuid;
 
 const MIB: u64 = 1024 * 1024;
 
-pub(super) fn disk(image: &Image, root: &RootSlot, architecture: Architecture, ids: &Stream) -> DiskPlan {
-    let mut disk = Layout { partitions: Vec::new(), end: MIB };
-
-    for esp in &image.esps {
-        let content =
-            PartitionContent::Esp { volume_id: ids.word("volume", "esp"), label: "ESP".to_string() };
-        disk.add("esp", guid::ESP, fixed(ids, "esp"), esp.size.bytes(), 0, content, &esp.at);
-    }
+pub(super) fn disk(
+    image: &Image,
+    esp: &Esp,
+    root: &RootSlot,
+    architecture: Architecture,
+    ids: &Stream,
+) -> DiskPlan {
+    let mut table = Table { number: 0, end: MIB };
+    let esp = EspPlan {
+        partition: table.add("esp", guid::ESP, fixed(ids, "esp"), esp.size, &esp.at),
+        volume_id: ids.word("volume", "esp"),
+        volume_label: "ESP".to_string(),
+    };
 
     let label = format!("root-{}", architecture.systemd());
-    let content = PartitionContent::Root {
+    let id = if root.verity { PartitionGuid::RootHashFirst } else { fixed(ids, "root") };
+    let mut root_plan = RootPlan {
+        partition: table.add(&label, guid::root(architecture), id, root.size, &root.at),
         filesystem: root.filesystem,
         compression: root.compression,
-        verity: root.verity,
         uuid: ids.id("file-system", "root"),
+        verity: None,
     };
-    let attributes = if root.filesystem.is_read_only() { guid::READ_ONLY } else { 0 };
-    let id = if root.verity { PartitionGuid::RootHashFirst } else { fixed(ids, "root") };
-    disk.add(&label, guid::root(architecture), id, root.size.bytes(), attributes, content, &root.at);
-
+    if root.filesystem.is_read_only() {
+        root_plan.partition.attributes = guid::READ_ONLY;
+    }
     if root.verity {
-        let content = PartitionContent::Verity { salt: ids.salt("root"), uuid: ids.id("verity", "root") };
+        let (label, size) = (format!("{label}-verity"), Size::mib(verity_size(root.size.bytes()) / MIB));
         let kind = guid::root_verity(architecture);
-        let size = verity_size(root.size.bytes());
-        let id = PartitionGuid::RootHashLast;
-        disk.add(&format!("{label}-verity"), kind, id, size, guid::READ_ONLY, content, &root.at);
+        let mut partition = table.add(&label, kind, PartitionGuid::RootHashLast, size, &root.at);
+        partition.attributes = guid::READ_ONLY;
+        root_plan.verity =
+            Some(VerityPlan { partition, salt: ids.salt("root"), uuid: ids.id("verity", "root") });
     }
 
-    for data in &image.data {
-        disk.data(data, ids);
-    }
+    let data = image.data.iter().filter_map(|data| {
+        let label = data.label.as_ref()?.value.as_str();
+        let which = format!("data {label}");
+        let mut partition = table.add(label, guid::LINUX_GENERIC, fixed(ids, &which), data.size, &data.at);
+        if data.grow {
+            partition.attributes = guid::GROW_FILE_SYSTEM;
+        }
+        Some(DataPlan {
+            partition,
+            filesystem: data.filesystem,
+            mount: data.mount.as_ref().map(|mount| mount.value.to_string()),
+            uuid: ids.id("file-system", &which),
+            hash_seed: ids.id("hash-seed", &which),
+            grow: data.grow,
+            makefs: data.makefs.is_some(),
+        })
+    });
+    let data = data.collect();
     DiskPlan {
         guid: ids.id("disk", ""),
-        size: disk.end + MIB,
+        size: table.end + MIB,
         sector_size: image.sector_size.as_ref().map_or(512, |size| size.value.into()),
-        partitions: disk.partitions,
+        esp,
+        root: root_plan,
+        data,
     }
 }
 
-struct Layout {
-    partitions: Vec<PartitionPlan>,
+/// The table in the making: how many partitions it has, and where the last one ends.
+struct Table {
+    number: u32,
     end: u64,
 }
 
-impl Layout {
-    #[expect(clippy::too_many_arguments, reason = "the columns of a partition table")]
+impl Table {
+    /// Puts a partition behind the last one.
     fn add(
         &mut self,
         label: &str,
         type_guid: Uuid,
         guid: PartitionGuid,
-        size: u64,
-        attributes: u64,
-        content: PartitionContent,
+        size: Size,
         at: &Place,
-    ) {
-        let number = u32::try_from(self.partitions.len() + 1).unwrap_or(u32::MAX);
-        let (label, offset) = (label.to_string(), self.end);
-        self.end += size;
-        self.partitions.push(PartitionPlan {
-            number,
-            label,
+    ) -> PartitionPlan {
+        self.number += 1;
+        let offset = self.end;
+        self.end += size.bytes();
+        PartitionPlan {
+            number: self.number,
+            label: label.to_string(),
             type_guid,
             guid,
             offset,
-            size,
-            attributes,
-            content,
+            size: size.bytes(),
+            attributes: 0,
             at: Some(at.clone()),
-        });
-    }
-
-    fn data(&mut self, data: &Data, ids: &Stream) {
-        let Some(label) = data.label.as_ref().map(|label| label.value.as_str()) else { return };
-        let content = PartitionContent::Data {
-            filesystem: data.filesystem,
-            mount: data.mount.as_ref().map(|mount| mount.value.to_string()),
-            uuid: ids.id("file-system", &format!("data {label}")),
-            hash_seed: ids.id("hash-seed", &format!("data {label}")),
-            label: label.to_string(),
-            grow: data.grow,
-            makefs: data.makefs.is_some(),
-        };
-        let attributes = if data.grow { guid::GROW_FILE_SYSTEM } else { 0 };
-        let id = fixed(ids, &format!("data {label}"));
-        self.add(label, guid::LINUX_GENERIC, id, data.size.bytes(), attributes, content, &data.at);
+        }
     }
 }
 
@@ -141,7 +148,7 @@ mod tests {
     fn partitions_are_aligned_and_follow_one_another() {
         let disk = device().plan().unwrap().disk;
         let mut end = MIB;
-        for partition in &disk.partitions {
+        for partition in disk.partitions() {
             assert_eq!(partition.offset, end);
             assert_eq!(partition.offset % MIB, 0);
             end += partition.size;
@@ -157,8 +164,8 @@ mod tests {
         let mut more = more;
         more.data.reverse();
         let after = more.plan().unwrap();
-        for partition in &before.disk.partitions {
-            assert_eq!(after.partition(&partition.label).unwrap().guid, partition.guid);
+        for partition in before.disk.partitions() {
+            assert_eq!(after.disk.partition(&partition.label).unwrap().guid, partition.guid);
         }
         assert_eq!(before.disk.guid, after.disk.guid);
     }
@@ -167,7 +174,7 @@ mod tests {
     fn an_arm_device_has_the_types_of_its_processor() {
         let target = Target { architecture: Architecture::Aarch64 };
         let plan = device().plan_for("edge", &target).unwrap();
-        let root = plan.partition("root-arm64").unwrap();
+        let root = plan.disk.partition("root-arm64").unwrap();
         assert_eq!(root.type_guid, guid::root(Architecture::Aarch64));
         assert_eq!(plan.artifacts.root, "image.root-arm64.raw");
     }
@@ -179,7 +186,7 @@ mod tests {
         image.data.clear();
         let large =
             image.partition(Data::new("persistent", Ext4).mount("/local").size(GiB(9))).plan().unwrap();
-        assert_eq!(small.root().unwrap().offset, large.root().unwrap().offset);
+        assert_eq!(small.disk.root.partition.offset, large.disk.root.partition.offset);
         assert_eq!(large.disk.size - small.disk.size, 8 * 1024 * MIB);
     }
 }

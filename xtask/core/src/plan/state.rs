@@ -15,8 +15,7 @@
 use super::template::{Unfit, quoted, template, units, words};
 use super::units::UNITS;
 use super::{
-    BindKind, BindPlan, DiskPlan, FileKind, FilePlan, PartitionContent, PartitionGuid, PartitionPlan,
-    RequiredBy, UserPlan,
+    BindKind, BindPlan, DataPlan, DiskPlan, FileKind, FilePlan, PartitionGuid, RequiredBy, UserPlan,
 };
 use crate::image::Image;
 use crate::image::bind::Bind;
@@ -164,8 +163,8 @@ pub(super) fn files(
 ) -> Result<Vec<FilePlan>, Unfit> {
     let mut files = Vec::new();
     let kept = super::initrd::kept_on(image, disk);
-    for partition in &disk.partitions {
-        let early = kept.as_ref().is_some_and(|(kept, _)| kept.number == partition.number);
+    for partition in &disk.data {
+        let early = kept.as_ref().is_some_and(|(kept, _)| kept == &partition);
         files.extend(data(partition, early)?);
     }
     if image.volatile == Volatile::Overlay {
@@ -194,10 +193,8 @@ pub(super) fn files(
 
 /// A data partition: where it is mounted, and how it grows. The one that the
 /// binds lie on is mounted by the initrd, `early`.
-fn data(partition: &PartitionPlan, early: bool) -> Result<Vec<FilePlan>, Unfit> {
-    let PartitionContent::Data { filesystem, mount, grow, makefs, .. } = &partition.content else {
-        return Ok(Vec::new());
-    };
+fn data(data: &DataPlan, early: bool) -> Result<Vec<FilePlan>, Unfit> {
+    let DataPlan { partition, filesystem, mount, grow, makefs, .. } = data;
     let PartitionGuid::Fixed(guid) = partition.guid else { return Ok(Vec::new()) };
     let (at, label) = (partition.at.as_ref(), &partition.label);
 

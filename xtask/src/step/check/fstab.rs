@@ -2,7 +2,6 @@
 //!
 //! <https://www.freedesktop.org/software/systemd/man/latest/systemd.mount.html#fstab>
 
-use bedplate_core::plan::PartitionContent;
 use bedplate_core::{Diagnostic, Place, Rule, example};
 use bedplate_formats::tree::TreePath;
 
@@ -100,13 +99,8 @@ fn of_the_plan(subject: &Subject<'_>, line: &Line<'_>) -> Option<Diagnostic> {
     if mount == "/" {
         return Some(own("which the initrd mounts", None));
     }
-    for partition in &plan.disk.partitions {
-        match &partition.content {
-            PartitionContent::Data { mount: Some(own_mount), .. } if own_mount == mount => {
-                return Some(own("a data partition's mount point", partition.at.as_ref()));
-            }
-            _ => {}
-        }
+    if let Some(data) = plan.disk.data.iter().find(|data| data.mount.as_deref() == Some(mount)) {
+        return Some(own("a data partition's mount point", data.partition.at.as_ref()));
     }
     let bind = plan.binds.iter().find(|bind| bind.path == mount)?;
     Some(own("which is kept", bind.at.as_ref()))
@@ -147,16 +141,15 @@ fn of_the_disk(subject: &Subject<'_>, device: &str) -> bool {
     let by_path = device.strip_prefix("/dev/disk/by-").and_then(|rest| rest.split_once('/'));
     let Some((tag, value)) = by_path.or_else(|| device.split_once('=')) else { return false };
     let value = value.trim_matches('"');
-    subject.plan.disk.partitions.iter().any(|partition| {
-        match (tag.to_ascii_lowercase().as_str(), &partition.content) {
-            ("partlabel", _) => partition.label == value,
-            ("label", PartitionContent::Data { label, .. } | PartitionContent::Esp { label, .. }) => {
-                label == value
-            }
-            ("uuid", PartitionContent::Data { uuid, .. }) => uuid.to_string() == value.to_ascii_lowercase(),
-            _ => false,
+    let disk = &subject.plan.disk;
+    match tag.to_ascii_lowercase().as_str() {
+        "partlabel" => disk.partition(value).is_some(),
+        "label" => {
+            disk.esp.volume_label == value || disk.data.iter().any(|data| data.partition.label == value)
         }
-    })
+        "uuid" => disk.data.iter().any(|data| data.uuid.to_string() == value.to_ascii_lowercase()),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

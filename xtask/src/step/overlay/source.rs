@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bedplate_core::check::files::word_for;
-use bedplate_core::plan::{BindKind, BindPlan, FileKind, FilePlan, OverlayPlan, PartitionContent, Plan};
+use bedplate_core::plan::{BindKind, BindPlan, FileKind, FilePlan, OverlayPlan, Plan};
 use bedplate_formats::tree::{Kind, Tree, TreePath};
 
 use super::{leavings, modes};
@@ -128,10 +128,7 @@ fn hidden(plan: &Plan, path: &TreePath, directory: bool) -> Option<(String, Stri
         let why = format!("`/{memory}` is in memory on the device, and empty at every boot");
         return Some((why, "let tmpfiles.d(5) make it at boot: add `usr/lib/tmpfiles.d/NAME.conf`".into()));
     }
-    let mounts = plan.disk.partitions.iter().filter_map(|partition| match &partition.content {
-        PartitionContent::Data { mount: Some(mount), .. } => Some(mount),
-        _ => None,
-    });
+    let mounts = plan.disk.data.iter().filter_map(|data| data.mount.as_ref());
     let text = path.to_string();
     let hides = |mount: &&String| below(path, mount) && !plan.holds_home(mount, &text);
     if let Some(mount) = mounts.into_iter().find(hides) {

@@ -1,6 +1,5 @@
 //! What lasts on a device, and what stands there though the image has it not.
 
-use bedplate_core::plan::PartitionContent;
 use bedplate_formats::tree::TreePath;
 
 use super::super::{Subject, unit};
@@ -9,10 +8,7 @@ use super::is_below;
 impl Subject<'_> {
     /// Where the data partitions are mounted.
     pub(in super::super) fn data_mounts(&self) -> impl Iterator<Item = &str> {
-        self.plan.disk.partitions.iter().filter_map(|partition| match &partition.content {
-            PartitionContent::Data { mount, .. } => mount.as_deref(),
-            _ => None,
-        })
+        self.plan.disk.data.iter().filter_map(|data| data.mount.as_deref())
     }
 
     /// Whether what is at this path lasts: it is kept, or on a data partition.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use bedplate_core::plan::PartitionContent;
 use bedplate_core::{Diagnostic, Place, Volatile};
 use bedplate_formats::tree::TreePath;
 
@@ -67,7 +66,9 @@ const OF_NO_USE: [&str; 32] = [
 pub(super) fn volatile(subject: &Subject<'_>, started: &Started, found: &mut Findings) {
     let lost = match subject.plan.volatile {
         Volatile::Overlay => "is gone at the next boot",
-        Volatile::None if is_read_only(subject) => "cannot be written, since the root is read-only",
+        Volatile::None if subject.plan.disk.root.filesystem.is_read_only() => {
+            "cannot be written, since the root is read-only"
+        }
         Volatile::None | Volatile::Persistent => return,
     };
     // A device without a data partition is meant to forget.
@@ -111,14 +112,6 @@ fn journal(subject: &Subject<'_>, lost: &str, found: &mut Findings) {
             }
         }
     }
-}
-
-/// Whether nothing can be written to the root at all.
-fn is_read_only(subject: &Subject<'_>) -> bool {
-    subject.plan.root().is_some_and(|root| match &root.content {
-        PartitionContent::Root { filesystem, .. } => filesystem.is_read_only(),
-        _ => false,
-    })
 }
 
 fn is_volatile(unit: &Unit, directories: &[String], lost: &str) -> Diagnostic {

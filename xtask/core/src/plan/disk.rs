@@ -1,0 +1,133 @@
+//! The disk of a plan, to the byte.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::image::compression::Compression;
+use crate::image::filesystem::Filesystem;
+use crate::place::Place;
+
+/// The disk: one EFI system partition, one root, and what the device keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DiskPlan {
+    /// The GPT's own id.
+    pub guid: Uuid,
+    /// The whole disk in bytes.
+    pub size: u64,
+    /// The size of its sectors in bytes: 512 or 4096.
+    pub sector_size: u64,
+    /// The EFI system partition.
+    pub esp: EspPlan,
+    /// The operating system.
+    pub root: RootPlan,
+    /// The data partitions, in the order of the disk.
+    pub data: Vec<DataPlan>,
+}
+
+impl DiskPlan {
+    /// The partitions, in the order of the disk.
+    pub fn partitions(&self) -> impl Iterator<Item = &PartitionPlan> {
+        let verity = self.root.verity.iter().map(|verity| &verity.partition);
+        let data = self.data.iter().map(|data| &data.partition);
+        [&self.esp.partition, &self.root.partition].into_iter().chain(verity).chain(data)
+    }
+
+    /// The partition with this label.
+    #[must_use]
+    pub fn partition(&self, label: &str) -> Option<&PartitionPlan> {
+        self.partitions().find(|partition| partition.label == label)
+    }
+}
+
+/// An entry of the partition table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartitionPlan {
+    /// Its number in the GPT, from 1.
+    pub number: u32,
+    /// Its name in the GPT, at most 36 UTF-16 units.
+    pub label: String,
+    /// What it is for, by the Discoverable Partitions Specification.
+    pub type_guid: Uuid,
+    /// Its own id.
+    pub guid: PartitionGuid,
+    /// Where it starts, in bytes.
+    pub offset: u64,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The GPT's attribute bits.
+    pub attributes: u64,
+    /// The line that asked for it.
+    pub at: Option<Place>,
+}
+
+/// A partition's id, or how the build finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartitionGuid {
+    /// Known now.
+    Fixed(Uuid),
+    /// The first 128 bits of the root hash: the verified partition.
+    RootHashFirst,
+    /// The last 128 bits of the root hash: its hash tree.
+    RootHashLast,
+}
+
+/// The EFI system partition: FAT32 with systemd-boot and the kernel image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EspPlan {
+    /// Its entry in the table.
+    #[serde(flatten)]
+    pub partition: PartitionPlan,
+    /// FAT's volume id.
+    pub volume_id: u32,
+    /// FAT's volume label.
+    pub volume_label: String,
+}
+
+/// The root partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RootPlan {
+    /// Its entry in the table.
+    #[serde(flatten)]
+    pub partition: PartitionPlan,
+    /// Its file system.
+    pub filesystem: Filesystem,
+    /// How it is compressed.
+    pub compression: Compression,
+    /// The file system's id.
+    pub uuid: Uuid,
+    /// Its hash tree, where it is verified.
+    pub verity: Option<VerityPlan>,
+}
+
+/// The hash tree of the root: superblock, then the tree; SHA-256, blocks of 4096 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerityPlan {
+    /// The entry in the table of the partition it lies on.
+    #[serde(flatten)]
+    pub partition: PartitionPlan,
+    /// The salt, in hexadecimal: 32 bytes.
+    pub salt: String,
+    /// The superblock's id.
+    pub uuid: Uuid,
+}
+
+/// A data partition: what the device keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DataPlan {
+    /// Its entry in the table. Its label is the file system's, too: at most 16 bytes for ext4.
+    #[serde(flatten)]
+    pub partition: PartitionPlan,
+    /// Its file system.
+    pub filesystem: Filesystem,
+    /// Where it is mounted.
+    pub mount: Option<String>,
+    /// The file system's id.
+    pub uuid: Uuid,
+    /// The seed of ext4's directory hashes.
+    pub hash_seed: Uuid,
+    /// True when the first boot grows it to the end of the disk.
+    pub grow: bool,
+    /// True when a device formats it where it has no known file system.
+    pub makefs: bool,
+}
