@@ -201,8 +201,7 @@ fn agents(vendor: &Vendor, version: &str) -> PathBuf {
 
 const SSM_LOG: &str = "cat /var/log/amazon/ssm/amazon-ssm-agent.log";
 
-/// Two boots of one small device and one more with the next version of its image, with AWS's packages played by
-/// the test.
+/// A small device, and its next boot with the next version of its image; AWS's packages are played by the test.
 #[test]
 fn agents_keep_their_registration_their_configuration_and_their_logs() {
     if !product::all() {
@@ -260,12 +259,9 @@ fn agents_keep_their_registration_their_configuration_and_their_logs() {
     let fingerprint = guest.check(FINGERPRINT).unwrap();
     guest.check("echo changed >/etc/amazon/ssm/seelog.xml; sync").unwrap();
     let mut log = "3.3.0.0 started registered\n".to_owned();
-    guest.reboot().unwrap();
-    log.push_str("3.3.0.0 started registered\n");
-    same(&mut guest, 2, &fingerprint, &log);
     let mut guest = guest.power_off().unwrap().edit(|disk| disk.update(&new)).unwrap().start().unwrap();
     log.push_str("3.3.1.0 started registered\n");
-    same(&mut guest, 3, &fingerprint, &log);
+    same(&mut guest, 2, &fingerprint, &log);
     // What the new version brings for a file that nobody changed is not taken either: the device's state is its own.
     assert_eq!(
         guest.check("cat /etc/amazon/ssm/amazon-ssm-agent.json").unwrap(),

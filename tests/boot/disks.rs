@@ -7,7 +7,7 @@ mod name;
 use std::path::Path;
 
 use crate::identity::identity;
-use crate::product::{self, built, machine};
+use crate::product::{self, built, built_with, machine};
 use bedplate::vm::Vm;
 use bedplate::vm::guest::Guest;
 use bedplate::vm::second::Bus;
@@ -28,6 +28,13 @@ fn plan() -> bedplate::plan::Plan {
 struct Asked {
     disk: String,
     identity: [String; 3],
+}
+
+/// What a device is known by, and what it keeps.
+fn itself(guest: &mut Guest) -> [String; 4] {
+    let keys = "cat /var/lib/bedplate/ssh/ssh_host_*_key.pub";
+    let kept = "cat /etc/kept/setting /etc/kept/version /var/lib/kept/marker";
+    ["cat /etc/machine-id", "hostname", keys, kept].map(|ask| guest.check(ask).unwrap())
 }
 
 /// Holds a guest against the disk that it must run from.
@@ -67,21 +74,27 @@ fn table(disk: &Path) -> gpt::Table {
 }
 
 /// Case 23: neither was ever started, so both have the image's ids; then the disk has ids of its own, and a fresh stick
-/// beside it changes nothing; then the stick becomes a device of its own.
+/// beside it changes nothing, neither does the next version of the image; and the stick becomes a device of its own.
 #[test]
 fn a_device_with_a_stick_in_it_is_the_disk_it_was_booted_from() {
     if !product::all() {
         return;
     }
-    let out = built("small", "small");
+    let [out, next] = ["1", "2"].map(|version| {
+        built_with("small", "guarded", &format!("guarded-{version}"), &[("IMAGE_VERSION", version)])
+    });
     let image = out.join("image.raw");
     let mut guest = machine(&out).second(&image, Bus::Scsi).start().unwrap();
     let first = runs_from(&mut guest, "vd");
-    guest.check("echo mine >/var/lib/kept/marker; sync").unwrap();
+    assert_eq!(guest.check("cat /usr/lib/version").unwrap(), "1");
+    guest.check("echo mine >/var/lib/kept/marker; echo changed >/etc/kept/setting; sync").unwrap();
+    let before = itself(&mut guest);
+    assert_eq!(before[3], "changed\n1mine\n");
+    // Without a serial number of a firmware the name is the machine id's.
+    assert_eq!(before[1].trim().len(), 12, "{}", before[1]);
     guest.reboot().unwrap();
-    let again = runs_from(&mut guest, "vd");
-    assert_eq!(again.identity[0], first.identity[0]);
-    assert_eq!(guest.check("cat /var/lib/kept/marker").unwrap(), "mine\n");
+    runs_from(&mut guest, "vd");
+    assert_eq!(itself(&mut guest), before);
 
     // Its disk has got ids of its own, and those by which the root is found are the image's.
     let mut own = None;
@@ -104,16 +117,21 @@ fn a_device_with_a_stick_in_it_is_the_disk_it_was_booted_from() {
     for (disks, sticks) in first.identity.iter().zip(&stick.identity) {
         assert_ne!(disks, sticks, "two devices are one");
     }
-    guest.check("test ! -e /var/lib/kept/marker; echo stick >/var/lib/kept/marker; sync").unwrap();
-    guest.reboot().unwrap();
-    assert_eq!(runs_from(&mut guest, "sd").identity[0], stick.identity[0]);
-    assert_eq!(guest.check("cat /var/lib/kept/marker").unwrap(), "stick\n");
+    guest.check("test ! -e /var/lib/kept/marker").unwrap();
 
-    // And the disk is what it was.
-    let mut guest = guest.power_off().unwrap().start_from_second(false).start().unwrap();
-    let again = runs_from(&mut guest, "vd");
-    assert_eq!((&again.identity[0], again.disk), (&first.identity[0], first.disk));
-    assert_eq!(guest.check("cat /var/lib/kept/marker").unwrap(), "mine\n");
+    // And the disk is what it was, also with the next version of its image: the root, its hash tree and the kernel are
+    // others, and what was seeded once is the device's own.
+    let vm = guest.power_off().unwrap().edit(|disk| {
+        let [data, root] = ["persistent", "root-x86-64"].map(|label| disk.digest(label).unwrap());
+        disk.update(&next)?;
+        assert_ne!(disk.digest("root-x86-64")?, root, "the two versions are one");
+        assert_eq!(disk.digest("persistent")?, data, "an update wrote to what is kept");
+        Ok(())
+    });
+    let mut guest = vm.unwrap().start_from_second(false).start().unwrap();
+    assert_eq!(runs_from(&mut guest, "vd").disk, first.disk);
+    assert_eq!(guest.check("cat /usr/lib/version").unwrap(), "2");
+    assert_eq!(itself(&mut guest), before);
 }
 
 /// Case 23: of two untouched copies, the firmware's path tells the stick from the disk that comes first.

@@ -13,7 +13,6 @@ mod packages;
 mod power;
 mod state;
 mod units;
-mod update;
 
 #[path = "../support/product.rs"]
 mod product;

@@ -49,6 +49,7 @@ pub fn writable(target: &Target) -> Image {
 pub fn guarded(target: &Target) -> Image {
     let image = versioned(small(target)).packages(["openssh-client", "libpam-systemd"]).hostname("{serial}");
     let visitor = User::new("visitor").login(Login::Credential);
+    let image = image.user(User::new("caller").login(Login::Credential));
     let operator = User::new("operator").own_group("operators").administrator();
     match std::env::var("OPERATOR_KEY") {
         Ok(key) => image.user(operator.login(Login::Key(key.as_str()))).user(visitor),
