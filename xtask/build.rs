@@ -17,7 +17,7 @@ pub const MAKES_NO_ENTRY: &[&str] = &[
     "src/lib.rs",
     "src/locking.rs",
     "src/paths.rs",
-    "src/problem.rs",
+    "src/error.rs",
     "src/project",
     "src/project.rs",
     "src/report.rs",

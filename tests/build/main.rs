@@ -8,7 +8,7 @@ mod disk;
 mod failures;
 mod filesystems;
 mod reproducible;
-mod scrubbed;
+mod sysprep;
 mod system;
 
 #[path = "../support/product.rs"]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::product;
 use bedplate::plan::UserPlan;
 use bedplate::sandbox::Sandbox;
-use bedplate::step::scrub::{clamp_mtimes, scrub};
+use bedplate::step::sysprep::{clamp_mtimes, sysprep};
 use bedplate::step::system::{self, Deb, Log, Options};
 use bedplate::store::Store;
 use bedplate_fixtures::deb;
@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 
 const EPOCH: i64 = 1_790_000_000;
 
-/// What differs between the two trees after both are scrubbed, and why. A `*`
+/// What differs between the two trees after both are sysprepped, and why. A `*`
 /// at the end stands for the rest of the path.
 const EXPECTED: &[(&str, &str)] = &[
     ("/etc/machine-id", "its mode: systemd makes it unwritable, mmdebstrap puts an empty file there"),
@@ -92,9 +92,9 @@ fn build_for(root: &Path, debs: &[Deb], users: Vec<UserPlan>) -> anyhow::Result<
     system::build(&sandbox(root), root, debs, &options, &Log::new(&|_| {}))
 }
 
-fn scrubbed(root: &Path) -> Tree {
+fn sysprepped(root: &Path) -> Tree {
     let mut tree = Tree::scan(root).unwrap();
-    scrub(&mut tree);
+    sysprep(&mut tree);
     clamp_mtimes(&mut tree, EPOCH);
     tree
 }
@@ -173,7 +173,7 @@ fn the_system_is_the_one_mmdebstrap_makes_and_the_same_every_time() {
     let root = |name: &str| work.path().join(name);
     build(&root("ours"), &debs).unwrap();
     build(&root("again"), &debs).unwrap();
-    let (ours, again) = (scrubbed(&root("ours")), scrubbed(&root("again")));
+    let (ours, again) = (sysprepped(&root("ours")), sysprepped(&root("again")));
     let with_times = |tree: &Tree| {
         let line =
             |(path, node): (&TreePath, &Node)| format!("{path} {} {}", node.mtime, described(tree, node));
@@ -189,7 +189,7 @@ fn the_system_is_the_one_mmdebstrap_makes_and_the_same_every_time() {
     assert_eq!(verified, "", "dpkg finds files that are not as packages ship them");
 
     mmdebstrap("theirs", &debs, work.path());
-    let (ours, theirs) = (lines(&ours), lines(&scrubbed(&root("theirs"))));
+    let (ours, theirs) = (lines(&ours), lines(&sysprepped(&root("theirs"))));
     let mut differences = Vec::new();
     for path in ours.keys().chain(theirs.keys().filter(|path| !ours.contains_key(*path))) {
         if ours.get(path) != theirs.get(path) && !is_expected(path) {

@@ -55,7 +55,7 @@ fn without_a_verb_it_lists_them() {
           boot     Start a built image in QEMU; the image itself stays as it is
           check    Report the mistakes in every description
           explain  Explain a mistake's code
-          verify   Hold a built image against its plan, byte for byte
+          verify   Check a built image against its plan, byte for byte
           inspect  Print what a disk, an ESP, a root or a kernel image holds
           tools    Run a command from packages of the image's distribution, in the sandbox
           clean    Remove what the cache holds: layers, or everything with --all

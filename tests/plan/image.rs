@@ -5,7 +5,7 @@
 
 #[path = "../../image/main.rs"]
 #[expect(dead_code, reason = "a test has a main function of its own")]
-mod image;
+mod description;
 
 use std::path::Path;
 
@@ -13,15 +13,15 @@ use bedplate::plan::{Keyring, PartitionGuid};
 use bedplate::{Architecture, Deb, Plan, Target, Volatile};
 
 fn edge() -> Plan {
-    image::edge(&Target::default()).plan_named("edge").unwrap()
+    description::edge(&Target::default()).plan_named("edge").unwrap()
 }
 
 fn edge_debian() -> Plan {
-    image::edge_debian(&Target::default()).plan_named("edge-debian").unwrap()
+    description::edge_debian(&Target::default()).plan_named("edge-debian").unwrap()
 }
 
 fn development() -> Plan {
-    image::edge_debian_development(&Target::default()).plan_named("edge-debian-development").unwrap()
+    description::edge_debian_development(&Target::default()).plan_named("edge-debian-development").unwrap()
 }
 
 /// Those that are shipped.
@@ -240,7 +240,8 @@ fn what_services_keep_belongs_to_the_same_number_in_every_version() {
     );
     assert_eq!(ids(edge_debian()), [id("cwagent", "cwagent", 990)]);
     let package = Deb::dangerous_unsigned("https://vendor.example/lite.deb", "0".repeat(64));
-    let lite = image::greengrass_lite::greengrass_lite(image::edge_debian(&Target::default()), package);
+    let lite =
+        description::greengrass_lite::greengrass_lite(description::edge_debian(&Target::default()), package);
     let plan = lite.plan().unwrap();
     assert!(plan.enables("greengrass-lite.target"));
     assert_eq!(plan.backing("/var/lib/greengrass"), Some("/local/persistent/var/lib/greengrass"));
@@ -263,12 +264,12 @@ fn the_classic_nucleus_finds_what_it_needs_to_start() {
 #[test]
 fn an_arm_device_is_the_same_device() {
     let target = Target { architecture: Architecture::Aarch64 };
-    for description in [image::edge, image::edge_debian] {
+    for description in [description::edge, description::edge_debian] {
         let plan = description(&target).plan_for("edge", &target).unwrap();
         assert!(plan.disk.partition("root-arm64-verity").is_some());
         assert_eq!(plan.command_line.last().unwrap(), "console=ttyAMA0,115200");
     }
-    let plan = image::edge_debian(&target).plan_for("edge-debian", &target).unwrap();
+    let plan = description::edge_debian(&target).plan_for("edge-debian", &target).unwrap();
     assert!(plan.package("linux-image-arm64").is_some());
 }
 
@@ -327,7 +328,7 @@ fn docker_does_not_start_anew_in_memory_when_its_data_is_lost() {
 fn the_vendors_packages_are_signed_and_started_and_right_for_the_processor() {
     for (architecture, word) in [(Architecture::X86_64, "amd64"), (Architecture::Aarch64, "arm64")] {
         let target = Target { architecture };
-        let plan = image::edge(&target).plan_for("edge", &target).unwrap();
+        let plan = description::edge(&target).plan_for("edge", &target).unwrap();
         assert_eq!(plan.debs.len(), 2);
         for deb in &plan.debs {
             assert!(deb.url.contains(word), "{}", deb.url);

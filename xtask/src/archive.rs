@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use bedplate_core::{Distribution, Place};
+use bedplate_core::{Distribution, SourceLocation};
 use bedplate_formats::digest::hex;
 use fs_err as fs;
 use sha2::{Digest, Sha256};
@@ -27,9 +27,9 @@ use sha2::{Digest, Sha256};
 use self::index::Index;
 use self::openpgp::{Keyring, SignatureError};
 use self::release::{Release, ReleaseError, Signed, Sum};
+use crate::error::LocatedError;
 use crate::fetch::mirror::Candidate;
 use crate::fetch::{FetchError, Fetcher, Item, Progress, Subject};
-use crate::problem::Problem;
 
 /// One suite of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +51,9 @@ pub struct Archive {
     /// The date of the `InRelease` that the lock was made from, in seconds after 1970: none before it is believed.
     pub not_before: Option<i64>,
     /// The line of the description that asked for it; none of the distribution's own.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
     /// The line of the description that names its key; none of the distribution's own.
-    pub key_at: Option<Place>,
+    pub key_at: Option<SourceLocation>,
 }
 
 /// Whose signature counts for an archive.
@@ -291,7 +291,7 @@ impl Archive {
             _ => cause.downcast_ref::<SignatureError>(),
         });
         let at = signature.and(self.key_at.as_ref()).or(self.at.as_ref());
-        if at.is_none() || error.is::<Problem>() {
+        if at.is_none() || error.is::<LocatedError>() {
             return error;
         }
         let help = match (error.downcast_ref::<FetchError>(), signature) {
@@ -302,7 +302,7 @@ impl Archive {
             (None, Some(error)) => error.help().to_owned(),
             (None, None) => "compare the line with what the archive's owner documents for apt".to_owned(),
         };
-        Problem { message: format!("{error:#}"), at: at.cloned(), word: None, help }.into()
+        LocatedError { message: format!("{error:#}"), at: at.cloned(), word: None, help }.into()
     }
 
     /// Which indexes to read: component and architecture.

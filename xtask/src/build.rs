@@ -19,7 +19,7 @@ use crate::step::owners::Owners;
 use crate::step::scratch::{self, Base};
 use crate::step::{
     boot, check, data, disk, identity, initrd, manifest, origin, overlay, presets, remove, root, script,
-    scrub, system, sysusers, text, triggers, units, users, version,
+    sysprep, system, sysusers, text, triggers, units, users, version,
 };
 use crate::store::{self, Store, or_full};
 use crate::{tools, verify};
@@ -320,9 +320,9 @@ fn root_tree(
         epoch: lock.epoch,
     };
     let mut tree = system.tree.clone();
-    scrub::scrub(&mut tree);
-    scrub::date_certificates(&mut tree, lock.epoch);
-    scrub::clamp_mtimes(&mut tree, lock.epoch);
+    sysprep::sysprep(&mut tree);
+    sysprep::date_certificates(&mut tree, lock.epoch);
+    sysprep::clamp_mtimes(&mut tree, lock.epoch);
     let mut base = tree.clone();
     let (homes, mut owners) = (Homes::make(plan, &mut tree)?, Owners::default());
     let packages = lock.packages.iter().map(|package| package.name.as_str()).collect();
@@ -344,9 +344,9 @@ fn root_tree(
     sysusers::apply(&inside, &written, &mut tree)?;
     triggers::apply(&inside, &written, &mut tree)?;
     remove::apply(plan, &mut tree)?;
-    scrub::date_certificates(&mut tree, lock.epoch);
+    sysprep::date_certificates(&mut tree, lock.epoch);
     identity::check(plan, lock, machine, &base, &tree)?;
-    scrub::clamp_mtimes(&mut tree, lock.epoch);
+    sysprep::clamp_mtimes(&mut tree, lock.epoch);
     let sandboxed = check::Sandboxed::new(context.store, system, system_key);
     let mut found = check::tree(plan, context.project, &tree, &sandboxed)?;
     found.mistakes.extend(unfit);

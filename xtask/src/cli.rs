@@ -5,7 +5,7 @@ use bedplate_core::Architecture;
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
-use crate::problem::Misuse;
+use crate::error::UsageError;
 
 /// Builds immutable Linux images from the description in image/main.rs.
 #[derive(Debug, Parser)]
@@ -34,7 +34,7 @@ pub enum Verb {
         /// The code, as `bound-twice`; without one, the list of all
         code: Option<String>,
     },
-    /// Hold a built image against its plan, byte for byte
+    /// Check a built image against its plan, byte for byte
     Verify(NameArgs),
     /// Print what a disk, an ESP, a root or a kernel image holds
     Inspect(InspectArgs),
@@ -80,7 +80,7 @@ impl NameArgs {
             Some("arm64" | "aarch64") => Ok(Architecture::Aarch64),
             Some(other) => {
                 let message = format!("no architecture is named `{other}`; there are `x86-64` and `arm64`");
-                Err(Misuse(message).into())
+                Err(UsageError(message).into())
             }
         }
     }

@@ -10,7 +10,7 @@
 //! Deliberately absent so far: root without CAP_SYS_ADMIN, as in an unprivileged container.
 
 mod ids;
-mod problem;
+mod missing;
 
 use std::env;
 use std::io::Write;
@@ -22,7 +22,7 @@ use rustix::process::{getegid, geteuid};
 use rustix::thread::UnshareFlags;
 
 pub use self::ids::{IdRange, WANTED, free_range, ranges};
-pub use self::problem::{Facts, Problem};
+pub use self::missing::{Facts, Missing};
 use crate::syscall;
 
 /// Set in the environment of a process that [`enter`] has put into a user namespace.
@@ -53,9 +53,9 @@ pub fn enter() -> Result<()> {
     ensure!(env::var_os(INSIDE).is_none(), "the user namespace was entered, but its root is somebody else");
 
     let facts = Facts::gather();
-    let problems = facts.problems();
-    if !problems.is_empty() {
-        let list: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+    let missing = facts.missing();
+    if !missing.is_empty() {
+        let list: Vec<String> = missing.iter().map(|problem| format!("\n  {problem}")).collect();
         bail!("this host is not ready for building as the user `{}`:{}", facts.user, list.concat());
     }
     enter_user_namespace(&facts)

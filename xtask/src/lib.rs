@@ -143,6 +143,8 @@ pub mod cli;
 pub mod cmd;
 pub mod disk;
 #[doc(hidden)]
+pub mod error;
+#[doc(hidden)]
 pub mod fetch;
 #[doc(hidden)]
 pub mod host;
@@ -151,8 +153,6 @@ pub mod key;
 #[doc(hidden)]
 pub mod locking;
 mod paths;
-#[doc(hidden)]
-pub mod problem;
 #[doc(hidden)]
 pub mod project;
 #[doc(hidden)]
@@ -219,7 +219,7 @@ pub fn main(images: &[Entry]) -> ExitCode {
     let project = Project { images, root: &root, package: &package };
     run(&cli.verb, project, &report).unwrap_or_else(|error| {
         report.failure(&error, &|file| project.source(file));
-        let is_usage = error.is::<problem::Misuse>() || error.is::<problem::WrongDescription>();
+        let is_usage = error.is::<error::UsageError>() || error.is::<error::WrongDescription>();
         ExitCode::from(if is_usage { 1 } else { 2 })
     })
 }

@@ -9,7 +9,7 @@ use bedplate_core::spelling::nearest;
 use bedplate_core::{Architecture, Entry, Plan, Target};
 use camino::Utf8PathBuf;
 
-use crate::problem::{Misuse, Problem, WrongDescription};
+use crate::error::{LocatedError, UsageError, WrongDescription};
 
 /// The images of one `main.rs`.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ pub fn directories(images: &[Entry]) -> Result<(PathBuf, PathBuf)> {
     let Some(Entry { compiled, .. }) = images.first() else { return Ok((".".into(), ".".into())) };
     let package = checkout::package(compiled.package, compiled.name, compiled.checkout).map_err(|other| {
         let file = checkout::workspace(&other.called, compiled.file).join(compiled.file);
-        Problem {
+        LocatedError {
             message: format!("{other}: they share a target directory"),
             at: None,
             word: None,
@@ -59,9 +59,9 @@ impl Project<'_> {
             let list = names().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
             match nearest(name, names()) {
                 Some(near) => {
-                    Misuse(format!("no image is named `{name}`; did you mean `{near}`? there are {list}"))
+                    UsageError(format!("no image is named `{name}`; did you mean `{near}`? there are {list}"))
                 }
-                None => Misuse(format!("no image is named `{name}`; there are {list}")),
+                None => UsageError(format!("no image is named `{name}`; there are {list}")),
             }
             .into()
         })

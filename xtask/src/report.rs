@@ -14,9 +14,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 pub use bedplate_core::bytes::bytes;
 use bedplate_core::{Diagnostic, Diagnostics, Renderer};
 
+use crate::error::{LocatedError, Refused, WrongDescription};
 use crate::fetch::{FetchError, Progress};
 pub use crate::paths::path;
-use crate::problem::{Problem, Refused, WrongDescription};
 use crate::store::{Full, disk_is_full};
 
 /// Where a run tells what it does.
@@ -96,7 +96,7 @@ impl Report {
     /// of a file.
     pub fn failure(&self, error: &anyhow::Error, source: &dyn Fn(&str) -> Option<String>) {
         self.bar.finish_and_clear();
-        if let Some(problem) = error.chain().find_map(|cause| cause.downcast_ref::<Problem>()) {
+        if let Some(problem) = error.chain().find_map(|cause| cause.downcast_ref::<LocatedError>()) {
             self.text(self.renderer().render(&problem.diagnostic(), source));
             return;
         }

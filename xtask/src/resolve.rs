@@ -20,7 +20,7 @@ use bedplate_formats::control::{Stanza, stanzas};
 use bedplate_formats::deb::compare_versions;
 use thiserror::Error;
 
-use self::apt::{Apt, Wishes};
+use self::apt::{Apt, Constraints};
 use self::recommended::{Followed, Installed};
 use crate::archive::index::{Index, Package};
 use crate::archive::{self, Archive, Opened};
@@ -185,11 +185,11 @@ impl Resolver {
             wanted.insert(request.name.clone(), self.argument(request)?);
         }
         let vendors = self.vendors.iter().map(|package| package.name.clone()).collect();
-        let wishes = Wishes { without: without.to_owned(), vendors: Some(vendors) };
+        let constraints = Constraints { without: without.to_owned(), vendors: Some(vendors) };
         let asked: Vec<String> = requests.iter().map(|request| request.name.clone()).collect();
         let choose = |name: &str| self.choose(name, without);
 
-        let mut packages = self.resolve(&wanted, &wishes)?;
+        let mut packages = self.resolve(&wanted, &constraints)?;
         let mut followed: BTreeMap<String, Followed> = BTreeMap::new();
         for request in requests.iter().filter(|request| request.recommends) {
             let Followed { installed, refused } = followed.entry(request.name.clone()).or_default();
@@ -212,7 +212,7 @@ impl Resolver {
                 if new.is_empty() {
                     break;
                 }
-                packages = self.with_recommended(&mut wanted, &new, &wishes, packages, refused)?;
+                packages = self.with_recommended(&mut wanted, &new, &constraints, packages, refused)?;
                 installed.extend(new.into_iter().filter(|name| !refused.contains_key(name)));
             }
             let unknown = |name: &str| self.is_unknown(name).then(|| name.to_owned());
@@ -229,13 +229,13 @@ impl Resolver {
         &self,
         wanted: &mut BTreeMap<String, String>,
         new: &BTreeSet<String>,
-        wishes: &Wishes,
+        constraints: &Constraints,
         before: Vec<LockedPackage>,
         refused: &mut BTreeMap<String, String>,
     ) -> Result<Vec<LockedPackage>> {
         let mut all = wanted.clone();
         all.extend(new.iter().map(|name| (name.clone(), name.clone())));
-        match self.resolve(&all, wishes) {
+        match self.resolve(&all, constraints) {
             Ok(packages) => {
                 *wanted = all;
                 Ok(packages)
@@ -248,7 +248,7 @@ impl Resolver {
             }
             Err(_) => new.iter().try_fold(before, |before, name| {
                 let one = BTreeSet::from([name.clone()]);
-                self.with_recommended(wanted, &one, wishes, before, refused)
+                self.with_recommended(wanted, &one, constraints, before, refused)
             }),
         }
     }
@@ -337,16 +337,20 @@ impl Resolver {
     /// is to be configured in it.
     pub fn tools(&self, packages: &[String]) -> Result<Vec<LockedPackage>> {
         let wanted = packages.iter().map(|name| (name.clone(), name.clone())).collect();
-        self.resolve(&wanted, &Wishes { without: Vec::new(), vendors: None })
+        self.resolve(&wanted, &Constraints { without: Vec::new(), vendors: None })
     }
 
     /// What apt chooses for these names, each with what apt is told of it.
-    fn resolve(&self, wanted: &BTreeMap<String, String>, wishes: &Wishes) -> Result<Vec<LockedPackage>> {
-        for name in wanted.keys().chain(&wishes.without) {
+    fn resolve(
+        &self,
+        wanted: &BTreeMap<String, String>,
+        constraints: &Constraints,
+    ) -> Result<Vec<LockedPackage>> {
+        for name in wanted.keys().chain(&constraints.without) {
             self.check_known(name)?;
         }
         let arguments: BTreeSet<&str> = wanted.values().map(String::as_str).collect();
-        let chosen = self.apt.install(&arguments, wishes)?;
+        let chosen = self.apt.install(&arguments, constraints)?;
         let mut locked: Vec<_> = chosen.iter().map(|chosen| self.locked(chosen)).collect::<Result<_>>()?;
         locked
             .sort_by(|left, right| (&left.name, &left.architecture).cmp(&(&right.name, &right.architecture)));
@@ -366,7 +370,7 @@ impl Resolver {
     }
 
     /// What the verified index says of a file apt chose.
-    fn locked(&self, chosen: &apt::Chosen) -> Result<LockedPackage> {
+    fn locked(&self, chosen: &apt::Solved) -> Result<LockedPackage> {
         let package = self.indexes[chosen.archive]
             .iter()
             .flat_map(|index| index.find(&chosen.name))

@@ -17,9 +17,9 @@ use bedplate_core::plan::{ArchivePlan, PackagePlan, Plan};
 
 use crate::archive::mirror::{HostSources, Mirrors};
 use crate::archive::{Archive, date};
+use crate::error::{LocatedError, UsageError};
 use crate::fetch::login::Logins;
 use crate::fetch::{FetchError, Fetcher, Item};
-use crate::problem::{Misuse, Problem};
 use crate::report::{Downloads, Report};
 use crate::resolve::{Request, ResolveError, Resolver, Solution, VendorDeb};
 use crate::store::Store;
@@ -203,7 +203,7 @@ fn settled(plan: &Plan, now: i64) -> Result<()> {
         return Ok(());
     }
     let age = if moment > now { "in the future" } else { "less than 24 hours ago" };
-    Err(Problem {
+    Err(LocatedError {
         message: format!("the snapshot `{}` is {age}, and can still change", snapshot.moment),
         at: Some(snapshot.at.clone()),
         word: Some(snapshot.moment.clone()),
@@ -219,7 +219,7 @@ fn now() -> i64 {
 }
 
 fn mirror(pair: &str) -> Result<(String, String)> {
-    Mirrors::parse_pair(pair).map_err(|error| Misuse(error.to_string()).into())
+    Mirrors::parse_pair(pair).map_err(|error| UsageError(error.to_string()).into())
 }
 
 fn archives(plan: &Plan, keychain: &Keychain) -> Result<Vec<Archive>> {
@@ -256,8 +256,13 @@ fn at_its_archive(error: anyhow::Error, plan: &Plan, packages: &[&LockedPackage]
     let archive = locked.find_map(|package| plan.archives.iter().find(|archive| is_of(archive, package)));
     let Some(at) = archive.and_then(|archive| archive.at.clone()) else { return error };
     let at = plan.package(name).and_then(|package| package.at.clone()).unwrap_or(at);
-    Problem { message: error.to_string(), at: Some(at), word: None, help: fetch.advice().unwrap_or_default() }
-        .into()
+    LocatedError {
+        message: error.to_string(),
+        at: Some(at),
+        word: None,
+        help: fetch.advice().unwrap_or_default(),
+    }
+    .into()
 }
 
 /// What the resolver is asked for.
@@ -277,10 +282,15 @@ fn at_its_line(error: anyhow::Error, plan: &Plan, vendors: &[(String, String)]) 
             let Some(at) = named.next() else { return error };
             let help =
                 "what apt names is in no suite of the image, kept out with `.without`, or held by `.version`";
-            return Problem { message: error.to_string(), at: Some(at), word: None, help: help.to_owned() }
-                .into();
+            return LocatedError {
+                message: error.to_string(),
+                at: Some(at),
+                word: None,
+                help: help.to_owned(),
+            }
+            .into();
         };
-        return Problem {
+        return LocatedError {
             message: error.to_string(),
             at: plan.debs.iter().find(|deb| deb.url == *url).and_then(|deb| deb.at.clone()),
             word: None,
@@ -303,17 +313,17 @@ fn at_its_line(error: anyhow::Error, plan: &Plan, vendors: &[(String, String)]) 
         Some(ResolveError::NotThere { name, suite, .. }) => {
             let at = plan.package(name).and_then(|package| package.at.clone());
             let help = "leave `.from` out, or name a suite that has it".to_owned();
-            return Problem { message: error.to_string(), at, word: Some(suite.clone()), help }.into();
+            return LocatedError { message: error.to_string(), at, word: Some(suite.clone()), help }.into();
         }
         Some(ResolveError::NoVersion { name, version, .. }) => {
             let at = plan.package(name).and_then(|package| package.at.clone());
             let help = "name one of them, or the start of one and `*`".to_owned();
-            return Problem { message: error.to_string(), at, word: Some(version.clone()), help }.into();
+            return LocatedError { message: error.to_string(), at, word: Some(version.clone()), help }.into();
         }
         _ => return error,
     };
     let at = plan.package(name).and_then(|package| package.at.clone());
     let suites = plan.archives.iter().map(|a| a.suite.as_str()).collect::<Vec<_>>().join("`, `");
     let message = format!("no package `{name}` can be installed from `{suites}`");
-    Problem { message, at, word: Some(name.clone()), help }.into()
+    LocatedError { message, at, word: Some(name.clone()), help }.into()
 }

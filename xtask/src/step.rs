@@ -20,7 +20,7 @@ pub mod remove;
 pub mod root;
 pub mod scratch;
 pub mod script;
-pub mod scrub;
+pub mod sysprep;
 pub mod system;
 pub mod sysusers;
 pub mod text;

@@ -108,7 +108,8 @@ fn a_package_of_a_registry_has_the_digest_of_the_checkout() {
 #[test]
 fn what_makes_entries_changes_their_keys_and_nothing_else_does() {
     let [engine, core, formats] = crates().map(Copied::of);
-    for file in ["src/step/initrd.rs", "src/step/scrub.rs", "src/sandbox.rs", "src/build.rs", "src/key.rs"] {
+    for file in ["src/step/initrd.rs", "src/step/sysprep.rs", "src/sandbox.rs", "src/build.rs", "src/key.rs"]
+    {
         assert!(engine.changes_with(file), "{file}");
     }
     for file in ["src/cli.rs", "src/cmd/image.rs", "src/cmd/clean.rs", "src/report.rs", "src/store/trim.rs"] {

@@ -24,35 +24,35 @@ pub(crate) mod release;
 pub mod text;
 pub(crate) mod units;
 pub(crate) mod users;
-pub(crate) mod words;
+pub(crate) mod values;
 
 /// Every rule, family by family.
 pub static RULES: &[&Rule] = &[
     &release::UNKNOWN_RELEASE,
     &release::REFUSED_RELEASE,
     &release::NOT_IN_RELEASE,
-    &words::MALFORMED_PACKAGE_NAME,
-    &words::MALFORMED_SUITE,
-    &words::MALFORMED_URL,
-    &words::MALFORMED_VERSION,
-    &words::MALFORMED_SNAPSHOT,
-    &words::MALFORMED_FINGERPRINT,
-    &words::MALFORMED_DIGEST,
-    &words::MALFORMED_PATH,
-    &words::MALFORMED_HOSTNAME,
-    &words::MALFORMED_IMAGE_VERSION,
-    &words::MALFORMED_HOST,
-    &words::MALFORMED_LABEL,
-    &words::MALFORMED_LOCALE,
-    &words::MALFORMED_TIMEZONE,
-    &words::MALFORMED_ARGUMENT,
-    &words::MALFORMED_GLOB,
-    &words::MALFORMED_MODULE_NAME,
-    &words::MALFORMED_SYSCTL,
-    &words::MALFORMED_QUESTION,
-    &words::MALFORMED_USER_NAME,
-    &words::MALFORMED_SSH_KEY,
-    &words::MALFORMED_UNIT_NAME,
+    &values::MALFORMED_PACKAGE_NAME,
+    &values::MALFORMED_SUITE,
+    &values::MALFORMED_URL,
+    &values::MALFORMED_VERSION,
+    &values::MALFORMED_SNAPSHOT,
+    &values::MALFORMED_FINGERPRINT,
+    &values::MALFORMED_DIGEST,
+    &values::MALFORMED_PATH,
+    &values::MALFORMED_HOSTNAME,
+    &values::MALFORMED_IMAGE_VERSION,
+    &values::MALFORMED_HOST,
+    &values::MALFORMED_LABEL,
+    &values::MALFORMED_LOCALE,
+    &values::MALFORMED_TIMEZONE,
+    &values::MALFORMED_ARGUMENT,
+    &values::MALFORMED_GLOB,
+    &values::MALFORMED_MODULE_NAME,
+    &values::MALFORMED_SYSCTL,
+    &values::MALFORMED_QUESTION,
+    &values::MALFORMED_USER_NAME,
+    &values::MALFORMED_SSH_KEY,
+    &values::MALFORMED_UNIT_NAME,
     &partitions::NO_ROOT,
     &partitions::TWO_ROOTS,
     &partitions::NO_ESP,
@@ -198,7 +198,7 @@ mod tests {
             include_str!("check/text.rs"),
             include_str!("check/units.rs"),
             include_str!("check/users.rs"),
-            include_str!("check/words.rs"),
+            include_str!("check/values.rs"),
         ];
         for rule in RULES {
             let constant = rule.code.to_ascii_uppercase().replace('-', "_");

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::place::Place;
+use crate::location::SourceLocation;
 
 mod render;
 mod span;
@@ -24,13 +24,13 @@ pub struct Diagnostic {
     /// What is wrong: lower case, no full stop, values in backticks.
     pub message: String,
     /// The call that is wrong; `None` when something is missing altogether.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
     /// What is said beneath the underlined words.
     pub label: Option<String>,
     /// The word that is wrong, when the call holds more than that word.
     pub word: Option<String>,
     /// Other places that matter, each with what it did.
-    pub related: Vec<(Place, String)>,
+    pub related: Vec<(SourceLocation, String)>,
     /// What to do about it.
     pub help: Option<String>,
 }
@@ -52,7 +52,7 @@ impl Diagnostic {
 
     /// Says which call is wrong.
     #[must_use]
-    pub fn at(mut self, place: &Place) -> Self {
+    pub fn at(mut self, place: &SourceLocation) -> Self {
         self.at = Some(place.clone());
         self
     }
@@ -73,7 +73,7 @@ impl Diagnostic {
 
     /// Shows another place beside it: "first bound here".
     #[must_use]
-    pub fn related(mut self, place: &Place, what: impl Into<String>) -> Self {
+    pub fn related(mut self, place: &SourceLocation, what: impl Into<String>) -> Self {
         self.related.push((place.clone(), what.into()));
         self
     }

@@ -7,8 +7,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::diagnostic::Diagnostic;
-use crate::place::{At, Place};
-use crate::value::{Address, GiB, Malformed, MiB, Size, Word};
+use crate::location::{At, SourceLocation};
+use crate::value::{Address, GiB, Malformed, MiB, Size, Value};
 
 /// Something that says a `T`: the value itself, or text.
 #[diagnostic::on_unimplemented(
@@ -23,25 +23,25 @@ pub trait Given<T> {
     fn given(self) -> Result<T, Malformed>;
 }
 
-impl<T: Word> Given<T> for T {
+impl<T: Value> Given<T> for T {
     fn given(self) -> Result<T, Malformed> {
         Ok(self)
     }
 }
 
-impl<T: Word> Given<T> for &str {
+impl<T: Value> Given<T> for &str {
     fn given(self) -> Result<T, Malformed> {
         T::parse(self)
     }
 }
 
-impl<T: Word> Given<T> for &String {
+impl<T: Value> Given<T> for &String {
     fn given(self) -> Result<T, Malformed> {
         T::parse(self)
     }
 }
 
-impl<T: Word> Given<T> for String {
+impl<T: Value> Given<T> for String {
     fn given(self) -> Result<T, Malformed> {
         T::parse(&self)
     }
@@ -95,10 +95,10 @@ impl SizeWithUnit for GiB {
 }
 
 /// Takes what was given, or notes what is wrong with it.
-pub(crate) fn accept<T: Word>(
+pub(crate) fn accept<T: Value>(
     mistakes: &mut Vec<Diagnostic>,
     given: impl Given<T>,
-    at: &Place,
+    at: &SourceLocation,
 ) -> Option<At<T>> {
     match given.given() {
         Ok(value) => Some(At { value, at: at.clone() }),

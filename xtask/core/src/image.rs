@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, SizeWithUnit, accept};
-use crate::place::{At, Place};
+use crate::location::{At, SourceLocation};
 use crate::value::{
     Address, AnswerText, Argument, Component, DevicePath, DomainName, Hostname, ImageVersion, Locale,
     ModuleName, PackageName, Question, Size, Snapshot, Suite, SysctlKey, SysctlValue, Timezone, UnitName,
-    Url, Word as _,
+    Url, Value as _,
 };
 
 pub mod answer;
@@ -146,7 +146,7 @@ pub struct Image {
     pub(crate) users: Vec<User>,
     pub(crate) binds: Vec<Bind>,
     pub(crate) contents: contents::Contents,
-    pub(crate) autologin: Option<Place>,
+    pub(crate) autologin: Option<SourceLocation>,
     pub(crate) shared: Vec<At<DevicePath>>,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
@@ -180,7 +180,7 @@ impl Image {
     fn of(distribution: Distribution, release: &str) -> Self {
         Image {
             distribution,
-            release: At { value: release.to_string(), at: Place::caller() },
+            release: At { value: release.to_string(), at: SourceLocation::caller() },
             packages: Vec::new(),
             choices: Vec::new(),
             without: Vec::new(),
@@ -232,7 +232,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("Packages", "install", "apt"))]
     pub fn package(mut self, package: impl GivenPackage) -> Self {
-        let mut package = package.package(&Place::caller());
+        let mut package = package.package(&SourceLocation::caller());
         self.mistakes.append(&mut package.mistakes);
         self.packages.extend(package.name.clone());
         if package.from.is_some() || package.version.is_some() || package.recommends {
@@ -252,7 +252,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("Packages", "install", "apt"))]
     pub fn packages(mut self, names: impl IntoIterator<Item = impl Given<PackageName>>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         for name in names {
             self.packages.extend(accept(&mut self.mistakes, name, &at));
         }
@@ -271,7 +271,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("RemovePackages", "exclude", "purge"))]
     pub fn without(mut self, name: impl Given<PackageName>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.without.extend(accept(&mut self.mistakes, name, &at));
         self
     }
@@ -290,7 +290,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("debconf-set-selections", "preseed", "dpkg-reconfigure"))]
     pub fn debconf(mut self, question: impl Given<Question>, answer: impl GivenAnswer) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         let question = accept(&mut self.mistakes, question, &at);
         match answer.answer() {
             Ok(answer) => self.answers.extend(question.map(|question| (question, answer))),
@@ -311,7 +311,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("Repositories"))]
     pub fn component(mut self, name: impl Given<Component>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.components.extend(accept(&mut self.mistakes, name, &at));
         self
     }
@@ -330,7 +330,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("Repositories", "backports", "proposed-updates"))]
     pub fn suite(mut self, name: impl Given<Suite>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.suites.extend(accept(&mut self.mistakes, name, &at));
         self
     }
@@ -384,7 +384,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("Snapshot", "SourceDateEpoch"))]
     pub fn snapshot(mut self, moment: impl Given<Snapshot>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.snapshot = accept(&mut self.mistakes, moment, &at).or(self.snapshot);
         self
     }
@@ -401,7 +401,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("Mirror"))]
     pub fn mirror(mut self, url: impl Given<Url>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.mirrors.extend(accept(&mut self.mistakes, url, &at));
         self
     }
@@ -436,7 +436,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("ImageVersion", "IMAGE_VERSION", "ImageId", "IMAGE_ID"))]
     pub fn version(mut self, version: impl Given<ImageVersion>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.version = accept(&mut self.mistakes, version, &at).or(self.version);
         self
     }
@@ -455,7 +455,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("Hostname"))]
     pub fn hostname(mut self, name: impl Given<Hostname>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.hostname = accept(&mut self.mistakes, name, &at).or(self.hostname);
         self
     }
@@ -489,7 +489,7 @@ impl Image {
         address: impl Given<Address>,
         names: impl IntoIterator<Item = impl Given<DomainName>>,
     ) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         let address = accept(&mut self.mistakes, address, &at);
         for name in names {
             let name = accept(&mut self.mistakes, name, &at);
@@ -509,7 +509,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("Locale", "LANG", "LocaleMessages"))]
     pub fn locale(mut self, locale: impl Given<Locale>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.locale = accept(&mut self.mistakes, locale, &at).or(self.locale);
         self
     }
@@ -525,7 +525,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("Timezone", "localtime"))]
     pub fn timezone(mut self, timezone: impl Given<Timezone>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.timezone = accept(&mut self.mistakes, timezone, &at).or(self.timezone);
         self
     }
@@ -547,7 +547,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("KernelCommandLine", "cmdline", "kernel_command_line"))]
     pub fn command_line(self, argument: impl Given<Argument>) -> Self {
-        self.argument(argument, false, &Place::caller())
+        self.argument(argument, false, &SourceLocation::caller())
     }
 
     /// Adds an argument that takes away what the image guarantees, such as a
@@ -562,10 +562,10 @@ impl Image {
     #[track_caller]
     #[doc(alias("KernelCommandLine", "cmdline", "mitigations", "debug_shell"))]
     pub fn dangerous_command_line(self, argument: impl Given<Argument>) -> Self {
-        self.argument(argument, true, &Place::caller())
+        self.argument(argument, true, &SourceLocation::caller())
     }
 
-    fn argument(mut self, argument: impl Given<Argument>, dangerous: bool, at: &Place) -> Self {
+    fn argument(mut self, argument: impl Given<Argument>, dangerous: bool, at: &SourceLocation) -> Self {
         let argument = accept(&mut self.mistakes, argument, at);
         self.arguments.extend(argument.map(|argument| KernelArgument { argument, dangerous }));
         self
@@ -583,7 +583,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("sysctl.d", "hardening"))]
     pub fn sysctl(mut self, key: impl Given<SysctlKey>, value: impl Given<SysctlValue>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         let key = accept(&mut self.mistakes, key, &at);
         let value = accept(&mut self.mistakes, value, &at);
         self.sysctls.extend(key.zip(value));
@@ -607,7 +607,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("KernelModulesInitrdInclude", "KernelInitrdModules", "Initrds", "InitrdPackages"))]
     pub fn initrd_module(mut self, name: impl Given<ModuleName>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.modules.extend(accept(&mut self.mistakes, name, &at));
         self
     }
@@ -651,7 +651,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("SectorSize", "4Kn", "UFS", "logical-block-size"))]
     pub fn sector_size(mut self, bytes: u32) -> Self {
-        self.sector_size = Some(At { value: bytes, at: Place::caller() });
+        self.sector_size = Some(At { value: bytes, at: SourceLocation::caller() });
         self
     }
 
@@ -681,7 +681,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("systemd.volatile", "size"))]
     pub fn volatile_size(mut self, size: impl SizeWithUnit) -> Self {
-        self.volatile_size = Some(At { value: size.size(), at: Place::caller() });
+        self.volatile_size = Some(At { value: size.size(), at: SourceLocation::caller() });
         self
     }
 
@@ -721,7 +721,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("ExtraTrees", "write", "heredoc"))]
     pub fn file(self, path: impl Given<DevicePath>, text: impl Into<Text>) -> Self {
-        self.text(path, text.into(), &Place::caller())
+        self.text(path, text.into(), &SourceLocation::caller())
     }
 
     /// The same with mode 0600, for a program that finds fault with a file
@@ -736,13 +736,13 @@ impl Image {
     #[track_caller]
     #[doc(alias("ExtraTrees", "chmod"))]
     pub fn private_file(self, path: impl Given<DevicePath>, text: impl Into<Text>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         let text = text.into();
         let mode = text.mode.clone().or(Some(At { value: 0o600, at: at.clone() }));
         self.text(path, Text { mode, ..text }, &at)
     }
 
-    fn text(mut self, path: impl Given<DevicePath>, mut text: Text, at: &Place) -> Self {
+    fn text(mut self, path: impl Given<DevicePath>, mut text: Text, at: &SourceLocation) -> Self {
         self.mistakes.append(&mut text.mistakes);
         if let Some(path) = accept(&mut self.mistakes, path, at) {
             self.files.push(Written { path, text });
@@ -778,7 +778,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("preset", "Presets", "systemctl"))]
     pub fn enable(mut self, unit: impl Given<UnitName>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.enabled.extend(accept(&mut self.mistakes, unit, &at));
         self
     }
@@ -794,7 +794,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("disable", "systemctl"))]
     pub fn mask(mut self, unit: impl Given<UnitName>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.masked.extend(accept(&mut self.mistakes, unit, &at));
         self
     }
@@ -828,7 +828,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("Autologin", "getty", "agetty"))]
     pub fn dangerous_autologin(mut self) -> Self {
-        self.autologin = Some(Place::caller());
+        self.autologin = Some(SourceLocation::caller());
         self
     }
 
@@ -848,7 +848,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("private key", "hostid", "sysprep", "machine-id"))]
     pub fn dangerous_shared(mut self, path: impl Given<DevicePath>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.shared.extend(accept(&mut self.mistakes, path, &at));
         self
     }

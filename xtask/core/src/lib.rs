@@ -24,10 +24,10 @@ pub mod given;
 #[doc(hidden)]
 pub mod glob;
 pub mod image;
+pub mod location;
 pub mod lock;
 #[doc(hidden)]
 pub mod page;
-pub mod place;
 pub mod plan;
 #[doc(hidden)]
 pub mod release;
@@ -46,8 +46,8 @@ pub use image::answer::GivenAnswer;
 pub use image::compiled::Compiled;
 pub use image::entry::Entry;
 pub use image::package::GivenPackage;
+pub use location::SourceLocation;
 pub use lock::Lock;
-pub use place::Place;
 pub use plan::Plan;
 pub use prelude::*;
 pub use rule::{Example, Rule};

@@ -12,7 +12,7 @@ use crate::image::answer::Answer;
 pub use crate::image::bind::BindKind;
 use crate::image::target::Architecture;
 use crate::image::volatile::Volatile;
-use crate::place::Place;
+use crate::location::SourceLocation;
 use crate::release;
 use crate::secret::Secret;
 use crate::value::Glob;
@@ -133,7 +133,7 @@ pub struct SnapshotPlan {
     /// `20260101T000000Z`
     pub moment: String,
     /// The line that asked for it.
-    pub at: Place,
+    pub at: SourceLocation,
 }
 
 /// One suite of one archive.
@@ -155,10 +155,10 @@ pub struct ArchivePlan {
     /// True for the distribution's own archive.
     pub own: bool,
     /// The line that asked for it; none for what every image of the release has.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
     /// The line that names its key, where that is another one.
     #[serde(skip)]
-    pub key_at: Option<Place>,
+    pub key_at: Option<SourceLocation>,
 }
 
 /// The keys an archive may be signed with.
@@ -198,7 +198,7 @@ pub struct PackagePlan {
     /// True when what it recommends is installed too.
     pub recommends: bool,
     /// The line that asked for it, or for what implies it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// One suite of one archive, for a package that is taken from no other.
@@ -232,7 +232,7 @@ pub struct DebPlan {
     /// True when what it recommends is installed too.
     pub recommends: bool,
     /// The line that asked for it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// The answer to a question that a package asks through debconf.
@@ -243,7 +243,7 @@ pub struct AnswerPlan {
     /// The answer: `true` or `false`, or text.
     pub answer: Answer,
     /// The line that answers it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// Why a package is installed.
@@ -280,7 +280,7 @@ pub struct FilePlan {
     /// Why it is there.
     pub why: String,
     /// The line that asked for it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// What a generated file is.
@@ -299,8 +299,9 @@ pub enum FileKind {
         /// What it points at.
         target: String,
     },
-    /// An empty file, unless there is a file: the place of a mount.
-    Place,
+    /// An empty file, unless there is a file: a mount point.
+    #[serde(rename = "mount-point")]
+    MountPoint,
 }
 
 /// A directory that is copied over the root.
@@ -312,7 +313,7 @@ pub struct OverlayPlan {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<OverlayRule>,
     /// The line that asked for it.
-    pub at: Place,
+    pub at: SourceLocation,
 }
 
 /// What the files of an overlay that fit a pattern are to have.
@@ -330,7 +331,7 @@ pub struct OverlayRule {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// The line that asked for it.
-    pub at: Place,
+    pub at: SourceLocation,
 }
 
 /// What happens to the packages' units.
@@ -350,7 +351,7 @@ pub struct UnitPlan {
     /// Why, when the description does not ask for it.
     pub why: Option<String>,
     /// The line that asked for it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// A user; locked, without a password.
@@ -384,7 +385,7 @@ pub struct UserPlan {
     /// The keys that let the user in; also in a generated file.
     pub authorized_keys: Vec<String>,
     /// The line that asked for it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// A directory or file that is kept.
@@ -415,7 +416,7 @@ pub struct BindPlan {
     /// Why, when the description does not ask for it.
     pub why: Option<String>,
     /// The line that asked for it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 impl BindPlan {
@@ -432,7 +433,7 @@ pub struct RequiredBy {
     /// The unit.
     pub unit: String,
     /// The line that said so.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// Files of one machine that all devices share.
@@ -441,7 +442,7 @@ pub struct SharedPlan {
     /// The file, or the directory with all below it.
     pub path: String,
     /// The line that accepts it.
-    pub at: Place,
+    pub at: SourceLocation,
 }
 
 /// Something the description weakens.
@@ -452,7 +453,7 @@ pub struct DangerPlan {
     /// What may come of it.
     pub why: String,
     /// The line that asked for it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// A kernel module in the initrd, with its firmware.
@@ -461,7 +462,7 @@ pub struct ModulePlan {
     /// Its name.
     pub name: String,
     /// The line that asked for it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// One setting of the kernel or of systemd.
@@ -476,7 +477,7 @@ pub struct SettingPlan {
     /// Why it is set.
     pub why: String,
     /// The line that asked for it; none for a default.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// What a setting is a setting of.
@@ -638,7 +639,7 @@ impl FilePlan {
         FilePlan::new(path, 0o755, FileKind::Directory, why)
     }
 
-    fn at(mut self, place: Option<&Place>) -> Self {
+    fn at(mut self, place: Option<&SourceLocation>) -> Self {
         self.at = place.cloned();
         self
     }

@@ -1,8 +1,8 @@
-//! The words of a description, each a type that cannot hold a wrong one.
+//! The values of a description, each a type that cannot hold a wrong one.
 //!
-//! A word is parsed once, where it is given; whatever holds one afterwards
-//! need not look again. Every word knows the code of the rule (and so the page
-//! of `explain`) that its malformed spelling breaks.
+//! A value is parsed once, where it is given; whatever holds one afterwards
+//! need not look again. Every value knows the code of the rule (and so the page
+//! of `explain`) that a malformed one breaks.
 
 use crate::diagnostic::Diagnostic;
 
@@ -28,26 +28,26 @@ pub use people::{GroupName, SshKey, UserName};
 pub use size::{GiB, MiB, Size};
 pub use unit::{UnitName, escape_path};
 
-/// A word of the vocabulary: text with a grammar.
-pub trait Word: Sized {
+/// A value: text with a syntax.
+pub trait Value: Sized {
     /// The code of the rule that a malformed one breaks.
     const CODE: &'static str;
-    /// The word's name in a sentence, with its article: "a package name".
+    /// The value's name in a sentence, with its article: "a package name".
     const WHAT: &'static str;
 
-    /// Reads the word.
+    /// Parses the value.
     ///
     /// # Errors
     /// What is wrong with `text`, and if it is known, what to write instead.
     fn parse(text: &str) -> Result<Self, Malformed>;
 }
 
-/// Text that is not the word it should be.
+/// Text that is not the value it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
     /// The text as it was given.
     pub text: String,
-    /// Why it is not the word, as the end of a sentence.
+    /// Why it is not the value, as the end of a sentence.
     pub reason: String,
     /// What to write instead.
     pub help: Option<String>,
@@ -92,8 +92,8 @@ fn abbreviated(text: &str) -> String {
     format!("{start}…")
 }
 
-/// Declares a word: a newtype over its text, readable only through its grammar.
-macro_rules! word {
+/// Declares a value: a newtype over its text, made only by its syntax.
+macro_rules! value {
     ($(#[$doc:meta])* $name:ident, $code:literal, $what:literal, $check:path) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -108,7 +108,7 @@ macro_rules! word {
             }
         }
 
-        impl $crate::value::Word for $name {
+        impl $crate::value::Value for $name {
             const CODE: &'static str = $code;
             const WHAT: &'static str = $what;
 
@@ -127,9 +127,9 @@ macro_rules! word {
             type Err = $crate::value::Malformed;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                <Self as $crate::value::Word>::parse(text)
+                <Self as $crate::value::Value>::parse(text)
             }
         }
     };
 }
-pub(crate) use word;
+pub(crate) use value;

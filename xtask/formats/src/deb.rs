@@ -12,10 +12,10 @@
 //! the multiple volumes and sparse files that dpkg does not read either.
 
 mod ar;
+#[cfg(test)]
+pub(crate) mod builder;
 mod compression;
 mod entries;
-#[cfg(test)]
-pub(crate) mod forge;
 mod version;
 
 use std::collections::BTreeMap;

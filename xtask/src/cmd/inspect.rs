@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::cli::InspectArgs;
 use crate::disk::Disk;
-use crate::problem::Misuse;
+use crate::error::UsageError;
 use crate::report::Report;
 
 /// Prints the facts for people, or as JSON.
@@ -19,7 +19,7 @@ pub fn run(args: &InspectArgs, report: &Report) -> Result<ExitCode> {
     let disk = Disk::open(&args.file).map_err(|error| {
         let cause = error.downcast_ref::<io::Error>().map(io::Error::kind);
         match cause {
-            Some(io::ErrorKind::NotFound) => Misuse(format!("there is no file `{}`", args.file)).into(),
+            Some(io::ErrorKind::NotFound) => UsageError(format!("there is no file `{}`", args.file)).into(),
             _ => error,
         }
     })?;

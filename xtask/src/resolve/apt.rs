@@ -33,7 +33,7 @@ pub(super) struct Apt {
 
 /// What is to be installed beyond what is named, or not at all.
 #[derive(Debug)]
-pub(super) struct Wishes {
+pub(super) struct Constraints {
     /// Names that are kept out.
     pub without: Vec<String>,
     /// Names of which the vendor's package is the only one; `None` keeps out all packages of vendors.
@@ -42,7 +42,7 @@ pub(super) struct Wishes {
 
 /// A file apt chose.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Chosen {
+pub(super) struct Solved {
     /// The package's name.
     pub name: String,
     /// Which of the archives has it.
@@ -99,19 +99,19 @@ impl Apt {
         Ok(Self { tree, state, vendors: opened.len() })
     }
 
-    /// What apt would fetch to install `wanted` on an empty system, by these wishes.
-    pub(super) fn install(&self, wanted: &BTreeSet<&str>, wishes: &Wishes) -> Result<Vec<Chosen>> {
+    /// What apt would fetch to install `wanted` on an empty system, by these constraints.
+    pub(super) fn install(&self, wanted: &BTreeSet<&str>, constraints: &Constraints) -> Result<Vec<Solved>> {
         // Only a pin keeps a package out for good: `NAME-` on the command line gives way to a dependency.
         let mut preferences = String::new();
-        for name in &wishes.without {
+        for name in &constraints.without {
             writeln!(preferences, "Package: {name}\nPin: release *\nPin-Priority: -1\n")?;
         }
         let origin = host(self.vendors);
-        for name in wishes.vendors.iter().flatten() {
+        for name in constraints.vendors.iter().flatten() {
             // Above 1000 an older version wins, too.
             writeln!(preferences, "Package: {name}\nPin: origin \"{origin}\"\nPin-Priority: 1001\n")?;
         }
-        if wishes.vendors.is_none() {
+        if constraints.vendors.is_none() {
             writeln!(preferences, "Package: *\nPin: origin \"{origin}\"\nPin-Priority: -1\n")?;
         }
         fs::write(self.state.join("preferences"), preferences)?;
@@ -179,13 +179,13 @@ Debug::NoLocking \"true\";
 }
 
 /// `'http://archive-1.invalid/pool/…/jq_1.7-1_amd64.deb' jq_1.7-1_amd64.deb 65536 SHA256:…`
-fn read_uri(line: &str) -> Result<Chosen> {
+fn read_uri(line: &str) -> Result<Solved> {
     let read = || {
         let mut words = line.split(' ');
         let archive = words.next()?.strip_prefix("'http://archive-")?.split_once('.')?.0.parse().ok()?;
         let name = words.next()?.split_once('_')?.0.to_owned();
         let sha256 = words.nth(1)?.strip_prefix("SHA256:")?.to_owned();
-        Some(Chosen { name, archive, sha256 })
+        Some(Solved { name, archive, sha256 })
     };
     read().with_context(|| format!("apt's answer `{line}` cannot be read"))
 }
@@ -257,7 +257,7 @@ mod tests {
     fn an_answer_names_archive_package_and_digest() {
         let line = "'http://archive-2.invalid/pool/main/j/jq/libjq1_1.7.1-6%2bdeb13u1_amd64.deb' \
                     libjq1_1.7.1-6+deb13u1_amd64.deb 160196 SHA256:00ff";
-        let chosen = Chosen { name: "libjq1".to_owned(), archive: 2, sha256: "00ff".to_owned() };
+        let chosen = Solved { name: "libjq1".to_owned(), archive: 2, sha256: "00ff".to_owned() };
         assert_eq!(read_uri(line).unwrap(), chosen);
         let error = read_uri("'http://elsewhere/x' x 1 SHA256:00").unwrap_err().to_string();
         assert_eq!(error, "apt's answer `'http://elsewhere/x' x 1 SHA256:00` cannot be read");

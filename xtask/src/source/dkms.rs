@@ -5,7 +5,7 @@ use bedplate_core::lock::LockedPackage;
 use bedplate_core::plan::Plan;
 
 use super::kernels::kernels;
-use crate::problem::Refused;
+use crate::error::Refused;
 use crate::resolve::why::Dependencies;
 
 /// Refuses modules that could not be built, or that the kernel would refuse.

@@ -9,7 +9,7 @@ use bedplate_core::lock::{Lock, LockedPackage};
 use bedplate_core::plan::{DebPlan, Plan};
 use fs_err as fs;
 
-use crate::problem::Problem;
+use crate::error::LocatedError;
 use crate::store::{self, Store};
 
 /// Reads a package of the project.
@@ -27,7 +27,7 @@ pub fn read(project: &Path, deb: &DebPlan) -> Result<Vec<u8>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
         Err(error) => error.to_string(),
     };
-    Err(Problem {
+    Err(LocatedError {
         message: format!("cannot read the package `{}`: {reason}", deb.url),
         at: deb.at.clone(),
         word: None,
@@ -63,7 +63,7 @@ pub fn keep(project: &Path, plan: &Plan, locked: &[&LockedPackage], store: &Stor
         }
         let found = store.insert(&read(project, deb)?)?;
         if found != package.sha256 {
-            return Err(Problem {
+            return Err(LocatedError {
                 message: format!("`{}` is not the package that is locked: its sha256 is `{found}`", deb.url),
                 at: deb.at.clone(),
                 word: None,

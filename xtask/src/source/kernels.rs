@@ -2,9 +2,9 @@
 
 use bedplate_core::lock::LockedPackage;
 use bedplate_core::plan::{PackagePlan, Plan};
-use bedplate_core::{Diagnostic, Place};
+use bedplate_core::{Diagnostic, SourceLocation};
 
-use crate::problem::Refused;
+use crate::error::Refused;
 use crate::resolve::why::Dependencies;
 
 /// The packages of a lock that are kernels, by name.
@@ -41,8 +41,9 @@ pub fn check(
         second.name
     );
     let mut mistake = Diagnostic::new("", message);
-    let at =
-        |by: Option<&PackagePlan>| -> Option<(Place, String)> { Some((by?.at.clone()?, by?.name.clone())) };
+    let at = |by: Option<&PackagePlan>| -> Option<(SourceLocation, String)> {
+        Some((by?.at.clone()?, by?.name.clone()))
+    };
     if let Some((place, name)) = at(second_by).or_else(|| at(first_by)) {
         mistake = mistake.at(&place).word(name);
     }

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use base64ct::{Base64, Encoding as _};
+use bedplate_core::location::SourceLocation;
 use bedplate_core::lock::{Lock, LockedKey};
-use bedplate_core::place::Place;
 use bedplate_core::plan::{Keyring, Plan};
 use bedplate_core::secret::Secret;
 
 use crate::archive::Keys;
 use crate::archive::openpgp::{self, SignatureError};
+use crate::error::LocatedError;
 use crate::fetch::{FetchError, Fetcher, Silent};
-use crate::problem::Problem;
 
 /// The largest file with a key, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -61,7 +61,7 @@ impl Keychain {
     fn add(
         &mut self,
         keyring: &Keyring,
-        at: Option<&Place>,
+        at: Option<&SourceLocation>,
         old: Option<&Lock>,
         fetcher: &Fetcher,
     ) -> Result<()> {
@@ -84,7 +84,7 @@ impl Keychain {
     ///
     /// # Errors
     /// A file that is not there, at the line `at`.
-    pub fn keys(&self, keyring: &Keyring, address: &str, at: Option<&Place>) -> Result<Keys> {
+    pub fn keys(&self, keyring: &Keyring, address: &str, at: Option<&SourceLocation>) -> Result<Keys> {
         Ok(match keyring {
             Keyring::Debian => Keys::Debian,
             Keyring::Ubuntu => Keys::Ubuntu,
@@ -95,7 +95,7 @@ impl Keychain {
                 Keys::Pinned { content, fingerprint: fingerprint.clone() }
             }
             Keyring::Key { file: Some(file), url: None, fingerprint, .. } => {
-                let content = std::fs::read(self.project.join(file)).map_err(|error| Problem {
+                let content = std::fs::read(self.project.join(file)).map_err(|error| LocatedError {
                     message: format!("cannot read the key `{file}` of `{address}`: {error}"),
                     at: at.cloned(),
                     word: None,
@@ -148,10 +148,10 @@ fn content(key: &LockedKey) -> Result<Vec<u8>> {
 fn fetched(
     (url, query): (&str, Option<&Secret>),
     fingerprint: &str,
-    at: Option<&Place>,
+    at: Option<&SourceLocation>,
     fetcher: &Fetcher,
 ) -> Result<LockedKey> {
-    let problem = |message: String, help: String| Problem {
+    let problem = |message: String, help: String| LocatedError {
         message,
         at: at.cloned(),
         word: Some(url.to_owned()),

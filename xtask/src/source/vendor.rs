@@ -14,8 +14,8 @@ use bedplate_formats::deb::{self, DebError};
 use fs_err as fs;
 
 use crate::archive::openpgp::SignatureError;
+use crate::error::LocatedError;
 use crate::fetch::{FetchError, Fetcher, Item, Progress, Silent, Subject};
-use crate::problem::Problem;
 use crate::resolve::VendorDeb;
 use crate::source::files;
 use crate::source::keys::Keychain;
@@ -131,7 +131,7 @@ impl Vendors<'_> {
                     .to_owned(),
                 other => other.advice().unwrap_or_default(),
             };
-            Problem { message, at: deb.at.clone(), word: None, help }
+            LocatedError { message, at: deb.at.clone(), word: None, help }
         };
         Ok(self.fetcher.document(url, query, what, limit, self.progress).map_err(failed)?)
     }
@@ -147,7 +147,7 @@ impl Vendors<'_> {
                 other => other.help(),
             };
             let message = format!("`{}` cannot be trusted: {error}", deb.url);
-            Problem { message, at: deb.at.clone(), word: None, help: help.to_owned() }.into()
+            LocatedError { message, at: deb.at.clone(), word: None, help: help.to_owned() }.into()
         })
     }
 }
@@ -197,7 +197,7 @@ pub fn replaced<'a>(
         None => error.to_string(),
     };
     let at = deb.and_then(|deb| deb.at.clone());
-    Problem { message, at, word: None, help: error.advice().unwrap_or_default() }.into()
+    LocatedError { message, at, word: None, help: error.advice().unwrap_or_default() }.into()
 }
 
 /// Name and version of the vendor's package an error is about.
@@ -213,7 +213,7 @@ fn has_digest(deb: &DebPlan, bytes: &[u8], sha256: &str) -> Result<()> {
     if found == sha256 {
         return Ok(());
     }
-    Err(Problem {
+    Err(LocatedError {
         message: format!(
             "`{}` is not the file it was: its sha256 is `{found}` instead of `{sha256}`",
             deb.url
@@ -226,7 +226,7 @@ fn has_digest(deb: &DebPlan, bytes: &[u8], sha256: &str) -> Result<()> {
 }
 
 fn unreadable(deb: &DebPlan, error: &DebError) -> anyhow::Error {
-    Problem {
+    LocatedError {
         message: format!("`{}` is no package that can be read: {error}", deb.url),
         at: deb.at.clone(),
         word: None,
@@ -240,8 +240,9 @@ fn unreadable(deb: &DebPlan, error: &DebError) -> anyhow::Error {
 fn usable(plan: &Plan, deb: &DebPlan, found: &VendorDeb, before: &[VendorDeb]) -> Result<()> {
     let LockedPackage { name, architecture, .. } = &found.locked;
     let wanted = plan.architecture.deb();
-    let problem =
-        |message: String, help: String| Err(Problem { message, at: deb.at.clone(), word: None, help }.into());
+    let problem = |message: String, help: String| {
+        Err(LocatedError { message, at: deb.at.clone(), word: None, help }.into())
+    };
     if architecture != wanted && architecture != "all" {
         let message =
             format!("`{}` is a package for `{architecture}`, and the image is for `{wanted}`", deb.url);

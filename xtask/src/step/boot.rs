@@ -15,7 +15,7 @@ use bedplate_formats::uki::Uki;
 use bedplate_formats::vfat;
 use fs_err as fs;
 
-use crate::problem::Problem;
+use crate::error::LocatedError;
 use crate::step::microcode;
 
 /// Where systemd's packages put their EFI programs.
@@ -123,7 +123,7 @@ pub fn esp(plan: &Plan, kernel_version: &str, epoch: i64, tools: &Path, staging:
     let sector_size = plan.disk.sector_size;
     let (size, volume_id, label) = (partition.size, *volume_id, volume_label.clone());
     let options = vfat::Options { size, volume_id, label, epoch, sector_size };
-    vfat::write(&tree, &file, &options).map_err(|error| Problem {
+    vfat::write(&tree, &file, &options).map_err(|error| LocatedError {
         message: format!("the EFI system partition cannot be written: {error}"),
         at: partition.at.clone(),
         word: None,

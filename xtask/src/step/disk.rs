@@ -13,8 +13,8 @@ use bedplate_formats::{gpt, sparse, verity};
 use fs_err as fs;
 use uuid::Uuid;
 
+use crate::error::LocatedError;
 use crate::key::digest;
-use crate::problem::Problem;
 use crate::report::bytes;
 
 /// Writes the hash tree of the root, where the plan has one, and returns the
@@ -27,7 +27,7 @@ pub fn verity(root: &RootPlan, names: &ArtifactNames, staging: &Path) -> Result<
     let (size, partition) = (data.metadata()?.len(), &root.partition);
     if size > partition.size {
         let (size, most) = (bytes(size), bytes(partition.size));
-        return Err(Problem {
+        return Err(LocatedError {
             message: format!("the root file system has {size}, its partition {most}"),
             at: partition.at.clone(),
             word: None,

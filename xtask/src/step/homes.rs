@@ -5,7 +5,7 @@ use bedplate_core::plan::{Plan, UserPlan};
 use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
 
 use super::place;
-use crate::problem::Problem;
+use crate::error::LocatedError;
 
 const SKELETON: &str = "etc/skel";
 
@@ -29,7 +29,7 @@ impl Homes {
     ///
     /// # Errors
     /// A home that no directory can be, at the user's line.
-    pub fn make(plan: &Plan, tree: &mut Tree) -> Result<Self, Problem> {
+    pub fn make(plan: &Plan, tree: &mut Tree) -> Result<Self, LocatedError> {
         let mut homes = Self::default();
         for user in plan.users.iter().filter(|user| !user.system) {
             homes.add(user, tree)?;
@@ -37,8 +37,8 @@ impl Homes {
         Ok(homes)
     }
 
-    fn add(&mut self, user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
-        let problem = |why: String| Problem {
+    fn add(&mut self, user: &UserPlan, tree: &mut Tree) -> Result<(), LocatedError> {
+        let problem = |why: String| LocatedError {
             message: format!("the home `{}` of `{}` cannot be made: {why}", user.home, user.name),
             at: user.at.clone(),
             word: None,

@@ -1,7 +1,7 @@
 //! Nothing of one machine in an image: looks at every file that the packages'
 //! maintainer scripts have made, and at every packaged file they have changed.
 //!
-//! Known files are removed ([`super::scrub`]) or known to be the same in every
+//! Known files are removed ([`super::sysprep`]) or known to be the same in every
 //! build ([`known`]). An unknown one must hold no key ([`secret`]), and must be
 //! the same when the system is configured a second time. That takes as long as
 //! the first, so it is done only for a system with unknown files, once, and the
@@ -27,15 +27,15 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use bedplate_core::Place;
+use bedplate_core::SourceLocation;
 use bedplate_core::lock::Lock;
 use bedplate_core::plan::Plan;
 use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
-use super::scrub;
-use crate::problem::Problem;
+use super::sysprep;
+use crate::error::LocatedError;
 use crate::store::Store;
 
 /// How many files an error names.
@@ -82,7 +82,7 @@ fn look(
     second: &Path,
     again: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<Vec<Finding>> {
-    let first = scrubbed(system.clone(), epoch);
+    let first = sysprepped(system.clone(), epoch);
     let packaged = unowned::Packaged::of(system)?;
     let made: Vec<&TreePath> = packaged.made(&first, epoch);
     let unknown: BTreeSet<&TreePath> = unknown(&first, &packaged, &made)?.into_iter().collect();
@@ -104,7 +104,7 @@ fn look(
     if unknown.iter().any(|path| !found.iter().any(|(known, ..)| known == *path)) {
         again(second).context("configuring the packages a second time, to compare")?;
         let other = Tree::scan(second).context("reading the second system")?;
-        let differ = compare::differences(&first, &scrubbed(other, epoch), &packaged, epoch)?;
+        let differ = compare::differences(&first, &sysprepped(other, epoch), &packaged, epoch)?;
         let new = |path: &TreePath| !found.iter().any(|(known, ..)| known == path);
         let differ: Vec<_> = differ.into_iter().filter(|(path, _)| new(path)).collect();
         found.extend(differ.into_iter().map(|(path, what)| (path, what, false)));
@@ -138,9 +138,9 @@ impl Build<'_> {
     }
 }
 
-fn scrubbed(mut tree: Tree, epoch: i64) -> Tree {
-    scrub::scrub(&mut tree);
-    scrub::date_certificates(&mut tree, epoch);
+fn sysprepped(mut tree: Tree, epoch: i64) -> Tree {
+    sysprep::sysprep(&mut tree);
+    sysprep::date_certificates(&mut tree, epoch);
     tree
 }
 
@@ -173,7 +173,13 @@ fn content<'a>(tree: &'a Tree, path: &TreePath) -> Option<&'a Content> {
 ///
 /// # Errors
 /// All such files in one, with the package and the words that help.
-pub fn check(plan: &Plan, lock: &Lock, found: &[Finding], base: &Tree, tree: &Tree) -> Result<(), Problem> {
+pub fn check(
+    plan: &Plan,
+    lock: &Lock,
+    found: &[Finding],
+    base: &Tree,
+    tree: &Tree,
+) -> Result<(), LocatedError> {
     let left = |finding: &&Finding| {
         let path = TreePath::new(&finding.path);
         same(base.get(&path), tree.get(&path))
@@ -185,7 +191,7 @@ pub fn check(plan: &Plan, lock: &Lock, found: &[Finding], base: &Tree, tree: &Tr
     };
     for shared in &plan.shared {
         if !left.iter().any(|finding| below(finding, &shared.path)) {
-            return Err(Problem {
+            return Err(LocatedError {
                 message: format!("nothing in `{}` belongs to one machine", shared.path),
                 at: Some(shared.at.clone()),
                 word: Some(shared.path.clone()),
@@ -214,7 +220,7 @@ fn same(before: Option<&Node>, after: Option<&Node>) -> bool {
 }
 
 /// The line that asked for a package by its name, or by its vendor's address.
-fn asked(plan: &Plan, lock: &Lock, name: &str) -> Option<(Place, Option<String>)> {
+fn asked(plan: &Plan, lock: &Lock, name: &str) -> Option<(SourceLocation, Option<String>)> {
     if let Some(at) = plan.package(name).and_then(|package| package.at.clone()) {
         return Some((at, Some(name.to_owned())));
     }
@@ -223,7 +229,7 @@ fn asked(plan: &Plan, lock: &Lock, name: &str) -> Option<(Place, Option<String>)
     Some((deb.at.clone()?, None))
 }
 
-fn problem(plan: &Plan, lock: &Lock, refused: &[&Finding]) -> Problem {
+fn problem(plan: &Plan, lock: &Lock, refused: &[&Finding]) -> LocatedError {
     let line = |finding: &Finding| {
         let by = match finding.packages.as_slice() {
             [] => "made when the packages were configured".to_owned(),
@@ -251,7 +257,7 @@ fn problem(plan: &Plan, lock: &Lock, refused: &[&Finding]) -> Problem {
     let makers = refused.iter().flat_map(|finding| &finding.packages);
     let (at, word) = makers.filter_map(|name| asked(plan, lock, name)).next().unzip();
     let help = refused.first().map(|first| help(first)).unwrap_or_default();
-    Problem { message, at, word: word.flatten(), help }
+    LocatedError { message, at, word: word.flatten(), help }
 }
 
 /// The words that help with one file.

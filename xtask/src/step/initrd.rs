@@ -21,7 +21,7 @@ pub mod settings;
 mod units;
 
 use anyhow::Context as _;
-use bedplate_core::Place;
+use bedplate_core::SourceLocation;
 use bedplate_core::plan::{FilePlan, InitrdFeatures};
 use bedplate_formats::cpio;
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
@@ -29,7 +29,7 @@ use rayon::prelude::*;
 
 use super::homes::Homes;
 use super::owners::Owners;
-use crate::problem::Problem;
+use crate::error::LocatedError;
 use cut::Cut;
 pub use kernel::Kernel;
 use settings::Setting;
@@ -80,9 +80,9 @@ pub fn cut(system: &Tree, options: &Options) -> anyhow::Result<Tree> {
 /// A module that does not exist, at its line; modules that cannot be read.
 pub fn asked(
     system: &Tree,
-    asked: &[(String, Option<Place>)],
+    asked: &[(String, Option<SourceLocation>)],
     ubuntu: bool,
-) -> anyhow::Result<Vec<(Option<Place>, String)>> {
+) -> anyhow::Result<Vec<(Option<SourceLocation>, String)>> {
     let mut told = Vec::new();
     if asked.is_empty() {
         return Ok(told);
@@ -96,7 +96,7 @@ pub fn asked(
                 kernel.modules
             );
             let word = Some(name.clone());
-            return Err(Problem { message: error.to_string(), at: at.clone(), word, help }.into());
+            return Err(LocatedError { message: error.to_string(), at: at.clone(), word, help }.into());
         }
         for firmware in firmware::of(system, &kernel, &modules, [name.as_str()])? {
             if firmware.found.is_empty() {

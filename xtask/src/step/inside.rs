@@ -7,7 +7,7 @@ use bedplate_core::Plan;
 use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
 
 use super::scratch::{Base, Changes, Scratch};
-use super::scrub;
+use super::sysprep;
 use super::system::Quiet;
 use crate::key::Key;
 use crate::sandbox::Sandbox;
@@ -63,7 +63,7 @@ impl<'a> Inside<'a> {
     ) -> Result<Changes> {
         let layer = self.store.layer_or_make(kind, &key.finish(), |directory| {
             let mut shown = tree.clone();
-            scrub::clamp_mtimes(&mut shown, self.epoch);
+            sysprep::clamp_mtimes(&mut shown, self.epoch);
             work(self, &shown)?.save(&shown, directory)
         })?;
         let mut changes =
@@ -92,7 +92,7 @@ impl<'a> Inside<'a> {
             tree.contains(path) || !LEAVINGS.iter().any(|leaving| TreePath::new(leaving) == *path)
         });
         changes.removed.remove(&TreePath::new("usr/sbin/policy-rc.d"));
-        scrubbed(&mut changes);
+        sysprepped(&mut changes);
         self.clamp(&mut changes);
         // The directory goes now, and large results stay on disk.
         changes.rescue(&self.store.temporary()?)?;
@@ -139,14 +139,14 @@ pub fn add_to<'a>(
     Ok(())
 }
 
-/// Takes out what would be scrubbed.
-fn scrubbed(changes: &mut Changes) {
+/// Takes out what would be sysprepped.
+fn sysprepped(changes: &mut Changes) {
     let mut tree = Tree::new();
     for (path, node) in &changes.written {
         let node =
             if matches!(node.kind, Kind::Hardlink(_)) { Node::file("", node.mode) } else { node.clone() };
         tree.insert(path.clone(), node);
     }
-    scrub::scrub(&mut tree);
+    sysprep::sysprep(&mut tree);
     changes.written.retain(|path, _| tree.contains(path));
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use bedplate_core::{Place, Plan};
+use bedplate_core::{Plan, SourceLocation};
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 
 use super::{overlay, place, root};
@@ -12,7 +12,7 @@ use super::{overlay, place, root};
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// The line of the description.
-    pub at: Place,
+    pub at: SourceLocation,
     /// The file on the builder's disk, relative to the project; none for text
     /// that the description itself holds.
     pub file: Option<String>,
@@ -65,7 +65,7 @@ pub fn landed(tree: &Tree, path: &TreePath) -> TreePath {
 
 /// The line that brought `path`: that of a file, a unit or an overlay. None for what packages bring.
 #[must_use]
-pub fn of(plan: &Plan, project: &Path, tree: &Tree, path: &TreePath) -> Option<Place> {
+pub fn of(plan: &Plan, project: &Path, tree: &Tree, path: &TreePath) -> Option<SourceLocation> {
     Origins::new(plan, project, tree).of(path).map(|origin| origin.at.clone())
 }
 

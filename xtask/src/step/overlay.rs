@@ -9,7 +9,7 @@ mod source;
 
 use std::path::Path;
 
-use bedplate_core::Place;
+use bedplate_core::SourceLocation;
 use bedplate_core::plan::{FileKind, FilePlan, OverlayPlan, OverlayRule, Plan};
 use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
 
@@ -17,8 +17,8 @@ use self::source::Layer;
 use super::homes::Homes;
 use super::owners::Owners;
 use super::place;
+use crate::error::LocatedError;
 use crate::key::Key;
-use crate::problem::Problem;
 use crate::report::Report;
 
 /// Reads the overlays and tells what is left out of them.
@@ -30,7 +30,7 @@ pub fn check(
     project: &Path,
     report: &Report,
     text: &dyn Fn(&str) -> Option<String>,
-) -> Result<(), Problem> {
+) -> Result<(), LocatedError> {
     for layer in source::read_all(plan, project)? {
         source::check(plan, &layer)?;
         if let Some(left_out) = leavings::told(&layer.left_out) {
@@ -78,7 +78,7 @@ pub fn overlays(
     homes: &Homes,
     tree: &mut Tree,
     owners: &mut Owners,
-) -> Result<(), Problem> {
+) -> Result<(), LocatedError> {
     let generated = landed(&plan.files, tree);
     for layer in source::read_all(plan, project)? {
         source::check(plan, &layer)?;
@@ -104,7 +104,7 @@ fn lay(
     homes: &Homes,
     tree: &mut Tree,
     owners: &mut Owners,
-) -> Result<(), Problem> {
+) -> Result<(), LocatedError> {
     let directory = node.is_directory();
     let to = homes.in_image(path);
     let real = if directory { place::directory(tree, &to) } else { place::entry(tree, &to) };
@@ -174,13 +174,23 @@ fn type_help(path: &TreePath, new: &Node) -> String {
 ///
 /// # Errors
 /// A file that cannot be where the plan has it, at its line.
-pub fn files(files: &[FilePlan], homes: &Homes, tree: &mut Tree, owners: &mut Owners) -> Result<(), Problem> {
+pub fn files(
+    files: &[FilePlan],
+    homes: &Homes,
+    tree: &mut Tree,
+    owners: &mut Owners,
+) -> Result<(), LocatedError> {
     files.iter().try_for_each(|file| generate(file, homes, tree, owners))
 }
 
-fn generate(file: &FilePlan, homes: &Homes, tree: &mut Tree, owners: &mut Owners) -> Result<(), Problem> {
+fn generate(
+    file: &FilePlan,
+    homes: &Homes,
+    tree: &mut Tree,
+    owners: &mut Owners,
+) -> Result<(), LocatedError> {
     let path = homes.in_image(&TreePath::new(&file.path));
-    let problem = |why: String, help: String| Problem {
+    let problem = |why: String, help: String| LocatedError {
         message: format!("`{}` cannot be written: {why}", file.path),
         at: file.at.clone(),
         word: Some(file.path.clone()),
@@ -192,18 +202,18 @@ fn generate(file: &FilePlan, homes: &Homes, tree: &mut Tree, owners: &mut Owners
     let node = match &file.kind {
         FileKind::Directory => Node::directory(file.mode),
         FileKind::File { text } => Node::file(text.as_str(), file.mode),
-        FileKind::Place => Node::file("", file.mode),
+        FileKind::MountPoint => Node::file("", file.mode),
         FileKind::Symlink { target } => Node::symlink(target.as_str()),
     };
     if let Some(why) = place::conflict(tree, &real, &node) {
         // What a bind finds in its place is the bind's to tell.
-        if matches!(file.kind, FileKind::Place) {
+        if matches!(file.kind, FileKind::MountPoint) {
             return Ok(());
         }
         return Err(problem(why, format!("give it another path than `{real}`")));
     }
     // A directory that a package ships keeps the package's owner and mode.
-    let keeps = matches!(file.kind, FileKind::Directory | FileKind::Place) && tree.contains(&real);
+    let keeps = matches!(file.kind, FileKind::Directory | FileKind::MountPoint) && tree.contains(&real);
     if !keeps {
         homes.insert(tree, &real, Node { uid: file.uid, gid: file.gid, ..node });
         owners.add(&real, file.owner.as_deref(), file.group.as_deref(), file.at.as_ref());
@@ -230,7 +240,7 @@ impl Layer<'_> {
         })
     }
 
-    fn at(&self) -> Option<Place> {
+    fn at(&self) -> Option<SourceLocation> {
         Some(self.plan.at.clone())
     }
 }

@@ -1,11 +1,11 @@
 //! Owners by name: looked up when the root is finished, since packages and the description add users until then.
 
-use bedplate_core::Place;
+use bedplate_core::SourceLocation;
 use bedplate_core::spelling::nearest;
 use bedplate_formats::tree::{Tree, TreePath};
 
 use super::users::read;
-use crate::problem::Problem;
+use crate::error::LocatedError;
 
 /// Whose paths are to be, by name.
 #[derive(Debug, Default)]
@@ -16,12 +16,18 @@ struct Owner {
     path: TreePath,
     user: Option<String>,
     group: Option<String>,
-    at: Option<Place>,
+    at: Option<SourceLocation>,
 }
 
 impl Owners {
     /// Notes whose a path is to be.
-    pub fn add(&mut self, path: &TreePath, user: Option<&str>, group: Option<&str>, at: Option<&Place>) {
+    pub fn add(
+        &mut self,
+        path: &TreePath,
+        user: Option<&str>,
+        group: Option<&str>,
+        at: Option<&SourceLocation>,
+    ) {
         if user.is_some() || group.is_some() {
             self.0.push(Owner {
                 path: path.clone(),
@@ -36,7 +42,7 @@ impl Owners {
     ///
     /// # Errors
     /// A name that nobody has, at its line.
-    pub fn apply(&self, tree: &mut Tree) -> Result<(), Problem> {
+    pub fn apply(&self, tree: &mut Tree) -> Result<(), LocatedError> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -54,7 +60,7 @@ impl Owners {
 }
 
 impl Owner {
-    fn id(&self, what: &str, name: &str, accounts: &str) -> Result<u32, Problem> {
+    fn id(&self, what: &str, name: &str, accounts: &str) -> Result<u32, LocatedError> {
         let lines = accounts.lines().filter_map(|line| {
             let mut fields = line.split(':');
             Some((fields.next()?, fields.nth(1)?.parse().ok()?))
@@ -63,7 +69,7 @@ impl Owner {
         if let Some((_, id)) = known.iter().find(|(known, _)| *known == name) {
             return Ok(*id);
         }
-        Err(Problem {
+        Err(LocatedError {
             message: format!(
                 "`{}` is to belong to the {what} `{name}`, which is not in the image",
                 self.path

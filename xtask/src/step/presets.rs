@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bedplate_core::glob::{Wildcard, fits, is_pattern};
 use bedplate_core::spelling::nearest;
-use bedplate_core::{Place, Plan};
+use bedplate_core::{Plan, SourceLocation};
 use bedplate_formats::tree::{Kind, Tree, TreePath};
 
 use super::units::{self, SYSTEM, Scope, USER};
-use crate::problem::Problem;
+use crate::error::LocatedError;
 
 /// One line of a preset file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +41,8 @@ pub fn apply(
     plan: &Plan,
     brought: &BTreeSet<TreePath>,
     tree: &mut Tree,
-    line: &dyn Fn(&Tree, &TreePath) -> Option<Place>,
-) -> Result<(), Problem> {
+    line: &dyn Fn(&Tree, &TreePath) -> Option<SourceLocation>,
+) -> Result<(), LocatedError> {
     for scope in [&SYSTEM, &USER] {
         if brought.iter().any(|path| scope.presets.iter().any(|above| path.starts_with(&above.into()))) {
             apply_to(scope, plan, brought, tree, line)?;
@@ -56,13 +56,13 @@ fn apply_to(
     plan: &Plan,
     brought: &BTreeSet<TreePath>,
     tree: &mut Tree,
-    line: &dyn Fn(&Tree, &TreePath) -> Option<Place>,
-) -> Result<(), Problem> {
+    line: &dyn Fn(&Tree, &TreePath) -> Option<SourceLocation>,
+) -> Result<(), LocatedError> {
     let rules = rules(scope, brought, tree, line)?;
     let names: BTreeSet<String> = units::names_in(tree, scope).into_iter().collect();
     for rule in rules.iter().filter(|rule| brought.contains(&rule.file)) {
         misspelt(rule, &names)
-            .map_or(Ok(()), |problem| Err(Problem { at: line(tree, &rule.file), ..problem }))?;
+            .map_or(Ok(()), |problem| Err(LocatedError { at: line(tree, &rule.file), ..problem }))?;
     }
     let is_system = scope.links == SYSTEM.links;
     for name in &names {
@@ -101,8 +101,8 @@ fn rules(
     scope: &Scope,
     brought: &BTreeSet<TreePath>,
     tree: &Tree,
-    line: &dyn Fn(&Tree, &TreePath) -> Option<Place>,
-) -> Result<Vec<Rule>, Problem> {
+    line: &dyn Fn(&Tree, &TreePath) -> Option<SourceLocation>,
+) -> Result<Vec<Rule>, LocatedError> {
     // By name over all directories; of two of one name the first directory's counts.
     let mut files: BTreeMap<Vec<u8>, TreePath> = BTreeMap::new();
     for directory in scope.presets {
@@ -124,7 +124,7 @@ fn rules(
             match parse(text, file) {
                 Some(rule) => rules.push(rule),
                 None if brought.contains(file) => {
-                    return Err(Problem {
+                    return Err(LocatedError {
                         message: format!("`{file}` has a line that is no preset: `{text}`"),
                         at: line(tree, file),
                         word: None,
@@ -155,7 +155,7 @@ fn parse(text: &str, file: &TreePath) -> Option<Rule> {
 
 /// systemd passes over units that are not there, and a preset may name one that another image has; one that is nearly
 /// there is a mistake.
-fn misspelt(rule: &Rule, names: &BTreeSet<String>) -> Option<Problem> {
+fn misspelt(rule: &Rule, names: &BTreeSet<String>) -> Option<LocatedError> {
     let name = rule.pattern.as_str();
     let template =
         name.split_once('@').and_then(|(stem, rest)| Some(format!("{stem}@.{}", rest.rsplit_once('.')?.1)));
@@ -163,7 +163,7 @@ fn misspelt(rule: &Rule, names: &BTreeSet<String>) -> Option<Problem> {
         return None;
     }
     let near = nearest(name, names.iter().map(String::as_str))?;
-    Some(Problem {
+    Some(LocatedError {
         message: format!("`{}` is about the unit `{name}`, which is not in the image", rule.file),
         at: None,
         word: None,
@@ -194,7 +194,7 @@ mod tests {
         tree
     }
 
-    fn wants(image: bedplate_core::Image, presets: &[(&str, &str)]) -> Result<Vec<String>, Problem> {
+    fn wants(image: bedplate_core::Image, presets: &[(&str, &str)]) -> Result<Vec<String>, LocatedError> {
         let (mut tree, mut brought) = (tree(), BTreeSet::new());
         for (path, text) in presets {
             tree.insert(path.into(), Node::file(*text, 0o644));

@@ -6,14 +6,14 @@ use bedplate_core::spelling::nearest;
 use bedplate_formats::tree::{Tree, TreePath};
 
 use super::origin::landed;
+use crate::error::LocatedError;
 use crate::key::Key;
-use crate::problem::Problem;
 
 /// Removes everything the plan says.
 ///
 /// # Errors
 /// A path or pattern at which nothing is, at its line.
-pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<(), Problem> {
+pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<(), LocatedError> {
     for removed in &plan.contents.removed {
         let found = found(tree, &removed.path);
         if found.is_empty() {
@@ -57,12 +57,12 @@ fn found(tree: &Tree, pattern: &str) -> Vec<TreePath> {
     found
 }
 
-fn missing(tree: &Tree, removed: &RemovedPlan) -> Problem {
+fn missing(tree: &Tree, removed: &RemovedPlan) -> LocatedError {
     let path = TreePath::new(&removed.path);
     let above = path.parent().and_then(|above| tree.resolve(&above)).map(|(above, _)| above);
     let siblings: Vec<String> =
         above.iter().flat_map(|above| tree.children(above)).map(|(path, _)| path.to_string()).collect();
-    Problem {
+    LocatedError {
         message: format!("`{}` is to be removed, but nothing in the image is there", removed.path),
         at: removed.at.clone(),
         word: Some(removed.path.clone()),
@@ -90,7 +90,7 @@ mod tests {
         tree
     }
 
-    fn left(patterns: &[&str]) -> Result<Vec<String>, Problem> {
+    fn left(patterns: &[&str]) -> Result<Vec<String>, LocatedError> {
         let plan = patterns.iter().fold(device(), |image, pattern| image.remove(*pattern)).plan().unwrap();
         let mut tree = tree();
         apply(&plan, &mut tree)?;

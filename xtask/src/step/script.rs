@@ -12,7 +12,7 @@ use fs_err as fs;
 use super::inside::{Inside, add_to};
 use super::origin::brought;
 use super::scratch::Changes;
-use crate::problem::Problem;
+use crate::error::LocatedError;
 use crate::sandbox::Sandbox;
 
 /// How many lines of what a script printed an error shows.
@@ -62,7 +62,7 @@ fn twice(inside: &Inside<'_>, script: &ScriptPlan, tree: &Tree) -> Result<Change
     let shown: Vec<String> = differ.iter().take(PATHS).map(|path| format!("`{path}`")).collect();
     let more =
         differ.len().checked_sub(PATHS + 1).map(|more| format!(" and {} more", more + 1)).unwrap_or_default();
-    Err(Problem {
+    Err(LocatedError {
         message: format!(
             "the script `{}` does not do the same twice: {}{more} differ",
             script.name,
@@ -89,7 +89,7 @@ fn run(sandbox: &Sandbox, program: &str, script: &ScriptPlan) -> Result<()> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("\n  {line}"));
-    Err(Problem {
+    Err(LocatedError {
         message: format!(
             "the script `{}` {ended}{}{}",
             script.name,
@@ -104,7 +104,7 @@ fn run(sandbox: &Sandbox, program: &str, script: &ScriptPlan) -> Result<()> {
 }
 
 /// The kernel says of a missing interpreter that there is no such script.
-fn interpreter(script: &ScriptPlan, tree: &Tree) -> Result<(), Problem> {
+fn interpreter(script: &ScriptPlan, tree: &Tree) -> Result<(), LocatedError> {
     let line = script.text.lines().next().unwrap_or_default();
     let mut words = line.trim_start_matches("#!").split_whitespace();
     let first = words.next().unwrap_or_default();
@@ -119,7 +119,7 @@ fn interpreter(script: &ScriptPlan, tree: &Tree) -> Result<(), Problem> {
     if found {
         return Ok(());
     }
-    Err(Problem {
+    Err(LocatedError {
         message: format!("the script `{}` is for `{name}`, which is not in the image", script.name),
         at: script.at.clone(),
         word: None,

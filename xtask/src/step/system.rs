@@ -12,7 +12,7 @@
 //!
 //! Deliberately absent: what belongs to one image only. The layer is shared by
 //! all images of the same packages; the rest is done on its tree, see
-//! [`super::scrub`].
+//! [`super::sysprep`].
 
 mod debconf;
 mod dkms;
@@ -30,7 +30,7 @@ use std::process::Output;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use bedplate_core::Place;
+use bedplate_core::SourceLocation;
 use bedplate_core::plan::{AnswerPlan, FilterPlan, UserPlan};
 use bedplate_formats::deb::{Control, read_control};
 use bedplate_formats::unpack::{Conffiles, Diversions, Inside, Root, Staged, base_system, stage_all};
@@ -58,7 +58,7 @@ pub struct Asked {
     /// Its name.
     pub name: String,
     /// The line that asked for it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
     /// What that line calls it: the name, or the address of a vendor's package.
     pub word: String,
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use bedplate_core::Place;
+use bedplate_core::SourceLocation;
 use bedplate_formats::tree::{Tree, TreePath};
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::inside::Inside;
 use super::scratch::Changes;
 use super::{origin, users};
-use crate::problem::Problem;
+use crate::error::LocatedError;
 
 const DIRECTORIES: [&str; 3] = ["etc/sysusers.d", "usr/local/lib/sysusers.d", "usr/lib/sysusers.d"];
 const PROGRAM: &str = "usr/bin/systemd-sysusers";
@@ -46,7 +46,7 @@ pub fn apply(inside: &Inside<'_>, brought: &BTreeSet<TreePath>, tree: &mut Tree)
     }
     let text = numbered(&lines, &users::read(tree, "etc/passwd"), &users::read(tree, "etc/group"));
     if tree.content(&PROGRAM.into()).is_none() {
-        return Err(Problem {
+        return Err(LocatedError {
             message: format!("`{}` asks for users, but systemd-sysusers is not in the image", files[0]),
             at,
             word: None,
@@ -63,7 +63,7 @@ pub fn apply(inside: &Inside<'_>, brought: &BTreeSet<TreePath>, tree: &mut Tree)
     check(&text, tree, at).map_err(Into::into)
 }
 
-fn make(inside: &Inside<'_>, tree: &Tree, text: &str, at: Option<&Place>) -> Result<Changes> {
+fn make(inside: &Inside<'_>, tree: &Tree, text: &str, at: Option<&SourceLocation>) -> Result<Changes> {
     let file = inside.store.temporary()?.join("sysusers.conf");
     fs::write(&file, text)?;
     let mut changes = inside.changes(tree, |sandbox| {
@@ -76,7 +76,7 @@ fn make(inside: &Inside<'_>, tree: &Tree, text: &str, at: Option<&Place>) -> Res
             return Ok(());
         }
         let said = String::from_utf8_lossy(&output.stdout).replace("/run/bedplate/sysusers.conf:", "line ");
-        Err(Problem {
+        Err(LocatedError {
             message: format!(
                 "systemd-sysusers cannot make the users of `sysusers.d`:\n  {}",
                 said.trim().replace('\n', "\n  ")
@@ -135,7 +135,7 @@ fn free(name: &str, taken: &mut BTreeSet<u32>) -> u32 {
 }
 
 /// systemd-sysusers takes another number where one is taken, and says so to nobody.
-fn check(text: &str, tree: &Tree, at: Option<Place>) -> Result<(), Problem> {
+fn check(text: &str, tree: &Tree, at: Option<SourceLocation>) -> Result<(), LocatedError> {
     let passwd = users::read(tree, "etc/passwd");
     for line in text.lines().filter(|line| line.starts_with('u')) {
         let (Some(name), Some(id)) = (line.split_whitespace().nth(1), number(line)) else { continue };
@@ -145,7 +145,7 @@ fn check(text: &str, tree: &Tree, at: Option<Place>) -> Result<(), Problem> {
         if !wanted.is_empty() && wanted.bytes().all(|byte| byte.is_ascii_digit()) && found != Some(wanted) {
             let other = passwd.lines().find(|line| line.split(':').nth(2) == Some(wanted));
             let other = other.and_then(|line| line.split(':').next()).unwrap_or("another group");
-            return Err(Problem {
+            return Err(LocatedError {
                 message: format!("the user `{name}` is to have the id {wanted}, which is that of `{other}`"),
                 at,
                 word: None,

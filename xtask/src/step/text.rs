@@ -7,7 +7,7 @@ use bedplate_core::check::text::{HELP, fault};
 use bedplate_core::plan::Plan;
 use bedplate_formats::tree::Kind;
 
-use crate::problem::Problem;
+use crate::error::LocatedError;
 
 /// A file larger than this is nobody's script.
 const LARGEST: u64 = 1 << 20;
@@ -16,7 +16,7 @@ const LARGEST: u64 = 1 << 20;
 ///
 /// # Errors
 /// A unit, script or setting with CRLF or a byte order mark, at its overlay's line.
-pub fn check(plan: &Plan, project: &Path) -> Result<(), Problem> {
+pub fn check(plan: &Plan, project: &Path) -> Result<(), LocatedError> {
     for overlay in &plan.overlays {
         // An overlay that cannot be read is told by the step that copies it.
         let Some(tree) = super::overlay::scan(overlay, project) else { continue };
@@ -28,7 +28,7 @@ pub fn check(plan: &Plan, project: &Path) -> Result<(), Problem> {
             let Ok(text) = content.read() else { continue };
             let Some(fault) = fault(&path.to_string(), &text) else { continue };
             let path = path.to_string();
-            return Err(Problem {
+            return Err(LocatedError {
                 message: format!("`{}/{}` {fault}", overlay.source, path.trim_start_matches('/')),
                 at: Some(overlay.at.clone()),
                 word: None,

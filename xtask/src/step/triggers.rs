@@ -16,7 +16,7 @@ use bedplate_formats::tree::{Tree, TreePath};
 use self::table::{TABLE, Tool};
 use super::inside::{Inside, add_to};
 use super::origin;
-use crate::problem::Problem;
+use crate::error::LocatedError;
 use crate::sandbox::failed;
 
 /// Does what the files in `brought` ask for.
@@ -37,7 +37,7 @@ pub fn apply(inside: &Inside<'_>, brought: &BTreeSet<TreePath>, tree: &mut Tree)
 
 fn run(inside: &Inside<'_>, tool: &Tool, files: &[&TreePath], tree: &mut Tree) -> Result<()> {
     let at = |tree: &Tree, path: &TreePath| origin::of(inside.plan, inside.project, tree, path);
-    let problem = |tree: &Tree, path: &TreePath, message: String, help: String| Problem {
+    let problem = |tree: &Tree, path: &TreePath, message: String, help: String| LocatedError {
         message,
         at: at(tree, path),
         word: None,

@@ -8,11 +8,11 @@
 
 use bedplate_core::plan::UnitPlan;
 use bedplate_core::spelling::nearest;
-use bedplate_core::{Diagnostic, Place, Plan, Rule};
+use bedplate_core::{Diagnostic, Plan, Rule, SourceLocation};
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 
 use super::check::{NO_UNIT_TO_ENABLE, NOTHING_TO_ENABLE};
-use crate::problem::Problem;
+use crate::error::LocatedError;
 
 /// Where systemd looks for units, first match first.
 const UNIT_PATH: [&str; 3] = SYSTEM.units;
@@ -54,7 +54,7 @@ pub fn apply(plan: &Plan, tree: &mut Tree) -> Vec<Diagnostic> {
 }
 
 /// Enables a unit, unless it has no `[Install]` section.
-pub(super) fn enable_if_possible(tree: &mut Tree, scope: &Scope, name: &str) -> Result<(), Problem> {
+pub(super) fn enable_if_possible(tree: &mut Tree, scope: &Scope, name: &str) -> Result<(), LocatedError> {
     match find_in(tree, scope, name) {
         Some((_, text)) if Install::parse(&text) != Install::default() => {
             enable(tree, scope, name, None, &mut Vec::new()).map_err(|mistake| problem(*mistake))
@@ -63,9 +63,9 @@ pub(super) fn enable_if_possible(tree: &mut Tree, scope: &Scope, name: &str) -> 
     }
 }
 
-fn problem(mistake: Diagnostic) -> Problem {
+fn problem(mistake: Diagnostic) -> LocatedError {
     let Diagnostic { message, at, word, help, .. } = mistake;
-    Problem { message, at, word, help: help.unwrap_or_default() }
+    LocatedError { message, at, word, help: help.unwrap_or_default() }
 }
 
 /// Removes the links that enable a unit, its aliases among them.
@@ -102,7 +102,7 @@ fn enable(
     tree: &mut Tree,
     scope: &Scope,
     name: &str,
-    at: Option<&Place>,
+    at: Option<&SourceLocation>,
     seen: &mut Vec<String>,
 ) -> Result<(), Box<Diagnostic>> {
     if seen.iter().any(|n| n == name) {
@@ -153,7 +153,7 @@ fn enable(
 }
 
 /// A mistake at the line that enables a unit, if one does.
-fn mistake(rule: &Rule, message: String, at: Option<&Place>, name: &str) -> Diagnostic {
+fn mistake(rule: &Rule, message: String, at: Option<&SourceLocation>, name: &str) -> Diagnostic {
     let mistake = Diagnostic::new(rule.code, message);
     match at {
         Some(at) => mistake.at(at).word(name),

@@ -10,26 +10,26 @@ mod subids;
 use bedplate_core::plan::{Plan, UserPlan};
 use bedplate_formats::tree::{Content, Kind, Node, Tree};
 
-use crate::problem::Problem;
+use crate::error::LocatedError;
 
 /// Adds what the plan says.
 ///
 /// # Errors
 /// A name or id that a package already uses, or a group nobody made, at the
 /// user's line.
-pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<(), Problem> {
+pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<(), LocatedError> {
     for user in &plan.users {
         add(user, tree)?;
     }
     Ok(())
 }
 
-fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
+fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), LocatedError> {
     if user.system {
         return join_all(user, tree);
     }
     let (name, uid, gid) = (&user.name, user.uid, user.gid);
-    let problem = |message: String, help: &str| Problem {
+    let problem = |message: String, help: &str| LocatedError {
         message,
         at: user.at.clone(),
         word: None,
@@ -64,7 +64,7 @@ fn add(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
 }
 
 /// Puts a user into its further groups.
-fn join_all(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
+fn join_all(user: &UserPlan, tree: &mut Tree) -> Result<(), LocatedError> {
     let name = &user.name;
     for group in &user.groups {
         let joined = join(tree, "etc/group", group, name) && {
@@ -73,7 +73,7 @@ fn join_all(user: &UserPlan, tree: &mut Tree) -> Result<(), Problem> {
         };
         if !joined {
             let help = "add the package that makes the group, or leave it out";
-            return Err(Problem {
+            return Err(LocatedError {
                 message: format!("user `{name}` is to be in group `{group}`, which no package makes"),
                 at: user.at.clone(),
                 word: None,

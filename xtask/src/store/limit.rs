@@ -1,6 +1,6 @@
 //! How large the store may be: `BEDPLATE_CACHE_SIZE`.
 
-use crate::problem::Misuse;
+use crate::error::UsageError;
 
 /// The variable that says it.
 const VARIABLE: &str = "BEDPLATE_CACHE_SIZE";
@@ -9,7 +9,7 @@ const VARIABLE: &str = "BEDPLATE_CACHE_SIZE";
 pub(super) const DEFAULT: u64 = 20 << 30;
 
 /// The limit that the environment asks for, in bytes.
-pub(super) fn of_environment() -> Result<u64, Misuse> {
+pub(super) fn of_environment() -> Result<u64, UsageError> {
     match std::env::var_os(VARIABLE) {
         None => Ok(DEFAULT),
         Some(text) => parse(&text.to_string_lossy()),
@@ -17,7 +17,7 @@ pub(super) fn of_environment() -> Result<u64, Misuse> {
 }
 
 /// A number of bytes, or of KiB, MiB, GiB or TiB with the letter behind it.
-fn parse(text: &str) -> Result<u64, Misuse> {
+fn parse(text: &str) -> Result<u64, UsageError> {
     let (digits, shift) = match text.char_indices().last() {
         Some((at, 'k' | 'K')) => (&text[..at], 10),
         Some((at, 'm' | 'M')) => (&text[..at], 20),
@@ -27,7 +27,7 @@ fn parse(text: &str) -> Result<u64, Misuse> {
     };
     let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u64>().ok());
     number.flatten().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
-        Misuse(format!(
+        UsageError(format!(
             "invalid `{VARIABLE}` `{text}`: give a number of bytes, or one with `K`, `M`, `G` or `T` behind it, as \
              `{VARIABLE}=20G`"
         ))

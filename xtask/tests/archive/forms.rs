@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use bedplate::Distribution;
 use bedplate::archive::mirror::{HostSources, Mirrors};
 use bedplate::archive::{self, Archive, Keys, Opened};
+use bedplate::error::LocatedError;
 use bedplate::fetch::login::Logins;
 use bedplate::fetch::{FetchError, Silent};
-use bedplate::place::Place;
-use bedplate::problem::Problem;
+use bedplate::location::SourceLocation;
 use expect_test::expect;
 
 use crate::Told;
@@ -124,9 +124,9 @@ fn the_digest_of_a_self_signature_does_not_matter_for_a_pinned_key() {
     mini.open().unwrap();
     let Keys::Pinned { content, .. } = mini.signer.keys() else { unreachable!() };
     mini.keys = Keys::Pinned { content, fingerprint: None };
-    let at = Place { file: "image/main.rs".to_owned(), line: 1, column: 1 };
+    let at = SourceLocation { file: "image/main.rs".to_owned(), line: 1, column: 1 };
     let error = open(&mini, Archive { at: Some(at), ..mini.archive() }).unwrap_err();
-    let Problem { message, help, at, .. } = error.downcast_ref().unwrap();
+    let LocatedError { message, help, at, .. } = error.downcast_ref().unwrap();
     expect!["the `InRelease` of `http://archive.example/debian trixie` cannot be trusted; the key `FINGERPRINT` (Archive <archive@example.org>) is to sign it: no signature counts: key `FINGERPRINT` signed itself with SHA1, which is too weak"].assert_eq(&mini.text(message));
     expect![[r#"pin the key with `.pinned("…")` and its whole fingerprint: then the digest of its self-signature does not matter"#]].assert_eq(help);
     assert!(at.is_some());

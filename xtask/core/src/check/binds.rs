@@ -6,7 +6,7 @@ use crate::diagnostic::Diagnostic;
 use crate::image::Image;
 use crate::image::bind::Bind;
 use crate::image::bind::BindKind;
-use crate::place::At;
+use crate::location::At;
 use crate::plan::template::{fits_script, fits_unit};
 use crate::rule::{Rule, example};
 use crate::value::DevicePath;

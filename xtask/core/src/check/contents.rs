@@ -4,10 +4,10 @@ use crate::diagnostic::Diagnostic;
 use crate::glob::{Wildcard, fits};
 use crate::image::Image;
 use crate::image::script::Script;
-use crate::place::At;
+use crate::location::At;
 use crate::plan::FilePlan;
 use crate::rule::{Rule, example};
-use crate::value::{PathPattern, Word as _};
+use crate::value::{PathPattern, Value as _};
 
 pub(crate) static MALFORMED_PATTERN: Rule = Rule {
     code: PathPattern::CODE,

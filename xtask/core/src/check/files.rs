@@ -6,7 +6,7 @@ use crate::image::Image;
 use crate::image::overlay::Overlay;
 use crate::image::text::{Text, Written};
 use crate::image::user::User;
-use crate::place::{At, Place};
+use crate::location::{At, SourceLocation};
 use crate::plan::{FileKind, FilePlan};
 use crate::rule::{Rule, example};
 use crate::value::DevicePath;
@@ -99,7 +99,7 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn wrong_mode(mode: u32, at: &Place) -> Option<Diagnostic> {
+fn wrong_mode(mode: u32, at: &SourceLocation) -> Option<Diagnostic> {
     let (owner, others) = (mode >> 6 & 7, mode & 7);
     let label = if mode > 0o7777 {
         "more than four octal digits"
@@ -188,7 +188,7 @@ fn outside(overlay: &Overlay) -> Option<Diagnostic> {
 /// Holds the description's files against those that were `generated` from it.
 pub(crate) fn against(image: &Image, generated: &[FilePlan]) -> Vec<Diagnostic> {
     // The place of a persistent file may have a text to start with.
-    let written = |file: &&FilePlan| !matches!(file.kind, FileKind::Place);
+    let written = |file: &&FilePlan| !matches!(file.kind, FileKind::MountPoint);
     let clash = |path: &str| generated.iter().filter(written).find(|file| file.path == path);
     let clashes = image.files.iter().filter_map(|file| Some((file, clash(file.path.value.as_str())?)));
     let mistake = |(file, generated): (&Written, &FilePlan)| {

@@ -8,7 +8,7 @@ use crate::image::esp::Esp;
 use crate::image::filesystem::{Erofs, Ext4, Squashfs};
 use crate::image::root::Root;
 use crate::rule::{Rule, example};
-use crate::value::{DevicePath, GiB, MiB, Size, Word};
+use crate::value::{DevicePath, GiB, MiB, Size, Value};
 
 pub(crate) static NO_ROOT: Rule = Rule {
     code: "no-root",

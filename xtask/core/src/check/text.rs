@@ -3,7 +3,7 @@
 use crate::diagnostic::Diagnostic;
 use crate::image::Image;
 use crate::image::unit::Unit;
-use crate::place::Place;
+use crate::location::SourceLocation;
 use crate::rule::{Rule, example};
 
 pub(crate) static CARRIAGE_RETURN: Rule = Rule {
@@ -84,7 +84,7 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     let units =
         units.map(|(name, Unit { text, at, .. })| (format!("/usr/lib/systemd/system/{name}"), text, at));
     let files = image.files.iter().map(|file| (file.path.value.to_string(), &file.text.text, &file.path.at));
-    let mistake = |(path, text, at): (String, &String, &Place)| {
+    let mistake = |(path, text, at): (String, &String, &SourceLocation)| {
         let message = format!("`{path}` {}", fault(&path, text.as_bytes())?);
         Some(Diagnostic::new(CARRIAGE_RETURN.code, message).at(at).help(HELP))
     };

@@ -5,7 +5,7 @@
 
 use super::span::{self, Span};
 use super::{Diagnostic, Diagnostics};
-use crate::place::Place;
+use crate::location::SourceLocation;
 
 /// Turns mistakes into text for a terminal or a log.
 #[derive(Debug, Clone, Copy)]
@@ -128,7 +128,7 @@ impl Renderer {
     fn excerpt(
         &self,
         text: &mut String,
-        place: &Place,
+        place: &SourceLocation,
         span: Option<&Span<'_>>,
         gutter: usize,
         label: &str,
@@ -231,7 +231,7 @@ mod tests {
     const SOURCE: &str = "    image\n        .bind(\"/greengrass\")\n        .bind(\"/greengrass\")\n";
 
     fn twice() -> Diagnostic {
-        let place = |line| Place { file: "image/main.rs".into(), line, column: 10 };
+        let place = |line| SourceLocation { file: "image/main.rs".into(), line, column: 10 };
         Diagnostic::new("bound-twice", "`/greengrass` is bound twice")
             .at(&place(3))
             .related(&place(2), "first bound here")
@@ -275,7 +275,7 @@ mod tests {
             "malformed-path",
             "a message that goes on and on for the width of three terminals",
         )
-        .at(&Place { file: "m.rs".into(), line: 1, column: 60 })
+        .at(&SourceLocation { file: "m.rs".into(), line: 1, column: 60 })
         .label("a label that does not fit beside the marks either")
         .help("and a help that is as long as the message, or even a little longer than that");
         let source = format!("{}.bind(\"/a\")", "x".repeat(58));

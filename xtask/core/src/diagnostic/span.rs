@@ -4,7 +4,7 @@
 //! source at hand the end is where its brackets close, and the wrong word of
 //! a list of forty packages is the string literal that spells it.
 
-use crate::place::Place;
+use crate::location::SourceLocation;
 
 /// Characters of one line of source.
 pub(super) struct Span<'a> {
@@ -20,7 +20,7 @@ pub(super) struct Span<'a> {
 
 /// The words `place` means in `source`, or `None` when the source has changed
 /// since and no longer has that line.
-pub(super) fn find<'a>(source: &'a str, place: &Place, word: Option<&str>) -> Option<Span<'a>> {
+pub(super) fn find<'a>(source: &'a str, place: &SourceLocation, word: Option<&str>) -> Option<Span<'a>> {
     let line_index = usize::try_from(place.line).ok()?.checked_sub(1)?;
     let column = usize::try_from(place.column).ok()?.checked_sub(1)?;
     let line_start = source.split_inclusive('\n').take(line_index).map(str::len).sum::<usize>();
@@ -75,7 +75,7 @@ mod tests {
     const SOURCE: &str = "fn edge() -> Image {\n    image\n        .packages([\n            \"jq\", \"les\",\n        ])\n        .bind(\"/a(b\")\n}\n";
 
     fn meant(line: u32, column: u32, word: Option<&str>) -> (u32, String) {
-        let place = Place { file: "main.rs".into(), line, column };
+        let place = SourceLocation { file: "main.rs".into(), line, column };
         let span = find(SOURCE, &place, word).unwrap();
         (span.line, span.text.chars().skip(span.start).take(span.length).collect())
     }
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_longer_there_is_no_span() {
-        let place = Place { file: "main.rs".into(), line: 90, column: 3 };
+        let place = SourceLocation { file: "main.rs".into(), line: 90, column: 3 };
         assert!(find(SOURCE, &place, None).is_none());
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::given::Given;
-use crate::value::{AnswerText, Malformed, Word as _};
+use crate::value::{AnswerText, Malformed, Value as _};
 
 /// The answer to a question that a package asks when it is configured: yes or no, or text.
 ///

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, accept};
-use crate::place::{At, Place};
+use crate::location::{At, SourceLocation};
 use crate::value::{DevicePath, GroupName, UnitName, UserName};
 
 /// A directory or a file that is kept on the data partition and mounted where programs look for it.
@@ -27,7 +27,7 @@ pub struct Bind {
     pub(crate) mode: Option<At<u32>>,
     pub(crate) owner: Option<At<UserName>>,
     pub(crate) group: Option<At<GroupName>>,
-    pub(crate) executable: Option<Place>,
+    pub(crate) executable: Option<SourceLocation>,
     pub(crate) required_by: Vec<At<UnitName>>,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
@@ -60,7 +60,7 @@ impl Bind {
     #[track_caller]
     fn of(path: impl Given<DevicePath>, kind: BindKind) -> Self {
         let mut mistakes = Vec::new();
-        let path = accept(&mut mistakes, path, &Place::caller());
+        let path = accept(&mut mistakes, path, &SourceLocation::caller());
         Bind {
             path,
             kind,
@@ -108,7 +108,7 @@ impl Bind {
     #[track_caller]
     #[doc(alias("chmod", "DirectoryMode"))]
     pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = Some(At { value: mode, at: Place::caller() });
+        self.mode = Some(At { value: mode, at: SourceLocation::caller() });
         self
     }
 
@@ -121,7 +121,7 @@ impl Bind {
     #[track_caller]
     #[doc(alias("chown", "User"))]
     pub fn owner(mut self, name: impl Given<UserName>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.owner = accept(&mut self.mistakes, name, &at).or(self.owner);
         self
     }
@@ -135,7 +135,7 @@ impl Bind {
     #[track_caller]
     #[doc(alias("chgrp", "Group"))]
     pub fn group(mut self, name: impl Given<GroupName>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.group = accept(&mut self.mistakes, name, &at).or(self.group);
         self
     }
@@ -149,7 +149,7 @@ impl Bind {
     #[track_caller]
     #[doc(alias("noexec", "exec"))]
     pub fn executable(mut self) -> Self {
-        self.executable = Some(Place::caller());
+        self.executable = Some(SourceLocation::caller());
         self
     }
 
@@ -162,7 +162,7 @@ impl Bind {
     #[track_caller]
     #[doc(alias("RequiresMountsFor", "RequiredBy"))]
     pub fn required_by(mut self, unit: impl Given<UnitName>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.required_by.extend(accept(&mut self.mistakes, unit, &at));
         self
     }

@@ -3,7 +3,7 @@
 use super::Image;
 use super::script::Script;
 use crate::given::{Given, accept};
-use crate::place::{At, Place};
+use crate::location::{At, SourceLocation};
 use crate::value::PathPattern;
 
 /// One line of dpkg's `path-exclude` and `path-include`.
@@ -73,7 +73,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("RemoveFiles", "rm", "delete"))]
     pub fn remove(mut self, path: impl Given<PathPattern>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.contents.removed.extend(accept(&mut self.mistakes, path, &at));
         self
     }
@@ -96,7 +96,7 @@ impl Image {
     #[track_caller]
     #[doc(alias("path-exclude", "dpkg.cfg.d", "WithDocs", "nodoc", "localepurge"))]
     pub fn path_exclude(self, pattern: impl Given<PathPattern>) -> Self {
-        self.filter(pattern, false, &Place::caller())
+        self.filter(pattern, false, &SourceLocation::caller())
     }
 
     /// Takes what fits a pattern in again that one before has left out: see [`Image::path_exclude`].
@@ -110,10 +110,10 @@ impl Image {
     #[track_caller]
     #[doc(alias("path-include", "dpkg.cfg.d"))]
     pub fn path_include(self, pattern: impl Given<PathPattern>) -> Self {
-        self.filter(pattern, true, &Place::caller())
+        self.filter(pattern, true, &SourceLocation::caller())
     }
 
-    fn filter(mut self, pattern: impl Given<PathPattern>, include: bool, at: &Place) -> Self {
+    fn filter(mut self, pattern: impl Given<PathPattern>, include: bool, at: &SourceLocation) -> Self {
         if let Some(pattern) = accept(&mut self.mistakes, pattern, at) {
             self.contents.filters.push(Filter { pattern, include });
         }

@@ -3,7 +3,7 @@
 use super::filesystem::{DataFilesystem, Filesystem};
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, SizeWithUnit, accept};
-use crate::place::{At, Place};
+use crate::location::{At, SourceLocation};
 use crate::value::{DevicePath, Label, Size};
 
 /// A partition that is kept across reboots and updates, and emptied by a factory reset.
@@ -25,8 +25,8 @@ pub struct Data {
     pub(crate) mount: Option<At<DevicePath>>,
     pub(crate) size: Size,
     pub(crate) grow: bool,
-    pub(crate) makefs: Option<Place>,
-    pub(crate) at: Place,
+    pub(crate) makefs: Option<SourceLocation>,
+    pub(crate) at: SourceLocation,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
 
@@ -40,7 +40,7 @@ impl Data {
     #[track_caller]
     pub fn new<F: DataFilesystem>(label: impl Given<Label>, filesystem: F) -> Self {
         let _ = filesystem;
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         let mut mistakes = Vec::new();
         let label = accept(&mut mistakes, label, &at);
         Data {
@@ -64,7 +64,7 @@ impl Data {
     #[track_caller]
     #[doc(alias("MountPoint", "Where"))]
     pub fn mount(mut self, path: impl Given<DevicePath>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.mount = accept(&mut self.mistakes, path, &at).or(self.mount);
         self
     }
@@ -79,7 +79,7 @@ impl Data {
     #[doc(alias("SizeMinBytes"))]
     pub fn size(mut self, size: impl SizeWithUnit) -> Self {
         self.size = size.size();
-        self.at = Place::caller();
+        self.at = SourceLocation::caller();
         self
     }
 
@@ -107,7 +107,7 @@ impl Data {
     #[track_caller]
     #[doc(alias("x-systemd.makefs", "mkfs"))]
     pub fn dangerous_makefs(mut self) -> Self {
-        self.makefs = Some(Place::caller());
+        self.makefs = Some(SourceLocation::caller());
         self
     }
 }

@@ -7,7 +7,7 @@
 use super::repository::Key;
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, accept};
-use crate::place::{At, Place};
+use crate::location::{At, SourceLocation};
 use crate::value::{FileUrl, Sha256};
 
 /// The code of the rule that a signature without a key breaks.
@@ -49,7 +49,7 @@ pub struct Deb {
     pub(crate) url: Option<At<FileUrl>>,
     pub(crate) trust: Trust,
     pub(crate) recommends: bool,
-    pub(crate) at: Place,
+    pub(crate) at: SourceLocation,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
 
@@ -83,7 +83,7 @@ impl Deb {
             url: None,
             trust: Trust::Project { path: path.to_string() },
             recommends: false,
-            at: Place::caller(),
+            at: SourceLocation::caller(),
             mistakes: Vec::new(),
         }
     }
@@ -103,7 +103,7 @@ impl Deb {
     /// ```
     #[track_caller]
     pub fn signed(url: impl Given<FileUrl>, key: Key) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         let mut mistakes = key.mistakes().to_vec();
         let url = accept(&mut mistakes, url, &at);
         Deb { url, trust: Trust::Signed { key, signature: None }, recommends: false, at, mistakes }
@@ -119,7 +119,7 @@ impl Deb {
     /// ```
     #[track_caller]
     pub fn signature(mut self, url: impl Given<FileUrl>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         let url = accept(&mut self.mistakes, url, &at);
         match &mut self.trust {
             Trust::Signed { signature, .. } => *signature = url,
@@ -147,7 +147,7 @@ impl Deb {
     /// ```
     #[track_caller]
     pub fn dangerous_unsigned(url: impl Given<FileUrl>, sha256: impl Given<Sha256>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         let mut mistakes = Vec::new();
         let url = accept(&mut mistakes, url, &at);
         let sha256 = accept(&mut mistakes, sha256, &at);

@@ -1,7 +1,7 @@
 //! The EFI system partition.
 
 use crate::given::SizeWithUnit;
-use crate::place::Place;
+use crate::location::SourceLocation;
 use crate::value::Size;
 
 /// The EFI system partition: FAT32, with systemd-boot and the kernel images.
@@ -17,7 +17,7 @@ use crate::value::Size;
 #[doc(alias("EFI", "boot", "XBOOTLDR", "Bootable", "Bootloader", "BiosBootloader", "UnifiedKernelImages"))]
 pub struct Esp {
     pub(crate) size: Size,
-    pub(crate) at: Place,
+    pub(crate) at: SourceLocation,
 }
 
 impl Esp {
@@ -30,6 +30,6 @@ impl Esp {
     /// ```
     #[track_caller]
     pub fn new(size: impl SizeWithUnit) -> Self {
-        Esp { size: size.size(), at: Place::caller() }
+        Esp { size: size.size(), at: SourceLocation::caller() }
     }
 }

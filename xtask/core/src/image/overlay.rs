@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, accept};
-use crate::place::{At, Place};
+use crate::location::{At, SourceLocation};
 use crate::value::{Glob, GroupName, UserName};
 
 /// A directory of the project that is copied over the root, and what its files are like there.
@@ -52,7 +52,7 @@ impl Overlay {
     #[track_caller]
     pub fn new(directory: impl Into<String>) -> Self {
         Overlay {
-            directory: At { value: directory.into(), at: Place::caller() },
+            directory: At { value: directory.into(), at: SourceLocation::caller() },
             outside: false,
             rules: Vec::new(),
             mistakes: Vec::new(),
@@ -82,7 +82,7 @@ impl Overlay {
     #[track_caller]
     #[doc(alias("chmod", "setuid", "sticky"))]
     pub fn mode(mut self, pattern: impl Given<Glob>, mode: u32) -> Self {
-        let pattern = accept(&mut self.mistakes, pattern, &Place::caller());
+        let pattern = accept(&mut self.mistakes, pattern, &SourceLocation::caller());
         self.rules.extend(pattern.map(|pattern| Rule { mode: Some(mode), ..Rule::of(pattern) }));
         self
     }
@@ -96,7 +96,7 @@ impl Overlay {
     #[track_caller]
     #[doc(alias("chown"))]
     pub fn owner(mut self, pattern: impl Given<Glob>, name: impl Given<UserName>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         let pattern = accept(&mut self.mistakes, pattern, &at);
         let name = accept(&mut self.mistakes, name, &at);
         let rule =
@@ -114,7 +114,7 @@ impl Overlay {
     #[track_caller]
     #[doc(alias("chgrp"))]
     pub fn group(mut self, pattern: impl Given<Glob>, name: impl Given<GroupName>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         let pattern = accept(&mut self.mistakes, pattern, &at);
         let name = accept(&mut self.mistakes, name, &at);
         let rule = |(pattern, name): (At<Glob>, At<GroupName>)| Rule {

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, accept};
-use crate::place::{At, Place};
+use crate::location::{At, SourceLocation};
 use crate::value::{PackageName, Suite, Version};
 
 /// A package, where it comes from, in which version, and whether with what it recommends.
@@ -40,10 +40,10 @@ impl Package {
     /// ```
     #[track_caller]
     pub fn new(name: impl Given<PackageName>) -> Self {
-        Package::given(name, &Place::caller())
+        Package::given(name, &SourceLocation::caller())
     }
 
-    fn given(name: impl Given<PackageName>, at: &Place) -> Self {
+    fn given(name: impl Given<PackageName>, at: &SourceLocation) -> Self {
         let mut mistakes = Vec::new();
         let name = accept(&mut mistakes, name, at);
         Package { name, from: None, version: None, recommends: false, mistakes }
@@ -59,7 +59,7 @@ impl Package {
     #[track_caller]
     #[doc(alias("default-release", "target-release", "Pin"))]
     pub fn from(mut self, suite: impl Given<Suite>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.from = accept(&mut self.mistakes, suite, &at);
         self
     }
@@ -75,7 +75,7 @@ impl Package {
     #[track_caller]
     #[doc(alias("Pin", "hold"))]
     pub fn version(mut self, version: impl Given<Version>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.version = accept(&mut self.mistakes, version, &at);
         self
     }
@@ -101,11 +101,11 @@ impl Package {
 )]
 pub trait GivenPackage {
     /// The package, named at this place.
-    fn package(self, at: &Place) -> Package;
+    fn package(self, at: &SourceLocation) -> Package;
 }
 
 impl GivenPackage for Package {
-    fn package(self, _at: &Place) -> Package {
+    fn package(self, _at: &SourceLocation) -> Package {
         self
     }
 }
@@ -113,7 +113,7 @@ impl GivenPackage for Package {
 macro_rules! by_name {
     ($($given:ty),+) => {$(
         impl GivenPackage for $given {
-            fn package(self, at: &Place) -> Package {
+            fn package(self, at: &SourceLocation) -> Package {
                 Package::given(self, at)
             }
         }

@@ -2,8 +2,8 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, accept};
-use crate::place::{At, Place};
-use crate::value::{Component, FileUrl, Fingerprint, Malformed, Suite, Url, Word as _};
+use crate::location::{At, SourceLocation};
+use crate::value::{Component, FileUrl, Fingerprint, Malformed, Suite, Url, Value as _};
 
 /// An archive of packages with a key that signs it. There is no other kind.
 ///
@@ -24,7 +24,7 @@ pub struct Repository {
     pub(crate) suite: Option<At<Suite>>,
     pub(crate) components: Vec<At<Component>>,
     pub(crate) key: Key,
-    pub(crate) at: Place,
+    pub(crate) at: SourceLocation,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
 
@@ -84,7 +84,7 @@ impl Repository {
         components: impl IntoIterator<Item = impl Given<Component>>,
         key: Key,
     ) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         let mut mistakes = key.mistakes.clone();
         let url = accept(&mut mistakes, url, &at);
         let suite = accept(&mut mistakes, suite, &at);
@@ -106,7 +106,7 @@ impl Repository {
     #[track_caller]
     #[doc(alias("trivial repository", "sources.list"))]
     pub fn flat(url: impl Given<Url>, directory: impl Given<Suite>, key: Key) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         let mut flat = Repository::signed(url, directory, [""; 0], key);
         if let Some(suite) = flat.suite.as_ref().filter(|suite| !suite.value.as_str().ends_with('/')) {
             let text = suite.value.as_str();
@@ -131,7 +131,7 @@ impl Key {
     /// ```
     #[track_caller]
     pub fn file(path: &str) -> Self {
-        let file = At { value: path.to_string(), at: Place::caller() };
+        let file = At { value: path.to_string(), at: SourceLocation::caller() };
         Key { file: Some(file), url: None, fingerprint: None, mistakes: Vec::new() }
     }
 
@@ -148,7 +148,7 @@ impl Key {
     #[track_caller]
     pub fn url(url: impl Given<FileUrl>) -> Self {
         let mut mistakes = Vec::new();
-        let url = accept(&mut mistakes, url, &Place::caller());
+        let url = accept(&mut mistakes, url, &SourceLocation::caller());
         Key { file: None, url, fingerprint: None, mistakes }
     }
 
@@ -165,7 +165,7 @@ impl Key {
     #[track_caller]
     pub fn fingerprint(fingerprint: impl Given<Fingerprint>) -> Self {
         Key { file: None, url: None, fingerprint: None, mistakes: Vec::new() }
-            .pin(fingerprint, &Place::caller())
+            .pin(fingerprint, &SourceLocation::caller())
     }
 
     /// Accepts the file, or what is at the address, only when it holds the key with this fingerprint.
@@ -176,7 +176,7 @@ impl Key {
     /// ```
     #[track_caller]
     pub fn pinned(self, fingerprint: impl Given<Fingerprint>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.pin(fingerprint, &at)
     }
 
@@ -186,13 +186,13 @@ impl Key {
     }
 
     /// The line that names it.
-    pub(crate) fn place(&self) -> Option<&Place> {
+    pub(crate) fn place(&self) -> Option<&SourceLocation> {
         let file = self.file.as_ref().map(|file| &file.at);
         let url = self.url.as_ref().map(|url| &url.at);
         file.or(url).or(self.fingerprint.as_ref().map(|fingerprint| &fingerprint.at))
     }
 
-    fn pin(mut self, fingerprint: impl Given<Fingerprint>, at: &Place) -> Self {
+    fn pin(mut self, fingerprint: impl Given<Fingerprint>, at: &SourceLocation) -> Self {
         self.fingerprint = accept(&mut self.mistakes, fingerprint, at);
         self
     }

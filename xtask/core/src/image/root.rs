@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use super::compression::Compression;
 use super::filesystem::{Filesystem, ReadOnly, RootFilesystem};
 use crate::given::SizeWithUnit;
-use crate::place::Place;
+use crate::location::SourceLocation;
 use crate::value::Size;
 
 /// The partition the operating system is in.
@@ -40,7 +40,7 @@ pub struct RootSlot {
     pub(crate) compression: Compression,
     pub(crate) verity: bool,
     pub(crate) size: Size,
-    pub(crate) at: Place,
+    pub(crate) at: SourceLocation,
 }
 
 impl<F: RootFilesystem> Root<F> {
@@ -58,7 +58,7 @@ impl<F: RootFilesystem> Root<F> {
             compression: F::COMPRESSION,
             verity: false,
             size: Size::mib(2048),
-            at: Place::caller(),
+            at: SourceLocation::caller(),
         };
         Root { slot, filesystem: PhantomData }
     }
@@ -73,7 +73,7 @@ impl<F: RootFilesystem> Root<F> {
     #[doc(alias("SizeMinBytes", "SizeMaxBytes", "Minimize"))]
     pub fn size(mut self, size: impl SizeWithUnit) -> Self {
         self.slot.size = size.size();
-        self.slot.at = Place::caller();
+        self.slot.at = SourceLocation::caller();
         self
     }
 

@@ -1,6 +1,6 @@
 //! A program that changes the image's tree when it is built.
 
-use crate::place::Place;
+use crate::location::SourceLocation;
 
 /// A script with its text; made by [`script!`](crate::script!).
 #[must_use = "a script does nothing until it is given to an image"]
@@ -8,7 +8,7 @@ use crate::place::Place;
 pub struct Script {
     pub(crate) name: String,
     pub(crate) text: String,
-    pub(crate) at: Place,
+    pub(crate) at: SourceLocation,
 }
 
 impl Script {
@@ -20,7 +20,7 @@ impl Script {
     /// ```
     #[track_caller]
     pub fn new(path: &str, text: &str) -> Self {
-        Script { name: path.to_string(), text: text.to_string(), at: Place::caller() }
+        Script { name: path.to_string(), text: text.to_string(), at: SourceLocation::caller() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, accept};
-use crate::place::{At, Place};
+use crate::location::{At, SourceLocation};
 use crate::value::{GroupName, UserName};
 
 /// The text of a file, and how the file is to be: whose it is, and who may read or run it.
@@ -48,7 +48,7 @@ impl Text {
     #[track_caller]
     #[doc(alias("chmod", "setuid", "executable"))]
     pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = Some(At { value: mode, at: Place::caller() });
+        self.mode = Some(At { value: mode, at: SourceLocation::caller() });
         self
     }
 
@@ -61,7 +61,7 @@ impl Text {
     #[track_caller]
     #[doc(alias("chown"))]
     pub fn owner(mut self, name: impl Given<UserName>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.owner = accept(&mut self.mistakes, name, &at).or(self.owner);
         self
     }
@@ -75,7 +75,7 @@ impl Text {
     #[track_caller]
     #[doc(alias("chgrp"))]
     pub fn group(mut self, name: impl Given<GroupName>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.group = accept(&mut self.mistakes, name, &at).or(self.group);
         self
     }

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::given::accept;
-use crate::place::{At, Place};
+use crate::location::{At, SourceLocation};
 use crate::value::UnitName;
 
 /// A unit of systemd's, with its text; made by [`unit!`](crate::unit!).
@@ -11,7 +11,7 @@ use crate::value::UnitName;
 pub struct Unit {
     pub(crate) name: Option<At<UnitName>>,
     pub(crate) text: String,
-    pub(crate) at: Place,
+    pub(crate) at: SourceLocation,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
 
@@ -27,7 +27,7 @@ impl Unit {
     /// ```
     #[track_caller]
     pub fn new(path: &str, text: &str) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         let mut mistakes = Vec::new();
         let file = path.rsplit('/').next().unwrap_or(path);
         let name = accept(&mut mistakes, file, &at);

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, accept};
-use crate::place::{At, Place};
+use crate::location::{At, SourceLocation};
 use crate::value::{DevicePath, GroupName, SshKey, UserName};
 
 /// A user of the device. Locked: no password lets one in, and none can be
@@ -25,7 +25,7 @@ pub struct User {
     pub(crate) home: Option<At<DevicePath>>,
     pub(crate) groups: Vec<At<GroupName>>,
     pub(crate) administrator: bool,
-    pub(crate) credential: Option<Place>,
+    pub(crate) credential: Option<SourceLocation>,
     pub(crate) program: bool,
     pub(crate) keys: Vec<At<SshKey>>,
     pub(crate) mistakes: Vec<Diagnostic>,
@@ -60,7 +60,7 @@ impl Login {
     #[track_caller]
     pub fn Key(key: impl Given<SshKey>) -> Self {
         let mut mistakes = Vec::new();
-        let key = accept(&mut mistakes, key, &Place::caller());
+        let key = accept(&mut mistakes, key, &SourceLocation::caller());
         Login { key, credential: false, program: false, mistakes }
     }
 
@@ -116,7 +116,7 @@ impl User {
     #[track_caller]
     fn of(name: impl Given<UserName>, system: bool) -> Self {
         let mut mistakes = Vec::new();
-        let name = accept(&mut mistakes, name, &Place::caller());
+        let name = accept(&mut mistakes, name, &SourceLocation::caller());
         User {
             name,
             system,
@@ -142,7 +142,7 @@ impl User {
     /// ```
     #[track_caller]
     pub fn home(mut self, path: impl Given<DevicePath>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.home = accept(&mut self.mistakes, path, &at).or(self.home);
         self
     }
@@ -156,7 +156,7 @@ impl User {
     /// ```
     #[track_caller]
     pub fn uid(mut self, uid: u32) -> Self {
-        self.uid = Some(At { value: uid, at: Place::caller() });
+        self.uid = Some(At { value: uid, at: SourceLocation::caller() });
         self
     }
 
@@ -168,7 +168,7 @@ impl User {
     /// ```
     #[track_caller]
     pub fn own_group(mut self, name: impl Given<GroupName>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.own_group = accept(&mut self.mistakes, name, &at).or(self.own_group);
         self
     }
@@ -181,7 +181,7 @@ impl User {
     /// ```
     #[track_caller]
     pub fn group(mut self, name: impl Given<GroupName>) -> Self {
-        let at = Place::caller();
+        let at = SourceLocation::caller();
         self.groups.extend(accept(&mut self.mistakes, name, &at));
         self
     }
@@ -211,7 +211,7 @@ impl User {
         self.keys.extend(login.key);
         self.program |= login.program;
         if login.credential {
-            self.credential = Some(Place::caller());
+            self.credential = Some(SourceLocation::caller());
         }
         self
     }

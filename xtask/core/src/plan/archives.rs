@@ -4,7 +4,7 @@ use super::{ArchivePlan, Keyring};
 use crate::image::repository::{Key, Repository};
 use crate::image::target::Architecture;
 use crate::image::{Distribution, Image};
-use crate::place::Place;
+use crate::location::SourceLocation;
 use crate::release::Release;
 use crate::secret::Secret;
 
@@ -76,7 +76,7 @@ fn third_party(repository: &Repository) -> Option<ArchivePlan> {
 impl ArchivePlan {
     /// Returns the line that names its key.
     #[must_use]
-    pub fn key_place(&self) -> Option<&Place> {
+    pub fn key_place(&self) -> Option<&SourceLocation> {
         self.key_at.as_ref().or(self.at.as_ref())
     }
 }

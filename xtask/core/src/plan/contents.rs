@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::{FilePlan, Plan};
 use crate::image::Image;
+use crate::location::SourceLocation;
 use crate::page::Page;
-use crate::place::Place;
 
 /// What becomes of the packages' files, beside what is laid over them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -26,7 +26,7 @@ pub struct FilterPlan {
     /// True when it takes in what another leaves out.
     pub include: bool,
     /// The line that asked for it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// A program that runs in the tree.
@@ -37,7 +37,7 @@ pub struct ScriptPlan {
     /// All of it.
     pub text: String,
     /// The line that asked for it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// What is removed.
@@ -46,7 +46,7 @@ pub struct RemovedPlan {
     /// The path, in which wildcards stand for names.
     pub path: String,
     /// The line that asked for it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// Where the filters are in the image.
@@ -64,7 +64,7 @@ pub(super) fn plan(image: &Image) -> ContentsPlan {
         text: script.text.clone(),
         at: Some(script.at.clone()),
     };
-    let removed = |path: &crate::place::At<crate::value::PathPattern>| RemovedPlan {
+    let removed = |path: &crate::location::At<crate::value::PathPattern>| RemovedPlan {
         path: path.value.to_string(),
         at: Some(path.at.clone()),
     };
@@ -88,8 +88,9 @@ fn kind(filter: &FilterPlan) -> &'static str {
 
 impl Plan {
     pub(super) fn contents_page(&self, page: &mut Page) {
-        let asked =
-            |at: &Option<Place>| at.as_ref().map(|at| format!("{}:{}", at.file, at.line)).unwrap_or_default();
+        let asked = |at: &Option<SourceLocation>| {
+            at.as_ref().map(|at| format!("{}:{}", at.file, at.line)).unwrap_or_default()
+        };
         let contents = &self.contents;
         if !contents.filters.is_empty() || !contents.removed.is_empty() {
             page.heading("left out of the packages");

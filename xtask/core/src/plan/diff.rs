@@ -78,7 +78,7 @@ fn file(file: &FilePlan) -> (String, String) {
     let kind = match &file.kind {
         FileKind::Directory => format!("directory {:04o}{owner}", file.mode),
         FileKind::Symlink { target } => format!("link to {target}"),
-        FileKind::Place => "place of a mount".to_string(),
+        FileKind::MountPoint => "place of a mount".to_string(),
         FileKind::File { text } => format!("file {:04o}{owner}\n{text}", file.mode),
     };
     (format!("file {}", file.path), kind)

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::image::compression::Compression;
 use crate::image::filesystem::Filesystem;
-use crate::place::Place;
+use crate::location::SourceLocation;
 
 /// The disk: one EFI system partition, one root, and what the device keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,7 +57,7 @@ pub struct PartitionPlan {
     /// The GPT's attribute bits.
     pub attributes: u64,
     /// The line that asked for it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// A partition's id, or how the build finds it.

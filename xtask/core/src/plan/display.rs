@@ -244,7 +244,7 @@ impl Plan {
                 || path.starts_with("/etc/systemd/system/")
         };
         let told = self.files.iter().filter(|file| {
-            !matches!(file.kind, FileKind::Directory | FileKind::Place) && !is_switch(&file.path)
+            !matches!(file.kind, FileKind::Directory | FileKind::MountPoint) && !is_switch(&file.path)
         });
         page.heading("generated files");
         page.table(&["path", "why"], told.map(|file| vec![file.path.clone(), file.why.clone()]));

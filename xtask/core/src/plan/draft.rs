@@ -140,7 +140,7 @@ impl<'a> Draft<'a> {
 fn files(image: &Image, mut files: Vec<FilePlan>) -> Vec<FilePlan> {
     files.retain(|place| {
         let text = |file: &Written| file.path.value.as_str() == place.path;
-        !(matches!(place.kind, FileKind::Place) && image.files.iter().any(text))
+        !(matches!(place.kind, FileKind::MountPoint) && image.files.iter().any(text))
     });
     files.extend(image.files.iter().map(|file| {
         let name = |name: &dyn std::fmt::Display| name.to_string();

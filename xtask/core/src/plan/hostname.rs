@@ -4,7 +4,7 @@ use super::FilePlan;
 use super::template::{Unfit, Value, template};
 use super::units::UNITS;
 use crate::image::Image;
-use crate::place::At;
+use crate::location::At;
 use crate::value::Hostname;
 
 /// Resolves a device's own name, whatever it is.

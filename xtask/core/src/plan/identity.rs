@@ -13,8 +13,8 @@ use serde::Serialize;
 use super::template::Unfit;
 use super::{FilePlan, Plan, UNITS};
 use crate::image::volatile::Volatile;
+use crate::location::SourceLocation;
 use crate::page::Page;
-use crate::place::Place;
 
 mod databases;
 mod script;
@@ -42,7 +42,7 @@ pub struct IdentityPlan {
     /// Where it persists; none when every boot makes it anew.
     pub store: Option<String>,
     /// The line that asked for the package.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
 }
 
 /// The rows of the table for the packages that are installed by name.

@@ -10,7 +10,7 @@ use crate::image::Image;
 use crate::image::esp::Esp;
 use crate::image::root::RootSlot;
 use crate::image::target::Architecture;
-use crate::place::Place;
+use crate::location::SourceLocation;
 use crate::value::Size;
 use uuid::Uuid;
 
@@ -93,7 +93,7 @@ impl Table {
         type_guid: Uuid,
         guid: PartitionGuid,
         size: Size,
-        at: &Place,
+        at: &SourceLocation,
     ) -> PartitionPlan {
         self.number += 1;
         let offset = self.end;

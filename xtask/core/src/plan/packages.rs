@@ -5,7 +5,7 @@ use crate::image::Image;
 use crate::image::answer::Answer;
 use crate::image::filesystem::Filesystem;
 use crate::image::root::RootSlot;
-use crate::place::{At, Place};
+use crate::location::{At, SourceLocation};
 use crate::release::Release;
 use crate::value::Question;
 
@@ -68,7 +68,7 @@ pub(super) fn answers(image: &Image) -> Vec<AnswerPlan> {
 }
 
 /// A package, why it must be there, and the line that makes it so.
-pub(crate) type Implied<'a> = (&'static str, &'static str, Option<&'a Place>);
+pub(crate) type Implied<'a> = (&'static str, &'static str, Option<&'a SourceLocation>);
 
 /// The packages a description cannot do without, whether or not it names them.
 pub(crate) fn implied<'a>(image: &'a Image, release: &Release, root: &'a RootSlot) -> Vec<Implied<'a>> {

@@ -4,7 +4,7 @@ use super::state::is_in;
 use super::{FilePlan, UserPlan};
 use crate::image::Image;
 use crate::image::user::User;
-use crate::value::{DevicePath, Word as _};
+use crate::value::{DevicePath, Value as _};
 
 /// The first id of a person on Debian and Ubuntu.
 pub(crate) const FIRST_UID: u32 = 1000;

@@ -20,7 +20,7 @@ use super::{
 use crate::image::Image;
 use crate::image::bind::Bind;
 use crate::image::volatile::Volatile;
-use crate::place::Place;
+use crate::location::SourceLocation;
 use crate::value::escape_path;
 
 /// The directory on the data partition that backs the binds.
@@ -248,7 +248,7 @@ fn data(data: &DataPlan, early: bool) -> Result<Vec<FilePlan>, Unfit> {
 }
 
 /// What the initrd could not mount stays away, and that is told where somebody may see it.
-fn mounted_or_lost(label: &str, mount: &str, at: Option<&Place>) -> Result<Vec<FilePlan>, Unfit> {
+fn mounted_or_lost(label: &str, mount: &str, at: Option<&SourceLocation>) -> Result<Vec<FilePlan>, Unfit> {
     let why = "says so when the data partition is lost";
     let unit = template!("units/bedplate-data.service", LABEL = label)?;
     let script = template!("scripts/data-is-there.sh", MOUNT = mount, LABEL = label)?;
@@ -377,7 +377,7 @@ fn bound(bind: &BindPlan, users: &[UserPlan]) -> Result<Vec<FilePlan>, Unfit> {
     };
     let place = match bind.kind {
         BindKind::Directory => FilePlan::directory(path, "a bind is mounted here"),
-        BindKind::File => FilePlan::new(path, 0o644, FileKind::Place, "a bind is mounted here"),
+        BindKind::File => FilePlan::new(path, 0o644, FileKind::MountPoint, "a bind is mounted here"),
     };
     // A service's home that no package makes is the service's.
     let (uid, gid) = users.iter().find(|user| user.home == *path).map_or((0, 0), |user| (user.uid, user.gid));
@@ -395,7 +395,7 @@ fn bound(bind: &BindPlan, users: &[UserPlan]) -> Result<Vec<FilePlan>, Unfit> {
     Ok(files)
 }
 
-fn wanted(unit: &str, why: &str, at: Option<&Place>) -> FilePlan {
+fn wanted(unit: &str, why: &str, at: Option<&SourceLocation>) -> FilePlan {
     FilePlan::link(format!("{UNITS}/local-fs.target.wants/{unit}"), format!("../{unit}"), why).at(at)
 }
 

@@ -6,7 +6,7 @@
 use super::{FilePlan, UnitPlan, UnitsPlan};
 use crate::image::Image;
 use crate::image::volatile::Volatile;
-use crate::place::At;
+use crate::location::At;
 use crate::value::UnitName;
 
 /// Where units live that come with the image, as those of packages do.

@@ -1,8 +1,8 @@
 //! Words of an archive: packages, suites, components, URLs, keys, snapshots.
 
-use super::{Malformed, word};
+use super::{Malformed, value};
 
-word! {
+value! {
     /// The name of a Debian package.
     ///
     /// [Debian policy 5.6.1](https://www.debian.org/doc/debian-policy/ch-controlfields.html#source):
@@ -10,47 +10,47 @@ word! {
     PackageName, "malformed-package-name", "a package name", package_name
 }
 
-word! {
+value! {
     /// The name of a suite in an archive, as in its `dists/` directory: `noble-updates`. One with a slash at its end is
     /// the directory of a flat archive, as in apt's sources: `./`.
     Suite, "malformed-suite", "a suite", suite
 }
 
-word! {
+value! {
     /// A component of a suite: `main`, `universe`, `stable`.
     Component, "malformed-suite", "a component", component
 }
 
-word! {
+value! {
     /// The address of an archive: `http://` or `https://`, without query.
     Url, "malformed-url", "the address of an archive", url
 }
 
-word! {
+value! {
     /// The address of a file: `http://` or `https://`, and maybe a query.
     ///
     /// A query may let in whoever has it (`?X-Amz-Signature=…`), so it is used and shown nowhere.
     FileUrl, "malformed-url", "the address of a file", file_url
 }
 
-word! {
+value! {
     /// The version of a package, or the start of one with `*` behind: `5:27.5.1-1~debian.13~trixie`, `5:27.*`.
     ///
     /// [Debian policy 5.6.12](https://www.debian.org/doc/debian-policy/ch-controlfields.html#version).
     Version, "malformed-version", "a version", version
 }
 
-word! {
+value! {
     /// A moment of an archive's snapshot service: `20260101T000000Z`.
     Snapshot, "malformed-snapshot", "a snapshot", snapshot
 }
 
-word! {
+value! {
     /// The fingerprint of an OpenPGP key: 40 hexadecimal digits (64 for version 6).
     Fingerprint, "malformed-fingerprint", "a fingerprint", fingerprint
 }
 
-word! {
+value! {
     /// The sha256 of a file: 64 hexadecimal digits in lower case.
     Sha256, "malformed-digest", "a sha256", sha256
 }

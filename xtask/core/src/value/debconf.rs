@@ -1,13 +1,13 @@
 //! Questions that packages ask, and their answers.
 
-use super::{Malformed, word};
+use super::{Malformed, value};
 
-word! {
+value! {
     /// The name of a question that a package asks through debconf: `wireshark-common/install-setuid`.
     Question, "malformed-question", "the name of a question", question
 }
 
-word! {
+value! {
     /// An answer in text: one line.
     AnswerText, "malformed-question", "an answer", answer
 }
@@ -35,7 +35,7 @@ fn answer(text: &str) -> Result<(), Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Word;
+    use crate::value::Value;
 
     #[test]
     fn a_question_is_a_path_of_names() {

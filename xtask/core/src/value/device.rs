@@ -1,8 +1,8 @@
 //! Words of a device: paths, host names, labels, locales, time zones.
 
-use super::{Malformed, word};
+use super::{Malformed, value};
 
-word! {
+value! {
     /// The version of an image: `1.4.0`.
     ///
     /// `IMAGE_VERSION=` of [os-release(5)](https://manpages.debian.org/os-release.5):
@@ -10,12 +10,12 @@ word! {
     ImageVersion, "malformed-image-version", "a version of an image", image_version
 }
 
-word! {
+value! {
     /// An absolute path on the device, in its one normal spelling.
     DevicePath, "malformed-path", "a path on the device", path
 }
 
-word! {
+value! {
     /// A host name: labels of `a-z 0-9 -`, at most 64 characters ([hostname(5)]).
     ///
     /// `{machine-id}` and `{serial}` in it stand for what a device is known by:
@@ -26,19 +26,19 @@ word! {
     Hostname, "malformed-hostname", "a host name", hostname
 }
 
-word! {
+value! {
     /// The label of a partition and of the file system in it.
     ///
     /// Its length, at most 36 UTF-16 units in a GPT, is a rule of its own.
     Label, "malformed-label", "a label", label
 }
 
-word! {
+value! {
     /// A locale of glibc's: `en_US.UTF-8`, `C.UTF-8`.
     Locale, "malformed-locale", "a locale", locale
 }
 
-word! {
+value! {
     /// A time zone of the tz database: `Europe/Berlin`, `UTC`.
     Timezone, "malformed-timezone", "a time zone", timezone
 }
@@ -230,7 +230,7 @@ fn timezone(text: &str) -> Result<(), Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Word;
+    use crate::value::Value;
 
     #[test]
     fn a_host_name_may_be_a_template() {

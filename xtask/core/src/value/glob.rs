@@ -1,8 +1,8 @@
 //! Patterns of paths in an overlay.
 
-use super::{Malformed, word};
+use super::{Malformed, value};
 
-word! {
+value! {
     /// A pattern of paths: `usr/local/bin/*`, `home/alice/**`, `etc/secret.key`.
     ///
     /// `*` stands for any characters but a slash, `?` for one of them; a part `**` stands for any number of
@@ -75,7 +75,7 @@ fn glob(text: &str) -> Result<(), Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::Word;
+    use crate::value::Value;
 
     fn fits(pattern: &str, path: &str) -> bool {
         let parts: Vec<&[u8]> = path.split('/').map(str::as_bytes).collect();

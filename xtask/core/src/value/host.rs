@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use super::{Malformed, word};
+use super::{Malformed, value};
 
-word! {
+value! {
     /// An address of IPv4 or IPv6: `10.0.0.5`, `fd00::5`.
     Address, "malformed-host", "an address", address
 }
 
-word! {
+value! {
     /// A name that `/etc/hosts` gives to an address: `plc`, `plc.example.com`.
     DomainName, "malformed-host", "the name of a host", name
 }
@@ -45,7 +45,7 @@ fn name(text: &str) -> Result<(), Malformed> {
 mod tests {
     use super::*;
     use crate::given::Given;
-    use crate::value::Word as _;
+    use crate::value::Value as _;
     use std::net::Ipv4Addr;
 
     #[test]

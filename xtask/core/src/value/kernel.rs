@@ -1,23 +1,23 @@
 //! Words of the kernel: arguments of its command line, names of its modules.
 
-use super::{Malformed, word};
+use super::{Malformed, value};
 
-word! {
+value! {
     /// One argument of the kernel's command line: `console=ttyS0,115200`.
     Argument, "malformed-argument", "an argument of the kernel command line", argument
 }
 
-word! {
+value! {
     /// The name of a kernel module, without path and `.ko`: `nbd`.
     ModuleName, "malformed-module-name", "the name of a kernel module", module
 }
 
-word! {
+value! {
     /// The name of a setting of the kernel: `net.ipv4.ip_forward`.
     SysctlKey, "malformed-sysctl", "the name of a sysctl", sysctl_key
 }
 
-word! {
+value! {
     /// The value of a setting of the kernel: `1`.
     SysctlValue, "malformed-sysctl", "the value of a sysctl", sysctl_value
 }

@@ -1,8 +1,8 @@
 //! A path in which wildcards stand for others.
 
-use super::{Malformed, word};
+use super::{Malformed, value};
 
-word! {
+value! {
     /// An absolute path on the device, in which `*`, `?` and `[a-z]` stand for other paths.
     PathPattern, "malformed-pattern", "a pattern of paths", pattern
 }

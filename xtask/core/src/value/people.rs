@@ -1,19 +1,19 @@
 //! Words for people: user and group names, and the keys they come in with.
 
-use super::{Malformed, word};
+use super::{Malformed, value};
 
-word! {
+value! {
     /// The name of a user: `a-z`, then `a-z 0-9 - _`, at most 31 characters
     /// ([systemd's strict form](https://systemd.io/USER_NAMES/)).
     UserName, "malformed-user-name", "a user name", name
 }
 
-word! {
+value! {
     /// The name of a group, of the same form as a user's.
     GroupName, "malformed-user-name", "a group name", name
 }
 
-word! {
+value! {
     /// A public key of OpenSSH's, one line: type, base64, comment.
     SshKey, "malformed-ssh-key", "a public ssh key", ssh_key
 }

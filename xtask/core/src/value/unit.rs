@@ -1,8 +1,8 @@
 //! Names of systemd's units, and how a path becomes one.
 
-use super::{Malformed, word};
+use super::{Malformed, value};
 
-word! {
+value! {
     /// The full name of a unit, with its type: `docker.service`.
     ///
     /// [systemd.unit(5)](https://manpages.debian.org/systemd.unit.5): at most 255

@@ -1,9 +1,9 @@
 use std::error::Error;
 
-use super::forge::{Forge, archive};
+use super::builder::{DebBuilder, archive};
 use super::*;
 
-fn sample() -> Forge {
+fn sample() -> DebBuilder {
     // Content that does not compress, so that the members are of some length.
     let mut state = 1u64;
     let mut noise = String::new();
@@ -13,7 +13,7 @@ fn sample() -> Forge {
         state ^= state << 17;
         noise.push(char::from(b'!' + u8::try_from(state >> 58).unwrap()));
     }
-    Forge::new("sample", "Description: one\n more\n")
+    DebBuilder::new("sample", "Description: one\n more\n")
         .control_file("postinst", 0o755, "#!/bin/sh\n")
         .directory("./")
         .directory("./usr/")
@@ -156,7 +156,7 @@ fn long_names_and_binary_attributes_are_read() {
     let long = format!("./{}", "a/".repeat(200));
     let capability = b"30 SCHILY.xattr.user.a=\x01\n\x02\xff=\n\n";
     assert_eq!(capability.len(), 30);
-    let deb = Forge::new("sample", "")
+    let deb = DebBuilder::new("sample", "")
         .raw(b'L', b"././@LongLink", format!("{long}\0").as_bytes())
         .directory("./short/")
         .raw(b'x', b"pax", capability)
@@ -172,6 +172,6 @@ fn long_names_and_binary_attributes_are_read() {
 
 #[test]
 fn a_package_name_that_is_a_path_is_refused() {
-    let error = read_all(&Forge::new("../../etc", "").deb("", "")).unwrap_err();
+    let error = read_all(&DebBuilder::new("../../etc", "").deb("", "")).unwrap_err();
     assert!(matches!(error, DebError::Field("Package")));
 }

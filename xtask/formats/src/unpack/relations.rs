@@ -109,11 +109,11 @@ pub fn base_system(packages: &[Control]) -> BTreeSet<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deb::forge::Forge;
+    use crate::deb::builder::DebBuilder;
     use crate::deb::read_control;
 
     fn package(name: &str, more: &str) -> Control {
-        read_control(&Forge::new(name, more).deb("", "")[..]).unwrap()
+        read_control(&DebBuilder::new(name, more).deb("", "")[..]).unwrap()
     }
 
     #[test]

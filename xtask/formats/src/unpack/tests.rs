@@ -1,7 +1,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::*;
-use crate::deb::forge::Forge;
+use crate::deb::builder::DebBuilder;
 use crate::tree::{Kind, Tree, TreePath};
 
 /// A directory with packages in it and a root to unpack them into.
@@ -11,7 +11,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(packages: impl IntoIterator<Item = Forge>) -> Self {
+    fn new(packages: impl IntoIterator<Item = DebBuilder>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut debs = Vec::new();
         for (index, package) in packages.into_iter().enumerate() {
@@ -52,15 +52,15 @@ fn paths(tree: &Tree) -> Vec<String> {
 fn what_leads_out_of_the_root_is_refused() {
     let one = |package| Bench::new([package]).refusal();
     let refusals = [
-        one(Forge::new("evil", "").file("./../outside", "x")),
-        one(Forge::new("evil", "").file("usr/../../outside", "x")),
-        one(Forge::new("evil", "").symlink("./up", "../../..").file("./up/outside", "x")),
-        one(Forge::new("evil", "").symlink("./up", "/../..").file("./up/outside", "x")),
-        one(Forge::new("evil", "").hardlink("./mine", "../outside")),
-        one(Forge::new("evil", "").hardlink("./mine", "/etc/shadow")),
-        one(Forge::new("evil", "").symlink("./a", "b").symlink("./b", "a").file("./a/x", "x")),
-        one(Forge::new("evil", "").file("./a", "").file("./a/b", "")),
-        one(Forge::new("evil", "").file("./a\nb", "")),
+        one(DebBuilder::new("evil", "").file("./../outside", "x")),
+        one(DebBuilder::new("evil", "").file("usr/../../outside", "x")),
+        one(DebBuilder::new("evil", "").symlink("./up", "../../..").file("./up/outside", "x")),
+        one(DebBuilder::new("evil", "").symlink("./up", "/../..").file("./up/outside", "x")),
+        one(DebBuilder::new("evil", "").hardlink("./mine", "../outside")),
+        one(DebBuilder::new("evil", "").hardlink("./mine", "/etc/shadow")),
+        one(DebBuilder::new("evil", "").symlink("./a", "b").symlink("./b", "a").file("./a/x", "x")),
+        one(DebBuilder::new("evil", "").file("./a", "").file("./a/b", "")),
+        one(DebBuilder::new("evil", "").file("./a\nb", "")),
     ];
     expect_test::expect![[r#"
         package `evil` holds `../outside`, which leads out of the root directory
@@ -77,8 +77,9 @@ fn what_leads_out_of_the_root_is_refused() {
 
 #[test]
 fn an_absolute_link_leads_to_the_same_path_inside_the_root() {
-    let bench =
-        Bench::new([Forge::new("a", "").symlink("./tmp-link", "/tmp").file("./tmp-link/led-astray", "x")]);
+    let bench = Bench::new([DebBuilder::new("a", "")
+        .symlink("./tmp-link", "/tmp")
+        .file("./tmp-link/led-astray", "x")]);
     let tree = bench.unwrap_tree();
     assert_eq!(paths(&tree), ["/", "/tmp", "/tmp/led-astray", "/tmp-link"]);
     assert!(!Path::new("/tmp/led-astray").exists());
@@ -86,7 +87,7 @@ fn an_absolute_link_leads_to_the_same_path_inside_the_root() {
 
 #[test]
 fn a_link_that_stands_on_the_disk_does_not_lead_out_either() {
-    let bench = Bench::new([Forge::new("a", "").directory("./d/").file("./d/outside", "x")]);
+    let bench = Bench::new([DebBuilder::new("a", "").directory("./d/").file("./d/outside", "x")]);
     std::os::unix::fs::symlink("..", bench.root().join("d")).unwrap();
     let _ = bench.unpack();
     assert_eq!(std::fs::read_to_string(bench.directory.path().join("outside")).unwrap(), "untouched");
@@ -96,11 +97,11 @@ fn a_link_that_stands_on_the_disk_does_not_lead_out_either() {
 fn what_has_no_place_in_a_package_is_refused() {
     let one = |package| Bench::new([package]).refusal();
     let refusals = [
-        one(Forge::new("evil", "").entry(tar::EntryType::Block, "./dev/sda", 0o666, "", b"")),
-        one(Forge::new("evil", "").entry(tar::EntryType::Char, "./dev/mem", 0o666, "", b"")),
-        one(Forge::new("evil", "").entry(tar::EntryType::Fifo, "./run/initctl", 0o666, "", b"")),
-        one(Forge::new("evil", "").entry(tar::EntryType::GNUSparse, "./sparse", 0o666, "", b"")),
-        one(Forge::new("evil", "").entry(tar::EntryType::Regular, "./sh", 0o4777, "", b"")),
+        one(DebBuilder::new("evil", "").entry(tar::EntryType::Block, "./dev/sda", 0o666, "", b"")),
+        one(DebBuilder::new("evil", "").entry(tar::EntryType::Char, "./dev/mem", 0o666, "", b"")),
+        one(DebBuilder::new("evil", "").entry(tar::EntryType::Fifo, "./run/initctl", 0o666, "", b"")),
+        one(DebBuilder::new("evil", "").entry(tar::EntryType::GNUSparse, "./sparse", 0o666, "", b"")),
+        one(DebBuilder::new("evil", "").entry(tar::EntryType::Regular, "./sh", 0o4777, "", b"")),
     ];
     expect_test::expect![[r#"
         package `evil` holds `/dev/sda`, a block device, which has no place in a package
@@ -113,7 +114,7 @@ fn what_has_no_place_in_a_package_is_refused() {
 
 #[test]
 fn a_truncated_package_is_named() {
-    let bench = Bench::new([Forge::new("a", "").file("./a", "x")]);
+    let bench = Bench::new([DebBuilder::new("a", "").file("./a", "x")]);
     let bytes = std::fs::read(&bench.debs[0]).unwrap();
     std::fs::write(&bench.debs[0], &bytes[..bytes.len() - 20]).unwrap();
     let error = bench.unpack().unwrap_err();
@@ -122,7 +123,7 @@ fn a_truncated_package_is_named() {
 
 #[test]
 fn modes_times_and_links_are_as_the_package_says() {
-    let bench = Bench::new([Forge::new("a", "")
+    let bench = Bench::new([DebBuilder::new("a", "")
         .entry(tar::EntryType::Directory, "./closed/", 0o1500, "", b"")
         .entry(tar::EntryType::Regular, "./closed/su", 0o4755, "", b"program")
         .hardlink("./closed/again", "closed/su")
@@ -139,9 +140,10 @@ fn modes_times_and_links_are_as_the_package_says() {
 
 #[test]
 fn packages_go_through_the_links_of_another_whatever_their_order() {
-    let old = || Forge::new("aaa", "").directory("./lib/").file("./lib/old", "x");
-    let base =
-        || Forge::new("base-files", "Essential: yes\n").directory("./usr/lib/").symlink("./lib", "usr/lib");
+    let old = || DebBuilder::new("aaa", "").directory("./lib/").file("./lib/old", "x");
+    let base = || {
+        DebBuilder::new("base-files", "Essential: yes\n").directory("./usr/lib/").symlink("./lib", "usr/lib")
+    };
     let expected = ["/", "/lib", "/usr", "/usr/lib", "/usr/lib/old"];
     assert_eq!(paths(&Bench::new([old(), base()]).unwrap_tree()), expected);
     assert_eq!(paths(&Bench::new([base(), old()]).unwrap_tree()), expected);
@@ -150,15 +152,15 @@ fn packages_go_through_the_links_of_another_whatever_their_order() {
 #[test]
 fn the_first_package_decides_on_a_directory() {
     let essential =
-        Forge::new("z", "Essential: yes\n").entry(tar::EntryType::Directory, "./d/", 0o2750, "", b"");
-    let other = Forge::new("a", "").directory("./d/");
+        DebBuilder::new("z", "Essential: yes\n").entry(tar::EntryType::Directory, "./d/", 0o2750, "", b"");
+    let other = DebBuilder::new("a", "").directory("./d/");
     let tree = Bench::new([other, essential]).unwrap_tree();
     assert_eq!(tree.get(&"d".into()).unwrap().mode, 0o2750);
 }
 
 #[test]
 fn two_packages_with_one_path_are_refused_unless_one_replaces_the_other() {
-    let holds = |name: &str, more: &str| Forge::new(name, more).file("./etc/x", name);
+    let holds = |name: &str, more: &str| DebBuilder::new(name, more).file("./etc/x", name);
     expect_test::expect!["packages `a` and `b` both hold `/etc/x`"]
         .assert_eq(&Bench::new([holds("b", "Replaces: a (<< 1)\n"), holds("a", "")]).refusal());
     for (first, second) in [("", "Replaces: a (<= 1)\n"), ("Replaces: b\n", "")] {
@@ -172,7 +174,7 @@ fn two_packages_with_one_path_are_refused_unless_one_replaces_the_other() {
 #[test]
 fn architectures_of_one_package_share_what_is_equal() {
     let of = |architecture: &str, content: &str| {
-        Forge::of("lib", architecture, "Multi-Arch: same\n").file("./doc", content)
+        DebBuilder::of("lib", architecture, "Multi-Arch: same\n").file("./doc", content)
     };
     let bench = Bench::new([of("amd64", "x"), of("arm64", "x")]);
     assert_eq!(paths(&bench.unwrap_tree()), ["/", "/doc"]);
@@ -189,8 +191,8 @@ fn architectures_of_one_package_share_what_is_equal() {
 #[test]
 fn a_diverted_file_goes_where_the_diversion_says() {
     let bench = Bench::new([
-        Forge::new("dash", "").file("./bin/sh", "dash"),
-        Forge::new("bash", "").file("./bin/sh", "bash"),
+        DebBuilder::new("dash", "").file("./bin/sh", "dash"),
+        DebBuilder::new("bash", "").file("./bin/sh", "bash"),
     ]);
     let diversions = Diversions::parse(b"/bin/sh\n/bin/sh.distrib\ndash\n");
     let mut root = Root::new(&bench.root());
@@ -205,12 +207,12 @@ fn a_diverted_file_goes_where_the_diversion_says() {
 #[test]
 fn the_database_tells_dpkg_what_is_left_to_do() {
     let bench = Bench::new([
-        Forge::new("waits", "").control_file(
+        DebBuilder::new("waits", "").control_file(
             "triggers",
             0o644,
             "# all of them\ninterest-noawait /usr/share/x\ninterest ldconfig\nactivate other\n",
         ),
-        Forge::of("lib", "amd64", "Multi-Arch: same\nDescription: a\n b\n")
+        DebBuilder::of("lib", "amd64", "Multi-Arch: same\nDescription: a\n b\n")
             .control_file("conffiles", 0o644, "/etc/lib.conf\nremove-on-upgrade /etc/old\n")
             .control_file("postinst", 0o755, "#!/bin/sh\n")
             .directory("./")
@@ -266,7 +268,7 @@ impl Bench {
 
 #[test]
 fn a_package_without_checksums_gets_those_that_dpkg_would_make() {
-    let forge = Forge::new("agent", "")
+    let package = DebBuilder::new("agent", "")
         .control_file("conffiles", 0o644, "/etc/agent\n")
         .file("etc/agent", "hi\n")
         .directory("usr")
@@ -274,7 +276,7 @@ fn a_package_without_checksums_gets_those_that_dpkg_would_make() {
         .entry(tar::EntryType::Link, "usr/b", 0o644, "usr/a", b"")
         .entry(tar::EntryType::Symlink, "usr/s", 0o777, "a", b"")
         .file("usr/empty", "");
-    let bench = Bench::new([forge]);
+    let bench = Bench::new([package]);
     let staged = stage_all(&bench.debs, &bench.staging()).unwrap();
     // As `dpkg --unpack` wrote them for the same files.
     let expected = "764efa883dda1e11db47671c4a3bbd9e  etc/agent\n\
@@ -287,8 +289,9 @@ fn a_package_without_checksums_gets_those_that_dpkg_would_make() {
 
 #[test]
 fn checksums_that_are_there_stay_as_they_are() {
-    let forge = Forge::new("agent", "").control_file("md5sums", 0o644, "the vendor's\n").file("a", "b");
-    let bench = Bench::new([forge]);
+    let package =
+        DebBuilder::new("agent", "").control_file("md5sums", 0o644, "the vendor's\n").file("a", "b");
+    let bench = Bench::new([package]);
     let staged = stage_all(&bench.debs, &bench.staging()).unwrap();
     assert_eq!(staged[0].control.file("md5sums").unwrap().bytes, b"the vendor's\n");
 }

@@ -2,7 +2,7 @@
 //!
 //! <https://www.freedesktop.org/software/systemd/man/latest/systemd.mount.html#fstab>
 
-use bedplate_core::{Diagnostic, Place, Rule, example};
+use bedplate_core::{Diagnostic, Rule, SourceLocation, example};
 use bedplate_formats::tree::TreePath;
 
 use super::{Findings, Subject};
@@ -88,7 +88,7 @@ fn of_the_plan(subject: &Subject<'_>, line: &Line<'_>) -> Option<Diagnostic> {
         mount => mount,
     };
     let plan = subject.plan;
-    let own = |what: &str, at: Option<&Place>| {
+    let own = |what: &str, at: Option<&SourceLocation>| {
         let message = format!("line {} of `/etc/fstab` mounts `{mount}`, {what}", line.number);
         let mistake = Diagnostic::new(MOUNT_OF_THE_PLAN.code, message).help("remove the line");
         match at {

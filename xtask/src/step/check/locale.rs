@@ -2,7 +2,7 @@
 
 use bedplate_core::plan::Plan;
 use bedplate_core::spelling::nearest;
-use bedplate_core::{Diagnostic, Place, Rule, example};
+use bedplate_core::{Diagnostic, Rule, SourceLocation, example};
 use bedplate_formats::tree::TreePath;
 
 use super::{Findings, Subject};
@@ -26,13 +26,13 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
 }
 
 /// The line that asks for a locale which has to be made.
-pub(super) fn asked(plan: &Plan) -> Option<&Place> {
+pub(super) fn asked(plan: &Plan) -> Option<&SourceLocation> {
     let at = plan.file("/etc/locale.conf").and_then(|file| file.at.as_ref());
     at.filter(|_| !plan.locale.starts_with("C.") && !["C", "POSIX"].contains(&plan.locale.as_str()))
 }
 
 /// What is said of a locale that is not `supported`; nothing where that is not known.
-pub(super) fn unknown(locale: &str, at: &Place, supported: &str) -> Option<Diagnostic> {
+pub(super) fn unknown(locale: &str, at: &SourceLocation, supported: &str) -> Option<Diagnostic> {
     let names = || supported.lines().filter_map(|line| line.split_whitespace().next());
     if names().next().is_none() || names().any(|name| name == locale) {
         return None;

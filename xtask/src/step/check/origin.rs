@@ -1,6 +1,6 @@
 //! Points findings at the line of the description that brought a file.
 
-use bedplate_core::{Diagnostic, Place};
+use bedplate_core::{Diagnostic, SourceLocation};
 use bedplate_formats::tree::{Kind, TreePath};
 
 use super::Subject;
@@ -15,7 +15,7 @@ impl Subject<'_> {
         match &origin.file {
             Some(_) if is_link => mistake,
             Some(file) => {
-                let place = Place { file: file.clone(), line, column: 1 };
+                let place = SourceLocation { file: file.clone(), line, column: 1 };
                 mistake.related(&place, "here")
             }
             None => match self.text(path).lines().nth(line as usize - 1).map(str::trim) {

@@ -2,7 +2,7 @@
 
 use bedplate_core::plan::Plan;
 use bedplate_core::spelling::nearest;
-use bedplate_core::{Diagnostic, Place, Rule, example};
+use bedplate_core::{Diagnostic, Rule, SourceLocation, example};
 use bedplate_formats::tree::TreePath;
 
 use super::{Findings, Subject};
@@ -32,13 +32,13 @@ pub(super) fn check(subject: &Subject<'_>, found: &mut Findings) {
 
 /// The line that asks for a time zone. UTC needs no file, and without the word
 /// there is no link.
-pub(super) fn asked(plan: &Plan) -> Option<&Place> {
+pub(super) fn asked(plan: &Plan) -> Option<&SourceLocation> {
     plan.file("/etc/localtime").and_then(|file| file.at.as_ref())
 }
 
 /// What is said of a zone that is not among the files at `paths`; `links` is
 /// the text of [`LINKS`].
-pub(super) fn unknown(zone: &str, at: &Place, paths: &[String], links: &str) -> Option<Diagnostic> {
+pub(super) fn unknown(zone: &str, at: &SourceLocation, paths: &[String], links: &str) -> Option<Diagnostic> {
     let names = || paths.iter().filter_map(|path| path.strip_prefix(ZONES)?.strip_prefix('/'));
     if names().any(|name| name == zone) {
         return None;

@@ -17,7 +17,7 @@ mod tests;
 mod wishes;
 
 use bedplate_core::spelling::nearest;
-use bedplate_core::{Diagnostic, Place};
+use bedplate_core::{Diagnostic, SourceLocation};
 use bedplate_formats::tree::{Kind, TreePath};
 
 pub(in crate::step) use self::rules::*;
@@ -48,7 +48,7 @@ pub(super) fn check(subject: &Subject<'_>, started: &Started, found: &mut Findin
 
 impl Subject<'_> {
     /// The line that enables a unit, if one does.
-    fn enabled_at(&self, name: &str) -> Option<&Place> {
+    fn enabled_at(&self, name: &str) -> Option<&SourceLocation> {
         let same = |enabled: &str| enabled == name || unit::template(name).is_some_and(|of| of == enabled);
         self.plan.units.enable.iter().find(|unit| same(&unit.name)).and_then(|unit| unit.at.as_ref())
     }

@@ -98,7 +98,7 @@ fn fits(path: &str, pattern: &str) -> bool {
     };
     let mut parts = path.split('/');
     let all =
-        pattern.split('/').all(|part| parts.next().is_some_and(|name| super::scrub::fits_name(name, part)));
+        pattern.split('/').all(|part| parts.next().is_some_and(|name| super::sysprep::fits_name(name, part)));
     all && (below || parts.next().is_none())
 }
 

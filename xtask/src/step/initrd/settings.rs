@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use bedplate_core::Place;
+use bedplate_core::SourceLocation;
 use bedplate_core::plan::{FileKind, Plan};
 use bedplate_formats::tree::{Kind, Tree, TreePath};
 
@@ -39,9 +39,9 @@ pub struct Settings {
     /// What the initrd takes.
     pub taken: Vec<Setting>,
     /// The modules that modules-load.d names, with the line that brought the file.
-    pub modules: Vec<(String, Option<Place>)>,
+    pub modules: Vec<(String, Option<SourceLocation>)>,
     /// What is left out of the initrd or has no effect there, and why.
-    pub told: Vec<(Option<Place>, String)>,
+    pub told: Vec<(Option<SourceLocation>, String)>,
 }
 
 /// Collects the settings of the description's files and overlays.
@@ -49,7 +49,7 @@ pub struct Settings {
 /// # Errors
 /// A file that cannot be read.
 pub fn of(plan: &Plan, project: &Path, system: &Tree) -> Result<Settings> {
-    let mut found: BTreeMap<TreePath, (Option<String>, Option<Place>)> = BTreeMap::new();
+    let mut found: BTreeMap<TreePath, (Option<String>, Option<SourceLocation>)> = BTreeMap::new();
     for overlay in &plan.overlays {
         // An overlay that cannot be read is told by the step that copies it.
         let Some(layer) = crate::step::overlay::scan(overlay, project) else { continue };
@@ -102,7 +102,7 @@ fn setting(path: &TreePath) -> Option<TreePath> {
 }
 
 impl Settings {
-    fn add(&mut self, path: TreePath, text: Option<String>, at: Option<Place>, system: &Tree) {
+    fn add(&mut self, path: TreePath, text: Option<String>, at: Option<SourceLocation>, system: &Tree) {
         let lines = text.as_deref().unwrap_or_default();
         let directory = path.parent().unwrap_or_default();
         let is_in = |name: &str| directory.to_string().ends_with(name);

@@ -8,7 +8,7 @@ use bedplate_core::plan::{BindKind, BindPlan, FileKind, FilePlan, OverlayPlan, P
 use bedplate_formats::tree::{Kind, Tree, TreePath};
 
 use super::{leavings, modes};
-use crate::problem::Problem;
+use crate::error::LocatedError;
 use crate::step::place::IN_MEMORY;
 
 /// An overlay as it lies on the builder's disk.
@@ -37,12 +37,12 @@ const ACCOUNTS: [&str; 6] =
     ["etc/group", "etc/gshadow", "etc/passwd", "etc/shadow", "etc/subgid", "etc/subuid"];
 
 /// Reads every overlay of a plan.
-pub(super) fn read_all<'a>(plan: &'a Plan, project: &Path) -> Result<Vec<Layer<'a>>, Problem> {
+pub(super) fn read_all<'a>(plan: &'a Plan, project: &Path) -> Result<Vec<Layer<'a>>, LocatedError> {
     plan.overlays.iter().map(|overlay| read(overlay, project)).collect()
 }
 
-pub(super) fn read<'a>(plan: &'a OverlayPlan, project: &Path) -> Result<Layer<'a>, Problem> {
-    let problem = |message: String, help: &str| Problem {
+pub(super) fn read<'a>(plan: &'a OverlayPlan, project: &Path) -> Result<Layer<'a>, LocatedError> {
+    let problem = |message: String, help: &str| LocatedError {
         message: format!("the overlay `{}` {message}", plan.source),
         at: Some(plan.at.clone()),
         word: None,
@@ -83,7 +83,7 @@ pub(super) fn read<'a>(plan: &'a OverlayPlan, project: &Path) -> Result<Layer<'a
 }
 
 /// Holds an overlay against the plan.
-pub(super) fn check(plan: &Plan, layer: &Layer<'_>) -> Result<(), Problem> {
+pub(super) fn check(plan: &Plan, layer: &Layer<'_>) -> Result<(), LocatedError> {
     for (path, node) in layer.tree.iter().skip(1) {
         let real = known(path);
         let text = String::from_utf8_lossy(&real.to_bytes()).into_owned();
@@ -114,7 +114,7 @@ pub(super) fn check(plan: &Plan, layer: &Layer<'_>) -> Result<(), Problem> {
         Some(_) if rule.pattern.is_of_directories() => "directory",
         _ => "file or directory",
     };
-    Err(Problem {
+    Err(LocatedError {
         message: format!("no {what} in the overlay `{}` fits `{}`", layer.plan.source, rule.pattern),
         at: Some(rule.at.clone()),
         word: Some(rule.pattern.to_string()),
@@ -174,8 +174,8 @@ fn known(path: &TreePath) -> TreePath {
 
 impl Layer<'_> {
     /// A file of the overlay that cannot be in the image.
-    pub(super) fn problem(&self, path: &TreePath, why: &str, help: &str) -> Problem {
-        Problem {
+    pub(super) fn problem(&self, path: &TreePath, why: &str, help: &str) -> LocatedError {
+        LocatedError {
             message: format!("`{path}` of the overlay `{}` cannot be in the image: {why}", self.plan.source),
             at: self.at(),
             word: None,
@@ -184,7 +184,7 @@ impl Layer<'_> {
     }
 
     /// A file of the overlay that something else in the description writes.
-    pub(super) fn clash(&self, path: &TreePath, file: &FilePlan) -> Problem {
+    pub(super) fn clash(&self, path: &TreePath, file: &FilePlan) -> LocatedError {
         let by = match &file.at {
             Some(at) if file.why == "written in the description" => format!("it is written at {at}, too"),
             _ => format!("the plan writes it: {}", file.why),

@@ -32,7 +32,7 @@ impl Bench {
     }
 
     /// The finished tree.
-    fn build(&self, image: Image) -> Result<Tree, Problem> {
+    fn build(&self, image: Image) -> Result<Tree, LocatedError> {
         let plan = image.plan().unwrap();
         let mut tree = self.tree.clone();
         let project = self.directory.path();

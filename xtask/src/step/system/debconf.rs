@@ -11,7 +11,7 @@ use bedplate_core::plan::AnswerPlan;
 use bedplate_core::{Answer, spelling};
 use bedplate_formats::deb::Control;
 
-use crate::problem::Problem;
+use crate::error::LocatedError;
 
 /// A question of a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,7 +123,7 @@ pub(super) fn selections(controls: &[Control], answers: &[AnswerPlan]) -> Result
 fn select(asked: &[(&str, Template)], answers: &[AnswerPlan]) -> Result<String> {
     let mut lines = String::new();
     for AnswerPlan { name, answer, at } in answers {
-        let problem = |message: String, help: String| Problem {
+        let problem = |message: String, help: String| LocatedError {
             message,
             at: at.clone(),
             word: Some(name.clone()),
@@ -151,7 +151,7 @@ fn select(asked: &[(&str, Template)], answers: &[AnswerPlan]) -> Result<String> 
 
 #[cfg(test)]
 mod tests {
-    use bedplate_core::{AnswerText, Place};
+    use bedplate_core::{AnswerText, SourceLocation};
 
     use super::*;
 
@@ -162,7 +162,7 @@ mod tests {
 
     fn answered(name: &str, answer: Answer) -> Result<String> {
         let asked: Vec<(&str, Template)> = parse(TEMPLATES).into_iter().map(|t| ("agent", t)).collect();
-        let at = Some(Place { file: "image/main.rs".into(), line: 1, column: 1 });
+        let at = Some(SourceLocation { file: "image/main.rs".into(), line: 1, column: 1 });
         select(&asked, &[AnswerPlan { name: name.into(), answer, at }])
     }
 
@@ -172,7 +172,7 @@ mod tests {
 
     fn refused(name: &str, answer: Answer) -> String {
         let error = answered(name, answer).unwrap_err();
-        let problem = error.downcast_ref::<Problem>().unwrap();
+        let problem = error.downcast_ref::<LocatedError>().unwrap();
         assert!(problem.at.is_some());
         format!("{}; {}", problem.message, problem.help)
     }

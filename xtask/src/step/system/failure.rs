@@ -9,7 +9,7 @@ use bedplate_formats::deb::Control;
 
 use super::Asked;
 use super::debconf::{self, Template};
-use crate::problem::Problem;
+use crate::error::LocatedError;
 use crate::resolve::why::Dependencies;
 use crate::sandbox;
 
@@ -48,7 +48,7 @@ impl Explainer<'_> {
         };
         let subject = format!("the package `{package}`");
         let headline = headline.replacen(&subject, &format!("{subject}{brought}"), 1);
-        Problem {
+        LocatedError {
             message: format!("{headline}{printed}"),
             at: origin.and_then(|asked| asked.at.clone()),
             word: origin.map(|asked| asked.word.clone()),

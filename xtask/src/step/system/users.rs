@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use bedplate_core::plan::UserPlan;
 use bedplate_formats::unpack::Inside;
 
-use crate::problem::Problem;
+use crate::error::LocatedError;
 
 /// Adds the users.
 ///
@@ -22,7 +22,7 @@ pub(super) fn apply(users: &[UserPlan], inside: &Inside) -> Result<()> {
         let groups = read(inside, "etc/group")?;
         let taken = clash(&passwd, name, uid).or_else(|| clash(&groups, group, gid));
         if let Some(taken) = taken {
-            return Err(Problem {
+            return Err(LocatedError {
                 message: format!("the system user `{name}` with id {uid} cannot be made: `{taken}` is there"),
                 at: user.at.clone(),
                 word: None,
@@ -132,7 +132,7 @@ mod tests {
         let inside = system(directory.path());
         for uid in [0, 992] {
             let error = apply(&[cwagent(uid)], &inside).unwrap_err();
-            assert!(error.downcast_ref::<Problem>().is_some(), "{uid}: {error}");
+            assert!(error.downcast_ref::<LocatedError>().is_some(), "{uid}: {error}");
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use bedplate_formats::tree::{Tree, TreePath};
 
 use super::table::WITHOUT;
-use crate::problem::Problem;
+use crate::error::LocatedError;
 use crate::step::inside::{Inside, add_to};
 use crate::step::{origin, users};
 
@@ -35,7 +35,7 @@ pub(super) fn apply(inside: &Inside<'_>, brought: &BTreeSet<TreePath>, tree: &mu
             }
             let options = ["dpkg", "--force-confdef", "--force-confold", "--triggers-only", "--pending"];
             sandbox.run(options).map(drop).map_err(|error| {
-                Problem {
+                LocatedError {
                     message: format!("the packages' triggers for `{first}` failed: {error:#}"),
                     at: at.clone(),
                     word: None,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use bedplate_formats::tree::{Tree, TreePath};
 
-use crate::problem::Problem;
+use crate::error::LocatedError;
 use crate::step::inside::{Inside, add_to};
 use crate::step::origin;
 
@@ -27,7 +27,7 @@ pub(super) fn apply(inside: &Inside<'_>, brought: &BTreeSet<TreePath>, tree: &mu
         for path in &modules {
             if let Some((message, help)) = fault(inside, tree, &release, path)? {
                 let at = origin::of(inside.plan, inside.project, tree, path);
-                return Err(Problem { message, at, word: None, help }.into());
+                return Err(LocatedError { message, at, word: None, help }.into());
             }
         }
         let mut key = inside.key("depmod");

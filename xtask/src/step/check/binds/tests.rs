@@ -48,7 +48,7 @@ fn described() -> BindPlan {
         required_by: vec![RequiredBy { unit: "agent.service".into(), at: None }],
         unit: None,
         why: None,
-        at: Some(bedplate_core::Place::caller()),
+        at: Some(bedplate_core::SourceLocation::caller()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use bedplate_core::{Diagnostic, Place, Volatile};
+use bedplate_core::{Diagnostic, SourceLocation, Volatile};
 use bedplate_formats::tree::TreePath;
 
 use super::super::started::Started;
@@ -184,7 +184,7 @@ fn owned(subject: &Subject<'_>, unit: &Unit, passwd: &str) -> Vec<String> {
 }
 
 /// The line that brought a unit or its package.
-fn answerable(subject: &Subject<'_>, unit: &Unit, package: Option<&Package>) -> Option<Place> {
+fn answerable(subject: &Subject<'_>, unit: &Unit, package: Option<&Package>) -> Option<SourceLocation> {
     let enabled = subject.plan.units.enable.iter().find(|enabled| enabled.name == unit.name);
     enabled
         .and_then(|enabled| enabled.at.clone())
@@ -194,7 +194,7 @@ fn answerable(subject: &Subject<'_>, unit: &Unit, package: Option<&Package>) -> 
 
 /// A package that the description asks for.
 struct Package {
-    at: Option<Place>,
+    at: Option<SourceLocation>,
     units: Vec<String>,
     directories: Vec<String>,
 }
@@ -218,7 +218,7 @@ impl Packages {
 }
 
 /// Reads what dpkg knows of a package's files.
-fn read(subject: &Subject<'_>, name: &str, at: Option<Place>) -> Option<Package> {
+fn read(subject: &Subject<'_>, name: &str, at: Option<SourceLocation>) -> Option<Package> {
     let directory = TreePath::new("var/lib/dpkg/info");
     let architecture = subject.plan.architecture.deb();
     let files = [format!("{name}.list"), format!("{name}:{architecture}.list")];

@@ -38,7 +38,7 @@ pub struct Facts {
 
 /// Something the host lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Problem {
+pub enum Missing {
     /// The kernel makes no user namespaces, because of this setting.
     NoUserNamespaces {
         /// The sysctl's name.
@@ -92,42 +92,42 @@ impl Facts {
 
     /// All that is lacking, the kernel's part first.
     #[must_use]
-    pub fn problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
+    pub fn missing(&self) -> Vec<Missing> {
+        let mut missing = Vec::new();
         let is = |value: &Option<String>, text: &str| value.as_deref().map(str::trim) == Some(text);
         if is(&self.max_user_namespaces, "0") {
-            problems.push(Problem::NoUserNamespaces { setting: "user.max_user_namespaces", wanted: 15000 });
+            missing.push(Missing::NoUserNamespaces { setting: "user.max_user_namespaces", wanted: 15000 });
         }
         if is(&self.unprivileged_userns_clone, "0") {
-            problems
-                .push(Problem::NoUserNamespaces { setting: "kernel.unprivileged_userns_clone", wanted: 1 });
+            missing
+                .push(Missing::NoUserNamespaces { setting: "kernel.unprivileged_userns_clone", wanted: 1 });
         }
         // A program with a profile of its own is not restricted, unless by that.
         let unconfined =
             self.apparmor_profile.as_deref().is_none_or(|profile| profile.trim() == "unconfined");
         if is(&self.apparmor_restriction, "1") && unconfined {
-            problems.push(Problem::AppArmor);
+            missing.push(Missing::AppArmor);
         }
         if !self.missing_tools.is_empty() {
-            problems.push(Problem::NoTools { missing: self.missing_tools.clone(), has_apt: self.has_apt });
+            missing.push(Missing::NoTools { missing: self.missing_tools.clone(), has_apt: self.has_apt });
         }
-        problems.extend(self.too_few("/etc/subuid", self.subuid.as_deref(), "--add-subuids"));
-        problems.extend(self.too_few("/etc/subgid", self.subgid.as_deref(), "--add-subgids"));
-        problems
+        missing.extend(self.too_few("/etc/subuid", self.subuid.as_deref(), "--add-subuids"));
+        missing.extend(self.too_few("/etc/subgid", self.subgid.as_deref(), "--add-subgids"));
+        missing
     }
 
-    fn too_few(&self, file: &'static str, text: Option<&str>, option: &str) -> Option<Problem> {
+    fn too_few(&self, file: &'static str, text: Option<&str>, option: &str) -> Option<Missing> {
         let granted = ranges(text.unwrap_or_default(), &self.user, self.uid);
         let found = granted.iter().fold(0_u32, |sum, range| sum.saturating_add(range.count));
         let both = [self.subuid.as_deref().unwrap_or_default(), self.subgid.as_deref().unwrap_or_default()];
         let free = free_range(&both);
         let last = free.start.saturating_add(free.count - 1);
         let command = format!("sudo usermod {option} {}-{last} {}", free.start, self.user);
-        (found < WANTED).then_some(Problem::TooFewIds { file, found, command })
+        (found < WANTED).then_some(Missing::TooFewIds { file, found, command })
     }
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for Missing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoUserNamespaces { setting, wanted } => write!(
@@ -192,11 +192,11 @@ mod tests {
     }
 
     fn text(facts: &Facts) -> Vec<String> {
-        facts.problems().iter().map(ToString::to_string).collect()
+        facts.missing().iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn a_ready_host_has_no_problem() {
+    fn a_ready_host_lacks_nothing() {
         assert_eq!(text(&ready()), [""; 0]);
     }
 
@@ -240,15 +240,15 @@ mod tests {
               run `sudo sysctl -w user.max_user_namespaces=15000`"]
         );
         let facts = Facts { unprivileged_userns_clone: Some("0\n".to_owned()), ..ready() };
-        assert_eq!(facts.problems().len(), 1);
+        assert_eq!(facts.missing().len(), 1);
     }
 
     #[test]
     fn apparmors_restriction_is_noticed_unless_the_program_has_a_profile() {
         let facts = Facts { apparmor_restriction: Some("1\n".to_owned()), ..ready() };
-        assert_eq!(facts.problems(), [Problem::AppArmor]);
+        assert_eq!(facts.missing(), [Missing::AppArmor]);
         let facts = Facts { apparmor_profile: Some("bedplate (unconfined)\n".to_owned()), ..facts };
-        assert_eq!(facts.problems(), []);
+        assert_eq!(facts.missing(), []);
     }
 
     #[test]

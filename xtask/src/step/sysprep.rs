@@ -39,7 +39,7 @@ pub struct Rule {
 }
 
 /// Removes what [`RULES`] say.
-pub fn scrub(tree: &mut Tree) {
+pub fn sysprep(tree: &mut Tree) {
     for rule in RULES {
         for path in fitting(tree, rule.pattern) {
             apply(tree, rule.action, &path);
@@ -159,7 +159,7 @@ mod tests {
             "etc/ssh/sshd_config",
             "var/lib/systemd/random-seed",
         ]);
-        scrub(&mut tree);
+        sysprep(&mut tree);
         assert!(tree.content(&"etc/machine-id".into()).unwrap().read().unwrap().is_empty());
         let left = ["/", "/etc", "/etc/machine-id", "/etc/ssh", "/etc/ssh/sshd_config", "/var", "/var/lib"];
         assert_eq!(paths(&tree)[..left.len()], left);
@@ -170,7 +170,7 @@ mod tests {
     fn directories_of_logs_stay_with_their_owners() {
         let mut tree = tree(&["var/log/apt/history.log", "var/log/dpkg.log"]);
         tree.get_mut(&"var/log/apt".into()).unwrap().gid = 4;
-        scrub(&mut tree);
+        sysprep(&mut tree);
         assert_eq!(paths(&tree), ["/", "/var", "/var/log", "/var/log/apt"]);
         assert_eq!(tree.get(&"var/log/apt".into()).unwrap().gid, 4);
     }
@@ -186,7 +186,7 @@ mod tests {
             "var/lib/postgresql/17/main/PG_VERSION",
         ]);
         tree.insert("etc/ssl/certs/8a856aa2.0".into(), Node::symlink("ssl-cert-snakeoil.pem"));
-        scrub(&mut tree);
+        sysprep(&mut tree);
         let files = tree.iter().filter(|(_, node)| !node.is_directory());
         assert_eq!(files.map(|(path, _)| path.to_string()).collect::<Vec<_>>(), [""; 0]);
         assert!(tree.contains(&"var/lib/postgresql".into()));
@@ -198,7 +198,7 @@ mod tests {
         let mut tree = tree(&["boot/initrd.img-6"]);
         tree.insert("initrd.img".into(), Node::symlink("boot/initrd.img-6"));
         tree.insert("initrd.img.old".into(), Node::symlink("boot/initrd.img-5"));
-        scrub(&mut tree);
+        sysprep(&mut tree);
         assert_eq!(paths(&tree), ["/", "/boot", "/boot/initrd.img-6", "/initrd.img"]);
     }
 

@@ -1,25 +1,25 @@
 //! Failures that somebody is answerable for: a line of the description, or the
 //! command line.
 
-use bedplate_core::{Diagnostic, Diagnostics, Place};
+use bedplate_core::{Diagnostic, Diagnostics, SourceLocation};
 
 /// What could not be done, where the description asked for it, and what helps.
 ///
 /// It travels as an [`anyhow::Error`]; [`crate::report`] draws the line.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct Problem {
+pub struct LocatedError {
     /// What was attempted, on what, and why it failed.
     pub message: String,
     /// The call in `main.rs` that asked for it.
-    pub at: Option<Place>,
+    pub at: Option<SourceLocation>,
     /// The word of that call which is answerable, when it says more than one.
     pub word: Option<String>,
     /// What to do about it.
     pub help: String,
 }
 
-impl Problem {
+impl LocatedError {
     /// As the mistakes of a description are shown.
     pub fn diagnostic(&self) -> Diagnostic {
         let mut diagnostic = Diagnostic::new("", &self.message).help(&self.help);
@@ -42,4 +42,4 @@ pub struct WrongDescription(pub Diagnostics);
 /// A command line that means nothing here: the program ends with 1.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Misuse(pub String);
+pub struct UsageError(pub String);

@@ -3,12 +3,12 @@
 use std::io::Write;
 
 /// A package in the making.
-pub(crate) struct Forge {
+pub(crate) struct DebBuilder {
     control: tar::Builder<Vec<u8>>,
     data: tar::Builder<Vec<u8>>,
 }
 
-impl Forge {
+impl DebBuilder {
     /// A package of a name, version 1, with more fields of its control file.
     pub fn new(name: &str, more: &str) -> Self {
         Self::of(name, "amd64", more)
@@ -18,8 +18,8 @@ impl Forge {
     pub fn of(name: &str, architecture: &str, more: &str) -> Self {
         let text = format!("Package: {name}\nVersion: 1\nArchitecture: {architecture}\n{more}");
         let empty = || tar::Builder::new(Vec::new());
-        let forge = Self { control: empty(), data: empty() };
-        forge.control_file("control", 0o644, &text)
+        let builder = Self { control: empty(), data: empty() };
+        builder.control_file("control", 0o644, &text)
     }
 
     pub fn control_file(mut self, name: &str, mode: u32, text: &str) -> Self {

@@ -9,7 +9,7 @@ const fn rule(pattern: &'static str, action: Action, why: &'static str) -> Rule 
     Rule { pattern, action, why }
 }
 
-/// Everything that is scrubbed, in this order.
+/// Everything that is sysprepped, in this order.
 pub const RULES: &[Rule] = &[
     rule("etc/machine-id", Action::EmptyFile, "each device makes its own on its first boot, machine-id(5)"),
     rule("var/lib/dbus/machine-id", Action::Remove, "a copy of the machine id; tmpfiles.d makes the link"),

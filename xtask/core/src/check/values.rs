@@ -13,7 +13,7 @@ use crate::rule::{Rule, example};
 use crate::value::{
     Address, Argument, DevicePath, Fingerprint, Glob, Hostname, ImageVersion, Label, Locale, ModuleName,
     PackageName, Question, Sha256, Snapshot, SshKey, Suite, SysctlKey, Timezone, UnitName, Url, UserName,
-    Version, Word as _,
+    Value as _, Version,
 };
 
 pub(crate) static MALFORMED_PACKAGE_NAME: Rule = Rule {
@@ -235,17 +235,17 @@ pub(crate) static MALFORMED_UNIT_NAME: Rule = Rule {
 mod tests {
     use super::*;
     use crate::check::tests::refusal;
-    use crate::value::Word;
+    use crate::value::Value;
     use crate::value::*;
     use expect_test::expect;
 
-    const SOURCE: &str = include_str!("words.rs");
+    const SOURCE: &str = include_str!("values.rs");
 
     #[test]
     fn a_package_with_capitals_is_told_its_likely_name() {
         expect![[r#"
             error[malformed-package-name]: `Docker_IO` is not a package name
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.package("Docker_IO")),
                |                                             ^^^^^^^^^^^ `D` is not one of a-z 0-9 + - .
@@ -259,7 +259,7 @@ mod tests {
     fn a_component_with_a_blank_is_refused() {
         expect![[r#"
             error[malformed-suite]: `non-free firmware` is not a component
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.component("non-free firmware")),
                |                                               ^^^^^^^^^^^^^^^^^^^ ` ` is not in a suite
@@ -271,7 +271,7 @@ mod tests {
     fn a_mirror_without_scheme_is_told_the_whole_address() {
         expect![[r#"
             error[malformed-url]: `mirror.example.org/debian` is not the address of an archive
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.mirror("mirror.example.org/debian")),
                |                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^
@@ -286,7 +286,7 @@ mod tests {
     fn a_comparison_is_no_version() {
         expect![[r#"
             error[malformed-version]: `>= 1.7` is not a version
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.package(Package::new("jq").version(">= 1.7"))),
                |                                                                        ^^^^^^^^
@@ -318,7 +318,7 @@ mod tests {
     fn a_snapshot_in_another_form_is_shown_the_form() {
         expect![[r#"
             error[malformed-snapshot]: `2026-01-01` is not a snapshot
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.snapshot("2026-01-01")),
                |                                              ^^^^^^^^^^^^
@@ -333,7 +333,7 @@ mod tests {
     fn a_short_key_id_is_refused() {
         expect![[r#"
             error[malformed-fingerprint]: `0EBFCD88` is not a fingerprint
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     Key::fingerprint("0EBFCD88"),
                |                      ^^^^^^^^^^ it is a short key id, and two keys can share one
@@ -347,7 +347,7 @@ mod tests {
     fn a_weak_digest_is_told_what_it_is() {
         expect![[r#"
             error[malformed-digest]: `d41d8cd98f00b204e9800998ecf8427e` is not a sha256
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     "d41d8cd98f00b204e9800998ecf8427e",
                |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ it is an MD5 digest, which anybody can forge
@@ -361,7 +361,7 @@ mod tests {
     fn a_relative_path_is_told_the_absolute_one() {
         expect![[r#"
             error[malformed-path]: `greengrass/` is not a path on the device
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.bind("greengrass/")),
                |                                          ^^^^^^^^^^^^^ it does not start with `/`
@@ -375,7 +375,7 @@ mod tests {
     fn a_hostname_with_capitals_is_told_the_lower_case() {
         expect![[r#"
             error[malformed-hostname]: `Edge_Device` is not a host name
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.hostname("Edge_Device")),
                |                                              ^^^^^^^^^^^^^ `E` is not one of a-z 0-9 - .
@@ -389,7 +389,7 @@ mod tests {
     fn a_label_with_a_blank_is_refused() {
         expect![[r#"
             error[malformed-label]: `my data` is not a label
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|system| system.partition(Data::new("my data", Ext4))),
                |                                                         ^^^^^^^^^
@@ -402,7 +402,7 @@ mod tests {
     fn a_locale_without_character_set_is_told_utf_8() {
         expect![[r#"
             error[malformed-locale]: `de_DE` is not a locale
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.locale("de_DE")),
                |                                            ^^^^^^^ it names no character set
@@ -416,7 +416,7 @@ mod tests {
     fn a_timezone_with_a_blank_is_told_the_underscore() {
         expect![[r#"
             error[malformed-timezone]: `America/New York` is not a time zone
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.timezone("America/New York")),
                |                                              ^^^^^^^^^^^^^^^^^^
@@ -431,7 +431,7 @@ mod tests {
     fn two_arguments_in_one_are_refused() {
         expect![[r#"
             error[malformed-argument]: `quiet splash` is not an argument of the kernel command line
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.command_line("quiet splash")),
                |                                                  ^^^^^^^^^^^^^^
@@ -445,7 +445,7 @@ mod tests {
     fn a_module_with_suffix_is_told_the_bare_name() {
         expect![[r#"
             error[malformed-module-name]: `nbd.ko` is not the name of a kernel module
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.initrd_module("nbd.ko")),
                |                                                   ^^^^^^^^ a name alone, without path and `.ko`
@@ -458,7 +458,7 @@ mod tests {
     fn an_address_with_a_prefix_is_shown_without() {
         expect![[r#"
             error[malformed-host]: `10.0.0.5/24` is not an address
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.host("10.0.0.5/24", "plc")),
                |                                          ^^^^^^^^^^^^^ it is no address of IPv4 or IPv6
@@ -472,7 +472,7 @@ mod tests {
     fn a_pattern_has_no_lists() {
         expect![[r#"
             error[malformed-glob]: `usr/bin/{a,b}` is not a pattern of paths
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.overlay(Overlay::new("overlay").mode("usr/bin/{a,b}", 0o755
                |                                                                          ^^^^^^^^^^^^^^^
@@ -486,7 +486,7 @@ mod tests {
     fn a_sysctl_with_its_value_is_shown_apart() {
         expect![[r#"
             error[malformed-sysctl]: `kernel.sysrq=0` is not the name of a sysctl
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.sysctl("kernel.sysrq=0", "0")),
                |                                            ^^^^^^^^^^^^^^^^
@@ -501,7 +501,7 @@ mod tests {
     fn a_question_without_its_package_is_told_an_example() {
         expect![[r#"
             error[malformed-question]: `install-setuid` is not the name of a question
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.debconf("install-setuid", true)),
                |                                             ^^^^^^^^^^^^^^^^
@@ -513,7 +513,7 @@ mod tests {
     fn a_user_with_capitals_is_told_the_lower_case() {
         expect![[r#"
             error[malformed-user-name]: `Operator` is not a user name
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.user(User::new("Operator"))),
                |                                                    ^^^^^^^^^^
@@ -528,7 +528,7 @@ mod tests {
     fn a_password_is_no_key() {
         expect![[r#"
             error[malformed-ssh-key]: `hunter2` is not a public ssh key
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.user(User::new("alice").login(Login::Key("hunter2")))),
                |                                                                              ^^^^^^^^^
@@ -540,7 +540,7 @@ mod tests {
     fn a_unit_without_type_is_told_the_service() {
         expect![[r#"
             error[malformed-unit-name]: `docker` is not a unit's name
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.enable("docker")),
                |                                            ^^^^^^^^ it does not say the unit's type
@@ -550,13 +550,13 @@ mod tests {
         .assert_eq(&refusal(&MALFORMED_UNIT_NAME, SOURCE));
     }
 
-    fn refuses<W: Word>(texts: &[&str]) {
+    fn refuses<W: Value>(texts: &[&str]) {
         for text in texts {
             assert!(W::parse(text).is_err(), "`{text}` was taken for {}", W::WHAT);
         }
     }
 
-    fn takes<W: Word>(texts: &[&str]) {
+    fn takes<W: Value>(texts: &[&str]) {
         for text in texts {
             assert!(W::parse(text).is_ok(), "`{text}` was not taken for {}", W::WHAT);
         }
@@ -641,7 +641,7 @@ mod tests {
     fn a_version_is_one_of_os_release() {
         expect![[r#"
             error[malformed-image-version]: `1.4.0+git` is not a version of an image
-              --> xtask/core/src/check/words.rs:LL:CC
+              --> xtask/core/src/check/values.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.version("1.4.0+git")),
                |                                             ^^^^^^^^^^^

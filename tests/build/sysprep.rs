@@ -28,7 +28,7 @@ const SET_ID: &[&str] = &[
 
 fn system() -> &'static Tree {
     static TREE: OnceLock<Tree> = OnceLock::new();
-    TREE.get_or_init(|| unpacked::unpacked(edge_debian(), "scrubbed"))
+    TREE.get_or_init(|| unpacked::unpacked(edge_debian(), "sysprepped"))
 }
 
 fn text(path: &str) -> String {
@@ -43,7 +43,7 @@ fn paths(wanted: impl Fn(&Node) -> bool) -> Vec<String> {
 #[test]
 fn every_file_is_as_its_package_shipped_it() {
     system();
-    let verified = agrees(&product::scratch("scrubbed"), &["dpkg"], &["dpkg", "--root=root", "--verify"]);
+    let verified = agrees(&product::scratch("sysprepped"), &["dpkg"], &["dpkg", "--root=root", "--verify"]);
     assert_eq!(verified, "", "dpkg finds files that are not as packages ship them");
 }
 

@@ -1,4 +1,4 @@
-//! Where in a description a word was said.
+//! Where in a description a value was given.
 
 use std::fmt;
 use std::panic::Location;
@@ -7,10 +7,10 @@ use serde::Serialize;
 
 /// A line of a description: the call that said something.
 ///
-/// Taken with `#[track_caller]`, so the place of `.bind("/greengrass")` is
+/// Taken with `#[track_caller]`, so the location of `.bind("/greengrass")` is
 /// the `bind` in `image/main.rs`, and never a line of this crate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Place {
+pub struct SourceLocation {
     /// The source file as rustc names it: relative to the workspace.
     pub file: String,
     /// The line, from 1.
@@ -19,16 +19,16 @@ pub struct Place {
     pub column: u32,
 }
 
-impl Place {
-    /// The place of the outermost caller that is not `#[track_caller]` itself.
+impl SourceLocation {
+    /// The location of the outermost caller that is not `#[track_caller]` itself.
     #[track_caller]
     #[must_use]
     pub fn caller() -> Self {
         let location = Location::caller();
-        Place { file: normal(location.file()), line: location.line(), column: location.column() }
+        SourceLocation { file: normal(location.file()), line: location.line(), column: location.column() }
     }
 
-    /// `path` as it is meant in this place: beside the file that says it. An absolute path is meant as it is.
+    /// `path` as it is meant at this location: beside its file. An absolute path is meant as it is.
     #[must_use]
     pub fn beside(&self, path: &str) -> String {
         match self.file.rsplit_once('/').filter(|_| !path.starts_with('/')) {
@@ -38,17 +38,17 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourceLocation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}:{}:{}", self.file, self.line, self.column)
     }
 }
 
-/// A value and the place that gave it.
+/// A value, and where it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct At<T> {
     pub(crate) value: T,
-    pub(crate) at: Place,
+    pub(crate) at: SourceLocation,
 }
 
 /// `tests/../image/main.rs` is `image/main.rs`: a description that a test
@@ -81,11 +81,11 @@ mod tests {
 
     #[test]
     fn an_overlay_lies_beside_the_file_that_names_it() {
-        let place = Place { file: "image/main.rs".into(), line: 1, column: 1 };
+        let place = SourceLocation { file: "image/main.rs".into(), line: 1, column: 1 };
         assert_eq!(place.beside("overlay"), "image/overlay");
         assert_eq!(place.beside("../shared"), "shared");
         assert_eq!(place.beside("/srv/keys/./vendor.asc"), "/srv/keys/vendor.asc");
-        let top = Place { file: "main.rs".into(), line: 1, column: 1 };
+        let top = SourceLocation { file: "main.rs".into(), line: 1, column: 1 };
         assert_eq!(top.beside("overlay"), "overlay");
     }
 }
