@@ -68,6 +68,7 @@ pub static RULES: &[&Rule] = &[
     &state::BIND_OF_DYNAMIC_USER,
     &state::STATE_IS_VOLATILE,
     &people::USER_WITHOUT_LOGIN,
+    &programs::ORDERING_CYCLE,
     &programs::REFUSED_BY_PROGRAM,
     &programs::LINE_NOT_READ,
 ];

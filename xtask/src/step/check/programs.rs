@@ -5,6 +5,7 @@
 //! The answer is cached by system and files, so that an edit of another file starts nothing.
 
 mod answer;
+mod order;
 mod read;
 mod run;
 mod table;
@@ -15,6 +16,9 @@ use bedplate_core::{Diagnostic, Rule, Unit, example};
 use bedplate_formats::tree::{Content, Kind, TreePath};
 
 use self::answer::{Named, Reading};
+pub(super) use self::order::ORDERING_CYCLE;
+#[cfg(test)]
+pub(super) use self::order::VERIFY;
 pub(super) use self::run::Answer;
 pub use self::run::Sandboxed;
 use self::table::Counts;
@@ -61,7 +65,7 @@ pub(super) fn check(subject: &Subject<'_>, ask: &dyn Ask, found: &mut Findings) 
         let answer = ask.ask(subject, program, &touched)?;
         found.add(subject, program, &touched, &answer);
     }
-    Ok(())
+    order::check(subject, ask, found)
 }
 
 /// Who runs the programs: the sandbox, or a test.

@@ -68,7 +68,7 @@ impl Program {
     }
 }
 
-const OTHERWISE: Program = Program {
+pub(super) const OTHERWISE: Program = Program {
     name: "",
     needs: &[],
     reads: &[],
