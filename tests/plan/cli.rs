@@ -181,10 +181,10 @@ fn the_plan_is_printed_on_stdout() {
 
             kept, each below /local/persistent
               path                        starts           whose                       asked by
-              /etc/kept                   as in the image                              tests/images/small/main…
+              /etc/kept                   as in the image                              tests/images/small/main.…
               /etc/machine-id             an empty file    0444                        who this device is
-              /opt/kept                   empty            0750 nobody:nogroup progr…  tests/images/small/main…
-              /var/lib/kept               empty                                        tests/images/small/main…
+              /opt/kept                   empty            0750 nobody:nogroup progr…  tests/images/small/main.…
+              /var/lib/kept               empty                                        tests/images/small/main.…
               /var/lib/systemd/random-s…  an empty file    0600                        its own randomness, from…
               /var/lib/systemd/timers     empty                                        when timers that outlast…
 
@@ -320,6 +320,19 @@ fn the_plan_as_json_is_for_programs() {
     assert_eq!(plan["name"], "small");
     assert_eq!(plan["disk"]["root"]["verity"]["label"], "root-x86-64-verity");
     assert_eq!(plan["disk"]["data"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn two_plans_are_compared_by_what_they_decide() {
+    let against = |other: &str| product::success(small().args(["plan", "small", "--against", other]));
+    let found = against("writable");
+    assert!(found.contains("~ volatile: persistent -> overlay\n"), "{found}");
+    // A plan that was saved, for what a change of the description changes.
+    let saved = file("saved.json", &product::success(small().args(["plan", "writable", "--json"])));
+    assert_eq!(against(saved.to_str().unwrap()), found);
+    assert_eq!(against("small"), "");
+    let said = product::refused(small().args(["plan", "small", "--against"]).arg(file("none.json", "{}")));
+    assert!(said.contains("none.json`: save one with `plan --json`"), "{said}");
 }
 
 #[test]

@@ -126,6 +126,9 @@ pub struct PlanArgs {
     /// As JSON, for programs
     #[arg(long)]
     pub json: bool,
+    /// Print what differs from another image, or from a plan that was saved with --json
+    #[arg(long, value_name = "IMAGE|FILE")]
+    pub against: Option<String>,
 }
 
 /// Options of `lock`.

@@ -1,11 +1,14 @@
-//! `plan`: prints what will be built.
+//! `plan`: prints what will be built, or what differs from another plan.
 
+use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
-use bedplate_core::Plan;
+use anyhow::{Context as _, Result, ensure};
 use bedplate_core::lock::LockFile;
+use bedplate_core::plan::diff;
+use bedplate_core::{Architecture, Plan};
+use serde_json::Value;
 
 use crate::cli::PlanArgs;
 use crate::cmd::planned;
@@ -13,13 +16,19 @@ use crate::locking::recommendation;
 use crate::project::Project;
 use crate::report::Report;
 
-/// Prints the plan for people, or as JSON.
+/// Prints the plan, or what it has otherwise than another one, for people or as JSON.
 ///
 /// # Errors
-/// A name no image has.
+/// A name no image has, or a file that holds no plan.
 pub fn run(project: Project<'_>, args: &PlanArgs, report: &Report) -> Result<ExitCode> {
     let (entry, plan) = planned(&project, &args.image)?;
-    if args.json {
+    if let Some(other) = &args.against {
+        let before = saved_or_planned(&project, other, plan.architecture)?;
+        let found = diff::diff(&before, &serde_json::to_value(&plan)?);
+        let lines: String = found.iter().map(|difference| format!("{difference}\n")).collect();
+        let json = args.json.then(|| serde_json::to_string_pretty(&found)).transpose()?;
+        report.data(json.map_or(lines, |json| json + "\n"));
+    } else if args.json {
         report.data(format_args!("{}\n", serde_json::to_string_pretty(&plan)?));
     } else {
         report.data(plan.page(report.width()));
@@ -28,10 +37,21 @@ pub fn run(project: Project<'_>, args: &PlanArgs, report: &Report) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
+/// The JSON of a plan: of a file, or of another image of the description.
+fn saved_or_planned(project: &Project<'_>, name: &str, architecture: Architecture) -> Result<Value> {
+    if !name.ends_with(".json") {
+        return Ok(serde_json::to_value(project.planned(Some(name), architecture)?.1)?);
+    }
+    let text = fs::read_to_string(name).with_context(|| format!("cannot read the plan `{name}`"))?;
+    let plan: Value = serde_json::from_str(&text).with_context(|| format!("invalid plan `{name}`"))?;
+    ensure!(plan["disk"]["root"].is_object(), "invalid plan `{name}`: save one with `plan --json`");
+    Ok(plan)
+}
+
 /// What the image's lock, where there is one, says of recommended packages that are left out.
 fn left_out(path: &Path, plan: &Plan) -> String {
     // Whoever builds is told what is wrong with a lock; the plan needs none.
-    let file = std::fs::read_to_string(path).ok().and_then(|text| LockFile::parse(&text).ok());
+    let file = fs::read_to_string(path).ok().and_then(|text| LockFile::parse(&text).ok());
     let lock = file.as_ref().and_then(|file| file.of(plan.architecture));
     let left_out = lock.into_iter().flat_map(|lock| &lock.recommended).filter(|one| !one.installed);
     let lines: String = left_out.map(|one| format!("  {}\n", recommendation(one))).collect();

@@ -1,15 +1,13 @@
 //! What changes from one plan to the next, for people.
 //!
-//! Two plans are flattened into named facts and compared by name. Places are
-//! no facts: a comment added to a description changes nothing.
+//! Two plans, as JSON, are flattened into named facts and compared by name. Source
+//! locations are no facts: a comment added to a description changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
-
-use super::{FileKind, FilePlan, Plan};
 
 /// One fact that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,9 +40,9 @@ fn brief(value: &str) -> String {
     }
 }
 
-/// What differs between two plans, by name.
+/// Returns what differs between two plans, given as the JSON of a [`Plan`](super::Plan), by name.
 #[must_use]
-pub fn diff(before: &Plan, after: &Plan) -> Vec<Difference> {
+pub fn diff(before: &Value, after: &Value) -> Vec<Difference> {
     let (before, after) = (facts(before), facts(after));
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let changed = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
@@ -57,31 +55,33 @@ pub fn diff(before: &Plan, after: &Plan) -> Vec<Difference> {
 }
 
 /// Every fact of a plan by its name.
-fn facts(plan: &Plan) -> BTreeMap<String, String> {
-    let mut facts: BTreeMap<String, String> = plan.files.iter().map(file).collect();
-    if let Ok(Value::Object(mut fields)) = serde_json::to_value(plan) {
-        fields.remove("files");
-        flatten(String::new(), &Value::Object(fields), &mut facts);
+fn facts(plan: &Value) -> BTreeMap<String, String> {
+    let files = plan["files"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut facts: BTreeMap<String, String> = files.iter().map(file).collect();
+    for (key, value) in plan.as_object().into_iter().flatten().filter(|(key, _)| *key != "files") {
+        flatten(key.clone(), value, &mut facts);
     }
     facts
 }
 
 /// A generated file is one fact: what it is and whose.
-fn file(file: &FilePlan) -> (String, String) {
-    let user = file.owner.clone().unwrap_or_else(|| file.uid.to_string());
-    let group = file.group.clone().unwrap_or_else(|| file.gid.to_string());
+fn file(file: &Value) -> (String, String) {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
+    let whose = |name: &str, id: &str| text(file.get(name).unwrap_or(&file[id]));
+    let (user, group) = (whose("owner", "uid"), whose("group", "gid"));
     let owner = if (user.as_str(), group.as_str()) == ("0", "0") {
         String::new()
     } else {
         format!(" of {user}:{group}")
     };
-    let kind = match &file.kind {
-        FileKind::Directory => format!("directory {:04o}{owner}", file.mode),
-        FileKind::Symlink { target } => format!("link to {target}"),
-        FileKind::MountPoint => "place of a mount".to_string(),
-        FileKind::File { text } => format!("file {:04o}{owner}\n{text}", file.mode),
+    let (mode, kind) = (file["mode"].as_u64().unwrap_or_default(), &file["kind"]);
+    let kind = match (kind.as_str(), &kind["symlink"]["target"], &kind["file"]["text"]) {
+        (Some("directory"), ..) => format!("directory {mode:04o}{owner}"),
+        (Some(other), ..) => other.to_string(),
+        (None, Value::String(target), _) => format!("link to {target}"),
+        (None, _, content) => format!("file {mode:04o}{owner}\n{}", text(content)),
     };
-    (format!("file {}", file.path), kind)
+    (format!("file {}", text(&file["path"])), kind)
 }
 
 /// The keys whose value names an element of a list, so that an element that
@@ -126,13 +126,18 @@ fn flatten(name: String, value: &Value, facts: &mut BTreeMap<String, String>) {
 mod tests {
     use super::*;
     use crate::rule::device;
+    use crate::{Image, Plan};
     use expect_test::expect;
+
+    fn differences(before: &Image, after: &Image) -> Vec<Difference> {
+        let json = |image: &Image| serde_json::to_value(image.plan().unwrap()).unwrap();
+        diff(&json(before), &json(after))
+    }
 
     #[test]
     fn a_bind_that_is_added_shows_as_what_it_brings() {
-        let (before, after) =
-            (device().plan().unwrap(), device().package("jq").bind("/greengrass").plan().unwrap());
-        let lines: Vec<String> = diff(&before, &after).iter().map(ToString::to_string).collect();
+        let found = differences(&device(), &device().package("jq").bind("/greengrass"));
+        let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
         expect![[r#"
             + binds /greengrass backing: /local/persistent/greengrass
             + binds /greengrass empty: false
@@ -151,10 +156,11 @@ mod tests {
 
     #[test]
     fn a_description_said_on_other_lines_is_the_same_plan() {
-        assert_eq!(diff(&device().plan().unwrap(), &device().plan().unwrap()), []);
-        let one = device().package("jq").plan().unwrap();
-        let two = device().package("jq").plan().unwrap();
-        assert_ne!(one.package("jq").unwrap().at, two.package("jq").unwrap().at);
-        assert_eq!(diff(&one, &two), []);
+        assert_eq!(differences(&device(), &device()), []);
+        let one = device().package("jq");
+        let two = device().package("jq");
+        let line = |plan: Plan| plan.package("jq").unwrap().at.clone();
+        assert_ne!(line(one.plan().unwrap()), line(two.plan().unwrap()));
+        assert_eq!(differences(&one, &two), []);
     }
 }
