@@ -2,7 +2,8 @@
 //!
 //! Specification: RFC 9580, sections 5.2 (signatures), 7 (cleartext signature framework), 10.1 (keys).
 //!
-//! The `pgp` crate does the arithmetic; what a signature is worth is decided here:
+//! What OpenPGP's bytes mean is read by the modules below, and `ring` does the arithmetic. What a signature is worth is
+//! decided here:
 //! * the signed text is the whole file: text outside the armour is refused;
 //! * a file that is no text is signed as it is: a signature that lets line ends change is none for it;
 //! * a key counts through a self-signature that holds, a subkey through its binding *and* its own signature back;
@@ -11,26 +12,32 @@
 //! * a key pinned by its fingerprint needs no self-signature to vouch for it, so that may be over SHA-1, as the keys of
 //!   some archives and vendors are; it still says until when the key is good. The fingerprint of a primary key does not
 //!   vouch for its subkeys, whose bindings must be strong; a subkey with a weak one is pinned by its own fingerprint;
-//! * one valid signature of one pinned key is enough: Debian signs with the keys of several releases.
+//! * one valid signature of one pinned key is enough: Debian signs with the keys of several releases;
+//! * RSA with 2048 to 8192 bits, Ed25519, and ECDSA with P-256 over SHA-256 and P-384 over SHA-384 are verified. With
+//!   anything else a signature counts for nothing, but a revocation counts, and so does a self-signature that would
+//!   replace an older one: what cannot be verified never makes a key better.
 //!
 //! Deliberately absent: the web of trust, designated revokers, certificates from anywhere but the keyring.
 
-use std::io::Read;
-
-use pgp::armor::Dearmor;
-use pgp::composed::{CleartextSignedMessage, Deserializable, SignedPublicKey};
-use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{Packet, PacketParser, PacketTrait, Signature, SignatureType};
-use pgp::ser::Serialize;
-use pgp::types::{KeyDetails, Tag, VerifyingKey};
 use thiserror::Error;
 
-mod blocks;
+use self::key::{Certificate, PublicKey, Subkey};
+use self::signature::{Signature, kind};
+use self::verify::{Flaw, Signed, check, digest_name};
+
+mod armor;
+mod cleartext;
+mod key;
+mod packet;
+mod signature;
+#[cfg(test)]
+mod tests;
+mod verify;
 
 /// Public keys whose signature counts.
 #[derive(Debug, Clone)]
 pub struct Keyring {
-    keys: Vec<SignedPublicKey>,
+    keys: Vec<Certificate>,
     pinned: Pinned,
 }
 
@@ -97,14 +104,11 @@ impl Keyring {
     ///
     /// A key of an unknown kind is passed over where there is another one.
     pub fn parse(bytes: &[u8]) -> Result<Self, SignatureError> {
-        let packets = blocks::packets(bytes)?;
-        // Trust packets are notes of one machine's keyring, and Ubuntu's package has them between key and name.
-        let packets = PacketParser::new(&packets[..])
-            .filter(|packet| !packet.as_ref().is_ok_and(|packet| packet.tag() == Tag::Trust))
-            .peekable();
+        let packets = armor::packets(bytes)?;
         let mut failure = None;
-        let keys: Vec<_> = SignedPublicKey::from_packets(packets)
-            .filter_map(|key| key.map_err(|error| failure.get_or_insert(error.to_string()).len()).ok())
+        let keys: Vec<_> = key::certificates(&packets)
+            .into_iter()
+            .filter_map(|key| key.map_err(|reason| failure.get_or_insert(reason).len()).ok())
             .collect();
         if keys.is_empty() {
             let reason = failure.unwrap_or_else(|| "no key in it".to_owned());
@@ -120,13 +124,12 @@ impl Keyring {
             fingerprint.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_uppercase()).collect();
         let found = self.fingerprints();
         let (primary, others): (Vec<_>, Vec<_>) =
-            self.keys.into_iter().partition(|key| fingerprint_of(key) == wanted);
+            self.keys.into_iter().partition(|key| key.primary.fingerprint == wanted);
         if !primary.is_empty() {
             return Ok(Self { keys: primary, pinned: Pinned::Primary });
         }
-        let has_subkey = |key: &SignedPublicKey| {
-            key.public_subkeys.iter().any(|subkey| format!("{:X}", subkey.key.fingerprint()) == wanted)
-        };
+        let has_subkey =
+            |key: &Certificate| key.subkeys.iter().any(|subkey| subkey.key.fingerprint == wanted);
         let keys: Vec<_> = others.into_iter().filter(has_subkey).collect();
         if keys.is_empty() {
             return Err(SignatureError::NotInKeyring { fingerprint: wanted, found });
@@ -135,25 +138,24 @@ impl Keyring {
     }
 
     /// The keys as packets, without armour: what [`Keyring::parse`] reads.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, SignatureError> {
-        let mut bytes = Vec::new();
-        for key in &self.keys {
-            key.to_writer(&mut bytes).map_err(|error| SignatureError::Keyring(error.to_string()))?;
-        }
-        Ok(bytes)
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.keys.iter().flat_map(|key| &key.bytes).copied().collect()
     }
 
     /// Fingerprints of the primary keys.
     pub fn fingerprints(&self) -> Vec<String> {
-        self.keys.iter().map(fingerprint_of).collect()
+        self.keys.iter().map(|key| key.primary.fingerprint.clone()).collect()
     }
 
     /// For messages: the keys with their fingerprints, and whose they are; of many, the first two.
     pub fn named(&self) -> String {
-        let named = |key: &SignedPublicKey| {
-            let user =
-                key.details.users.first().map(|user| String::from_utf8_lossy(user.id.id()).into_owned());
-            format!("`{}`{}", fingerprint_of(key), user.map(|user| format!(" ({user})")).unwrap_or_default())
+        let named = |key: &Certificate| {
+            let user = key.users.first().map(|user| String::from_utf8_lossy(&user.id).into_owned());
+            format!(
+                "`{}`{}",
+                key.primary.fingerprint,
+                user.map(|user| format!(" ({user})")).unwrap_or_default()
+            )
         };
         match self.keys.as_slice() {
             [one] => format!("the key {}", named(one)),
@@ -180,13 +182,11 @@ impl Keyring {
                 return Err(SignatureError::Malformed(format!("it does not {does} with `{marker}`")));
             }
         }
-        let (message, _) = CleartextSignedMessage::from_string(text)
-            .map_err(|error| SignatureError::Malformed(error.to_string()))?;
-        let text = message.signed_text();
-        let signatures: Vec<&Signature> = message.signatures().iter().collect();
-        let signed = Signed { bytes: text.as_bytes(), is_text: true };
-        let (key, created) = self.judge(&signatures, signed, now, frozen)?;
-        Ok(Verified { text: text.replace("\r\n", "\n"), fingerprint: fingerprint_of(key), created })
+        let message = cleartext::parse(text).map_err(SignatureError::Malformed)?;
+        let content = Content { bytes: message.text.as_bytes(), is_text: true };
+        let (key, created) = self.judge(&message.signatures, content, now, frozen)?;
+        let text = message.text.replace("\r\n", "\n");
+        Ok(Verified { text, fingerprint: key.primary.fingerprint.clone(), created })
     }
 
     /// The text that a detached signature is over, if a key of this ring made it: `Release` with its `Release.gpg`.
@@ -198,38 +198,36 @@ impl Keyring {
         now: i64,
         frozen: bool,
     ) -> Result<Verified, SignatureError> {
-        let signatures = detached(signature)?;
-        let signatures: Vec<&Signature> = signatures.iter().collect();
-        let signed = Signed { bytes: text, is_text: true };
-        let (key, created) = self.judge(&signatures, signed, now, frozen)?;
+        let content = Content { bytes: text, is_text: true };
+        let (key, created) = self.judge(&detached(signature)?, content, now, frozen)?;
         let text = std::str::from_utf8(text).map_err(|error| SignatureError::Malformed(error.to_string()))?;
-        Ok(Verified { text: text.replace("\r\n", "\n"), fingerprint: fingerprint_of(key), created })
+        let text = text.replace("\r\n", "\n");
+        Ok(Verified { text, fingerprint: key.primary.fingerprint.clone(), created })
     }
 
     /// Whose detached signature, binary or armoured, is over `file`: the fingerprint of a key of this ring that is
     /// good at `now` (seconds after 1970). The ring has been narrowed to a pinned key: see [`Keyring::only`].
     pub fn verify_detached(&self, file: &[u8], signature: &[u8], now: i64) -> Result<String, SignatureError> {
-        let signatures = detached(signature)?;
-        let signatures: Vec<&Signature> = signatures.iter().collect();
-        let (key, _) = self.judge(&signatures, Signed { bytes: file, is_text: false }, now, false)?;
-        Ok(fingerprint_of(key))
+        let content = Content { bytes: file, is_text: false };
+        let (key, _) = self.judge(&detached(signature)?, content, now, false)?;
+        Ok(key.primary.fingerprint.clone())
     }
 
     /// The first key of this ring that made one of the signatures, and when.
     fn judge(
         &self,
-        signatures: &[&Signature],
-        signed: Signed<'_>,
+        signatures: &[Signature],
+        content: Content<'_>,
         now: i64,
         frozen: bool,
-    ) -> Result<(&SignedPublicKey, i64), SignatureError> {
+    ) -> Result<(&Certificate, i64), SignatureError> {
         let mut reasons = Vec::new();
         for signature in signatures {
             for key in &self.keys {
-                match verify_by(signature, signed, key, &self.pinned, now, frozen) {
+                match verify_by(signature, content, key, &self.pinned, now, frozen) {
                     Outcome::Valid { created } => return Ok((key, created)),
                     Outcome::Refused(reason) => {
-                        reasons.push(format!("key `{}` {reason}", fingerprint_of(key)))
+                        reasons.push(format!("key `{}` {reason}", key.primary.fingerprint))
                     }
                     Outcome::NotBy => {}
                 }
@@ -238,7 +236,7 @@ impl Keyring {
         if !reasons.is_empty() {
             return Err(SignatureError::Refused { reasons });
         }
-        let signers = signatures.iter().map(|signature| issuer(signature)).collect();
+        let signers = signatures.iter().map(Signature::issuer).collect();
         Err(SignatureError::Stranger { signers, pinned: self.fingerprints() })
     }
 }
@@ -284,36 +282,22 @@ const BY_ITSELF: &str = "signed itself with";
 const OF_A_SUBKEY: &str = "for the subkey that signed";
 
 /// The signatures in a file of its own, binary or armoured.
-fn detached(signature: &[u8]) -> Result<Vec<Signature>, SignatureError> {
-    let mut binary = Vec::new();
-    let packets = if signature.trim_ascii_start().starts_with(b"-----BEGIN PGP SIGNATURE-----") {
-        Dearmor::new(signature.trim_ascii_start())
-            .read_to_end(&mut binary)
-            .map_err(|error| SignatureError::NoSignature(error.to_string()))?;
-        &binary
-    } else {
-        signature
-    };
-    let mut signatures = Vec::new();
-    for packet in PacketParser::new(packets) {
-        match packet {
-            Ok(Packet::Signature(signature)) => signatures.push(signature),
-            Ok(other) => {
-                let reason = format!("there is a packet of the kind {:?} in it", other.tag());
-                return Err(SignatureError::NoSignature(reason));
-            }
-            Err(error) => return Err(SignatureError::NoSignature(error.to_string())),
+fn detached(file: &[u8]) -> Result<Vec<Signature>, SignatureError> {
+    let text = file.trim_ascii_start();
+    let read = || {
+        if text.starts_with(b"-----BEGIN PGP SIGNATURE-----") {
+            let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+            signature::all(&armor::decode(text)?.0)
+        } else {
+            signature::all(file)
         }
-    }
-    if signatures.is_empty() {
-        return Err(SignatureError::NoSignature("there is none in it".to_owned()));
-    }
-    Ok(signatures)
+    };
+    read().map_err(SignatureError::NoSignature)
 }
 
 /// What was signed.
 #[derive(Clone, Copy)]
-struct Signed<'a> {
+struct Content<'a> {
     bytes: &'a [u8],
     /// In a text, line ends do not count.
     is_text: bool,
@@ -328,18 +312,18 @@ enum Outcome {
 /// What a signature is worth when it comes from `key` or one of its subkeys.
 fn verify_by(
     signature: &Signature,
-    signed: Signed<'_>,
-    key: &SignedPublicKey,
+    content: Content<'_>,
+    key: &Certificate,
     pinned: &Pinned,
     now: i64,
     frozen: bool,
 ) -> Outcome {
-    let Signed { bytes, is_text } = signed;
+    let Content { bytes, is_text } = content;
     let what = if is_text { "text" } else { "file" };
-    let by_primary = is_issuer(signature, &key.primary_key);
-    let subkey = key.public_subkeys.iter().find(|subkey| is_issuer(signature, &subkey.key));
+    let by_primary = signature.is_by(&key.primary);
+    let subkey = key.subkeys.iter().find(|subkey| signature.is_by(&subkey.key));
     let counts = match (pinned, subkey) {
-        (Pinned::Subkey(wanted), Some(subkey)) => format!("{:X}", subkey.key.fingerprint()) == *wanted,
+        (Pinned::Subkey(wanted), Some(subkey)) => subkey.key.fingerprint == *wanted,
         (Pinned::Subkey(_), None) => false,
         _ => by_primary || subkey.is_some(),
     };
@@ -347,27 +331,27 @@ fn verify_by(
         return Outcome::NotBy;
     }
     let judge = || -> Result<i64, String> {
-        let fits = match signature.typ() {
-            Some(SignatureType::Binary) => true,
-            Some(SignatureType::Text) => is_text,
+        let fits = match signature.kind {
+            Some(kind::BINARY) => true,
+            Some(kind::TEXT) => is_text,
             _ => false,
         };
         if !fits {
             return Err(format!("signed something that is no {what}"));
         }
         strong(signature, &format!("the {what}"))?;
-        match subkey {
-            Some(subkey) => signature.verify(&subkey.key, bytes),
-            None => signature.verify(&key.primary_key, bytes),
-        }
-        .map_err(|_| format!("did not make this signature, or the {what} was changed"))?;
+        let by = subkey.map_or(&key.primary, |subkey| &subkey.key);
+        check(signature, by, Signed::Document(bytes)).map_err(|flaw| match flaw {
+            Flaw::Wrong => format!("did not make this signature, or the {what} was changed"),
+            Flaw::Unsupported(how) => unsupported(&format!("the {what}"), &how),
+        })?;
 
-        let created = created(signature).ok_or("does not say when it signed")?;
+        let created = signature.created.ok_or("does not say when it signed")?;
         if created > now + CLOCK_SKEW {
             return Err(format!("signed in the future, on {}", day(created)));
         }
         let now = if frozen { created } else { now };
-        if let Some(lifetime) = signature.signature_expiration_time().map(|time| i64::from(time.as_secs()))
+        if let Some(lifetime) = signature.expires
             && lifetime > 0
             && created + lifetime < now
         {
@@ -389,106 +373,100 @@ fn verify_by(
 
 /// Whether a primary key is alive at `now`; says whether it may sign. Of one that is `pinned`, the self-signature is
 /// believed over a weak digest, too.
-fn primary_is_good(key: &SignedPublicKey, now: i64, pinned: bool) -> Result<bool, String> {
-    let primary = &key.primary_key;
-    let revoked = key.details.revocation_signatures.iter().find(|signature| {
-        signature.typ() == Some(SignatureType::KeyRevocation) && signature.verify_key(primary).is_ok()
-    });
+fn primary_is_good(key: &Certificate, now: i64, pinned: bool) -> Result<bool, String> {
+    let primary = &key.primary;
+    let revoked =
+        key.revocations.iter().find(|signature| revokes(check(signature, primary, Signed::Key(primary))));
     if let Some(revocation) = revoked {
         return Err(format!(
             "was revoked on {}",
-            created(revocation).map_or_else(|| "an unknown day".to_owned(), day)
+            revocation.created.map_or_else(|| "an unknown day".to_owned(), day)
         ));
     }
-    let certifications = key.details.users.iter().flat_map(|user| {
+    let certifications = key.users.iter().flat_map(|user| {
+        let signed = Signed::UserId { key: primary, id: &user.id };
         // A withdrawn name no longer speaks for the key.
         let withdrawn = user.signatures.iter().any(|signature| {
-            signature.typ() == Some(SignatureType::CertRevocation)
-                && signature.verify_certification(primary, Tag::UserId, &user.id).is_ok()
+            signature.kind == Some(kind::CERTIFICATION_REVOCATION)
+                && revokes(check(signature, primary, signed))
         });
-        user.signatures.iter().filter(move |signature| {
-            !withdrawn
-                && signature.typ() != Some(SignatureType::CertRevocation)
-                && is_issuer(signature, primary)
-                && signature.verify_certification(primary, Tag::UserId, &user.id).is_ok()
-        })
+        let own = user.signatures.iter().filter(move |signature| {
+            !withdrawn && signature.kind != Some(kind::CERTIFICATION_REVOCATION) && signature.is_by(primary)
+        });
+        own.map(move |signature| (signature, check(signature, primary, signed)))
     });
-    let direct = key.details.direct_signatures.iter().filter(|signature| {
-        signature.typ() == Some(SignatureType::Key) && signature.verify_key(primary).is_ok()
-    });
+    let direct = key.direct.iter().filter(|signature| signature.kind == Some(kind::DIRECT_KEY));
+    let direct = direct.map(|signature| (signature, check(signature, primary, Signed::Key(primary))));
     let newest = newest(certifications.chain(direct), now, pinned)?;
     alive(primary, newest, now)?;
     // A key of before the flags were invented may do everything.
-    Ok(!has_flags(newest) || newest.key_flags().sign())
+    Ok(!newest.has_flags() || newest.lets_sign())
 }
 
 /// Whether a subkey is alive at `now`, bound to its primary key in both directions, and may sign. A fingerprint vouches
 /// for what has it: for a pinned subkey its binding may be weak; for a pinned primary key, only the subkey's own
 /// signature back, which keeps a key's owner from claiming the subkey of another one.
-fn subkey_is_good(
-    key: &SignedPublicKey,
-    subkey: &pgp::composed::SignedPublicSubKey,
-    pinned: &Pinned,
-    now: i64,
-) -> Result<(), String> {
-    let primary = &key.primary_key;
-    let bound = |signature: &&Signature| signature.verify_subkey_binding(primary, &subkey.key).is_ok();
-    let revoked = subkey
-        .signatures
-        .iter()
-        .filter(|signature| signature.typ() == Some(SignatureType::SubkeyRevocation))
-        .any(|signature| bound(&signature));
-    if revoked {
+fn subkey_is_good(key: &Certificate, subkey: &Subkey, pinned: &Pinned, now: i64) -> Result<(), String> {
+    let signed = Signed::Subkey { primary: &key.primary, subkey: &subkey.key };
+    let of_kind = |kind| {
+        let signatures = subkey.signatures.iter().filter(move |signature| signature.kind == Some(kind));
+        signatures.map(|signature| (signature, check(signature, &key.primary, signed)))
+    };
+    if of_kind(kind::SUBKEY_REVOCATION).any(|(_, checked)| revokes(checked)) {
         return Err("has revoked the subkey that signed".to_owned());
     }
-    let bindings = subkey
-        .signatures
-        .iter()
-        .filter(|signature| signature.typ() == Some(SignatureType::SubkeyBinding))
-        .filter(bound);
-    let newest = newest(bindings, now, matches!(pinned, Pinned::Subkey(_)))
+    let newest = newest(of_kind(kind::SUBKEY_BINDING), now, matches!(pinned, Pinned::Subkey(_)))
         .map_err(|reason| format!("{reason} {OF_A_SUBKEY}"))?;
     alive(&subkey.key, newest, now).map_err(|reason| format!("has a subkey that {reason}"))?;
-    if !newest.key_flags().sign() {
+    if !newest.lets_sign() {
         return Err("has a subkey that may not sign".to_owned());
     }
-    let back = newest.embedded_signature().ok_or("has a subkey that does not sign back")?;
+    let back = newest.embedded.as_ref().ok_or("has a subkey that does not sign back")?;
     if *pinned == Pinned::No {
         strong(back, "itself")?;
     }
-    back.verify_primary_key_binding(&subkey.key, primary)
-        .map_err(|_| "has a subkey that does not sign back".to_owned())
+    check(back, &subkey.key, signed).map_err(|_| "has a subkey that does not sign back".to_owned())
 }
 
-/// The newest of these self-signatures that counts.
+/// Whether a revocation counts. One that cannot be verified does: the key's owner may have made it.
+fn revokes(checked: Result<(), Flaw>) -> bool {
+    matches!(checked, Ok(()) | Err(Flaw::Unsupported(_)))
+}
+
+/// The newest of these self-signatures that counts. One that cannot be verified may be what its owner said last, and no
+/// older one counts then.
 fn newest<'a>(
-    signatures: impl Iterator<Item = &'a Signature>,
+    signatures: impl Iterator<Item = (&'a Signature, Result<(), Flaw>)>,
     now: i64,
     weak_counts: bool,
 ) -> Result<&'a Signature, String> {
     let mut weak = None;
-    let mut found: Option<&Signature> = None;
-    for signature in signatures {
+    let mut found: Option<(&Signature, Result<(), Flaw>)> = None;
+    for (signature, checked) in signatures.filter(|(_, checked)| *checked != Err(Flaw::Wrong)) {
         match strong(signature, "itself") {
             Err(reason) if !weak_counts => weak = Some(reason),
-            _ if created(signature).is_some_and(|at| at <= now + CLOCK_SKEW)
-                && found.is_none_or(|best| created(best) < created(signature)) =>
+            _ if signature.created.is_some_and(|at| at <= now + CLOCK_SKEW)
+                && found.as_ref().is_none_or(|(best, _)| best.created < signature.created) =>
             {
-                found = Some(signature);
+                found = Some((signature, checked));
             }
             _ => {}
         }
     }
-    found.ok_or_else(|| weak.unwrap_or_else(|| "has no self-signature".to_owned()))
+    match found {
+        Some((signature, Ok(()))) => Ok(signature),
+        Some((_, Err(Flaw::Unsupported(how)))) => Err(unsupported("itself", &how)),
+        _ => Err(weak.unwrap_or_else(|| "has no self-signature".to_owned())),
+    }
 }
 
 /// Whether `key` exists and has not expired at `now`, as its self-signature says.
-fn alive(key: &impl KeyDetails, self_signature: &Signature, now: i64) -> Result<(), String> {
-    let born = i64::from(key.created_at().as_secs());
+fn alive(key: &PublicKey, self_signature: &Signature, now: i64) -> Result<(), String> {
+    let born = key.created;
     if born > now + CLOCK_SKEW {
         return Err(format!("was made in the future, on {}", day(born)));
     }
-    if let Some(lifetime) = self_signature.key_expiration_time().map(|time| i64::from(time.as_secs()))
+    if let Some(lifetime) = self_signature.key_expires
         && lifetime > 0
         && born + lifetime < now
     {
@@ -498,46 +476,16 @@ fn alive(key: &impl KeyDetails, self_signature: &Signature, now: i64) -> Result<
 }
 
 fn strong(signature: &Signature, what: &str) -> Result<(), String> {
-    match signature.hash_alg() {
-        Some(
-            HashAlgorithm::Sha256
-            | HashAlgorithm::Sha384
-            | HashAlgorithm::Sha512
-            | HashAlgorithm::Sha3_256
-            | HashAlgorithm::Sha3_512,
-        ) => Ok(()),
-        Some(weak) => Err(format!("signed {what} with {weak}, which is too weak")),
+    match signature.digest {
+        // SHA-2 from 256 bits on, and SHA-3.
+        Some(8..=10 | 12 | 14) => Ok(()),
+        Some(weak) => Err(format!("signed {what} with {}, which is too weak", digest_name(weak))),
         None => Err("made a signature of an unknown kind".to_owned()),
     }
 }
 
-fn is_issuer(signature: &Signature, key: &(impl VerifyingKey + Serialize)) -> bool {
-    signature.issuer_fingerprint().into_iter().any(|fingerprint| *fingerprint == key.fingerprint())
-        || (signature.issuer_fingerprint().is_empty()
-            && signature.issuer_key_id().into_iter().any(|id| *id == key.legacy_key_id()))
-}
-
-fn issuer(signature: &Signature) -> String {
-    let fingerprint = signature.issuer_fingerprint().first().map(|fingerprint| format!("{fingerprint:X}"));
-    let id = || signature.issuer_key_id().first().map(|id| id.to_string().to_ascii_uppercase());
-    fingerprint.or_else(id).unwrap_or_else(|| "an unnamed key".to_owned())
-}
-
-fn has_flags(signature: &Signature) -> bool {
-    let flags = signature.key_flags();
-    flags.certify()
-        || flags.sign()
-        || flags.encrypt_comms()
-        || flags.encrypt_storage()
-        || flags.authentication()
-}
-
-fn created(signature: &Signature) -> Option<i64> {
-    signature.created().map(|time| i64::from(time.as_secs()))
-}
-
-fn fingerprint_of(key: &SignedPublicKey) -> String {
-    format!("{:X}", key.fingerprint())
+fn unsupported(what: &str, how: &str) -> String {
+    format!("signed {what} with {how}, which cannot be verified here")
 }
 
 fn day(seconds: i64) -> String {

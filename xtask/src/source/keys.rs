@@ -178,7 +178,7 @@ fn fetched(
         };
         problem(format!("`{url}` is not the key that is pinned: {error}"), help.to_owned())
     };
-    let packets = pinned.and_then(|keyring| keyring.to_bytes()).map_err(refused)?;
+    let packets = pinned.map(|keyring| keyring.to_bytes()).map_err(refused)?;
     Ok(LockedKey {
         fingerprint: fingerprint.to_owned(),
         url: url.to_owned(),
