@@ -84,7 +84,12 @@ fn data(image: &Image, data: &DataPlan, mount: &str) -> Result<Vec<FilePlan>, Un
         template!("units/initrd/data.device.conf")?,
         "a device without its data partition starts all the same",
     )];
-    files.extend(checked(label, filesystem, &device, data.makefs)?);
+    files.extend(super::state::checked(data, true)?);
+    files.push(FilePlan::text(
+        "/etc/e2fsck.conf",
+        template!("settings/e2fsck.conf")?,
+        "a device without a battery thinks it is 1970",
+    ));
     let text = template!(
         "units/initrd/run-bedplate-data.mount",
         LABEL = label,
@@ -107,49 +112,6 @@ fn data(image: &Image, data: &DataPlan, mount: &str) -> Result<Vec<FilePlan>, Un
         files.extend(persistent()?);
     }
     files.extend(machine_id(&sysroot, mount)?);
-    Ok(files)
-}
-
-/// The check of the data partition, and what formats it before where that `makes` it.
-fn checked(label: &str, filesystem: &str, device: &str, makes: bool) -> Result<Vec<FilePlan>, Unfit> {
-    let unit = format!("{}.device", escape_path(device));
-    let makefs = "bedplate-makefs.service";
-    let after = if makes { vec![unit.as_str(), makefs] } else { vec![unit.as_str()] };
-    let check = template!(
-        "units/initrd/bedplate-check.service",
-        LABEL = label,
-        DEVICE = device,
-        DEVICE_UNIT = units([&unit]),
-        AFTER = units(after),
-        FILESYSTEM = filesystem;
-        if MAKEFS = makes
-    )?;
-    let mut files = vec![
-        FilePlan::text(
-            format!("{UNITS}/bedplate-check.service"),
-            check,
-            "the data partition is checked before it is mounted",
-        ),
-        FilePlan::text(
-            "/etc/e2fsck.conf",
-            template!("settings/e2fsck.conf")?,
-            "a device without a battery thinks it is 1970",
-        ),
-    ];
-    if makes {
-        let text = template!(
-            "units/initrd/bedplate-makefs.service",
-            LABEL = label,
-            DEVICE = device,
-            DEVICE_UNIT = units([&unit]),
-            FILESYSTEM = filesystem
-        )?;
-        files.push(FilePlan::text(
-            format!("{UNITS}/{makefs}"),
-            text,
-            "formats what has no known file system",
-        ));
-    }
     Ok(files)
 }
 

@@ -194,7 +194,7 @@ pub(super) fn files(
 /// A data partition: where it is mounted, and how it grows. The one that the
 /// binds lie on is mounted by the initrd, `early`.
 fn data(data: &DataPlan, early: bool) -> Result<Vec<FilePlan>, Unfit> {
-    let DataPlan { partition, filesystem, mount, grow, makefs, .. } = data;
+    let DataPlan { partition, filesystem, mount, grow, .. } = data;
     let PartitionGuid::Fixed(guid) = partition.guid else { return Ok(Vec::new()) };
     let (at, label) = (partition.at.as_ref(), &partition.label);
 
@@ -234,8 +234,7 @@ fn data(data: &DataPlan, early: bool) -> Result<Vec<FilePlan>, Unfit> {
     if early {
         files.extend(mounted_or_lost(label, mount, at)?);
     } else {
-        files
-            .extend(checked(label, &device, filesystem.name(), *makefs)?.into_iter().map(|file| file.at(at)));
+        files.extend(checked(data, early)?.into_iter().map(|file| file.at(at)));
     }
     if *grow {
         let text = template!("units/systemd-growfs@.service", MOUNT = mount, UNIT = units([&unit]))?;
@@ -265,33 +264,45 @@ fn mounted_or_lost(label: &str, mount: &str, at: Option<&SourceLocation>) -> Res
     ])
 }
 
-/// The check of a data partition that the initrd does not mount, and what formats it before where that `makes` it.
-fn checked(label: &str, device: &str, filesystem: &str, makes: bool) -> Result<Vec<FilePlan>, Unfit> {
-    let device_unit = format!("{}.device", escape_path(device));
-    let makefs = format!("bedplate-makefs-{label}.service");
-    let after = if makes { vec![&device_unit, &makefs] } else { vec![&device_unit] };
+/// The check of a data partition, and what formats it before where a device may: units of the initrd for the one that
+/// it mounts, `early`, and of the root for others.
+pub(super) fn checked(data: &DataPlan, early: bool) -> Result<Vec<FilePlan>, Unfit> {
+    let DataPlan { partition, filesystem, makefs: makes, .. } = data;
+    let (label, filesystem, device) =
+        (&partition.label, filesystem.name(), super::disks::device(&partition.label));
+    let device_unit = format!("{}.device", escape_path(&device));
+    let of_it = if early { String::new() } else { format!("-{label}") };
+    let [check, makefs] = ["check", "makefs"].map(|what| format!("bedplate-{what}{of_it}.service"));
+    let after = if *makes { vec![&device_unit, &makefs] } else { vec![&device_unit] };
     let text = template!(
         "units/bedplate-check.service",
         LABEL = label,
-        DEVICE = device,
+        DEVICE = &device,
         DEVICE_UNIT = units([&device_unit]),
         AFTER = units(after),
         MAKEFS_UNIT = units([&makefs]),
         FILESYSTEM = filesystem;
-        if MAKEFS = makes
+        if MAKEFS = *makes;
+        if EARLY = early;
+        if LATE = !early
     )?;
     let why = "the data partition is checked before it is mounted";
-    let mut files = vec![FilePlan::text(format!("{UNITS}/bedplate-check-{label}.service"), text, why)];
-    if makes {
+    let mut files = vec![FilePlan::text(format!("{UNITS}/{check}"), text, why)];
+    if *makes {
         let text = template!(
             "units/bedplate-makefs.service",
             LABEL = label,
-            DEVICE = device,
+            DEVICE = &device,
             DEVICE_UNIT = units([&device_unit]),
-            FILESYSTEM = filesystem
+            FILESYSTEM = filesystem;
+            if EARLY = early;
+            if LATE = !early
         )?;
-        let why = "formats what has no known file system";
-        files.push(FilePlan::text(format!("{UNITS}/{makefs}"), text, why));
+        files.push(FilePlan::text(
+            format!("{UNITS}/{makefs}"),
+            text,
+            "formats what has no known file system",
+        ));
     }
     Ok(files)
 }
