@@ -111,7 +111,7 @@ fn a_device_with_a_stick_in_it_is_the_disk_it_was_booted_from() {
     let vm = vm.unwrap();
     assert!(untouched(&vm, &image), "something was written to the stick");
 
-    // Booted from the stick, the device is another one in all that it is known by, and stays it.
+    // Booted from the stick, the device is another one in all that it is known by.
     let mut guest = vm.start_from_second(true).start().unwrap();
     let stick = runs_from(&mut guest, "sd");
     for (disks, sticks) in first.identity.iter().zip(&stick.identity) {

@@ -7,11 +7,10 @@ use std::process::Command;
 
 use bedplate::archive::Keys;
 use bedplate::lock::{Lock, Recommended};
-use bedplate_formats::digest::hex;
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::product;
+use bedplate_fixtures::archive::digest;
 use bedplate_fixtures::deb::DebBuilder;
 use bedplate_fixtures::signer::Signer;
 use bedplate_fixtures::vendor::Vendor;
@@ -112,10 +111,6 @@ impl Stage {
         ];
         self.publish(FLAT, None, "", &packages);
     }
-}
-
-fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
 }
 
 fn version<'a>(lock: &'a Lock, name: &str) -> Option<&'a str> {

@@ -1,9 +1,10 @@
 //! Keys that a description names by their address: held against the pinned fingerprint, and kept in the lock.
 
 use crate::product;
-use crate::scene::{AGENT, Scene, agent, digest};
+use crate::scene::{AGENT, Scene, agent};
 use bedplate::Architecture;
 use bedplate::lock::LockFile;
+use bedplate_fixtures::archive::digest;
 use bedplate_fixtures::deb::DebBuilder;
 use bedplate_fixtures::signer::Signer;
 use expect_test::{Expect, expect};

@@ -6,10 +6,11 @@ use std::fs;
 use std::process::Command;
 
 use crate::product;
-use crate::scene::{AGENT, Scene, agent, digest};
+use crate::scene::{AGENT, Scene, agent};
 use crate::unpacked;
 use bedplate::archive::openpgp::Keyring;
 use bedplate::lock::LockedPackage;
+use bedplate_fixtures::archive::digest;
 use bedplate_fixtures::deb::DebBuilder;
 use bedplate_fixtures::server::Reply;
 use bedplate_fixtures::signer::Signer;

@@ -9,9 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use bedplate::lock::{Lock, LockedPackage};
-use bedplate_formats::digest::hex;
 use expect_test::Expect;
-use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::product;
@@ -93,11 +91,6 @@ impl Scene {
             said.replace(&self.vendor.signer.fingerprint(), "[pinned]").replace(&self.sha256, "[expected]");
         expected.assert_eq(&product::anonymous(&said));
     }
-}
-
-/// Its sha256.
-pub fn digest(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
 }
 
 /// A vendor's package in the making.
