@@ -134,9 +134,18 @@ pub struct Inode {
 #[derive(Debug, Clone)]
 enum Content {
     Directory { block: u64, offset: u64 },
-    File { start: u64, fragment: u64, offset: u64, blocks: Vec<u32> },
+    File { start: u64, fragment: u64, offset: u64, blocks: BlockList },
     Symlink(Vec<u8>),
     Other,
+}
+
+/// Where the sizes of a file's blocks lie: behind its inode. They are read with the
+/// content, so that asking for the size of a large file costs nothing.
+#[derive(Debug, Clone, Copy)]
+struct BlockList {
+    /// The block of metadata, and the offset in it.
+    place: (u64, u64),
+    count: u64,
 }
 
 impl Squashfs {
@@ -243,14 +252,14 @@ impl Squashfs {
             2 => {
                 let [start, fragment, offset, size] = from.numbers()?;
                 metadata.size = size;
-                let blocks = self.block_list(&mut from, reference, size, fragment)?;
+                let blocks = self.block_list(&from, size, fragment);
                 Content::File { start, fragment, offset, blocks }
             }
             9 => {
                 let [low, high, size_low, size_high, _, _, _links, fragment, offset, _attributes] =
                     from.numbers()?;
                 metadata.size = size_low | size_high << 32;
-                let blocks = self.block_list(&mut from, reference, metadata.size, fragment)?;
+                let blocks = self.block_list(&from, metadata.size, fragment);
                 Content::File { start: low | high << 32, fragment, offset, blocks }
             }
             3 | 10 => {
@@ -276,20 +285,11 @@ impl Squashfs {
         Ok(Inode { reference, metadata, content })
     }
 
-    fn block_list(
-        &self,
-        from: &mut Metablocks<'_>,
-        inode: u64,
-        size: u64,
-        fragment: u64,
-    ) -> Result<Vec<u32>, SquashfsError> {
-        if size > MOST_CONTENT {
-            return Err(SquashfsError::TooLarge { inode, size });
-        }
+    /// The blocks of a file whose inode was read up to them.
+    fn block_list(&self, from: &Metablocks<'_>, size: u64, fragment: u64) -> BlockList {
         let whole = size / self.block_size;
         let tail = fragment == NO_FRAGMENT && !size.is_multiple_of(self.block_size);
-        let bytes = from.take((whole + u64::from(tail)) * 4)?;
-        Ok(bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        BlockList { place: from.place(), count: whole + u64::from(tail) }
     }
 
     /// The names in a directory with the references of their inodes.
@@ -343,18 +343,23 @@ impl Squashfs {
     pub fn content(&self, inode: &Inode) -> Result<Vec<u8>, SquashfsError> {
         let (start, fragment, offset, blocks) = match &inode.content {
             Content::Symlink(target) => return Ok(target.clone()),
-            Content::File { start, fragment, offset, blocks } => (*start, *fragment, *offset, blocks),
+            Content::File { start, fragment, offset, blocks } => (*start, *fragment, *offset, *blocks),
             Content::Directory { .. } | Content::Other => return Ok(Vec::new()),
         };
         let (size, mut place) = (inode.metadata.size, start);
+        if size > MOST_CONTENT {
+            return Err(SquashfsError::TooLarge { inode: inode.reference, size });
+        }
+        let mut sizes = Metablocks::new(self, blocks.place.0, blocks.place.1)?;
         let mut content = Vec::new();
-        for &block in blocks {
+        for _ in 0..blocks.count {
+            let [block] = sizes.numbers()?;
             let length = self.block_size.min(size - content.len() as u64);
-            let stored = u64::from(block) & (STORED - 1);
+            let stored = block & (STORED - 1);
             let bytes = if stored == 0 {
                 vec![0; usize::try_from(length).unwrap_or_default()]
             } else {
-                self.block(place, block.into())?
+                self.block(place, block)?
             };
             if bytes.len() as u64 != length {
                 let (field, value) = ("length of a block", bytes.len() as u64);
@@ -408,7 +413,8 @@ impl Squashfs {
 /// A run of blocks of metadata, read as if they were one.
 struct Metablocks<'a> {
     squashfs: &'a Squashfs,
-    /// Where the next block lies.
+    /// Where the block lies, and the next one.
+    here: u64,
     next: u64,
     block: Arc<[u8]>,
     at: usize,
@@ -417,7 +423,7 @@ struct Metablocks<'a> {
 impl<'a> Metablocks<'a> {
     /// From an offset inside the block at a place on.
     fn new(squashfs: &'a Squashfs, place: u64, offset: u64) -> Result<Self, SquashfsError> {
-        let mut blocks = Self { squashfs, next: place, block: Arc::default(), at: 0 };
+        let mut blocks = Self { squashfs, here: place, next: place, block: Arc::default(), at: 0 };
         blocks.advance()?;
         blocks.at = usize::try_from(offset).unwrap_or(usize::MAX);
         Ok(blocks)
@@ -440,9 +446,15 @@ impl<'a> Metablocks<'a> {
             decompress(squashfs.algorithm, &bytes, METADATA)
                 .map_err(|source| SquashfsError::Decompress { offset, source })
         })?;
+        self.here = offset;
         self.next = offset + 2 + length;
         self.at = 0;
         Ok(())
+    }
+
+    /// Where it is: the block, and the offset in it.
+    fn place(&self) -> (u64, u64) {
+        (self.here, self.at as u64)
     }
 
     fn take(&mut self, length: u64) -> Result<Vec<u8>, SquashfsError> {
