@@ -1,4 +1,4 @@
-//! Reads a Squashfs 4.0 file system of any origin, and believes none of it.
+//! Reads a Squashfs 4.0 file system of any origin, and believes none of it; [`write`] makes one.
 //!
 //! <https://docs.kernel.org/filesystems/squashfs.html>, and `squashfs_fs.h` of the
 //! kernel for the layout to the byte. Zlib, xz, LZ4 and Zstandard; LZO and LZMA are
@@ -16,15 +16,18 @@ use crate::decompress::{Algorithm, decompress};
 use crate::metadata::{FileType, Metadata};
 use crate::region::{Region, number};
 
+pub use self::write::{Options, WriteError, write};
+
 #[cfg(test)]
 mod tests;
+mod write;
 
 /// The most content of a file that is taken into memory, in bytes.
 pub const MOST_CONTENT: u64 = 2 << 30;
 /// The most content of a directory, in bytes.
 const MOST_DIRECTORY: u64 = 64 << 20;
 
-const MAGIC: u64 = 0x7371_7368;
+const MAGIC: u32 = 0x7371_7368;
 /// The longest block of metadata, in bytes.
 const METADATA: usize = 8192;
 /// A number of a fragment that says there is none.
@@ -159,7 +162,7 @@ impl Squashfs {
             bytes[at..at + length].iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte))
         };
         let refuse = |field, value| Err(SquashfsError::Superblock { field, value });
-        if value(0, 4) != MAGIC {
+        if value(0, 4) != u64::from(MAGIC) {
             return refuse("magic number", value(0, 4));
         }
         if (value(28, 2), value(30, 2)) != (4, 0) {
