@@ -47,6 +47,15 @@ pub struct Verity {
     pub device: Vec<u8>,
 }
 
+/// A hash tree without a superblock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashTree {
+    /// The hash everything is held against.
+    pub root_hash: [u8; 32],
+    /// The tree from its top level down to the hashes of the data; nothing for a single block.
+    pub blocks: Vec<u8>,
+}
+
 /// What a superblock says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Superblock {
@@ -88,6 +97,12 @@ pub enum VerityError {
         /// The one it should.
         expected: String,
     },
+    /// The stored tree fits the root hash, and the data does not fit the tree.
+    #[error("the data differs from its hash tree at offset {offset}")]
+    Data {
+        /// Of the first block that differs, in bytes from the start of the data.
+        offset: u64,
+    },
     /// The stored tree is not the one of the data.
     #[error("the hash tree differs from the data's at offset {offset}")]
     Tree {
@@ -104,20 +119,30 @@ pub fn device_size(data_size: u64) -> u64 {
 }
 
 /// Makes the hash device of a range of a file: an image, or a partition of a disk.
-/// Holes and what lies beyond the file's end count as zeros and are not read; the
-/// rest is read once, on all cores.
+///
+/// # Errors
+/// Fails as [`tree`] does.
+pub fn format(data: &File, range: Range<u64>, parameters: &Parameters) -> Result<Verity, VerityError> {
+    let data_blocks = range.end.saturating_sub(range.start) / BLOCK_U64;
+    let HashTree { root_hash, blocks } = tree(data, range, &parameters.salt)?;
+    let mut device = Superblock { parameters: parameters.clone(), data_blocks }.to_block();
+    device.extend(blocks);
+    Ok(Verity { root_hash, device })
+}
+
+/// Makes the hash tree of a range of a file. Holes and what lies beyond the file's end
+/// count as zeros and are not read; the rest is read once, on all cores.
 ///
 /// # Errors
 /// Fails when the range is no multiple of 4096 bytes or empty, or the file cannot
 /// be read.
-pub fn format(data: &File, range: Range<u64>, parameters: &Parameters) -> Result<Verity, VerityError> {
+pub fn tree(data: &File, range: Range<u64>, salt: &[u8; 32]) -> Result<HashTree, VerityError> {
     let size = range.end.saturating_sub(range.start);
     if size == 0 || !size.is_multiple_of(BLOCK_U64) {
         return Err(VerityError::Size(size));
     }
-    let data_blocks = size / BLOCK_U64;
     // Every hash begins with the salt: 32 bytes, whose state is kept.
-    let salted = Sha256::new_with_prefix(parameters.salt);
+    let salted = Sha256::new_with_prefix(salt);
 
     let mut below = data_hashes(data, range, &salted)?;
     let mut upwards = Vec::new();
@@ -129,12 +154,8 @@ pub fn format(data: &File, range: Range<u64>, parameters: &Parameters) -> Result
     }
     let mut root_hash = [0; HASH];
     root_hash.copy_from_slice(&below);
-
-    let mut device = Superblock { parameters: parameters.clone(), data_blocks }.to_block();
-    for level in upwards.iter().rev() {
-        device.extend_from_slice(level);
-    }
-    Ok(Verity { root_hash, device })
+    upwards.reverse();
+    Ok(HashTree { root_hash, blocks: upwards.concat() })
 }
 
 /// Holds a range of a file against the hash device at an offset of another, or of
@@ -164,21 +185,79 @@ pub fn verify(
         });
     }
     let covered = range.start..range.start + superblock.data_blocks * BLOCK_U64;
-    let verity = format(data, covered, &superblock.parameters)?;
-    if verity.root_hash != *root_hash {
-        return Err(VerityError::RootHash {
-            found: crate::digest::hex(&verity.root_hash),
-            expected: crate::digest::hex(root_hash),
-        });
+    // The superblock reads as it is written but for what stands behind its fields.
+    if block != superblock.to_block() {
+        return Err(VerityError::Tree { offset: 0 });
     }
-    for (number, expected) in (0..).zip(verity.device.chunks(BLOCK)) {
-        let offset = number * BLOCK_U64;
-        hashes.read_exact_at(&mut block, hashes_at + offset)?;
-        if block != expected {
-            return Err(VerityError::Tree { offset });
-        }
-    }
+    verify_tree(data, covered, hashes, hashes_at + BLOCK_U64, &superblock.parameters.salt, root_hash)
+        .map_err(|error| match error {
+            VerityError::Tree { offset } => VerityError::Tree { offset: offset + BLOCK_U64 },
+            other => other,
+        })?;
     Ok(superblock)
+}
+
+/// Holds a range of a file against the hash tree at an offset of another, or of the
+/// same, and against a root hash, down to the last bit of each.
+///
+/// # Errors
+/// Fails with the first thing that does not fit, or when reading does.
+pub fn verify_tree(
+    data: &File,
+    range: Range<u64>,
+    hashes: &File,
+    hashes_at: u64,
+    salt: &[u8; 32],
+    root_hash: &[u8; 32],
+) -> Result<(), VerityError> {
+    let tree = tree(data, range.clone(), salt)?;
+    let mut stored = vec![0; tree.blocks.len()];
+    hashes.read_exact_at(&mut stored, hashes_at)?;
+    let differs = |from: usize, size: usize| {
+        let pairs = tree.blocks[from..].chunks(size).zip(stored[from..].chunks(size));
+        (0_u64..).zip(pairs).find(|(_, (made, stored))| made != stored).map(|(number, _)| number)
+    };
+    if tree.root_hash == *root_hash {
+        return match differs(0, BLOCK) {
+            None => Ok(()),
+            Some(number) => Err(VerityError::Tree { offset: number * BLOCK_U64 }),
+        };
+    }
+    // Where the stored tree is whole, its lowest level tells which block of data is not.
+    let blocks = (range.end - range.start) / BLOCK_U64;
+    let lowest = stored.len().saturating_sub(level_size(levels(blocks).first()));
+    if holds(&stored, blocks, salt, root_hash)
+        && let Some(number) = differs(lowest, HASH)
+    {
+        return Err(VerityError::Data { offset: number * BLOCK_U64 });
+    }
+    Err(VerityError::RootHash {
+        found: crate::digest::hex(&tree.root_hash),
+        expected: crate::digest::hex(root_hash),
+    })
+}
+
+/// Whether a tree's own levels fit together, and its top the root hash.
+fn holds(tree: &[u8], data_blocks: u64, salt: &[u8; 32], root_hash: &[u8; 32]) -> bool {
+    let salted = Sha256::new_with_prefix(salt);
+    let mut above = root_hash.to_vec();
+    let mut rest = tree;
+    for blocks in levels(data_blocks).iter().rev() {
+        let Some((level, lower)) = rest.split_at_checked(level_size(Some(blocks))) else { return false };
+        let mut pairs = level.chunks(BLOCK).zip(above.chunks(HASH));
+        if !pairs.all(|(block, known)| hash(&salted, block) == known) {
+            return false;
+        }
+        above = level.to_vec();
+        rest = lower;
+    }
+    !tree.is_empty()
+}
+
+/// The size of a level of so many blocks, in bytes.
+fn level_size(blocks: Option<&u64>) -> usize {
+    let blocks = blocks.and_then(|&blocks| usize::try_from(blocks).ok()).unwrap_or_default();
+    blocks.saturating_mul(BLOCK)
 }
 
 /// Reads the superblock a hash device begins with.

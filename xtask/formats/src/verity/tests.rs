@@ -134,7 +134,37 @@ fn a_flipped_bit_is_found_wherever_it_is() {
     }
     data.write_all_at(&[1], 299 * BLOCK_U64).unwrap();
     let error = check(&file(&verity.device)).unwrap_err();
+    assert!(matches!(error, VerityError::Data { offset } if offset == 299 * BLOCK_U64), "{error}");
+    // With a tree of its own, the data is whole, and another.
+    let other = format(&data, 0..300 * BLOCK_U64, &parameters()).unwrap();
+    let error = check(&file(&other.device)).unwrap_err();
     assert!(matches!(error, VerityError::RootHash { .. }), "{error}");
+}
+
+/// What RAUC puts behind the payload of a bundle, in the same file.
+#[test]
+fn a_tree_without_a_superblock_lies_behind_its_data() {
+    for blocks in [1, 2, 129, 16385] {
+        let file = data(blocks);
+        let end = (blocks * BLOCK) as u64;
+        let tree = tree(&file, 0..end, &parameters().salt).unwrap();
+        assert_eq!(tree.root_hash, of(blocks).root_hash);
+        assert_eq!(tree.blocks, of(blocks).device[BLOCK..]);
+        file.write_all_at(&tree.blocks, end).unwrap();
+        let check = || verify_tree(&file, 0..end, &file, end, &parameters().salt, &tree.root_hash);
+        check().unwrap();
+        for at in [0, end / 2, end - 1] {
+            let mut was = [0];
+            file.read_exact_at(&mut was, at).unwrap();
+            file.write_all_at(&[was[0] ^ 1], at).unwrap();
+            match check().unwrap_err() {
+                VerityError::Data { offset } => assert_eq!(offset, at / BLOCK_U64 * BLOCK_U64),
+                // A single block has no tree that could tell.
+                error => assert!(blocks == 1 && matches!(error, VerityError::RootHash { .. }), "{error}"),
+            }
+            file.write_all_at(&was, at).unwrap();
+        }
+    }
 }
 
 /// What is said about a hash device with one byte changed.
