@@ -20,6 +20,11 @@ pub struct LocatedError {
 }
 
 impl LocatedError {
+    /// A failure that no line of the description is answerable for.
+    pub fn without_line(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), at: None, word: None, help: help.into() }
+    }
+
     /// As the mistakes of a description are shown.
     pub fn diagnostic(&self) -> Diagnostic {
         let mut diagnostic = Diagnostic::new("", &self.message).help(&self.help);

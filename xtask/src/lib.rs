@@ -138,6 +138,8 @@ pub mod artifacts;
 #[doc(hidden)]
 pub mod build;
 #[doc(hidden)]
+pub mod certificate;
+#[doc(hidden)]
 pub mod cli;
 #[doc(hidden)]
 pub mod cmd;
@@ -161,6 +163,8 @@ pub mod report;
 pub mod resolve;
 #[doc(hidden)]
 pub mod sandbox;
+#[doc(hidden)]
+pub mod sign;
 #[doc(hidden)]
 pub mod source;
 #[doc(hidden)]
