@@ -8,6 +8,8 @@ pub mod sources;
 pub const MAKES_NO_ENTRY: &[&str] = &[
     "src/archive",
     "src/archive.rs",
+    "src/bundle",
+    "src/bundle.rs",
     "src/certificate",
     "src/certificate.rs",
     "src/cli.rs",

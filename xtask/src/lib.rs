@@ -138,6 +138,8 @@ pub mod artifacts;
 #[doc(hidden)]
 pub mod build;
 #[doc(hidden)]
+pub mod bundle;
+#[doc(hidden)]
 pub mod certificate;
 #[doc(hidden)]
 pub mod cli;

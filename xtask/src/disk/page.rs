@@ -152,7 +152,7 @@ fn uki_facts(uki: &UkiFacts, page: &mut Page) {
 
 /// Bytes in the largest binary unit that `fdisk` would take.
 #[expect(clippy::cast_precision_loss, reason = "one digit is shown")]
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if value < 1024.0 {
