@@ -56,7 +56,7 @@ fn without_a_verb_it_lists_them() {
           check    Report the mistakes in every description
           explain  Explain a mistake's code
           verify   Check a built image against its plan, byte for byte
-          inspect  Print what a disk, an ESP, a root or a kernel image holds
+          inspect  Print what a disk, an ESP, a root, a kernel image or an update bundle holds
           tools    Run a command from packages of the image's distribution, in the sandbox
           clean    Remove what the cache holds: layers, or everything with --all
 

@@ -36,7 +36,7 @@ pub enum Verb {
     },
     /// Check a built image against its plan, byte for byte
     Verify(NameArgs),
-    /// Print what a disk, an ESP, a root or a kernel image holds
+    /// Print what a disk, an ESP, a root, a kernel image or an update bundle holds
     Inspect(InspectArgs),
     /// Run a command from packages of the image's distribution, in the sandbox
     Tools(ToolsArgs),
