@@ -6,10 +6,11 @@ use std::io::{Cursor, Read as _};
 use bedplate_formats::erofs::Erofs;
 use bedplate_formats::filesystem::{FileType, Filesystem, Metadata};
 use bedplate_formats::region::Region;
-use bedplate_formats::squashfs::Squashfs;
+use bedplate_formats::squashfs::{self, Squashfs};
 use bedplate_formats::tree::{Kind, TreePath};
 use bedplate_formats::{gpt, verity, vfat};
 
+use crate::described;
 use crate::sparse::Sparse;
 
 /// The sectors of the disk that has a partition table.
@@ -110,7 +111,34 @@ pub fn squashfs(bytes: &[u8]) -> bool {
         }
         names
     });
-    walk(&region)
+    walk(&region) && written_again(&region)
+}
+
+/// What is read is written by our own writer, and read as the same.
+fn written_again(region: &Region) -> bool {
+    let Ok(filesystem) = Filesystem::open(region) else { return false };
+    let Ok(found) = filesystem.walk() else { return false };
+    let total = found.iter().fold(0_u64, |total, (_, metadata)| total.saturating_add(metadata.size));
+    if total > MOST_CONTENT {
+        return true;
+    }
+    let Ok(mut tree) = filesystem.tree() else { return false };
+    let odd: Vec<TreePath> = tree
+        .iter()
+        .filter(|(_, node)| !matches!(node.kind, Kind::Directory | Kind::File(_) | Kind::Symlink(_)))
+        .map(|(path, _)| path.clone())
+        .collect();
+    odd.iter().for_each(|path| drop(tree.remove(path)));
+    for (_, node) in tree.iter_mut() {
+        (node.uid, node.gid, node.mtime) = (0, 0, 7);
+        node.xattrs.clear();
+    }
+    let mut written = Cursor::new(Vec::new());
+    let options = squashfs::Options { epoch: 7, block_size: 4096 };
+    squashfs::write(&tree, &options, &mut written).expect("a tree in memory is written");
+    let back = Filesystem::open(&Region::from(written.into_inner())).expect("what was written is read");
+    assert_eq!(described(&tree), described(&back.tree().expect("what was written is read")));
+    true
 }
 
 /// An ext4 file system.

@@ -12,6 +12,7 @@ use bedplate_formats::tree::{Content, Kind, Node, Tree};
 
 pub mod archive;
 pub mod boot;
+pub mod bundle;
 pub mod disk;
 pub mod package;
 pub mod sparse;
@@ -23,6 +24,9 @@ pub type Target = fn(&[u8]) -> bool;
 /// Every target by the name of its corpus.
 pub const TARGETS: &[(&str, Target)] = &[
     ("ar", package::ar),
+    ("bundle", bundle::bundle),
+    ("certificates", bundle::certificates),
+    ("cms", bundle::cms),
     ("control", package::control),
     ("cpio", boot::cpio),
     ("deb", package::deb),
@@ -34,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("in_release", archive::in_release),
     ("keys", archive::keys),
     ("lock", archive::lock),
+    ("manifest", bundle::manifest),
     ("modules", boot::modules),
     ("packages", archive::packages),
     ("pe", boot::pe),
