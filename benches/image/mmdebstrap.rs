@@ -26,7 +26,7 @@ pub fn run(bench: &Bench) -> Result<Cost> {
     let mut index = fs::File::create(repository.join("Packages"))?;
     for package in &lock.packages {
         let (sha256, size) = (&package.sha256, package.size);
-        let blob = bench.directory.join("cache/blobs").join(&sha256[..2]).join(sha256);
+        let blob = bench.directory.join("cache/blobs").join(&sha256[..2]).join(sha256.as_str());
         let file = format!("{}.deb", package.name);
         artifacts::copy(&blob, &repository.join(&file))?;
         let control = read_control(fs::File::open(&blob)?).with_context(|| format!("reading `{file}`"))?;

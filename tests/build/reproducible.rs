@@ -117,7 +117,7 @@ fn store(user: &User, lock: &Path) -> PathBuf {
     let store = user.home().join("cache");
     let lock = product::locked(lock);
     for package in lock.packages.iter().chain(&lock.tools) {
-        let blob = Path::new("blobs").join(&package.sha256[..2]).join(&package.sha256);
+        let blob = Path::new("blobs").join(&package.sha256[..2]).join(package.sha256.as_str());
         let (from, to) = (product::cache().join(&blob), store.join(&blob));
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         // Its time says that it is whole.

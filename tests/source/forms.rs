@@ -7,6 +7,7 @@ use std::process::Command;
 
 use bedplate::archive::Keys;
 use bedplate::lock::{Lock, Recommended};
+use bedplate::value::Sha256;
 use tempfile::TempDir;
 
 use crate::product;
@@ -21,7 +22,7 @@ const FLAT: &str = "/core:/stable:/v1.31/deb";
 struct Stage {
     vendor: Vendor,
     directory: TempDir,
-    sha256: String,
+    sha256: Sha256,
     version: String,
     logins: String,
     key: String,
@@ -32,7 +33,7 @@ impl Stage {
         let vendor = Vendor::signing_with("https://vendor.example", Signer::new());
         let directory = tempfile::tempdir_in(product::scratch("sources")).unwrap();
         vendor.publish_key(directory.path());
-        let (sha256, version, logins) = ("0".repeat(64), "1".to_owned(), String::new());
+        let (sha256, version, logins) = (Sha256::of([0; 32]), "1".to_owned(), String::new());
         Self { vendor, directory, sha256, version, logins, key: "vendor.asc".to_owned() }
     }
 
@@ -45,7 +46,7 @@ impl Stage {
         let mut command = Command::new(product::example("cases"));
         command.current_dir(product::root()).env("NO_COLOR", "1").env_remove("COLUMNS");
         command.env("CARGO_MANIFEST_DIR", self.directory.path()).env("BEDPLATE_LOGINS", &self.logins);
-        command.env("SOURCES_KEY", self.path(&self.key)).env("SOURCES_SHA256", &self.sha256);
+        command.env("SOURCES_KEY", self.path(&self.key)).env("SOURCES_SHA256", self.sha256.as_str());
         command.env("SOURCES_FINGERPRINT", self.vendor.signer.fingerprint());
         command.env("SOURCES_VERSION", &self.version);
         command.args(arguments).arg("--lock").arg(self.path("image.lock"));
@@ -156,7 +157,7 @@ fn the_query_of_an_address_is_asked_for_and_written_nowhere() {
     let deb = DebBuilder::of("agent", "1", "amd64").file("/usr/share/agent", 0o644, "presigned").build();
     stage.sha256 = digest(&deb);
     let path = "/agent.deb?X-Amz-Signature=hush%2F&X-Amz-Date=1";
-    let blob = product::cache().join("blobs").join(&stage.sha256[..2]).join(&stage.sha256);
+    let blob = product::cache().join("blobs").join(&stage.sha256[..2]).join(stage.sha256.as_str());
     let _ = fs::remove_file(blob);
     // First without the file: the error has no query either.
     let said = stage.refused(stage.lock("sources-presigned"));
@@ -276,7 +277,7 @@ fn a_third_partys_package_that_is_gone_when_the_image_is_built_is_told_at_its_li
     stage.publish_library();
     let (lock, _) = stage.locked("sources-flat");
     let library = lock.packages.iter().find(|package| package.name == "library").unwrap();
-    let blob = product::cache().join("blobs").join(&library.sha256[..2]).join(&library.sha256);
+    let blob = product::cache().join("blobs").join(&library.sha256[..2]).join(library.sha256.as_str());
     let _ = fs::remove_file(blob);
     stage.vendor.server.remove(&format!("{FLAT}/library_2.1.deb"));
     let mut build = stage.xtask(&["image", "sources-flat", "--locked"]);

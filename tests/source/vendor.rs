@@ -337,7 +337,7 @@ fn a_file_with_the_right_digest_needs_no_signature_and_is_told_as_a_danger() {
     command
         .current_dir(product::root())
         .args(["plan", "unsigned", "--json"])
-        .env("VENDOR_SHA256", &scene.sha256);
+        .env("VENDOR_SHA256", scene.sha256.as_str());
     let plan: serde_json::Value = serde_json::from_str(&product::success(&mut command)).unwrap();
     assert_eq!(
         plan["dangers"][0]["what"],
@@ -387,7 +387,7 @@ fn a_vendor_who_replaced_the_file_breaks_no_promise_of_the_lock() {
     scene.vendor.offer(AGENT, &old);
     product::success(&mut scene.lock("signed"));
     let (old_digest, new_digest) = (digest(&old), digest(&new));
-    let blob = product::cache().join("blobs").join(&old_digest[..2]).join(&old_digest);
+    let blob = product::cache().join("blobs").join(&old_digest[..2]).join(old_digest.as_str());
     fs::remove_file(blob).unwrap();
     scene.vendor.offer(AGENT, &new);
     let output = scene.image("signed", "out").output().unwrap();

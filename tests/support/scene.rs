@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use bedplate::lock::{Lock, LockedPackage};
+use bedplate::value::Sha256;
 use expect_test::Expect;
 use tempfile::TempDir;
 
@@ -28,7 +29,7 @@ pub struct Scene {
     pub directory: TempDir,
     key: PathBuf,
     /// What the description says that the unsigned package's digest is.
-    pub sha256: String,
+    pub sha256: Sha256,
 }
 
 impl Scene {
@@ -41,7 +42,7 @@ impl Scene {
         let vendor = Vendor::signing_with("https://vendor.example", signer);
         let directory = tempfile::tempdir_in(product::scratch("vendor")).unwrap();
         let key = vendor.publish_key(directory.path());
-        Self { vendor, directory, key, sha256: "0".repeat(64) }
+        Self { vendor, directory, key, sha256: Sha256::of([0; 32]) }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -52,7 +53,7 @@ impl Scene {
     pub fn xtask(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(product::example("vendor"));
         command.current_dir(product::root()).env("NO_COLOR", "1").env_remove("COLUMNS");
-        command.env("VENDOR_KEY", &self.key).env("VENDOR_SHA256", &self.sha256);
+        command.env("VENDOR_KEY", &self.key).env("VENDOR_SHA256", self.sha256.as_str());
         command.env("VENDOR_FINGERPRINT", self.vendor.signer.fingerprint());
         command.args(arguments).arg("--lock").arg(self.path("image.lock"));
         command.arg("--mirror").arg(self.vendor.mirror());
@@ -87,8 +88,9 @@ impl Scene {
         let said = product::refused(command);
         assert_eq!(fs::read(self.path("image.lock")).ok(), lock, "the lock was changed");
         let said = said.replace(&self.vendor.server.base(), "http://[here]");
-        let said =
-            said.replace(&self.vendor.signer.fingerprint(), "[pinned]").replace(&self.sha256, "[expected]");
+        let said = said
+            .replace(&self.vendor.signer.fingerprint(), "[pinned]")
+            .replace(self.sha256.as_str(), "[expected]");
         expected.assert_eq(&product::anonymous(&said));
     }
 }

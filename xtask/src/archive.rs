@@ -19,10 +19,10 @@ use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
+use bedplate_core::value::Sha256;
 use bedplate_core::{Distribution, SourceLocation};
-use bedplate_formats::digest::hex;
 use fs_err as fs;
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 
 use self::index::Index;
 use self::openpgp::{Keyring, SignatureError};
@@ -83,7 +83,7 @@ pub struct Opened {
     /// What it says of itself.
     pub release: Release,
     /// The sha256 of its `InRelease`, or of its `Release`.
-    pub sha256: String,
+    pub sha256: Sha256,
     /// Its `Packages`.
     pub packages: Vec<Packages>,
 }
@@ -150,7 +150,7 @@ pub fn open(
         .zip(released)
         .map(|(archive, (signed, release))| Opened {
             archive: archive.clone(),
-            sha256: hex(&Sha256::digest(&signed.text)),
+            sha256: Sha256::of(sha2::Sha256::digest(&signed.text).into()),
             release,
             packages: Vec::new(),
         })

@@ -203,7 +203,7 @@ fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathB
     for answer in &options.answers {
         key.add(format!("{} {}", answer.name, answer.answer.as_str()));
     }
-    lock.packages.iter().for_each(|package| key.add(&package.sha256));
+    lock.packages.iter().for_each(|package| key.add(package.sha256.as_str()));
     let key = key.finish();
     let mut made = false;
     let layer = store.layer_or_make("system", &key, |directory| {

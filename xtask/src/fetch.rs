@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use bedplate_core::lock::LockedPackage;
 use bedplate_core::secret::Secret;
+use bedplate_core::value::Sha256;
 
 pub use self::error::FetchError;
 use self::login::Logins;
@@ -52,8 +53,8 @@ pub struct Item {
     pub url: String,
     /// What follows the URL behind a question mark, and is in no message.
     pub query: Option<Secret>,
-    /// 64 lower-case hexadecimal digits.
-    pub sha256: String,
+    /// Its digest.
+    pub sha256: Sha256,
     /// In bytes.
     pub size: u64,
 }

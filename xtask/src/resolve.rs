@@ -360,7 +360,7 @@ impl Resolver {
     /// What these packages depend on, as the indexes have it.
     pub fn dependencies(&self, packages: &[LockedPackage]) -> Dependencies {
         let is_locked = |package: &LockedPackage, stanza: &Stanza<'_>| {
-            stanza.field("SHA256").is_some_and(|sha256| sha256 == package.sha256)
+            stanza.field("SHA256").is_some_and(|sha256| package.sha256 == sha256)
         };
         Dependencies::of(
             packages.iter().flat_map(|package| {
@@ -374,7 +374,7 @@ impl Resolver {
         let package = self.indexes[chosen.archive]
             .iter()
             .flat_map(|index| index.find(&chosen.name))
-            .find(|stanza| stanza.field("SHA256") == Some(&chosen.sha256))
+            .find(|stanza| stanza.field("SHA256") == Some(&*chosen.sha256))
             .with_context(|| format!("apt chose a file of `{}` that no index names", chosen.name))?;
         let Some(opened) = self.opened.get(chosen.archive) else {
             let mut vendors = self.vendors.iter();

@@ -31,10 +31,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
+use bedplate_core::value::Sha256;
 use bedplate_formats::digest::hex;
 use fs_err as fs;
 use rustix::fs::{FlockOperation, flock};
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 use thiserror::Error;
 
 pub use self::trim::{Freed, entries};
@@ -76,7 +77,7 @@ pub enum Claim {
 #[derive(Debug)]
 pub struct Partial {
     store: Store,
-    sha256: String,
+    sha256: Sha256,
     path: PathBuf,
     file: File,
 }
@@ -118,10 +119,10 @@ impl Store {
         &self.opened.root
     }
 
-    /// The blob with this sha256 (64 lower-case hexadecimal digits), if the store has it whole.
+    /// The blob with this sha256, if the store has it whole.
     ///
     /// Costs one `stat` unless the file was touched; then it is hashed, and removed when it is not what it was.
-    pub fn path(&self, sha256: &str) -> Option<PathBuf> {
+    pub fn path(&self, sha256: &Sha256) -> Option<PathBuf> {
         let path = self.blob(sha256);
         self.opened.gate.mark(&path, Mark::Accessed);
         let metadata = path.symlink_metadata().ok()?;
@@ -132,15 +133,15 @@ impl Store {
     }
 
     /// As [`Store::path`], with the content hashed in any case.
-    pub fn verified(&self, sha256: &str) -> Option<PathBuf> {
+    pub fn verified(&self, sha256: &Sha256) -> Option<PathBuf> {
         let path = self.blob(sha256);
         self.opened.gate.mark(&path, Mark::Accessed);
         let intact = File::open(&path).and_then(|mut file| {
             let found = hash(&mut file)?;
-            if found == sha256 {
+            if found == *sha256 {
                 stamp(&file)?;
             }
-            Ok(found == sha256)
+            Ok(found == *sha256)
         });
         match intact {
             Ok(true) => Some(path),
@@ -155,8 +156,8 @@ impl Store {
     }
 
     /// Claims the right to fetch a blob. Waits while another process or thread fetches the same.
-    pub fn claim(&self, sha256: &str) -> Result<Claim> {
-        let path = self.opened.root.join("partial").join(sha256);
+    pub fn claim(&self, sha256: &Sha256) -> Result<Claim> {
+        let path = self.opened.root.join("partial").join(sha256.as_str());
         loop {
             let file = OpenOptions::new()
                 .read(true)
@@ -179,7 +180,7 @@ impl Store {
             if ours {
                 return Ok(Claim::Partial(Partial {
                     store: self.clone(),
-                    sha256: sha256.to_owned(),
+                    sha256: sha256.clone(),
                     path,
                     file,
                 }));
@@ -188,8 +189,8 @@ impl Store {
     }
 
     /// Puts bytes into the store; returns their sha256.
-    pub fn insert(&self, bytes: &[u8]) -> Result<String> {
-        let sha256 = hex(&Sha256::digest(bytes));
+    pub fn insert(&self, bytes: &[u8]) -> Result<Sha256> {
+        let sha256 = Sha256::of(sha2::Sha256::digest(bytes).into());
         if let Claim::Partial(mut partial) = self.claim(&sha256)? {
             let written = partial.restart().and_then(|()| partial.file.write_all(bytes));
             if let Err(error) = written {
@@ -218,11 +219,11 @@ impl Store {
     }
 
     fn note(&self, name: &str) -> PathBuf {
-        self.root().join("kept").join(hex(&Sha256::digest(name)))
+        self.root().join("kept").join(hex(&sha2::Sha256::digest(name)))
     }
 
     /// Removes a blob nothing needs any more. It is no error when there is none.
-    pub fn remove(&self, sha256: &str) {
+    pub fn remove(&self, sha256: &Sha256) {
         // What stays takes space and is found again; that is all.
         let _ = fs::remove_file(self.blob(sha256));
     }
@@ -287,8 +288,8 @@ impl Store {
         })
     }
 
-    fn blob(&self, sha256: &str) -> PathBuf {
-        self.opened.root.join("blobs").join(sha256.get(..2).unwrap_or("_")).join(sha256)
+    fn blob(&self, sha256: &Sha256) -> PathBuf {
+        self.opened.root.join("blobs").join(&sha256[..2]).join(sha256.as_str())
     }
 }
 
@@ -340,13 +341,13 @@ impl Drop for Opened {
     }
 }
 
-/// The sha256 of what is left to read, as lower-case hexadecimal digits.
-pub fn hash(reader: &mut impl Read) -> io::Result<String> {
-    let mut hasher = Sha256::new();
+/// The sha256 of what is left to read.
+pub fn hash(reader: &mut impl Read) -> io::Result<Sha256> {
+    let mut hasher = sha2::Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
     loop {
         match reader.read(&mut buffer)? {
-            0 => return Ok(hex(&hasher.finalize())),
+            0 => return Ok(Sha256::of(hasher.finalize().into())),
             read => hasher.update(&buffer[..read]),
         }
     }
@@ -501,7 +502,7 @@ mod tests {
     #[test]
     fn a_claim_waits_for_the_one_before_and_then_finds_the_blob() {
         let (_directory, store) = store();
-        let sha256 = hex(&Sha256::digest(b"docker"));
+        let sha256 = Sha256::of(sha2::Sha256::digest(b"docker").into());
         let Claim::Partial(mut partial) = store.claim(&sha256).unwrap() else { panic!("the store is empty") };
         let second = std::thread::spawn({
             let (store, sha256) = (store.clone(), sha256.clone());

@@ -135,7 +135,7 @@ fn what_an_earlier_run_left_is_resumed() {
 #[test]
 fn what_an_earlier_run_left_of_another_file_is_thrown_away() {
     let mini = Mini::new();
-    fs::write(mini.store.root().join("partial").join(item().sha256), vec![7; 50_000]).unwrap();
+    fs::write(mini.store.root().join("partial").join(item().sha256.as_str()), vec![7; 50_000]).unwrap();
     mini.fetch().unwrap();
     assert_eq!(mini.requests_for(JQ), [format!("{JQ} from 50000"), JQ.to_owned()]);
     assert_eq!((mini.blobs(), mini.partials()), (1, 0));

@@ -23,7 +23,7 @@ fn two_builds_of_packages_that_make_keys_are_the_same_bytes() {
     let lock = product::scratch("locks").join("identity.lock");
     let locked = product::locked(&lock);
     for package in locked.packages.iter().chain(&locked.tools) {
-        let blob = Path::new("blobs").join(&package.sha256[..2]).join(&package.sha256);
+        let blob = Path::new("blobs").join(&package.sha256[..2]).join(package.sha256.as_str());
         let (from, to) = (product::cache().join(&blob), cache.join(&blob));
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         // A package of the image may be one of the tools, too.

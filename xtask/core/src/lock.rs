@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::image::target::Architecture;
+use crate::value::Sha256;
 
 mod diff;
 mod error;
@@ -80,8 +81,8 @@ pub struct LockedArchive {
     /// The fingerprint of the key that signed it; empty in a lock of version 1.
     #[serde(default)]
     pub signed_by: String,
-    /// The sha256 of its `InRelease`, in hexadecimal.
-    pub sha256: String,
+    /// The sha256 of its `InRelease`.
+    pub sha256: Sha256,
 }
 
 /// A key that was fetched, to the byte: nothing of it is asked for again.
@@ -125,8 +126,8 @@ pub struct LockedPackage {
     pub pocket: String,
     /// The size of the file in bytes.
     pub size: u64,
-    /// The sha256 of the file, in hexadecimal.
-    pub sha256: String,
+    /// The sha256 of the file.
+    pub sha256: Sha256,
     /// Its canonical address.
     pub url: String,
 }
@@ -163,7 +164,7 @@ impl LockFile {
     pub fn parse(text: &str) -> Result<LockFile, LockError> {
         let file = parse::file(text)?;
         for lock in file.locks.values() {
-            error::values(text, lock)?;
+            error::values(lock)?;
         }
         Ok(file)
     }
@@ -201,7 +202,7 @@ mod tests {
             architecture: "amd64".to_string(),
             pocket: "release".to_string(),
             size: 1234,
-            sha256: "ab".repeat(32),
+            sha256: Sha256::of([0xab; 32]),
             url: format!("http://ftp.debian.org/debian/pool/main/{name}_{version}_amd64.deb"),
         }
     }
@@ -216,7 +217,7 @@ mod tests {
                 origin: "Debian".to_string(),
                 date: 1_757_000_000,
                 signed_by: "B8B8".repeat(10),
-                sha256: "cd".repeat(32),
+                sha256: Sha256::of([0xcd; 32]),
             }],
             keys: vec![LockedKey {
                 fingerprint: "9376".repeat(10),
@@ -390,7 +391,7 @@ url = "http://ports.ubuntu.com/ubuntu-ports/pool/jq.deb"
             line 28: invalid float, expected nothing
             line 26: missing field `size`
             it has version 9, and this program reads versions up to 2
-            line 14: `cd` is no sha256
+            line 14: `cd` is not a sha256: it does not have 64 digits
             line 1: key with no value, expected `=`
             it does not start with `version = 2`, as every lock does
             line 10: unknown field `pockt`, expected one of `base`, `suite`, `pocket`, `origin`, `date`, `signed_by`, `sha256`
@@ -426,7 +427,7 @@ url = "http://ports.ubuntu.com/ubuntu-ports/pool/jq.deb"
         );
         assert!(twice(|lock| lock.keys.extend_from_within(..)).starts_with("the key `9376"));
         let other = |lock: &mut Lock| {
-            let archive = LockedArchive { sha256: "ef".repeat(32), ..lock.archives[0].clone() };
+            let archive = LockedArchive { sha256: Sha256::of([0xef; 32]), ..lock.archives[0].clone() };
             lock.archives.push(archive);
         };
         let text = "the archive `http://ftp.debian.org/debian trixie` stands in it twice";

@@ -15,7 +15,7 @@ use crate::image::volatile::Volatile;
 use crate::location::SourceLocation;
 use crate::release;
 use crate::secret::Secret;
-use crate::value::Glob;
+use crate::value::{Glob, Sha256};
 
 pub mod diff;
 pub mod display;
@@ -227,8 +227,8 @@ pub struct DebPlan {
     pub signature_query: Option<Secret>,
     /// Whose signature is accepted; there when `signature` is.
     pub keyring: Option<Keyring>,
-    /// The digest it is taken by, in hexadecimal, when there is no signature.
-    pub sha256: Option<String>,
+    /// The digest it is taken by, when there is no signature.
+    pub sha256: Option<Sha256>,
     /// True when what it recommends is installed too.
     pub recommends: bool,
     /// The line that asked for it.

@@ -92,11 +92,22 @@ fn abbreviated(text: &str) -> String {
     format!("{start}…")
 }
 
-/// Declares a value: a newtype over its text, made only by its syntax.
+/// Reads a value from its text, so that a file of ours refuses what a description refuses.
+///
+/// # Errors
+/// The text is malformed; the message names it, what it is not, and why.
+pub(crate) fn deserialize<'de, T: Value, D: serde::Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    let text = <String as serde::Deserialize>::deserialize(from)?;
+    T::parse(&text).map_err(|Malformed { text, reason, .. }| {
+        serde::de::Error::custom(format!("`{}` is not {}: {reason}", abbreviated(&text), T::WHAT))
+    })
+}
+
+/// Declares a value: a newtype over its text, made only by its syntax. It is read as that text.
 macro_rules! value {
     ($(#[$doc:meta])* $name:ident, $code:literal, $what:literal, $check:path) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
         #[serde(transparent)]
         pub struct $name(String);
 
@@ -119,7 +130,40 @@ macro_rules! value {
 
         impl std::fmt::Display for $name {
             fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                out.write_str(&self.0)
+                out.pad(&self.0)
+            }
+        }
+
+        impl std::ops::Deref for $name {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        // Values are ordered and hashed as their text, so that a set of them is searched by text.
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                self.0 == other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                self.0 == *other
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                $crate::value::deserialize(from)
             }
         }
 

@@ -9,10 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use anyhow::{Context, Result, bail};
+use bedplate_core::value::{Sha256, Value as _};
 use bedplate_formats::control::{self, Stanza};
 use memchr::memmem;
-
-use super::release::is_sha256;
 
 /// One verified `Packages` file.
 #[derive(Debug)]
@@ -35,8 +34,8 @@ pub struct Package {
     pub path: String,
     /// In bytes.
     pub size: u64,
-    /// 64 lower-case hexadecimal digits.
-    pub sha256: String,
+    /// Of the file.
+    pub sha256: Sha256,
 }
 
 impl Index {
@@ -121,9 +120,9 @@ impl Package {
             bail!("the index names the file `{path}`, which is outside of the archive");
         }
         let sha256 = field("SHA256")?;
-        if !is_sha256(&sha256) {
+        let Ok(sha256) = Sha256::parse(&sha256) else {
             bail!("the index says a `SHA256` that is none: `{}`", sha256.escape_debug());
-        }
+        };
         Ok(Self {
             name: field("Package")?,
             version: field("Version")?,

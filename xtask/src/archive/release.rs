@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use bedplate_core::value::{Sha256, Value as _};
 use bedplate_formats::control;
 use thiserror::Error;
 
@@ -51,8 +52,8 @@ pub struct Release {
 /// Digest and size of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sum {
-    /// 64 lower-case hexadecimal digits.
-    pub sha256: String,
+    /// Its digest.
+    pub sha256: Sha256,
     /// In bytes.
     pub size: u64,
 }
@@ -187,19 +188,12 @@ fn read_sums(text: &str) -> Result<BTreeMap<String, Sum>, ReleaseError> {
             let (Some(sha256), Some(size), Some(path)) = (words.next(), words.next(), words.next()) else {
                 return Err(malformed());
             };
-            if !is_sha256(sha256) {
-                return Err(malformed());
-            }
+            let sha256 = Sha256::parse(sha256).map_err(|_| malformed())?;
             let size = size.parse().map_err(|_| malformed())?;
             let path = path.strip_prefix("./").unwrap_or(path).to_owned();
-            Ok((path, Sum { sha256: sha256.to_owned(), size }))
+            Ok((path, Sum { sha256, size }))
         })
         .collect()
-}
-
-/// Whether a text is 64 lower-case hexadecimal digits.
-pub(super) fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bedplate_core::bytes::bytes;
+use bedplate_core::value::Sha256;
 use thiserror::Error;
 
 use super::Subject;
@@ -103,9 +104,9 @@ pub enum FetchError {
         /// Where, after the mirrors.
         url: Box<str>,
         /// Of the lock or of the verified index.
-        expected: String,
+        expected: Sha256,
         /// Of what came.
-        found: String,
+        found: Sha256,
     },
     /// An archive's own description of itself goes back in time.
     #[error(

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use bedplate_core::secret::Secret;
-use bedplate_formats::digest::hex;
-use sha2::{Digest, Sha256};
+use bedplate_core::value::Sha256;
+use sha2::Digest;
 use ureq::Body;
 use ureq::http::{HeaderName, Response, header};
 
@@ -42,7 +42,7 @@ pub(super) fn run(
         progress,
         partial,
         received: 0,
-        hasher: Sha256::new(),
+        hasher: sha2::Sha256::new(),
         told: 0,
     };
     let fetched = fetcher.first(&item.url, progress, |candidate| {
@@ -150,7 +150,7 @@ struct Transfer<'a> {
     partial: Partial,
     /// Bytes in the partial file, all of them in `hasher`.
     received: u64,
-    hasher: Sha256,
+    hasher: sha2::Sha256,
     /// Bytes the progress was told of.
     told: u64,
 }
@@ -171,8 +171,8 @@ enum Failure {
         found: String,
     },
     Hash {
-        expected: String,
-        found: String,
+        expected: Sha256,
+        found: Sha256,
         resumed: bool,
     },
     Disk(io::Error),
@@ -247,7 +247,7 @@ impl Transfer<'_> {
     fn restart(&mut self) -> io::Result<()> {
         self.partial.restart()?;
         self.received = 0;
-        self.hasher = Sha256::new();
+        self.hasher = sha2::Sha256::new();
         Ok(())
     }
 
@@ -313,7 +313,7 @@ impl Transfer<'_> {
     }
 
     fn check(&self, resumed: bool) -> Result<(), Failure> {
-        let found = hex(&self.hasher.clone().finalize());
+        let found = Sha256::of(self.hasher.clone().finalize().into());
         if found == self.item.sha256 {
             return Ok(());
         }

@@ -11,6 +11,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use bedplate_core::value::{Sha256, Value as _};
 use bedplate_formats::sparse;
 use fs_err as fs;
 
@@ -47,8 +48,8 @@ pub(super) struct Solved {
     pub name: String,
     /// Which of the archives has it.
     pub archive: usize,
-    /// 64 lower-case hexadecimal digits.
-    pub sha256: String,
+    /// Of the file.
+    pub sha256: Sha256,
 }
 
 impl Apt {
@@ -184,8 +185,8 @@ fn read_uri(line: &str) -> Result<Solved> {
         let mut words = line.split(' ');
         let archive = words.next()?.strip_prefix("'http://archive-")?.split_once('.')?.0.parse().ok()?;
         let name = words.next()?.split_once('_')?.0.to_owned();
-        let sha256 = words.nth(1)?.strip_prefix("SHA256:")?.to_owned();
-        Some(Solved { name, archive, sha256 })
+        let sha256 = words.nth(1)?.strip_prefix("SHA256:")?;
+        Some(Solved { name, archive, sha256: Sha256::parse(sha256).ok()? })
     };
     read().with_context(|| format!("apt's answer `{line}` cannot be read"))
 }
@@ -255,10 +256,13 @@ mod tests {
 
     #[test]
     fn an_answer_names_archive_package_and_digest() {
-        let line = "'http://archive-2.invalid/pool/main/j/jq/libjq1_1.7.1-6%2bdeb13u1_amd64.deb' \
-                    libjq1_1.7.1-6+deb13u1_amd64.deb 160196 SHA256:00ff";
-        let chosen = Solved { name: "libjq1".to_owned(), archive: 2, sha256: "00ff".to_owned() };
-        assert_eq!(read_uri(line).unwrap(), chosen);
+        let sha256 = Sha256::of([0xab; 32]);
+        let line = format!(
+            "'http://archive-2.invalid/pool/main/j/jq/libjq1_1.7.1-6%2bdeb13u1_amd64.deb' \
+             libjq1_1.7.1-6+deb13u1_amd64.deb 160196 SHA256:{sha256}"
+        );
+        let chosen = Solved { name: "libjq1".to_owned(), archive: 2, sha256 };
+        assert_eq!(read_uri(&line).unwrap(), chosen);
         let error = read_uri("'http://elsewhere/x' x 1 SHA256:00").unwrap_err().to_string();
         assert_eq!(error, "apt's answer `'http://elsewhere/x' x 1 SHA256:00` cannot be read");
     }

@@ -38,7 +38,7 @@ pub(super) fn tree(
     };
     let packages = closure(&opened.archive, indexes)?;
     let mut key = Key::new("resolver");
-    packages.iter().for_each(|package| key.add(&package.sha256));
+    packages.iter().for_each(|package| key.add(package.sha256.as_str()));
     let store = fetcher.store();
     store.layer_or_make("resolver", &key.finish(), |directory| {
         let items: Vec<Item> = packages.iter().map(Item::package).collect();

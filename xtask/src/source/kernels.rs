@@ -78,6 +78,7 @@ fn brought_by<'a>(plan: &'a Plan, dependencies: &Dependencies, kernel: &str) -> 
 pub(super) mod tests {
     use super::*;
     use bedplate_core::rule::device;
+    use bedplate_core::value::Sha256;
     use bedplate_formats::control::stanzas;
 
     pub(in crate::source) fn locked(names: &[&str]) -> Vec<LockedPackage> {
@@ -87,7 +88,7 @@ pub(super) mod tests {
             architecture: "amd64".into(),
             pocket: "release".into(),
             size: 1,
-            sha256: String::new(),
+            sha256: Sha256::of([0; 32]),
             url: String::new(),
         };
         names.iter().map(package).collect()

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use bedplate_core::lock::{Lock, LockedPackage, PROJECT, VENDOR};
 use bedplate_core::plan::{DebPlan, Keyring, Plan};
 use bedplate_core::secret::Secret;
+use bedplate_core::value::Sha256;
 use bedplate_formats::deb::{self, DebError};
 use fs_err as fs;
 
@@ -208,9 +209,9 @@ fn vendors(error: &FetchError) -> Option<(String, String)> {
     }
 }
 
-fn has_digest(deb: &DebPlan, bytes: &[u8], sha256: &str) -> Result<()> {
+fn has_digest(deb: &DebPlan, bytes: &[u8], sha256: &Sha256) -> Result<()> {
     let found = store::hash(&mut &bytes[..])?;
-    if found == sha256 {
+    if found == *sha256 {
         return Ok(());
     }
     Err(LocatedError {
@@ -219,7 +220,7 @@ fn has_digest(deb: &DebPlan, bytes: &[u8], sha256: &str) -> Result<()> {
             deb.url
         ),
         at: deb.at.clone(),
-        word: Some(sha256.to_owned()),
+        word: Some(sha256.to_string()),
         help: "find out what changed before the new digest goes into the description".to_owned(),
     }
     .into())

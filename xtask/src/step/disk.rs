@@ -14,7 +14,6 @@ use fs_err as fs;
 use uuid::Uuid;
 
 use crate::error::LocatedError;
-use crate::key::digest;
 use crate::report::bytes;
 
 /// Writes the hash tree of the root, where the plan has one, and returns the
@@ -36,8 +35,8 @@ pub fn verity(root: &RootPlan, names: &ArtifactNames, staging: &Path) -> Result<
         .into());
     }
     let (Some(planned), Some(artifact)) = (&root.verity, &names.verity) else { return Ok(None) };
-    let salt = digest(&planned.salt).context("reading the plan's salt")?;
-    let made = verity::format(data.file(), 0..size, &verity::Parameters { salt, uuid: planned.uuid })?;
+    let parameters = verity::Parameters { salt: planned.salt, uuid: planned.uuid };
+    let made = verity::format(data.file(), 0..size, &parameters)?;
     made.write(&mut fs::File::create(staging.join(artifact))?)?;
     Ok(Some(made.root_hash))
 }

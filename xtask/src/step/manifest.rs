@@ -97,6 +97,7 @@ fn packages(status: &str, lock: &Lock) -> Vec<Package> {
 mod tests {
     use super::*;
     use bedplate_core::lock::{LockedPackage, VENDOR};
+    use bedplate_core::value::Sha256;
 
     const STATUS: &str = "Package: zlib1g\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:1.3\n\n\
                           Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n\
@@ -109,7 +110,7 @@ mod tests {
             architecture: "amd64".to_owned(),
             pocket: pocket.to_owned(),
             size: 1,
-            sha256: "00".repeat(32),
+            sha256: Sha256::of([0; 32]),
             url: "https://vendor.example/apt.deb".to_owned(),
         };
         Lock { packages: vec![package], ..Lock::default() }

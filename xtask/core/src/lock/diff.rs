@@ -183,6 +183,7 @@ fn package(name: &str, old: Option<&LockedPackage>, new: Option<&LockedPackage>)
 mod tests {
     use super::super::tests::{lock, package};
     use super::*;
+    use crate::value::Sha256;
     use expect_test::expect;
 
     #[test]
@@ -193,8 +194,8 @@ mod tests {
         let fixed = LockedPackage { size: 1000, pocket: SECURITY.to_string(), ..package("udev", "257.9-1") };
         new.packages = vec![larger, fixed, package("rauc", "1.13-1")];
         old.packages.push(package("less", "1"));
-        new.tools[0].sha256 = "ef".repeat(32);
-        new.archives[0].sha256 = "ef".repeat(32);
+        new.tools[0].sha256 = Sha256::of([0xef; 32]);
+        new.archives[0].sha256 = Sha256::of([0xef; 32]);
         new.keys.push(LockedKey { fingerprint: "AB".repeat(20), ..new.keys[0].clone() });
         new.keys[0].base64 = "mQINBB==".to_string();
         new.archives[0].date += 3 * 86400;

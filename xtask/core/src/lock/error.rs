@@ -15,14 +15,6 @@ pub enum LockError {
         /// What is wrong there.
         reason: String,
     },
-    /// A hash has not 64 hexadecimal digits.
-    #[error("line {line}: `{text}` is no sha256")]
-    Hash {
-        /// The line, from 1.
-        line: usize,
-        /// The text in place of the hash.
-        text: String,
-    },
     /// Something has two entries, most often after two versions of the file were merged.
     #[error("{0} stands in it twice")]
     Twice(String),
@@ -54,8 +46,7 @@ pub(super) fn version(text: &str) -> Result<i64, LockError> {
 }
 
 /// Checks what TOML's types cannot say.
-pub(super) fn values(text: &str, lock: &Lock) -> Result<(), LockError> {
-    hashes(text, lock)?;
+pub(super) fn values(lock: &Lock) -> Result<(), LockError> {
     let found = twice("the package", lock.packages.iter().map(|package| &package.name))
         .or_else(|| twice("the tool", lock.tools.iter().map(|tool| &tool.name)))
         .or_else(|| twice("the key", lock.keys.iter().map(|key| &key.fingerprint)))
@@ -73,20 +64,6 @@ fn twice<T: Ord + ToString>(what: &str, mut names: impl Iterator<Item = T>) -> O
     let mut known = BTreeSet::new();
     let name = names.find_map(|name| known.replace(name))?.to_string();
     Some(format!("{what} `{}`", name.escape_debug()))
-}
-
-fn hashes(text: &str, lock: &Lock) -> Result<(), LockError> {
-    let archives = lock.archives.iter().map(|archive| &archive.sha256);
-    let packages = lock.packages.iter().chain(&lock.tools).map(|package| &package.sha256);
-    let is_hash =
-        |hash: &str| hash.len() == 64 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    match archives.chain(packages).find(|hash| !is_hash(hash)) {
-        None => Ok(()),
-        Some(hash) => {
-            let at = text.find(&format!("\"{hash}\"")).unwrap_or(0);
-            Err(LockError::Hash { line: line_at(text, at), text: hash.clone() })
-        }
-    }
 }
 
 fn line_at(text: &str, offset: usize) -> usize {

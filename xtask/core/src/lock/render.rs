@@ -43,37 +43,57 @@ fn section(of: &str, lock: &Lock) -> String {
 
 fn archive_block(of: &str, archive: &LockedArchive) -> String {
     let LockedArchive { base, suite, pocket, origin, date, signed_by, sha256 } = archive;
-    let texts = [("base", base), ("suite", suite), ("pocket", pocket), ("origin", origin)];
-    let head = block(of, "archive", &texts);
-    let tail = lines(&[("signed_by", signed_by), ("sha256", sha256)]);
-    format!("{head}date = {date}\n{tail}")
+    [
+        head(of, "archive"),
+        line("base", base),
+        line("suite", suite),
+        line("pocket", pocket),
+        line("origin", origin),
+        format!("date = {date}\n"),
+        line("signed_by", signed_by),
+        line("sha256", sha256),
+    ]
+    .concat()
 }
 
 fn key_block(of: &str, key: &LockedKey) -> String {
     let LockedKey { fingerprint, url, base64 } = key;
-    block(of, "key", &[("fingerprint", fingerprint), ("url", url), ("base64", base64)])
+    [head(of, "key"), line("fingerprint", fingerprint), line("url", url), line("base64", base64)].concat()
 }
 
 fn recommended_block(of: &str, recommended: &Recommended) -> String {
     let Recommended { by, installed, names, why } = recommended;
     let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
-    let head = block(of, "recommended", &[("by", by)]);
-    let why = if why.is_empty() { String::new() } else { lines(&[("why", why)]) };
-    format!("{head}installed = {installed}\nnames = [{}]\n{why}", names.join(", "))
+    [
+        head(of, "recommended"),
+        line("by", by),
+        format!("installed = {installed}\nnames = [{}]\n", names.join(", ")),
+        if why.is_empty() { String::new() } else { line("why", why) },
+    ]
+    .concat()
 }
 
 fn package_block(of: &str, kind: &str, package: &LockedPackage) -> String {
     let LockedPackage { name, version, architecture, pocket, size, sha256, url } = package;
-    let texts = [("name", name), ("version", version), ("architecture", architecture), ("pocket", pocket)];
-    format!("{}size = {size}\n{}", block(of, kind, &texts), lines(&[("sha256", sha256), ("url", url)]))
+    [
+        head(of, kind),
+        line("name", name),
+        line("version", version),
+        line("architecture", architecture),
+        line("pocket", pocket),
+        format!("size = {size}\n"),
+        line("sha256", sha256),
+        line("url", url),
+    ]
+    .concat()
 }
 
-fn block(of: &str, kind: &str, texts: &[(&str, &String)]) -> String {
-    format!("\n[[{of}.{kind}]]\n{}", lines(texts))
+fn head(of: &str, kind: &str) -> String {
+    format!("\n[[{of}.{kind}]]\n")
 }
 
-fn lines(texts: &[(&str, &String)]) -> String {
-    texts.iter().map(|(key, text)| format!("{key} = {}\n", quoted(text))).collect()
+fn line(key: &str, text: &str) -> String {
+    format!("{key} = {}\n", quoted(text))
 }
 
 /// A basic string of TOML's, always in double quotes.

@@ -39,9 +39,7 @@ fn deb(deb: &Deb) -> Option<DebPlan> {
                 ..plain
             }
         }
-        Trust::Unsigned { sha256 } => {
-            DebPlan { sha256: Some(sha256.as_ref()?.value.as_str().to_string()), ..plain }
-        }
+        Trust::Unsigned { sha256 } => DebPlan { sha256: Some(sha256.as_ref()?.value.clone()), ..plain },
         Trust::Project { .. } => return None,
     })
 }

@@ -106,8 +106,9 @@ pub struct VerityPlan {
     /// The entry in the table of the partition it lies on.
     #[serde(flatten)]
     pub partition: PartitionPlan,
-    /// The salt, in hexadecimal: 32 bytes.
-    pub salt: String,
+    /// What every hash begins with. JSON has it in hexadecimal.
+    #[serde(serialize_with = "crate::bytes::serialize_hex")]
+    pub salt: [u8; 32],
     /// The superblock's id.
     pub uuid: Uuid,
 }

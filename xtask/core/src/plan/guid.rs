@@ -65,10 +65,11 @@ impl Stream {
         Uuid::new_v5(&stream, which.as_bytes())
     }
 
-    /// 32 bytes, in hexadecimal.
-    pub(super) fn salt(&self, which: &str) -> String {
-        let (first, last) = (self.id("salt-first", which), self.id("salt-last", which));
-        format!("{}{}", first.simple(), last.simple())
+    pub(super) fn salt(&self, which: &str) -> [u8; 32] {
+        let mut salt = [0; 32];
+        salt[..16].copy_from_slice(self.id("salt-first", which).as_bytes());
+        salt[16..].copy_from_slice(self.id("salt-last", which).as_bytes());
+        salt
     }
 
     /// 32 bits, never 0.
@@ -105,7 +106,9 @@ mod tests {
     }
 
     #[test]
-    fn a_salt_is_32_bytes() {
-        assert_eq!(Stream::of("edge").salt("root").len(), 64);
+    fn both_halves_of_a_salt_are_ids() {
+        let stream = Stream::of("edge");
+        let halves = [stream.id("salt-first", "root"), stream.id("salt-last", "root")];
+        assert_eq!(stream.salt("root"), *halves.map(Uuid::into_bytes).as_flattened());
     }
 }

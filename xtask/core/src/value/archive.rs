@@ -1,6 +1,7 @@
 //! Words of an archive: packages, suites, components, URLs, keys, snapshots.
 
 use super::{Malformed, value};
+use crate::bytes::hex;
 
 value! {
     /// The name of a Debian package.
@@ -53,6 +54,14 @@ value! {
 value! {
     /// The sha256 of a file: 64 hexadecimal digits in lower case.
     Sha256, "malformed-digest", "a sha256", sha256
+}
+
+impl Sha256 {
+    /// Returns the value of a digest that was computed.
+    #[must_use]
+    pub fn of(digest: [u8; 32]) -> Self {
+        Sha256(hex(&digest))
+    }
 }
 
 fn package_name(text: &str) -> Result<(), Malformed> {

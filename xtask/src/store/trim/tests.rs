@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 
+use bedplate_core::value::Sha256;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
 use super::*;
@@ -12,7 +13,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 struct Scene {
     directory: tempfile::TempDir,
     /// What was used last, and by nobody who lives.
-    blob: String,
+    blob: Sha256,
 }
 
 impl Scene {
@@ -39,7 +40,7 @@ impl Scene {
         let path = self.directory.path();
         let layers =
             ["a", "b", "c"].into_iter().filter(|name| path.join("layers/layer-".to_owned() + name).exists());
-        let blob = path.join("blobs").join(&self.blob[..2]).join(&self.blob).exists();
+        let blob = path.join("blobs").join(&self.blob[..2]).join(self.blob.as_str()).exists();
         layers.chain(blob.then_some("blob")).collect::<Vec<_>>().join(" ")
     }
 }
@@ -135,7 +136,9 @@ fn a_fetch_that_was_given_up_goes_and_one_that_goes_on_stays() {
     let partial = scene.directory.path().join("partial");
     fs::write(partial.join("00"), "half").unwrap();
     set(&partial.join("00"), Mark::Modified, HOUR * 24 * 31);
-    let Claim::Partial(claimed) = store.claim(&"1".repeat(64)).unwrap() else { panic!("it is not there") };
+    let Claim::Partial(claimed) = store.claim(&Sha256::of([0x11; 32])).unwrap() else {
+        panic!("it is not there")
+    };
     set(&partial.join("1".repeat(64)), Mark::Modified, HOUR * 24 * 31);
     store.trim().unwrap();
     let left: Vec<_> = fs::read_dir(&partial).unwrap().map(|entry| entry.unwrap().file_name()).collect();
