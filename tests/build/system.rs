@@ -67,7 +67,7 @@ fn debs() -> Vec<Deb> {
 
 fn deb(path: PathBuf) -> Deb {
     let control = read_control(fs::File::open(&path).unwrap()).unwrap();
-    Deb { name: control.package().to_owned(), version: control.version().to_owned(), path }
+    Deb { name: control.package().parse().unwrap(), version: control.version().to_owned(), path }
 }
 
 fn sandbox(root: &Path) -> Sandbox {

@@ -288,7 +288,7 @@ fn a_package_is_resolved_with_the_archives() {
     product::success(&mut scene.lock("both"));
     let locked = scene.package("agent");
     let expected = LockedPackage {
-        name: "agent".to_owned(),
+        name: "agent".parse().unwrap(),
         version: "1".to_owned(),
         architecture: "amd64".to_owned(),
         pocket: "vendor".to_owned(),

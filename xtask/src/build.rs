@@ -203,7 +203,7 @@ fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathB
     for answer in &options.answers {
         key.add(format!("{} {}", answer.name, answer.answer.as_str()));
     }
-    lock.packages.iter().for_each(|package| key.add(package.sha256.as_str()));
+    lock.packages.iter().for_each(|package| key.add(&package.sha256));
     let key = key.finish();
     let mut made = false;
     let layer = store.layer_or_make("system", &key, |directory| {
@@ -258,7 +258,7 @@ fn asked(plan: &Plan, lock: &Lock) -> Vec<system::Asked> {
     let named = plan.packages.iter().map(|package| system::Asked {
         name: package.name.clone(),
         at: package.at.clone(),
-        word: package.name.clone(),
+        word: package.name.to_string(),
     });
     let vendors = plan.debs.iter().filter_map(|deb| {
         let locked = lock.packages.iter().find(|package| package.url == deb.url)?;

@@ -110,7 +110,7 @@ pub struct Fetcher {
 impl Item {
     /// A package of a lock.
     pub fn package(locked: &LockedPackage) -> Self {
-        let (name, version) = (locked.name.clone(), locked.version.clone());
+        let (name, version) = (locked.name.to_string(), locked.version.clone());
         let subject = match locked.is_vendors() {
             true => Subject::Vendor { name: name.into(), version: version.into() },
             false => Subject::Package { name, version },

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use bedplate_core::Architecture;
 use bedplate_core::lock::{Lock, LockFile, LockedPackage, Recommended};
 use bedplate_core::plan::{ArchivePlan, PackagePlan, Plan};
+use bedplate_core::value::PackageName;
 use fs_err as fs;
 
 use crate::report::{self, Report, bytes};
@@ -131,7 +132,8 @@ fn missing(plan: &Plan, path: &Path) -> String {
 
 /// Why a lock is not this plan's any more, if it is not.
 fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
-    let has = |locked: &[LockedPackage], name: &String| locked.iter().any(|package| package.name == *name);
+    let has =
+        |locked: &[LockedPackage], name: &PackageName| locked.iter().any(|package| package.name == *name);
     if let Some(package) = plan.packages.iter().find(|package| !has(&lock.packages, &package.name)) {
         return Some(format!("package `{}` is not in it", package.name));
     }

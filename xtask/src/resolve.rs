@@ -10,12 +10,14 @@ mod bootstrap;
 mod recommended;
 pub mod why;
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 pub use bedplate_core::lock::{LockedPackage, Recommended};
 use bedplate_core::spelling;
+use bedplate_core::value::PackageName;
 use bedplate_formats::control::{Stanza, stanzas};
 use bedplate_formats::deb::compare_versions;
 use thiserror::Error;
@@ -50,7 +52,7 @@ pub enum ResolveError {
     #[error("`{name}` is not in `{suite}`{}", elsewhere(others))]
     NotThere {
         /// As asked for.
-        name: String,
+        name: PackageName,
         /// Of the archive.
         suite: String,
         /// The versions in other suites.
@@ -60,7 +62,7 @@ pub enum ResolveError {
     #[error("`{name}` has no version `{version}`{}", elsewhere(others))]
     NoVersion {
         /// As asked for.
-        name: String,
+        name: PackageName,
         /// As asked for.
         version: String,
         /// Those it has, with their suites.
@@ -80,7 +82,7 @@ pub enum ResolveError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Its name.
-    pub name: String,
+    pub name: PackageName,
     /// Base and suite of the archive it is taken from; the best one where there is none.
     pub from: Option<(String, String)>,
     /// Its version, or the start of it and a star.
@@ -89,9 +91,9 @@ pub struct Request {
     pub recommends: bool,
 }
 
-impl From<&str> for Request {
-    fn from(name: &str) -> Self {
-        Self { name: name.to_owned(), from: None, version: None, recommends: false }
+impl From<PackageName> for Request {
+    fn from(name: PackageName) -> Self {
+        Self { name, from: None, version: None, recommends: false }
     }
 }
 
@@ -170,38 +172,38 @@ impl Resolver {
     ///
     /// What is named in `without` is not installed, whatever else depends on it. Fails with [`ResolveError`] when
     /// there is no solution.
-    pub fn system(&self, requests: &[Request], without: &[String]) -> Result<Solution> {
+    pub fn system(&self, requests: &[Request], without: &[PackageName]) -> Result<Solution> {
         let essential: BTreeSet<String> = self
             .indexes
             .iter()
             .flatten()
             .flat_map(Index::essential)
-            .filter(|name| !without.contains(name))
+            .filter(|name| !without.iter().any(|out| *out == **name))
             .collect();
         let mut wanted: BTreeMap<String, String> =
             essential.iter().map(|name| (name.clone(), name.clone())).collect();
         for request in requests {
             self.check_known(&request.name)?;
-            wanted.insert(request.name.clone(), self.argument(request)?);
+            wanted.insert(request.name.to_string(), self.argument(request)?);
         }
         let vendors = self.vendors.iter().map(|package| package.name.clone()).collect();
         let constraints = Constraints { without: without.to_owned(), vendors: Some(vendors) };
-        let asked: Vec<String> = requests.iter().map(|request| request.name.clone()).collect();
+        let asked: Vec<PackageName> = requests.iter().map(|request| request.name.clone()).collect();
         let choose = |name: &str| self.choose(name, without);
 
         let mut packages = self.resolve(&wanted, &constraints)?;
-        let mut followed: BTreeMap<String, Followed> = BTreeMap::new();
+        let mut followed: BTreeMap<PackageName, Followed> = BTreeMap::new();
         for request in requests.iter().filter(|request| request.recommends) {
             let Followed { installed, refused } = followed.entry(request.name.clone()).or_default();
             // What comes recommended recommends in turn.
             let missing = |packages: &[LockedPackage],
                            installed: &BTreeSet<String>,
                            choose: &dyn Fn(&str) -> Option<String>| {
-                let roots: Vec<String> =
-                    std::iter::once(&request.name).chain(installed.iter()).cloned().collect();
-                let others: Vec<String> =
-                    asked.iter().filter(|name| !roots.contains(name)).cloned().collect();
-                let asked: Vec<String> = roots.into_iter().chain(others).collect();
+                let roots: Vec<&str> =
+                    std::iter::once(&*request.name).chain(installed.iter().map(String::as_str)).collect();
+                let others: Vec<&str> =
+                    asked.iter().map(PackageName::as_str).filter(|name| !roots.contains(name)).collect();
+                let asked: Vec<&str> = roots.into_iter().chain(others).collect();
                 let left_out = self.installed(packages).left_out(&essential, &asked, choose);
                 let of_own = left_out.into_iter().take(installed.len() + 1);
                 of_own.flat_map(|(_, names)| names).collect::<BTreeSet<String>>()
@@ -264,7 +266,7 @@ impl Resolver {
     }
 
     /// The package that a name stands for which somebody recommends: itself, or the first that provides it.
-    fn choose(&self, name: &str, without: &[String]) -> Option<String> {
+    fn choose(&self, name: &str, without: &[PackageName]) -> Option<String> {
         let kept_out = |name: &str| without.iter().any(|out| out == name);
         if self.find(name).next().is_some() {
             return (!kept_out(name)).then(|| name.to_owned());
@@ -283,7 +285,7 @@ impl Resolver {
     fn argument(&self, request: &Request) -> Result<String> {
         let Request { name, from, version, .. } = request;
         if from.is_none() && version.is_none() {
-            return Ok(name.clone());
+            return Ok(name.to_string());
         }
         let is_asked = |archive: &Archive| {
             from.as_ref().is_none_or(|(base, suite)| (&archive.base, &archive.suite) == (base, suite))
@@ -335,8 +337,9 @@ impl Resolver {
 
     /// The packages of a tree of tools: these and what they depend on. Nothing essential is added, and nothing
     /// is to be configured in it.
-    pub fn tools(&self, packages: &[String]) -> Result<Vec<LockedPackage>> {
-        let wanted = packages.iter().map(|name| (name.clone(), name.clone())).collect();
+    pub fn tools(&self, packages: &[impl Borrow<str>]) -> Result<Vec<LockedPackage>> {
+        let names = packages.iter().map(|name| name.borrow().to_owned());
+        let wanted = names.map(|name| (name.clone(), name)).collect();
         self.resolve(&wanted, &Constraints { without: Vec::new(), vendors: None })
     }
 
@@ -346,7 +349,8 @@ impl Resolver {
         wanted: &BTreeMap<String, String>,
         constraints: &Constraints,
     ) -> Result<Vec<LockedPackage>> {
-        for name in wanted.keys().chain(&constraints.without) {
+        let without = constraints.without.iter().map(PackageName::as_str);
+        for name in wanted.keys().map(String::as_str).chain(without) {
             self.check_known(name)?;
         }
         let arguments: BTreeSet<&str> = wanted.values().map(String::as_str).collect();

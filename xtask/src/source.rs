@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use bedplate_core::Architecture;
 use bedplate_core::lock::{Lock, LockedArchive, LockedPackage};
 use bedplate_core::plan::{ArchivePlan, PackagePlan, Plan};
+use bedplate_core::value::PackageName;
 
 use crate::archive::mirror::{HostSources, Mirrors};
 use crate::archive::{Archive, date};
@@ -111,11 +112,11 @@ impl Source {
             progress: &progress,
         };
         let debs = vendors.packages(plan, old)?;
-        let lines: Vec<(String, String)> =
+        let lines: Vec<(PackageName, String)> =
             debs.iter().map(|deb| (deb.locked.name.clone(), deb.locked.url.clone())).collect();
         let vendors = lines.iter().map(|(name, url)| Request {
             recommends: plan.recommends(name, url),
-            ..Request::from(name.as_str())
+            ..Request::from(name.clone())
         });
         let requests: Vec<Request> = plan.packages.iter().map(request).chain(vendors).collect();
         let resolver = self.resolver(plan, &keychain, before, debs, report)?;
@@ -274,7 +275,7 @@ fn request(package: &PackagePlan) -> Request {
 
 /// Points a package that cannot be had at the call that asked for it. `vendors` are the names and addresses of
 /// vendors' packages.
-fn at_its_line(error: anyhow::Error, plan: &Plan, vendors: &[(String, String)]) -> anyhow::Error {
+fn at_its_line(error: anyhow::Error, plan: &Plan, vendors: &[(PackageName, String)]) -> anyhow::Error {
     if let Some(ResolveError::Unsatisfiable { packages, .. }) = error.downcast_ref::<ResolveError>() {
         let mut asked = packages.iter().filter_map(|name| vendors.iter().find(|(known, _)| known == name));
         let Some((_, url)) = asked.next() else {

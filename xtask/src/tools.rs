@@ -22,7 +22,7 @@ use crate::store::Store;
 pub fn tree(store: &Store, packages: &[LockedPackage]) -> Result<PathBuf> {
     let mut key = Key::new("tools");
     for package in packages {
-        key.add(package.sha256.as_str());
+        key.add(&package.sha256);
     }
     store.layer_or_make("tools", &key.finish(), |directory| {
         let debs = debs(store, packages)?;

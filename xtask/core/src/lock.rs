@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::image::target::Architecture;
-use crate::value::Sha256;
+use crate::value::{PackageName, Sha256};
 
 mod diff;
 mod error;
@@ -102,10 +102,10 @@ pub struct LockedKey {
 #[serde(deny_unknown_fields)]
 pub struct Recommended {
     /// The package, as the description or the plan names it.
-    pub by: String,
+    pub by: PackageName,
     /// True when the description asks for them, with `Package::recommends` or `Deb::recommends`, and they are there.
     pub installed: bool,
-    /// Their names, sorted.
+    /// Their names as the archive writes them, sorted.
     pub names: Vec<String>,
     /// Why they cannot be installed, where the description asks for them; empty when it does not.
     #[serde(default)]
@@ -117,7 +117,7 @@ pub struct Recommended {
 #[serde(deny_unknown_fields)]
 pub struct LockedPackage {
     /// Its name.
-    pub name: String,
+    pub name: PackageName,
     /// Its version, epoch and revision included.
     pub version: String,
     /// Its architecture: `amd64`, `arm64` or `all`.
@@ -197,7 +197,7 @@ mod tests {
 
     pub(super) fn package(name: &str, version: &str) -> LockedPackage {
         LockedPackage {
-            name: name.to_string(),
+            name: PackageName::known(name),
             version: version.to_string(),
             architecture: "amd64".to_string(),
             pocket: "release".to_string(),
@@ -225,7 +225,7 @@ mod tests {
                 base64: "mQINBA==".to_string(),
             }],
             recommended: vec![Recommended {
-                by: "podman".to_string(),
+                by: PackageName::known("podman"),
                 installed: false,
                 names: vec!["passt".to_string(), "uidmap".to_string()],
                 why: String::new(),
@@ -333,7 +333,8 @@ mod tests {
     #[test]
     fn text_with_quotes_and_backslashes_survives() {
         let mut odd = lock();
-        odd.packages = vec![package("a\"b\\c", "1")];
+        odd.archives[0].origin = "a\"b\\c".to_string();
+        odd.packages = vec![package("jq", "1")];
         assert_eq!(read(&LockFile::default().with(Architecture::X86_64, odd.clone()).render()), odd);
     }
 
@@ -392,6 +393,7 @@ url = "http://ports.ubuntu.com/ubuntu-ports/pool/jq.deb"
             line 26: missing field `size`
             it has version 9, and this program reads versions up to 2
             line 14: `cd` is not a sha256: it does not have 64 digits
+            line 27: `Jq` is not a package name: `J` is not one of a-z 0-9 + - .
             line 1: key with no value, expected `=`
             it does not start with `version = 2`, as every lock does
             line 10: unknown field `pockt`, expected one of `base`, `suite`, `pocket`, `origin`, `date`, `signed_by`, `sha256`
@@ -401,6 +403,7 @@ url = "http://ports.ubuntu.com/ubuntu-ports/pool/jq.deb"
                 refusal(&text.replace("size = 1234\n", "")),
                 refusal(&text.replacen("version = 2\n", "version = 9\n", 1)),
                 refusal(&text.replace(&"cd".repeat(32), "cd")),
+                refusal(&text.replace("name = \"jq\"", "name = \"Jq\"")),
                 refusal("nonsense"),
                 refusal(""),
                 refusal(&text.replace("pocket =", "pockt =")),

@@ -15,7 +15,7 @@ use crate::image::volatile::Volatile;
 use crate::location::SourceLocation;
 use crate::release;
 use crate::secret::Secret;
-use crate::value::{Glob, Sha256};
+use crate::value::{Glob, PackageName, Sha256};
 
 pub mod diff;
 pub mod display;
@@ -80,11 +80,11 @@ pub struct Plan {
     /// The packages of vendors that have no archive, in the description's order.
     pub debs: Vec<DebPlan>,
     /// The packages kept out, by name.
-    pub without: Vec<String>,
+    pub without: Vec<PackageName>,
     /// The answers to packages' questions, in the description's order.
     pub answers: Vec<AnswerPlan>,
     /// The packages of the tools tree, by name.
-    pub tools: Vec<String>,
+    pub tools: Vec<PackageName>,
     /// The host name, or the template each device makes its own of.
     pub hostname: Option<String>,
     /// The kernel's command line, without `roothash=`, which the build adds first.
@@ -188,7 +188,7 @@ pub enum Keyring {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PackagePlan {
     /// Its name.
-    pub name: String,
+    pub name: PackageName,
     /// Why it is there.
     pub why: Why,
     /// The archive it is taken from; none for the best one there is.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use anyhow::{Context, Result, bail};
-use bedplate_core::value::{Sha256, Value as _};
+use bedplate_core::value::{PackageName, Sha256, Value as _};
 use bedplate_formats::control::{self, Stanza};
 use memchr::memmem;
 
@@ -25,7 +25,7 @@ pub struct Index {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Package {
     /// `docker.io`
-    pub name: String,
+    pub name: PackageName,
     /// `26.1.5+dfsg1-9`
     pub version: String,
     /// `amd64` or `all`
@@ -123,8 +123,9 @@ impl Package {
         let Ok(sha256) = Sha256::parse(&sha256) else {
             bail!("the index says a `SHA256` that is none: `{}`", sha256.escape_debug());
         };
+        let name = PackageName::parse(&field("Package")?).context("the index names what is no package")?;
         Ok(Self {
-            name: field("Package")?,
+            name,
             version: field("Version")?,
             architecture: field("Architecture")?,
             path,

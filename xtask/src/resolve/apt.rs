@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use bedplate_core::value::{Sha256, Value as _};
+use bedplate_core::value::{PackageName, Sha256};
 use bedplate_formats::sparse;
 use fs_err as fs;
 
@@ -36,16 +36,16 @@ pub(super) struct Apt {
 #[derive(Debug)]
 pub(super) struct Constraints {
     /// Names that are kept out.
-    pub without: Vec<String>,
+    pub without: Vec<PackageName>,
     /// Names of which the vendor's package is the only one; `None` keeps out all packages of vendors.
-    pub vendors: Option<Vec<String>>,
+    pub vendors: Option<Vec<PackageName>>,
 }
 
 /// A file apt chose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Solved {
     /// The package's name.
-    pub name: String,
+    pub name: PackageName,
     /// Which of the archives has it.
     pub archive: usize,
     /// Of the file.
@@ -184,9 +184,9 @@ fn read_uri(line: &str) -> Result<Solved> {
     let read = || {
         let mut words = line.split(' ');
         let archive = words.next()?.strip_prefix("'http://archive-")?.split_once('.')?.0.parse().ok()?;
-        let name = words.next()?.split_once('_')?.0.to_owned();
+        let name = words.next()?.split_once('_')?.0;
         let sha256 = words.nth(1)?.strip_prefix("SHA256:")?;
-        Some(Solved { name, archive, sha256: Sha256::parse(sha256).ok()? })
+        Some(Solved { name: name.parse().ok()?, archive, sha256: sha256.parse().ok()? })
     };
     read().with_context(|| format!("apt's answer `{line}` cannot be read"))
 }
@@ -261,7 +261,7 @@ mod tests {
             "'http://archive-2.invalid/pool/main/j/jq/libjq1_1.7.1-6%2bdeb13u1_amd64.deb' \
              libjq1_1.7.1-6+deb13u1_amd64.deb 160196 SHA256:{sha256}"
         );
-        let chosen = Solved { name: "libjq1".to_owned(), archive: 2, sha256 };
+        let chosen = Solved { name: "libjq1".parse().unwrap(), archive: 2, sha256 };
         assert_eq!(read_uri(&line).unwrap(), chosen);
         let error = read_uri("'http://elsewhere/x' x 1 SHA256:00").unwrap_err().to_string();
         assert_eq!(error, "apt's answer `'http://elsewhere/x' x 1 SHA256:00` cannot be read");

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use bedplate_core::value::PackageName;
 use bedplate_formats::unpack;
 use fs_err as fs;
 
@@ -38,7 +39,7 @@ pub(super) fn tree(
     };
     let packages = closure(&opened.archive, indexes)?;
     let mut key = Key::new("resolver");
-    packages.iter().for_each(|package| key.add(package.sha256.as_str()));
+    packages.iter().for_each(|package| key.add(&package.sha256));
     let store = fetcher.store();
     store.layer_or_make("resolver", &key.finish(), |directory| {
         let items: Vec<Item> = packages.iter().map(Item::package).collect();
@@ -52,10 +53,10 @@ pub(super) fn tree(
 }
 
 fn closure(archive: &Archive, indexes: &[Index]) -> Result<Vec<LockedPackage>> {
-    let mut found: BTreeMap<String, LockedPackage> = BTreeMap::new();
+    let mut found: BTreeMap<PackageName, LockedPackage> = BTreeMap::new();
     let mut open: Vec<String> = ROOTS.map(str::to_owned).into();
     while let Some(name) = open.pop() {
-        if found.contains_key(&name) || LEFT_OUT.contains(&name.as_str()) {
+        if found.contains_key(name.as_str()) || LEFT_OUT.contains(&name.as_str()) {
             continue;
         }
         let Some(stanza) = indexes.iter().find_map(|index| index.find(&name).next()) else {
@@ -103,7 +104,7 @@ mod tests {
             at: None,
         };
         let closure = closure(&archive, &[Index::parse(text.into_bytes())?])?;
-        Ok(closure.into_iter().map(|package| package.name).collect())
+        Ok(closure.into_iter().map(|package| package.name.to_string()).collect())
     }
 
     #[test]

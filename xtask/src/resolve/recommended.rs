@@ -6,9 +6,11 @@
 //!
 //! Deliberately absent: versions of relationships, which apt looks at when it resolves what is found here.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bedplate_core::lock::Recommended;
+use bedplate_core::value::PackageName;
 use bedplate_formats::control::Stanza;
 
 use super::ResolveError;
@@ -42,22 +44,23 @@ impl<'a> Installed<'a> {
     /// them need is the first one's; what the packages `base` need is nobody's.
     ///
     /// `choose` says which package a name that is not installed stands for, if any.
-    pub(super) fn left_out(
+    pub(super) fn left_out<N: Borrow<str> + Clone>(
         &self,
         base: &BTreeSet<String>,
-        asked: &[String],
+        asked: &[N],
         choose: &dyn Fn(&str) -> Option<String>,
-    ) -> Vec<(String, BTreeSet<String>)> {
+    ) -> Vec<(N, BTreeSet<String>)> {
         let mut known: BTreeSet<&str> = BTreeSet::new();
         self.closure(base.iter().map(String::as_str), &mut known);
         // What is named is its own, whoever else needs it.
-        let named: BTreeSet<&str> = asked.iter().map(String::as_str).collect();
+        let named: BTreeSet<&str> = asked.iter().map(N::borrow).collect();
         let mut found = Vec::new();
         for name in asked {
-            let mut own: BTreeSet<&str> = named.iter().copied().filter(|other| other != name).collect();
+            let mut own: BTreeSet<&str> =
+                named.iter().copied().filter(|other| *other != name.borrow()).collect();
             own.extend(&known);
-            own.remove(name.as_str());
-            let mine = self.closure(std::iter::once(name.as_str()), &mut own);
+            own.remove(name.borrow());
+            let mine = self.closure(std::iter::once(name.borrow()), &mut own);
             known.extend(&mine);
             let names = mine.iter().flat_map(|package| self.recommends(package, choose)).collect();
             found.push((name.clone(), names));
@@ -135,11 +138,11 @@ pub(super) fn reason(error: &anyhow::Error) -> String {
 /// As the lock has them: those that are installed because they are asked for, those that cannot be, and those that
 /// are left out because nobody asks for them.
 pub(super) fn locked(
-    left_out: Vec<(String, BTreeSet<String>)>,
-    followed: &BTreeMap<String, Followed>,
+    left_out: Vec<(PackageName, BTreeSet<String>)>,
+    followed: &BTreeMap<PackageName, Followed>,
 ) -> Vec<Recommended> {
-    let one = |by: &str, installed: bool, names: Vec<String>, why: &str| Recommended {
-        by: by.to_owned(),
+    let one = |by: &PackageName, installed: bool, names: Vec<String>, why: &str| Recommended {
+        by: by.clone(),
         installed,
         names,
         why: why.to_owned(),

@@ -29,7 +29,7 @@ pub fn check(
     } else if !accepting.is_empty() {
         let problem =
             "builds a kernel module that nobody has signed, and the kernel would refuse it".to_owned();
-        (problem, format!("keep it out with `.without({:?})`, or write {accepting}", package.name))
+        (problem, format!("keep it out with `.without({:?})`, or write {accepting}", package.name.as_str()))
     } else {
         return Ok(());
     };

@@ -42,7 +42,7 @@ pub fn check(
     );
     let mut mistake = Diagnostic::new("", message);
     let at = |by: Option<&PackagePlan>| -> Option<(SourceLocation, String)> {
-        Some((by?.at.clone()?, by?.name.clone()))
+        Some((by?.at.clone()?, by?.name.to_string()))
     };
     if let Some((place, name)) = at(second_by).or_else(|| at(first_by)) {
         mistake = mistake.at(&place).word(name);
@@ -83,7 +83,7 @@ pub(super) mod tests {
 
     pub(in crate::source) fn locked(names: &[&str]) -> Vec<LockedPackage> {
         let package = |name: &&str| LockedPackage {
-            name: (*name).to_owned(),
+            name: name.parse().unwrap(),
             version: "1".into(),
             architecture: "amd64".into(),
             pocket: "release".into(),

@@ -4,14 +4,15 @@
 //! lock has vouched for all of its bytes. What the lock has is not fetched
 //! anew, and its signature is not looked at again.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::lock::{Lock, LockedPackage, PROJECT, VENDOR};
 use bedplate_core::plan::{DebPlan, Keyring, Plan};
 use bedplate_core::secret::Secret;
-use bedplate_core::value::Sha256;
-use bedplate_formats::deb::{self, DebError};
+use bedplate_core::value::{PackageName, Sha256, Value as _};
+use bedplate_formats::deb;
 use fs_err as fs;
 
 use crate::archive::openpgp::SignatureError;
@@ -94,8 +95,10 @@ impl Vendors<'_> {
     fn believed(&self, deb: &DebPlan, bytes: &[u8]) -> Result<VendorDeb> {
         let control = deb::read_control(bytes).map_err(|error| unreadable(deb, &error))?;
         let field = |name| control.field(name).to_owned();
+        let name = PackageName::parse(control.field("Package"))
+            .map_err(|wrong| unreadable(deb, &format!("the name {wrong}")))?;
         let locked = LockedPackage {
-            name: field("Package"),
+            name,
             version: field("Version"),
             architecture: field("Architecture"),
             pocket: if deb.is_file() { PROJECT } else { VENDOR }.to_owned(),
@@ -176,9 +179,8 @@ pub fn replaced<'a>(
     locked: impl IntoIterator<Item = &'a LockedPackage>,
 ) -> anyhow::Error {
     let Some((name, version)) = vendors(&error) else { return error.into() };
-    let is_meant = |package: &&LockedPackage| {
-        package.is_vendors() && (&package.name, &package.version) == (&name, &version)
-    };
+    let is_meant =
+        |package: &&LockedPackage| package.is_vendors() && package.name == name && package.version == version;
     let Some(package) = locked.into_iter().find(is_meant) else { return error.into() };
     let deb = plan.debs.iter().find(|deb| deb.url == package.url);
     let found = match &error {
@@ -226,7 +228,7 @@ fn has_digest(deb: &DebPlan, bytes: &[u8], sha256: &Sha256) -> Result<()> {
     .into())
 }
 
-fn unreadable(deb: &DebPlan, error: &DebError) -> anyhow::Error {
+fn unreadable(deb: &DebPlan, error: &dyn Display) -> anyhow::Error {
     LocatedError {
         message: format!("`{}` is no package that can be read: {error}", deb.url),
         at: deb.at.clone(),

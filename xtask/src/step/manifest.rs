@@ -105,7 +105,7 @@ mod tests {
 
     fn lock(pocket: &str) -> Lock {
         let package = LockedPackage {
-            name: "apt".to_owned(),
+            name: "apt".parse().unwrap(),
             version: "3.0".to_owned(),
             architecture: "amd64".to_owned(),
             pocket: pocket.to_owned(),

@@ -32,6 +32,7 @@ use std::thread;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bedplate_core::SourceLocation;
 use bedplate_core::plan::{AnswerPlan, FilterPlan, UserPlan};
+use bedplate_core::value::PackageName;
 use bedplate_formats::deb::{Control, read_control};
 use bedplate_formats::unpack::{Conffiles, Diversions, Inside, Root, Staged, base_system, stage_all};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -45,7 +46,7 @@ use crate::sandbox::{self, Sandbox};
 #[derive(Clone, Debug)]
 pub struct Deb {
     /// The `Package` field it must have.
-    pub name: String,
+    pub name: PackageName,
     /// The `Version` field it must have.
     pub version: String,
     /// Its file.
@@ -56,7 +57,7 @@ pub struct Deb {
 #[derive(Clone, Debug)]
 pub struct Asked {
     /// Its name.
-    pub name: String,
+    pub name: PackageName,
     /// The line that asked for it.
     pub at: Option<SourceLocation>,
     /// What that line calls it: the name, or the address of a vendor's package.
@@ -143,7 +144,7 @@ fn read_controls(debs: &[Deb]) -> Result<Vec<Control>> {
         let control = read_control(file).with_context(|| format!("package file `{}`", deb.path.display()))?;
         let (name, version) = (control.package(), control.version());
         ensure!(
-            name == deb.name && version == deb.version,
+            deb.name == name && version == deb.version,
             "package file `{}` holds `{name}` {version} and not `{}` {}",
             deb.path.display(),
             deb.name,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{Lock, LockedKey, LockedPackage};
 use crate::bytes::bytes;
 use crate::release::SECURITY;
+use crate::value::PackageName;
 
 /// A package's version as a lock has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -151,11 +152,11 @@ fn keys(old: &[LockedKey], new: &[LockedKey]) -> Vec<Change> {
 }
 
 fn packages(old: &[LockedPackage], new: &[LockedPackage]) -> Vec<Change> {
-    let by_name = |packages: &[LockedPackage]| -> BTreeMap<String, LockedPackage> {
+    let by_name = |packages: &[LockedPackage]| -> BTreeMap<PackageName, LockedPackage> {
         packages.iter().map(|package| (package.name.clone(), package.clone())).collect()
     };
     let (old, new) = (by_name(old), by_name(new));
-    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let names: BTreeSet<&PackageName> = old.keys().chain(new.keys()).collect();
     names.into_iter().filter_map(|name| package(name, old.get(name), new.get(name))).collect()
 }
 

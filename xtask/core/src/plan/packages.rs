@@ -7,7 +7,7 @@ use crate::image::filesystem::Filesystem;
 use crate::image::root::RootSlot;
 use crate::location::{At, SourceLocation};
 use crate::release::Release;
-use crate::value::Question;
+use crate::value::{PackageName, Question};
 
 /// By name; a package both asked for and implied is one that was asked for.
 pub(super) fn plan(
@@ -17,7 +17,7 @@ pub(super) fn plan(
     archives: &[ArchivePlan],
 ) -> Vec<PackagePlan> {
     let asked = image.packages.iter().map(|package| PackagePlan {
-        name: package.value.to_string(),
+        name: package.value.clone(),
         why: Why::Asked,
         from: None,
         version: None,
@@ -25,7 +25,7 @@ pub(super) fn plan(
         at: Some(package.at.clone()),
     });
     let implied = implied(image, release, root).into_iter().map(|(name, why, at)| PackagePlan {
-        name: name.to_string(),
+        name: PackageName::known(name),
         why: Why::Implied(why.to_string()),
         from: None,
         version: None,
@@ -37,7 +37,7 @@ pub(super) fn plan(
     packages.dedup_by(|later, first| later.name == first.name);
     for choice in &image.choices {
         let Some(name) = &choice.name else { continue };
-        let mut same = packages.iter_mut().filter(|package| package.name == name.value.as_str());
+        let mut same = packages.iter_mut().filter(|package| package.name == name.value);
         let Some(package) = same.next() else { continue };
         // The line that says most of it is answerable for what cannot be had.
         package.at = Some(name.at.clone());
@@ -120,15 +120,15 @@ pub(crate) fn implied<'a>(image: &'a Image, release: &Release, root: &'a RootSlo
     implied
 }
 
-pub(super) fn without(image: &Image) -> Vec<String> {
-    let mut names: Vec<String> = image.without.iter().map(|package| package.value.to_string()).collect();
+pub(super) fn without(image: &Image) -> Vec<PackageName> {
+    let mut names: Vec<PackageName> = image.without.iter().map(|package| package.value.clone()).collect();
     names.sort();
     names.dedup();
     names
 }
 
 /// What the build runs or copies from, in a tree of its own.
-pub(super) fn tools(image: &Image, release: &Release, root: &RootSlot) -> Vec<String> {
+pub(super) fn tools(image: &Image, release: &Release, root: &RootSlot) -> Vec<PackageName> {
     // base-files has the links of a merged /usr, without which no program finds its loader.
     let mut names = vec!["base-files", "systemd-boot-efi"];
     match root.filesystem {
@@ -142,5 +142,5 @@ pub(super) fn tools(image: &Image, release: &Release, root: &RootSlot) -> Vec<St
         names.extend(release.ext4_tar().then_some(release.libarchive));
     }
     names.sort_unstable();
-    names.into_iter().map(ToString::to_string).collect()
+    names.into_iter().map(PackageName::known).collect()
 }
