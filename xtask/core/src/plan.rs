@@ -15,7 +15,7 @@ use crate::image::volatile::Volatile;
 use crate::location::SourceLocation;
 use crate::release;
 use crate::secret::Secret;
-use crate::value::{Glob, PackageName, Sha256};
+use crate::value::{Glob, PackageName, Sha256, UnitName};
 
 pub mod diff;
 pub mod display;
@@ -347,7 +347,7 @@ pub struct UnitsPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnitPlan {
     /// The full name.
-    pub name: String,
+    pub name: UnitName,
     /// Why, when the description does not ask for it.
     pub why: Option<String>,
     /// The line that asked for it.
@@ -412,7 +412,7 @@ pub struct BindPlan {
     /// The units that do not start without it.
     pub required_by: Vec<RequiredBy>,
     /// The unit that mounts it; none when the initrd does, before systemd looks at it.
-    pub unit: Option<String>,
+    pub unit: Option<UnitName>,
     /// Why, when the description does not ask for it.
     pub why: Option<String>,
     /// The line that asked for it.
@@ -431,7 +431,7 @@ impl BindPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RequiredBy {
     /// The unit.
-    pub unit: String,
+    pub unit: UnitName,
     /// The line that said so.
     pub at: Option<SourceLocation>,
 }

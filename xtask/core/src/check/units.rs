@@ -96,7 +96,7 @@ pub(crate) fn against(image: &Image, units: &UnitsPlan) -> Vec<Diagnostic> {
 
 /// Why the plan writes a unit of this name.
 fn written(image: &Image, name: &UnitName) -> Option<String> {
-    let is = |path: &str| format!("{}.mount", escape_path(path)) == name.as_str();
+    let is = |path: &str| UnitName::mounting(path) == *name;
     if name.as_str().starts_with("bedplate-") {
         return Some("what is persistent needs it".to_string());
     }
@@ -129,7 +129,7 @@ fn of_the_plan(image: &Image, unit: &Unit) -> Option<Diagnostic> {
     let mounts = image.data.iter().filter_map(|data| data.mount.as_ref());
     let binds = image.binds.iter().filter_map(|bind| bind.path.as_ref());
     let own =
-        mounts.chain(binds).find(|path| format!("{}.mount", escape_path(path.value.as_str())) == name)?;
+        mounts.chain(binds).find(|path| UnitName::mounting(&path.value) == name)?;
     let message = format!("the unit `{name}` is written by the plan");
     let mistake = Diagnostic::new(UNIT_OF_THE_PLAN.code, message).at(&unit.at);
     Some(mistake.related(&own.at, "for this").help("remove one of the two"))

@@ -232,7 +232,7 @@ impl Plan {
                 &["unit", "why"],
                 self.units.mask.iter().map(|unit| {
                     let why = unit.why.as_deref().unwrap_or("the description masks it");
-                    vec![unit.name.clone(), why.to_string()]
+                    vec![unit.name.to_string(), why.to_string()]
                 }),
             );
         }

@@ -6,6 +6,7 @@ use super::units::UNITS;
 use super::{FilePlan, UnitPlan};
 use crate::image::Image;
 use crate::image::user::User;
+use crate::value::UnitName;
 
 /// Where the host keys lie; kept.
 pub(super) const KEYS: &str = "/var/lib/bedplate/ssh";
@@ -26,7 +27,7 @@ pub(super) fn units(image: &Image) -> (Vec<UnitPlan>, Vec<UnitPlan>) {
         return (Vec::new(), Vec::new());
     }
     let unit = |name: &str, why: &str| {
-        vec![UnitPlan { name: name.to_string(), why: Some(why.to_string()), at: None }]
+        vec![UnitPlan { name: UnitName::known(name), why: Some(why.to_string()), at: None }]
     };
     let mask = unit("ssh.socket", "the daemon listens itself, with the device's own keys");
     (unit("ssh.service", "lets those in who have a key"), mask)

@@ -21,7 +21,7 @@ use crate::image::Image;
 use crate::image::bind::Bind;
 use crate::image::volatile::Volatile;
 use crate::location::SourceLocation;
-use crate::value::escape_path;
+use crate::value::{UnitName, escape_path};
 
 /// The directory on the data partition that backs the binds.
 pub const BACKING: &str = "persistent";
@@ -52,9 +52,9 @@ pub(super) fn binds(image: &Image, users: &[UserPlan]) -> Vec<BindPlan> {
             required_by: bind
                 .required_by
                 .iter()
-                .map(|unit| RequiredBy { unit: unit.value.to_string(), at: Some(unit.at.clone()) })
+                .map(|unit| RequiredBy { unit: unit.value.clone(), at: Some(unit.at.clone()) })
                 .collect(),
-            unit: Some(format!("{}.mount", escape_path(path.value.as_str()))),
+            unit: Some(UnitName::mounting(&path.value)),
             why: None,
             at: Some(path.at.clone()),
         })
@@ -77,7 +77,7 @@ pub(super) fn binds(image: &Image, users: &[UserPlan]) -> Vec<BindPlan> {
                 group: Some("root".to_string()),
                 executable: false,
                 required_by: Vec::new(),
-                unit: (path != MACHINE_ID).then(|| format!("{}.mount", escape_path(path))),
+                unit: (path != MACHINE_ID).then(|| UnitName::mounting(path)),
                 why: Some(why.to_string()),
                 at: None,
             }
@@ -212,7 +212,7 @@ fn data(data: &DataPlan, early: bool) -> Result<Vec<FilePlan>, Unfit> {
 
     let Some(mount) = mount else { return Ok(files) };
     let device = super::disks::device(label);
-    let unit = format!("{}.mount", escape_path(mount));
+    let unit = UnitName::mounting(mount);
     let growth = format!("systemd-growfs@{}.service", escape_path(mount));
     let check = if early { DATA_UNIT.to_string() } else { format!("bedplate-check-{label}.service") };
     let text = template!(
@@ -309,7 +309,7 @@ pub(super) fn checked(data: &DataPlan, early: bool) -> Result<Vec<FilePlan>, Unf
 
 /// The order is given here and carried out by the next boot's initrd, before anything reads what is kept.
 fn factory_reset(mount: &str) -> Result<Vec<FilePlan>, Unfit> {
-    let mount_unit = units([format!("{}.mount", escape_path(mount))]);
+    let mount_unit = units([UnitName::mounting(mount)]);
     let text = template!("units/bedplate-factory-reset.service", MOUNT = mount, UNIT = mount_unit)?;
     let why = "`systemctl start factory-reset.target` empties what is kept, at the next boot";
     let unit = "bedplate-factory-reset.service";
@@ -339,7 +339,7 @@ fn state_unit(mount: &str, further: &[&str]) -> Result<String, Unfit> {
     template!(
         "units/bedplate-state.service",
         MOUNT = mount,
-        FURTHER_UNITS = units(further.iter().map(|mount| format!("{}.mount", escape_path(mount)))),
+        FURTHER_UNITS = units(further.iter().map(|mount| UnitName::mounting(mount))),
         WRITABLE = words(writable);
         if FURTHER = !further.is_empty();
         if HOME = mount == "/home" || further.contains(&"/home")

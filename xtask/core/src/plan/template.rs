@@ -175,8 +175,8 @@ pub(super) fn words(words: impl IntoIterator<Item = impl Into<String>>) -> Value
 }
 
 /// Returns the names of units.
-pub(super) fn units(names: impl IntoIterator<Item = impl Into<String>>) -> Value {
-    Value::Units(names.into_iter().map(Into::into).collect())
+pub(super) fn units(names: impl IntoIterator<Item = impl ToString>) -> Value {
+    Value::Units(names.into_iter().map(|name| name.to_string()).collect())
 }
 
 fn named<'a, T>(names: &[&str], values: &'a [T], name: &str) -> Option<&'a T> {

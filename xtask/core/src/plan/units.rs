@@ -30,14 +30,14 @@ const OF_NO_USE: [(&str, &str); 12] = [
 
 pub(super) fn plan(image: &Image) -> UnitsPlan {
     let said =
-        |unit: &At<UnitName>| UnitPlan { name: unit.value.to_string(), why: None, at: Some(unit.at.clone()) };
+        |unit: &At<UnitName>| UnitPlan { name: unit.value.clone(), why: None, at: Some(unit.at.clone()) };
     let mut enable: Vec<UnitPlan> = image.enabled.iter().map(said).collect();
     let mut mask: Vec<UnitPlan> = image.masked.iter().map(said).collect();
     let wanted = |name: &str| image.enabled.iter().any(|unit| unit.value.as_str() == name);
     if is_image(image) {
         let of_no_use = OF_NO_USE.iter().filter(|(name, _)| !wanted(name));
         mask.extend(of_no_use.map(|(name, why)| UnitPlan {
-            name: (*name).to_string(),
+            name: UnitName::known(*name),
             why: Some((*why).to_string()),
             at: None,
         }));
@@ -47,7 +47,7 @@ pub(super) fn plan(image: &Image) -> UnitsPlan {
     mask.extend(socket);
     if image.kept_on().is_some() {
         mask.push(UnitPlan {
-            name: "systemd-machine-id-commit.service".to_string(),
+            name: UnitName::known("systemd-machine-id-commit.service"),
             why: Some("the id is on the data partition already".to_string()),
             at: None,
         });

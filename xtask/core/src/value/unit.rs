@@ -25,6 +25,11 @@ const TYPES: [&str; 11] = [
 ];
 
 impl UnitName {
+    /// Returns the name of the unit that mounts something at `path`: `var-lib-docker.mount` for `/var/lib/docker`.
+    pub(crate) fn mounting(path: &str) -> Self {
+        UnitName(format!("{}.mount", escape_path(path)))
+    }
+
     /// The name's type: `service` of `docker.service`.
     #[must_use]
     pub fn kind(&self) -> &str {

@@ -22,7 +22,7 @@ impl Started {
         let mut pending = vec![default_target(subject)];
         pending.extend(of_the_bus(subject));
         // One whose target is misspelt is meant to be started, too.
-        pending.extend(subject.plan.units.enable.iter().map(|unit| unit.name.clone()));
+        pending.extend(subject.plan.units.enable.iter().map(|unit| unit.name.to_string()));
         let links = links(subject.tree);
         while let Some(name) = pending.pop() {
             if started.contains_key(&name) {

@@ -45,7 +45,7 @@ fn described() -> BindPlan {
         owner: Some("cwagent".into()),
         group: Some("cwagent".into()),
         executable: false,
-        required_by: vec![RequiredBy { unit: "agent.service".into(), at: None }],
+        required_by: vec![RequiredBy { unit: "agent.service".parse().unwrap(), at: None }],
         unit: None,
         why: None,
         at: Some(bedplate_core::SourceLocation::caller()),
@@ -72,9 +72,12 @@ fn what_no_package_has_is_refused_by_name() {
     assert!(owner.contains("the user `cwagnet`") && owner.contains("there is `cwagent`"), "{owner}");
     let group = refused(|bind| bind.group = Some("docker".into())).unwrap();
     assert!(group.contains("the group `docker`"), "{group}");
-    let unit = refused(|bind| bind.required_by[0].unit = "agnet.service".into()).unwrap();
+    let unit = refused(|bind| bind.required_by[0].unit = "agnet.service".parse().unwrap()).unwrap();
     assert!(unit.contains("there is `agent.service`"), "{unit}");
-    assert_eq!(refused(|bind| bind.required_by[0].unit = "of-another-package.service".into()), None);
+    assert_eq!(
+        refused(|bind| bind.required_by[0].unit = "of-another-package.service".parse().unwrap()),
+        None
+    );
 }
 
 /// case 9
