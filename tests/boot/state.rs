@@ -124,7 +124,7 @@ impl Bench {
                     assert_eq!(text.unwrap_or_default(), "as shipped\n", "half of {} is there", bind.path);
                 }
             }
-            (bind.path.clone(), backing.exists())
+            (bind.path.to_string(), backing.exists())
         };
         binds.map(one).collect()
     }

@@ -15,7 +15,7 @@ use crate::image::volatile::Volatile;
 use crate::location::SourceLocation;
 use crate::release;
 use crate::secret::Secret;
-use crate::value::{Glob, PackageName, Sha256, UnitName};
+use crate::value::{DevicePath, Glob, PackageName, Sha256, UnitName};
 
 pub mod diff;
 pub mod display;
@@ -261,8 +261,8 @@ pub enum Why {
 /// A directory that the packages have already keeps its mode and owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FilePlan {
-    /// Its absolute path.
-    pub path: String,
+    /// Its path.
+    pub path: DevicePath,
     /// Its permissions.
     pub mode: u32,
     /// The user it belongs to.
@@ -370,9 +370,9 @@ pub struct UserPlan {
     /// Further groups.
     pub groups: Vec<String>,
     /// The home directory.
-    pub home: String,
+    pub home: DevicePath,
     /// Where the image has it: at its place, or for a home on a data partition, where the device copies it from.
-    pub image_home: String,
+    pub image_home: DevicePath,
     /// The shell.
     pub shell: String,
     /// True when the user may become root with `sudo`.
@@ -392,9 +392,9 @@ pub struct UserPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BindPlan {
     /// Its path as programs see it.
-    pub path: String,
+    pub path: DevicePath,
     /// Its path on the data partition.
-    pub backing: String,
+    pub backing: DevicePath,
     /// Directory or file.
     pub kind: BindKind,
     /// True when it starts with the packages' content, modes and owners.
@@ -440,7 +440,7 @@ pub struct RequiredBy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SharedPlan {
     /// The file, or the directory with all below it.
-    pub path: String,
+    pub path: DevicePath,
     /// The line that accepts it.
     pub at: SourceLocation,
 }
@@ -615,7 +615,7 @@ impl Plan {
 impl FilePlan {
     fn new(path: impl Into<String>, mode: u32, kind: FileKind, why: impl Into<String>) -> Self {
         FilePlan {
-            path: path.into(),
+            path: DevicePath::of_plan(path),
             mode,
             uid: 0,
             gid: 0,

@@ -194,7 +194,7 @@ pub fn check(
             return Err(LocatedError {
                 message: format!("nothing in `{}` belongs to one machine", shared.path),
                 at: Some(shared.at.clone()),
-                word: Some(shared.path.clone()),
+                word: Some(shared.path.to_string()),
                 help: "remove `.dangerous_shared(…)`, or correct its path".into(),
             });
         }

@@ -193,7 +193,7 @@ fn generate(
     let problem = |why: String, help: String| LocatedError {
         message: format!("`{}` cannot be written: {why}", file.path),
         at: file.at.clone(),
-        word: Some(file.path.clone()),
+        word: Some(file.path.to_string()),
         help,
     };
     let directory = matches!(file.kind, FileKind::Directory);

@@ -65,7 +65,7 @@ fn missing(tree: &Tree, removed: &RemovedPlan) -> LocatedError {
     LocatedError {
         message: format!("`{}` is to be removed, but nothing in the image is there", removed.path),
         at: removed.at.clone(),
-        word: Some(removed.path.clone()),
+        word: Some(removed.path.to_string()),
         help: match nearest(&removed.path, siblings.iter().map(String::as_str)) {
             Some(near) => format!("there is `{near}`"),
             None => "remove the line".into(),

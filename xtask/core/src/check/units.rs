@@ -128,8 +128,7 @@ fn of_the_plan(image: &Image, unit: &Unit) -> Option<Diagnostic> {
     let name = unit.name.as_ref()?.value.as_str();
     let mounts = image.data.iter().filter_map(|data| data.mount.as_ref());
     let binds = image.binds.iter().filter_map(|bind| bind.path.as_ref());
-    let own =
-        mounts.chain(binds).find(|path| UnitName::mounting(&path.value) == name)?;
+    let own = mounts.chain(binds).find(|path| UnitName::mounting(&path.value) == name)?;
     let message = format!("the unit `{name}` is written by the plan");
     let mistake = Diagnostic::new(UNIT_OF_THE_PLAN.code, message).at(&unit.at);
     Some(mistake.related(&own.at, "for this").help("remove one of the two"))

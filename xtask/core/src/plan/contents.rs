@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::{FilePlan, Plan};
 use crate::image::Image;
-use crate::location::SourceLocation;
+use crate::location::{At, SourceLocation};
 use crate::page::Page;
+use crate::value::PathPattern;
 
 /// What becomes of the packages' files, beside what is laid over them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -22,7 +23,7 @@ pub struct ContentsPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FilterPlan {
     /// The pattern, as fnmatch(3) understands it; wildcards stand for slashes, too.
-    pub path: String,
+    pub path: PathPattern,
     /// True when it takes in what another leaves out.
     pub include: bool,
     /// The line that asked for it.
@@ -44,7 +45,7 @@ pub struct ScriptPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RemovedPlan {
     /// The path, in which wildcards stand for names.
-    pub path: String,
+    pub path: PathPattern,
     /// The line that asked for it.
     pub at: Option<SourceLocation>,
 }
@@ -55,7 +56,7 @@ const FILTERS: &str = "/etc/dpkg/dpkg.cfg.d/60-bedplate-paths";
 pub(super) fn plan(image: &Image) -> ContentsPlan {
     let contents = &image.contents;
     let filter = |filter: &crate::image::contents::Filter| FilterPlan {
-        path: filter.pattern.value.to_string(),
+        path: filter.pattern.value.clone(),
         include: filter.include,
         at: Some(filter.pattern.at.clone()),
     };
@@ -64,10 +65,8 @@ pub(super) fn plan(image: &Image) -> ContentsPlan {
         text: script.text.clone(),
         at: Some(script.at.clone()),
     };
-    let removed = |path: &crate::location::At<crate::value::PathPattern>| RemovedPlan {
-        path: path.value.to_string(),
-        at: Some(path.at.clone()),
-    };
+    let removed =
+        |path: &At<PathPattern>| RemovedPlan { path: path.value.clone(), at: Some(path.at.clone()) };
     ContentsPlan {
         filters: contents.filters.iter().map(filter).collect(),
         scripts: contents.scripts.iter().map(script).collect(),
@@ -97,9 +96,9 @@ impl Plan {
             let filters = contents
                 .filters
                 .iter()
-                .map(|filter| vec![filter.path.clone(), kind(filter).to_string(), asked(&filter.at)]);
+                .map(|filter| vec![filter.path.to_string(), kind(filter).to_string(), asked(&filter.at)]);
             let removed = contents.removed.iter().map(|removed| {
-                vec![removed.path.clone(), "removed in the end".to_string(), asked(&removed.at)]
+                vec![removed.path.to_string(), "removed in the end".to_string(), asked(&removed.at)]
             });
             page.table(&["path", "by", "asked by"], filters.chain(removed));
         }

@@ -29,7 +29,7 @@ pub(super) fn plan(image: &Image) -> Vec<DangerPlan> {
 /// What is accepted although it belongs to one machine.
 pub(super) fn shared(image: &Image) -> Vec<SharedPlan> {
     let shared = image.shared.iter();
-    shared.map(|path| SharedPlan { path: path.value.to_string(), at: path.at.clone() }).collect()
+    shared.map(|path| SharedPlan { path: path.value.clone(), at: path.at.clone() }).collect()
 }
 
 #[cfg(test)]

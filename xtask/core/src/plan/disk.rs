@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::image::compression::Compression;
 use crate::image::filesystem::Filesystem;
 use crate::location::SourceLocation;
+use crate::value::DevicePath;
 
 /// The disk: one EFI system partition, one root, and what the device keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -122,7 +123,7 @@ pub struct DataPlan {
     /// Its file system.
     pub filesystem: Filesystem,
     /// Where it is mounted.
-    pub mount: Option<String>,
+    pub mount: Option<DevicePath>,
     /// The file system's id.
     pub uuid: Uuid,
     /// The seed of ext4's directory hashes.

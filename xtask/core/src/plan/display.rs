@@ -79,7 +79,7 @@ impl Plan {
             return;
         }
         // Every backing is this directory and the path after it.
-        let below = self.binds.first().and_then(|bind| bind.backing.strip_suffix(&bind.path));
+        let below = self.binds.first().and_then(|bind| bind.backing.strip_suffix(bind.path.as_str()));
         page.heading(&format!("kept, each below {}", below.unwrap_or_default()));
         page.table(
             &["path", "starts", "whose", "asked by"],
@@ -106,7 +106,7 @@ impl Plan {
                     (None, Some(at)) => format!("{}:{}", at.file, at.line),
                     (None, None) => String::new(),
                 };
-                vec![bind.path.clone(), start.to_string(), whose.join(" "), why]
+                vec![bind.path.to_string(), start.to_string(), whose.join(" "), why]
             }),
         );
     }
@@ -247,7 +247,7 @@ impl Plan {
             !matches!(file.kind, FileKind::Directory | FileKind::MountPoint) && !is_switch(&file.path)
         });
         page.heading("generated files");
-        page.table(&["path", "why"], told.map(|file| vec![file.path.clone(), file.why.clone()]));
+        page.table(&["path", "why"], told.map(|file| vec![file.path.to_string(), file.why.clone()]));
         if !self.overlays.is_empty() {
             page.heading("copied over it");
             page.words(self.overlays.iter().map(|overlay| overlay.source.as_str()));

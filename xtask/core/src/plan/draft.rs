@@ -139,7 +139,7 @@ impl<'a> Draft<'a> {
 /// The plan's files and those of the description, by path.
 fn files(image: &Image, mut files: Vec<FilePlan>) -> Vec<FilePlan> {
     files.retain(|place| {
-        let text = |file: &Written| file.path.value.as_str() == place.path;
+        let text = |file: &Written| file.path.value == place.path;
         !(matches!(place.kind, FileKind::MountPoint) && image.files.iter().any(text))
     });
     files.extend(image.files.iter().map(|file| {

@@ -91,7 +91,7 @@ impl Plan {
     /// Returns the directory of the data partition in which a device keeps what is its own.
     #[must_use]
     pub fn identity_store(&self) -> Option<String> {
-        let backing = self.binds.iter().find_map(|bind| bind.backing.strip_suffix(&bind.path))?;
+        let backing = self.binds.iter().find_map(|bind| bind.backing.strip_suffix(bind.path.as_str()))?;
         Some(format!("{backing}{STORE}"))
     }
 

@@ -17,7 +17,7 @@ use super::{DataPlan, DiskPlan, FilePlan};
 use crate::image::Image;
 use crate::image::root::RootSlot;
 use crate::image::volatile::Volatile;
-use crate::value::{Size, escape_path};
+use crate::value::{DevicePath, Size, escape_path};
 
 /// Where units live in an initrd, as in a root.
 const UNITS: &str = "/usr/lib/systemd/system";
@@ -27,8 +27,8 @@ const RULES: &str = "/usr/lib/bedplate";
 const MOUNT: &str = "run-bedplate-data.mount";
 
 /// The partition that what is kept lies on.
-pub(super) fn kept_on<'a>(image: &Image, disk: &'a DiskPlan) -> Option<(&'a DataPlan, String)> {
-    let at = image.kept_on()?.value.to_string();
+pub(super) fn kept_on<'a>(image: &Image, disk: &'a DiskPlan) -> Option<(&'a DataPlan, DevicePath)> {
+    let at = image.kept_on()?.value.clone();
     let is_it = |data: &&DataPlan| data.mount.as_ref() == Some(&at);
     Some((disk.data.iter().find(is_it)?, at))
 }

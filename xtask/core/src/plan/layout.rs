@@ -61,7 +61,7 @@ pub(super) fn disk(
         Some(DataPlan {
             partition,
             filesystem: data.filesystem,
-            mount: data.mount.as_ref().map(|mount| mount.value.to_string()),
+            mount: data.mount.as_ref().map(|mount| mount.value.clone()),
             uuid: ids.id("file-system", &which),
             hash_seed: ids.id("hash-seed", &which),
             grow: data.grow,

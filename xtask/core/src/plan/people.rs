@@ -4,7 +4,7 @@ use super::state::is_in;
 use super::{FilePlan, UserPlan};
 use crate::image::Image;
 use crate::image::user::User;
-use crate::value::{DevicePath, Value as _};
+use crate::value::{DevicePath, UserName};
 
 /// The first id of a person on Debian and Ubuntu.
 pub(crate) const FIRST_UID: u32 = 1000;
@@ -34,12 +34,15 @@ pub(super) fn users(image: &Image) -> Vec<UserPlan> {
             |uid| uid.value,
         );
         let home = match &user.home {
-            Some(home) => home.value.to_string(),
-            None if user.system => "/nonexistent".to_string(),
-            None => format!("/home/{}", name.value),
+            Some(home) => home.value.clone(),
+            None if user.system => DevicePath::known("/nonexistent"),
+            None => home_of(&name.value),
         };
         users.push(UserPlan {
-            image_home: if on_data(image, &home) { format!("{HOMES}/{}", name.value) } else { home.clone() },
+            image_home: match on_data(image, &home) {
+                true => DevicePath::known(format!("{HOMES}/{}", name.value)),
+                false => home.clone(),
+            },
             home,
             name: name.value.to_string(),
             system: user.system,
@@ -62,12 +65,17 @@ pub(super) fn users(image: &Image) -> Vec<UserPlan> {
     users
 }
 
+/// Where a person lives, where the description does not say it.
+fn home_of(name: &UserName) -> DevicePath {
+    DevicePath::known(format!("/home/{name}"))
+}
+
 /// The homes of the people: those of services are their packages'.
 pub(crate) fn homes(image: &Image) -> Vec<DevicePath> {
     let people = image.users.iter().filter(|user| !user.system);
     let home = |user: &User| match (&user.home, &user.name) {
         (Some(home), _) => Some(home.value.clone()),
-        (None, Some(name)) => DevicePath::parse(&format!("/home/{}", name.value)).ok(),
+        (None, Some(name)) => Some(home_of(&name.value)),
         (None, None) => None,
     };
     people.filter_map(home).collect()

@@ -21,7 +21,7 @@ use crate::image::Image;
 use crate::image::bind::Bind;
 use crate::image::volatile::Volatile;
 use crate::location::SourceLocation;
-use crate::value::{UnitName, escape_path};
+use crate::value::{DevicePath, UnitName, escape_path};
 
 /// The directory on the data partition that backs the binds.
 pub const BACKING: &str = "persistent";
@@ -31,17 +31,17 @@ const DATA_UNIT: &str = "bedplate-data.service";
 /// What is kept, by path: what the description says, and what makes a device itself.
 pub(super) fn binds(image: &Image, users: &[UserPlan]) -> Vec<BindPlan> {
     let Some(mount) = image.kept_on() else { return Vec::new() };
-    let backing = |path: &str| format!("{}/{BACKING}{path}", mount.value);
+    let backing = |path: &DevicePath| DevicePath::of_plan(format!("{}/{BACKING}{path}", mount.value));
     let said = image.binds.iter().filter_map(|bind| {
         let path = bind.path.as_ref()?;
         // Each device has an id of its own in any case, before the first unit is started.
         if (path.value.as_str(), bind.kind) == (MACHINE_ID, BindKind::File) {
             return None;
         }
-        let home = people(users).any(|user| user.home == path.value.as_str());
+        let home = people(users).any(|user| user.home == path.value);
         Some(BindPlan {
-            path: path.value.to_string(),
-            backing: backing(path.value.as_str()),
+            path: path.value.clone(),
+            backing: backing(&path.value),
             kind: bind.kind,
             seeded: bind.seeded || home && !bind.empty,
             empty: bind.empty,
@@ -66,9 +66,9 @@ pub(super) fn binds(image: &Image, users: &[UserPlan]) -> Vec<BindPlan> {
     };
     let implied =
         implied(image).into_iter().filter(|(_, path, ..)| !covered(path)).map(|(kind, path, mode, why)| {
+            let path = DevicePath::known(path);
             BindPlan {
-                path: path.to_string(),
-                backing: backing(path),
+                backing: backing(&path),
                 kind,
                 seeded: false,
                 empty: false,
@@ -77,9 +77,10 @@ pub(super) fn binds(image: &Image, users: &[UserPlan]) -> Vec<BindPlan> {
                 group: Some("root".to_string()),
                 executable: false,
                 required_by: Vec::new(),
-                unit: (path != MACHINE_ID).then(|| UnitName::mounting(path)),
+                unit: (path != MACHINE_ID).then(|| UnitName::mounting(&path)),
                 why: Some(why.to_string()),
                 at: None,
+                path,
             }
         });
     let mut binds: Vec<BindPlan> = said.chain(implied).collect();
@@ -95,14 +96,15 @@ fn people(users: &[UserPlan]) -> impl Iterator<Item = &UserPlan> {
 }
 
 /// The homes that a device has to make: where the image has each, and where it belongs.
-fn homes(image: &Image, binds: &[BindPlan], users: &[UserPlan]) -> Vec<(String, String)> {
+fn homes(image: &Image, binds: &[BindPlan], users: &[UserPlan]) -> Vec<(DevicePath, DevicePath)> {
     let made = people(users).filter_map(|user| {
         let home = &user.home;
         if user.image_home != *home {
             return Some((user.image_home.clone(), home.clone()));
         }
         let bind = binds.iter().find(|bind| below(home, &bind.path))?;
-        Some((home.clone(), format!("{}{}", bind.backing, home.strip_prefix(&bind.path)?)))
+        let below = home.strip_prefix(bind.path.as_str())?;
+        Some((home.clone(), DevicePath::of_plan(format!("{}{below}", bind.backing))))
     });
     if image.kept_on().is_some() { made.collect() } else { Vec::new() }
 }
@@ -348,7 +350,7 @@ fn state_unit(mount: &str, further: &[&str]) -> Result<String, Unfit> {
 
 /// Each is made beside its place and renamed to it, on disk before the rename
 /// and after: a power cut leaves all of it or nothing.
-fn state_script(binds: &[BindPlan], homes: &[(String, String)]) -> Result<String, Unfit> {
+fn state_script(binds: &[BindPlan], homes: &[(DevicePath, DevicePath)]) -> Result<String, Unfit> {
     let binds = binds.iter().filter(|bind| bind.unit.is_some()).map(kept).collect();
     let mut lines: Vec<String> =
         homes.iter().map(|(from, to)| format!("kept seeded - - {} {}", quoted(from), quoted(to))).collect();

@@ -13,6 +13,8 @@
 
 use uuid::Uuid;
 
+use crate::value::DevicePath;
+
 mod names;
 pub(super) use names::Names;
 
@@ -197,6 +199,12 @@ fn without_head(text: &str) -> &str {
 impl From<&str> for Value {
     fn from(word: &str) -> Self {
         Value::Word(word.to_string())
+    }
+}
+
+impl From<&DevicePath> for Value {
+    fn from(path: &DevicePath) -> Self {
+        Value::Word(path.to_string())
     }
 }
 

@@ -44,6 +44,14 @@ value! {
 }
 
 impl DevicePath {
+    /// Returns a path that the plan itself writes to: names of units hold backslashes, which no path of a description
+    /// may.
+    pub(crate) fn of_plan(text: impl Into<String>) -> Self {
+        let text = text.into();
+        debug_assert!(path(&text.replace('\\', "")).is_ok(), "{text}");
+        DevicePath(text)
+    }
+
     /// True for this path itself and for everything below it.
     #[must_use]
     pub fn holds(&self, other: &DevicePath) -> bool {

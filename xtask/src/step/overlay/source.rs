@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bedplate_core::check::files::word_for;
 use bedplate_core::plan::{BindKind, BindPlan, FileKind, FilePlan, OverlayPlan, Plan};
+use bedplate_core::value::DevicePath;
 use bedplate_formats::tree::{Kind, Tree, TreePath};
 
 use super::{leavings, modes};
@@ -130,7 +131,7 @@ fn hidden(plan: &Plan, path: &TreePath, directory: bool) -> Option<(String, Stri
     }
     let mounts = plan.disk.data.iter().filter_map(|data| data.mount.as_ref());
     let text = path.to_string();
-    let hides = |mount: &&String| below(path, mount) && !plan.holds_home(mount, &text);
+    let hides = |mount: &&DevicePath| below(path, mount) && !plan.holds_home(mount, &text);
     if let Some(mount) = mounts.into_iter().find(hides) {
         let why = format!("the data partition is mounted at `{mount}`");
         return Some((why, "put it elsewhere, and bind the place where programs look for it".into()));

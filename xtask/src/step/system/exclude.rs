@@ -35,7 +35,7 @@ mod tests {
     fn filters(lines: &[&str]) -> Vec<FilterPlan> {
         let filter = |line: &&str| {
             let (kind, path) = line.split_once('=').unwrap();
-            FilterPlan { path: path.to_owned(), include: kind == "path-include", at: None }
+            FilterPlan { path: path.parse().unwrap(), include: kind == "path-include", at: None }
         };
         lines.iter().map(filter).collect()
     }

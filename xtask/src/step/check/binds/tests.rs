@@ -23,7 +23,7 @@ fn tree() -> Tree {
 
 fn refused_with(change: fn(&mut BindPlan), path: &str, kind: BindKind) -> Option<String> {
     let mut bind = described();
-    (bind.path, bind.kind) = (path.into(), kind);
+    (bind.path, bind.kind) = (path.parse().unwrap(), kind);
     change(&mut bind);
     said(&bind)
 }
@@ -36,8 +36,8 @@ fn refused(change: fn(&mut BindPlan)) -> Option<String> {
 
 fn described() -> BindPlan {
     BindPlan {
-        path: "/var/lib/agent".into(),
-        backing: "/local/persistent/var/lib/agent".into(),
+        path: "/var/lib/agent".parse().unwrap(),
+        backing: "/local/persistent/var/lib/agent".parse().unwrap(),
         kind: BindKind::Directory,
         seeded: false,
         empty: false,
@@ -83,7 +83,7 @@ fn what_no_package_has_is_refused_by_name() {
 /// case 9
 #[test]
 fn what_a_bind_would_hide_is_told_with_both_ways_out() {
-    let said = refused(|bind| bind.path = "/var/lib/postgresql".into()).unwrap();
+    let said = refused(|bind| bind.path = "/var/lib/postgresql".parse().unwrap()).unwrap();
     assert!(said.contains("hides what the image has there: `17`"), "{said}");
     assert!(
         said.contains(".bind(Bind::new(\"/var/lib/postgresql\").seeded())") && said.contains(".empty()"),
@@ -101,17 +101,19 @@ fn what_a_bind_would_hide_is_told_with_both_ways_out() {
 /// case 21
 #[test]
 fn a_bind_through_a_link_is_told_where_it_leads() {
-    let said = refused(|bind| bind.path = "/srv/link".into()).unwrap();
+    let said = refused(|bind| bind.path = "/srv/link".parse().unwrap()).unwrap();
     assert!(said.contains("to `/srv/people`; bind that: `.bind(\"/srv/people\")`"), "{said}");
-    assert!(refused(|bind| bind.path = "/srv/link/x/y".into()).is_none_or(|said| said.contains("link")));
-    assert!(refused(|bind| bind.path = "/srv/gone".into()).unwrap().contains("not in the image"));
+    assert!(
+        refused(|bind| bind.path = "/srv/link/x/y".parse().unwrap()).is_none_or(|said| said.contains("link"))
+    );
+    assert!(refused(|bind| bind.path = "/srv/gone".parse().unwrap()).unwrap().contains("not in the image"));
 }
 
 #[test]
 fn a_bind_is_of_the_kind_of_what_it_covers() {
     let kind = refused(|bind| bind.kind = BindKind::File).unwrap();
     assert!(kind.contains("no file") && kind.contains("Bind::new"), "{kind}");
-    assert_eq!(refused(|bind| bind.path = "/var/lib/new".into()), None);
+    assert_eq!(refused(|bind| bind.path = "/var/lib/new".parse().unwrap()), None);
 }
 
 #[test]
