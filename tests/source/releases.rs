@@ -98,7 +98,7 @@ fn versions_are_those_of_the_archive() {
 fn index(release: &Release, architecture: Architecture) -> archive::index::Index {
     let pocket = release.pockets(architecture).next().unwrap();
     let archive = Archive {
-        base: pocket.base.to_owned(),
+        base: pocket.base.parse().unwrap(),
         suite: pocket.suite,
         pocket: pocket.name.to_owned(),
         components: vec!["main".to_owned()],

@@ -294,7 +294,7 @@ fn a_package_is_resolved_with_the_archives() {
         pocket: "vendor".to_owned(),
         size: deb.len() as u64,
         sha256: digest(&deb),
-        url: "https://vendor.example/latest/agent.deb".to_owned(),
+        url: "https://vendor.example/latest/agent.deb".parse().unwrap(),
     };
     assert_eq!(locked, expected);
     assert_eq!(scene.package("library").pocket, "vendor");

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use bedplate_core::value::Sha256;
+use bedplate_core::value::{DebLocation, Sha256, Url};
 use bedplate_core::{Distribution, SourceLocation};
 use fs_err as fs;
 use sha2::Digest;
@@ -35,7 +35,7 @@ use crate::fetch::{FetchError, Fetcher, Item, Progress, Subject};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Archive {
     /// The canonical base, without a slash at the end: `http://ftp.debian.org/debian`.
-    pub base: String,
+    pub base: Url,
     /// `trixie-updates`; of a flat archive its directory, with a slash at the end: `./`.
     pub suite: String,
     /// `release`, `updates`, `security`, or a third party's name; goes into the lock.
@@ -47,7 +47,7 @@ pub struct Archive {
     /// Whose signature counts.
     pub keys: Keys,
     /// The bases of a snapshot, asked one after the other in place of the canonical one and of its mirrors.
-    pub snapshots: Vec<String>,
+    pub snapshots: Vec<Url>,
     /// The date of the `InRelease` that the lock was made from, in seconds after 1970: none before it is believed.
     pub not_before: Option<i64>,
     /// The line of the description that asked for it; none of the distribution's own.
@@ -194,6 +194,12 @@ impl Archive {
     /// For messages: its base and its suite.
     pub fn named(&self) -> String {
         format!("`{} {}`", self.base, self.suite)
+    }
+
+    /// The URL of a package below the base.
+    pub fn package(&self, path: &str) -> Result<DebLocation> {
+        let url = self.base.below(path);
+        Ok(url.with_context(|| format!("invalid address of a package in {}", self.named()))?.into())
     }
 
     /// The URL of a file below the base.

@@ -262,7 +262,7 @@ fn asked(plan: &Plan, lock: &Lock) -> Vec<system::Asked> {
     });
     let vendors = plan.debs.iter().filter_map(|deb| {
         let locked = lock.packages.iter().find(|package| package.url == deb.url)?;
-        Some(system::Asked { name: locked.name.clone(), at: deb.at.clone(), word: deb.url.clone() })
+        Some(system::Asked { name: locked.name.clone(), at: deb.at.clone(), word: deb.url.to_string() })
     });
     named.chain(vendors).collect()
 }

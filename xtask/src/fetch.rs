@@ -117,7 +117,7 @@ impl Item {
         };
         Self {
             subject,
-            url: locked.url.clone(),
+            url: locked.url.to_string(),
             query: None,
             sha256: locked.sha256.clone(),
             size: locked.size,

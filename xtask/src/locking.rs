@@ -176,7 +176,9 @@ fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
 fn is_as_asked(plan: &Plan, package: &PackagePlan, lock: &Lock) -> bool {
     let locked = lock.packages.iter().find(|locked| locked.name == package.name);
     let from = package.from.as_ref().is_none_or(|origin| {
-        locked.is_some_and(|locked| locked.pocket == origin.pocket && locked.url.starts_with(&origin.base))
+        locked.is_some_and(|locked| {
+            locked.pocket == origin.pocket && locked.url.starts_with(origin.base.as_str())
+        })
     });
     let version = package.version.as_ref().is_none_or(|version| {
         locked.is_some_and(|locked| match version.strip_suffix('*') {

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 pub use bedplate_core::lock::{LockedPackage, Recommended};
 use bedplate_core::spelling;
-use bedplate_core::value::PackageName;
+use bedplate_core::value::{PackageName, Url};
 use bedplate_formats::control::{Stanza, stanzas};
 use bedplate_formats::deb::compare_versions;
 use thiserror::Error;
@@ -84,7 +84,7 @@ pub struct Request {
     /// Its name.
     pub name: PackageName,
     /// Base and suite of the archive it is taken from; the best one where there is none.
-    pub from: Option<(String, String)>,
+    pub from: Option<(Url, String)>,
     /// Its version, or the start of it and a star.
     pub version: Option<String>,
     /// Whether what it recommends is installed too.
@@ -390,7 +390,7 @@ impl Resolver {
         };
         let archive = &opened.archive;
         let Package { name, version, architecture, path, size, sha256 } = Package::from_stanza(package)?;
-        let (pocket, url) = (archive.pocket.clone(), archive.url(&path));
+        let (pocket, url) = (archive.pocket.clone(), archive.package(&path)?);
         Ok(LockedPackage { name, version, architecture, pocket, size, sha256, url })
     }
 

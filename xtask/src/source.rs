@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use bedplate_core::Architecture;
 use bedplate_core::lock::{Lock, LockedArchive, LockedPackage};
 use bedplate_core::plan::{ArchivePlan, PackagePlan, Plan};
-use bedplate_core::value::PackageName;
+use bedplate_core::value::{DebLocation, PackageName};
 
 use crate::archive::mirror::{HostSources, Mirrors};
 use crate::archive::{Archive, date};
@@ -87,7 +87,7 @@ impl Source {
     ///
     /// # Errors
     /// A package that is not there, at its line.
-    pub fn changed_file(&self, plan: &Plan, lock: &Lock) -> Result<Option<String>> {
+    pub fn changed_file(&self, plan: &Plan, lock: &Lock) -> Result<Option<DebLocation>> {
         files::changed(&self.project, plan, lock)
     }
 
@@ -112,7 +112,7 @@ impl Source {
             progress: &progress,
         };
         let debs = vendors.packages(plan, old)?;
-        let lines: Vec<(PackageName, String)> =
+        let lines: Vec<(PackageName, DebLocation)> =
             debs.iter().map(|deb| (deb.locked.name.clone(), deb.locked.url.clone())).collect();
         let vendors = lines.iter().map(|(name, url)| Request {
             recommends: plan.recommends(name, url),
@@ -192,7 +192,7 @@ fn runner(plan: &Plan, archives: &[Archive]) -> Result<Option<(Archive, &'static
     }
     let base = plan.release_base(host).context("the release is for other machines than this one")?;
     let own = archives.iter().find(|archive| archive.pocket == "release").cloned();
-    Ok(own.map(|own| (Archive { base: base.to_owned(), not_before: None, ..own }, host.deb())))
+    Ok(own.map(|own| (Archive { base, not_before: None, ..own }, host.deb())))
 }
 
 /// Refuses a snapshot that may still change: one that is younger than a day, or of the future.
@@ -251,7 +251,7 @@ fn at_its_archive(error: anyhow::Error, plan: &Plan, packages: &[&LockedPackage]
     };
     let mut locked = packages.iter().filter(|package| package.name == name && package.version == version);
     let is_of = |archive: &&ArchivePlan, package: &LockedPackage| {
-        let path = package.url.strip_prefix(&archive.base);
+        let path = package.url.strip_prefix(archive.base.as_str());
         archive.pocket == package.pocket && path.is_some_and(|path| path.starts_with('/'))
     };
     let archive = locked.find_map(|package| plan.archives.iter().find(|archive| is_of(archive, package)));
@@ -275,7 +275,7 @@ fn request(package: &PackagePlan) -> Request {
 
 /// Points a package that cannot be had at the call that asked for it. `vendors` are the names and addresses of
 /// vendors' packages.
-fn at_its_line(error: anyhow::Error, plan: &Plan, vendors: &[(PackageName, String)]) -> anyhow::Error {
+fn at_its_line(error: anyhow::Error, plan: &Plan, vendors: &[(PackageName, DebLocation)]) -> anyhow::Error {
     if let Some(ResolveError::Unsatisfiable { packages, .. }) = error.downcast_ref::<ResolveError>() {
         let mut asked = packages.iter().filter_map(|name| vendors.iter().find(|(known, _)| known == name));
         let Some((_, url)) = asked.next() else {

@@ -379,7 +379,7 @@ fn a_key_that_expired_after_a_snapshot_was_signed() {
     let says = Says { date: -9 * 86_400, valid_until: Some(-86_400), ..Says::default() };
     mini.publish(&mini.signer.sign_nine_days_ago(&release(&says)));
     mini.open().unwrap_err();
-    let frozen = Archive { snapshots: vec![mini.server.base()], ..mini.archive() };
+    let frozen = Archive { snapshots: vec![mini.server.base().parse().unwrap()], ..mini.archive() };
     archive::open(&mini.fetcher(), &[frozen], "amd64", now(), &Silent).unwrap();
 }
 
@@ -577,7 +577,7 @@ fn a_snapshot_that_is_out_is_had_from_the_store_and_then_from_the_second_mirror(
     let (second, _) = mirrored(&mini);
     let frozen = Archive {
         distribution: Some(Distribution::Debian),
-        snapshots: vec![mini.server.base(), second.base()],
+        snapshots: [mini.server.base(), second.base()].map(|base| base.parse().unwrap()).into(),
         ..mini.archive()
     };
     let open = |offline: bool, told: &Told| {

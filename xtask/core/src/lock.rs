@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::image::target::Architecture;
-use crate::value::{PackageName, Sha256};
+use crate::value::{DebLocation, PackageName, Sha256, Url};
 
 mod diff;
 mod error;
@@ -68,7 +68,7 @@ pub struct Lock {
 #[serde(deny_unknown_fields)]
 pub struct LockedArchive {
     /// The archive's canonical address, without a slash at its end.
-    pub base: String,
+    pub base: Url,
     /// The suite: `trixie-security`.
     pub suite: String,
     /// The pocket: `release`, `updates`, `security`, or a third party's name.
@@ -92,7 +92,7 @@ pub struct LockedKey {
     /// Its fingerprint, in upper case: the description pins it, so that the rest is not believed but held against it.
     pub fingerprint: String,
     /// Where it was fetched from.
-    pub url: String,
+    pub url: Url,
     /// The key as OpenPGP packets, in base64.
     pub base64: String,
 }
@@ -128,8 +128,8 @@ pub struct LockedPackage {
     pub size: u64,
     /// The sha256 of the file.
     pub sha256: Sha256,
-    /// Its canonical address.
-    pub url: String,
+    /// Its canonical address; of a file of the project, its path in it.
+    pub url: DebLocation,
 }
 
 impl LockedPackage {
@@ -203,7 +203,9 @@ mod tests {
             pocket: "release".to_string(),
             size: 1234,
             sha256: Sha256::of([0xab; 32]),
-            url: format!("http://ftp.debian.org/debian/pool/main/{name}_{version}_amd64.deb"),
+            url: DebLocation::known(format!(
+                "http://ftp.debian.org/debian/pool/main/{name}_{version}_amd64.deb"
+            )),
         }
     }
 
@@ -211,7 +213,7 @@ mod tests {
         Lock {
             epoch: 1_757_000_000,
             archives: vec![LockedArchive {
-                base: "http://ftp.debian.org/debian".to_string(),
+                base: Url::known("http://ftp.debian.org/debian"),
                 suite: "trixie".to_string(),
                 pocket: "release".to_string(),
                 origin: "Debian".to_string(),
@@ -221,7 +223,7 @@ mod tests {
             }],
             keys: vec![LockedKey {
                 fingerprint: "9376".repeat(10),
-                url: "https://vendor.example/vendor.gpg".to_string(),
+                url: Url::known("https://vendor.example/vendor.gpg"),
                 base64: "mQINBA==".to_string(),
             }],
             recommended: vec![Recommended {
@@ -394,6 +396,7 @@ url = "http://ports.ubuntu.com/ubuntu-ports/pool/jq.deb"
             it has version 9, and this program reads versions up to 2
             line 14: `cd` is not a sha256: it does not have 64 digits
             line 27: `Jq` is not a package name: `J` is not one of a-z 0-9 + - .
+            line 18: `ftp://vendor.example/vendor.gpg` is not the address of an archive: `ftp` is neither `http` nor `https`
             line 1: key with no value, expected `=`
             it does not start with `version = 2`, as every lock does
             line 10: unknown field `pockt`, expected one of `base`, `suite`, `pocket`, `origin`, `date`, `signed_by`, `sha256`
@@ -404,6 +407,7 @@ url = "http://ports.ubuntu.com/ubuntu-ports/pool/jq.deb"
                 refusal(&text.replacen("version = 2\n", "version = 9\n", 1)),
                 refusal(&text.replace(&"cd".repeat(32), "cd")),
                 refusal(&text.replace("name = \"jq\"", "name = \"Jq\"")),
+                refusal(&text.replace("\"https://vendor", "\"ftp://vendor")),
                 refusal("nonsense"),
                 refusal(""),
                 refusal(&text.replace("pocket =", "pockt =")),

@@ -15,7 +15,7 @@ use crate::image::volatile::Volatile;
 use crate::location::SourceLocation;
 use crate::release;
 use crate::secret::Secret;
-use crate::value::{DevicePath, Glob, PackageName, Sha256, UnitName};
+use crate::value::{DebLocation, DevicePath, Glob, PackageName, Sha256, UnitName, Url};
 
 pub mod diff;
 pub mod display;
@@ -74,7 +74,7 @@ pub struct Plan {
     /// The moment at which the distribution's archive is taken, from its snapshot service.
     pub snapshot: Option<SnapshotPlan>,
     /// The mirrors to fetch the distribution's archive from, the first to be asked first.
-    pub mirrors: Vec<String>,
+    pub mirrors: Vec<Url>,
     /// The packages asked for and implied, by name; dependencies are the lock's.
     pub packages: Vec<PackagePlan>,
     /// The packages of vendors that have no archive, in the description's order.
@@ -140,7 +140,7 @@ pub struct SnapshotPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ArchivePlan {
     /// The canonical address, without a slash at its end. The lock's URLs start with it.
-    pub base: String,
+    pub base: Url,
     /// The suite: `trixie-updates`; of a flat archive its directory, with a slash at the end.
     pub suite: String,
     /// `release`, `updates`, `security`, or a third party's host name.
@@ -151,7 +151,7 @@ pub struct ArchivePlan {
     pub keyring: Keyring,
     /// Where it is fetched from when there is a snapshot, the first to be asked
     /// first, without a slash at the end; in place of `base` and its mirrors.
-    pub snapshots: Vec<String>,
+    pub snapshots: Vec<Url>,
     /// True for the distribution's own archive.
     pub own: bool,
     /// The line that asked for it; none for what every image of the release has.
@@ -175,7 +175,7 @@ pub enum Keyring {
         /// The file with the key, relative to the project.
         file: Option<String>,
         /// Where the key is fetched from when the lock is made, without the query.
-        url: Option<String>,
+        url: Option<Url>,
         /// The query of that address.
         #[serde(skip)]
         query: Option<Secret>,
@@ -205,7 +205,7 @@ pub struct PackagePlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OriginPlan {
     /// The archive's address.
-    pub base: String,
+    pub base: Url,
     /// The suite.
     pub suite: String,
     /// The pocket.
@@ -216,12 +216,12 @@ pub struct OriginPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DebPlan {
     /// Where it is: an address without its query, or a path in the project.
-    pub url: String,
+    pub url: DebLocation,
     /// The query of the address.
     #[serde(skip)]
     pub query: Option<Secret>,
     /// Where its detached signature is, without the query.
-    pub signature: Option<String>,
+    pub signature: Option<Url>,
     /// The query of that address.
     #[serde(skip)]
     pub signature_query: Option<Secret>,
@@ -529,7 +529,7 @@ impl DebPlan {
     /// True for a file of the project.
     #[must_use]
     pub fn is_file(&self) -> bool {
-        !self.url.contains("://")
+        self.url.is_file()
     }
 }
 
@@ -585,9 +585,9 @@ impl Plan {
 
     /// The address of the release's main archive for an architecture, which need not be the image's.
     #[must_use]
-    pub fn release_base(&self, architecture: Architecture) -> Option<&'static str> {
+    pub fn release_base(&self, architecture: Architecture) -> Option<Url> {
         let release = release::find(self.distribution, &self.release)?;
-        release.pockets(architecture).next().map(|pocket| pocket.base)
+        release.pockets(architecture).next().map(|pocket| Url::known(pocket.base))
     }
 
     /// The image's name as `IMAGE_ID` of os-release has it.

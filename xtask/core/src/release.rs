@@ -8,6 +8,7 @@
 use self::Named::{As, Within};
 use crate::image::Distribution::{self, Debian, Ubuntu};
 use crate::image::target::Architecture;
+use crate::value::Url;
 
 /// A release and what it has.
 #[derive(Debug)]
@@ -293,10 +294,10 @@ impl Release {
 
 impl Archives {
     /// Where the snapshot services have a pocket as it was at `moment`, the first to be asked first.
-    pub fn snapshots(&self, pocket: &str, moment: &str) -> Vec<String> {
+    pub fn snapshots(&self, pocket: &str, moment: &str) -> Vec<Url> {
         let of = |(main, security): &(&str, &str)| {
             let base = if pocket == SECURITY { security } else { main };
-            base.replace("MOMENT", moment)
+            Url::known(base.replace("MOMENT", moment))
         };
         self.snapshots.iter().map(of).collect()
     }

@@ -17,7 +17,9 @@ mod people;
 mod size;
 mod unit;
 
-pub use archive::{Component, FileUrl, Fingerprint, PackageName, Sha256, Snapshot, Suite, Url, Version};
+pub use archive::{
+    Component, DebLocation, FileUrl, Fingerprint, PackageName, Sha256, Snapshot, Suite, Url, Version,
+};
 pub use debconf::{AnswerText, Question};
 pub use device::{DevicePath, Hostname, ImageVersion, Label, Locale, Timezone};
 pub use glob::Glob;

@@ -123,7 +123,7 @@ impl Package {
         let Ok(sha256) = Sha256::parse(&sha256) else {
             bail!("the index says a `SHA256` that is none: `{}`", sha256.escape_debug());
         };
-        let name = PackageName::parse(&field("Package")?).context("the index names what is no package")?;
+        let name = PackageName::parse(&field("Package")?).context("the index has an invalid package name")?;
         Ok(Self {
             name,
             version: field("Version")?,

@@ -7,6 +7,7 @@
 mod sources;
 
 use bedplate_core::Distribution;
+use bedplate_core::value::Url;
 
 pub use self::sources::HostSources;
 use super::{Archive, Keys};
@@ -18,18 +19,18 @@ impl Mirrors {
     pub fn choose(
         archives: &[Archive],
         explicit: &[(String, String)],
-        described: &[String],
+        described: &[Url],
         host: &HostSources,
     ) -> Self {
         let mut mirrors = Self { explicit: explicit.to_vec(), ..Self::default() };
         for archive in archives {
             let Some(distribution) = archive.distribution else { continue };
-            let base = archive.base.clone();
+            let base = archive.base.to_string();
             if mirrors.near.iter().chain(&mirrors.snapshots).any(|(known, _)| *known == base) {
                 continue;
             }
             if !archive.snapshots.is_empty() {
-                mirrors.snapshots.push((base, archive.snapshots.clone()));
+                mirrors.snapshots.push((base, texts(&archive.snapshots)));
                 continue;
             }
             let role = Role::of(&base, &archive.suite);
@@ -37,7 +38,7 @@ impl Mirrors {
             let covered = role == Role::Main || distribution == Distribution::Ubuntu;
             let own_key = matches!(archive.keys, Keys::Pinned { .. });
             let near: Vec<String> = match described {
-                [_, ..] if covered => described.to_vec(),
+                [_, ..] if covered => texts(described),
                 _ if own_key => Vec::new(),
                 _ => host.mirror(distribution, &base, role).map(str::to_owned).into_iter().collect(),
             };
@@ -49,6 +50,10 @@ impl Mirrors {
         }
         mirrors
     }
+}
+
+fn texts(urls: &[Url]) -> Vec<String> {
+    urls.iter().map(Url::to_string).collect()
 }
 
 /// Which of a distribution's archives one is.
@@ -76,7 +81,7 @@ mod tests {
 
     fn archive(base: &str, suite: &str, keys: Keys) -> Archive {
         Archive {
-            base: base.to_owned(),
+            base: base.parse().unwrap(),
             suite: suite.to_owned(),
             pocket: "release".to_owned(),
             components: vec!["main".to_owned()],
@@ -177,7 +182,7 @@ Components: main
     fn command_line_then_description_then_host() {
         let host = HostSources::parse("debian", &[("debian.sources", BOOKWORM)]);
         let explicit = [("http://example.org/debian".to_owned(), "http://explicit.example".to_owned())];
-        let described = ["http://1.example".to_owned(), "http://2.example/".to_owned()];
+        let described = ["http://1.example", "http://2.example/"].map(|url| url.parse().unwrap());
         let base = "http://example.org/debian";
         let first = Mirrors::choose(&trixie(), &explicit, &described, &host);
         assert_eq!(asked(&first, base), ["http://explicit.example"]);
@@ -197,7 +202,7 @@ Components: main
             distribution: Some(Distribution::Ubuntu),
             ..archive("http://example.org/ubuntu", "noble", keys)
         };
-        let described = ["http://own.example".to_owned()];
+        let described = ["http://own.example".parse().unwrap()];
         let mirrors = Mirrors::choose(std::slice::from_ref(&own), &[], &described, &host);
         assert_eq!(asked(&mirrors, "http://example.org/ubuntu/x"), ["http://own.example/x"]);
         let mirrors = Mirrors::choose(&[own], &[], &[], &host);
@@ -217,14 +222,15 @@ Components: main
         let host = HostSources::parse("debian", &[("debian.sources", BOOKWORM)]);
         let frozen = trixie().map(|archive| {
             let of = if archive.suite.ends_with("-security") { "security" } else { "main" };
-            let snapshots = vec![format!("http://then.example/{of}"), format!("http://second.example/{of}")];
-            Archive { snapshots, ..archive }
+            let snapshots = ["http://then.example", "http://second.example"]
+                .map(|service| format!("{service}/{of}").parse().unwrap());
+            Archive { snapshots: snapshots.into(), ..archive }
         });
         let pairs = [
             ("http://example.org/debian".to_owned(), "http://live.example".to_owned()),
             ("http://second.example".to_owned(), "http://mirror.example".to_owned()),
         ];
-        let mirrors = Mirrors::choose(&frozen, &pairs, &["http://described.example".to_owned()], &host);
+        let mirrors = Mirrors::choose(&frozen, &pairs, &["http://described.example".parse().unwrap()], &host);
         assert_eq!(
             asked(&mirrors, "http://example.org/debian/x"),
             ["http://then.example/main/x", "http://mirror.example/main/x"]

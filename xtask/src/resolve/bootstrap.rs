@@ -70,7 +70,7 @@ fn closure(archive: &Archive, indexes: &[Index]) -> Result<Vec<LockedPackage>> {
             open.extend(relation_names(stanza.field(field).unwrap_or_default()).map(str::to_owned));
         }
         let Package { name, version, architecture, path, size, sha256 } = Package::from_stanza(stanza)?;
-        let (pocket, url) = (archive.pocket.clone(), archive.url(&path));
+        let (pocket, url) = (archive.pocket.clone(), archive.package(&path)?);
         found.insert(name.clone(), LockedPackage { name, version, architecture, pocket, size, sha256, url });
     }
     Ok(found.into_values().collect())
@@ -92,7 +92,7 @@ mod tests {
             })
             .collect();
         let archive = Archive {
-            base: "http://archive.example/debian".to_owned(),
+            base: "http://archive.example/debian".parse().unwrap(),
             suite: "trixie".to_owned(),
             pocket: "release".to_owned(),
             components: vec!["main".to_owned()],

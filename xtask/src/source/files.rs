@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Result;
 use bedplate_core::lock::{Lock, LockedPackage};
 use bedplate_core::plan::{DebPlan, Plan};
+use bedplate_core::value::DebLocation;
 use fs_err as fs;
 
 use crate::error::LocatedError;
@@ -17,7 +18,7 @@ use crate::store::{self, Store};
 /// # Errors
 /// It is not there or no file, at its line.
 pub fn read(project: &Path, deb: &DebPlan) -> Result<Vec<u8>> {
-    let path = project.join(&deb.url);
+    let path = project.join(deb.url.as_str());
     let reason = match fs::metadata(&path) {
         Ok(metadata) if metadata.is_file() => match std::fs::read(&path) {
             Ok(bytes) => return Ok(bytes),
@@ -40,7 +41,7 @@ pub fn read(project: &Path, deb: &DebPlan) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn changed(project: &Path, plan: &Plan, lock: &Lock) -> Result<Option<String>> {
+pub fn changed(project: &Path, plan: &Plan, lock: &Lock) -> Result<Option<DebLocation>> {
     for deb in plan.debs.iter().filter(|deb| deb.is_file()) {
         let sha256 = store::hash(&mut &read(project, deb)?[..])?;
         let is_same = |locked: &&LockedPackage| locked.url == deb.url && locked.sha256 == sha256;

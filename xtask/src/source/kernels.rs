@@ -89,7 +89,7 @@ pub(super) mod tests {
             pocket: "release".into(),
             size: 1,
             sha256: Sha256::of([0; 32]),
-            url: String::new(),
+            url: "pool/package.deb".parse().unwrap(),
         };
         names.iter().map(package).collect()
     }

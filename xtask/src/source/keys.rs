@@ -10,6 +10,7 @@ use bedplate_core::location::SourceLocation;
 use bedplate_core::lock::{Lock, LockedKey};
 use bedplate_core::plan::{Keyring, Plan};
 use bedplate_core::secret::Secret;
+use bedplate_core::value::Url;
 
 use crate::archive::Keys;
 use crate::archive::openpgp::{self, SignatureError};
@@ -74,7 +75,7 @@ impl Keychain {
             return Ok(());
         }
         self.fetched.push(match old.and_then(|lock| find(&lock.keys, fingerprint)) {
-            Some(locked) => LockedKey { url: url.to_owned(), ..locked.clone() },
+            Some(locked) => LockedKey { url: url.clone(), ..locked.clone() },
             None => fetched((url, query), fingerprint, at, fetcher)?,
         });
         Ok(())
@@ -121,14 +122,14 @@ impl Keychain {
 }
 
 /// The address of a plan's key that its lock has not.
-pub fn missing<'a>(plan: &'a Plan, lock: &Lock) -> Option<&'a str> {
+pub fn missing<'a>(plan: &'a Plan, lock: &Lock) -> Option<&'a Url> {
     let archives = plan.archives.iter().map(|archive| &archive.keyring);
     let keyrings = archives.chain(plan.debs.iter().filter_map(|deb| deb.keyring.as_ref()));
     let mut addresses = keyrings.filter_map(address);
     addresses.find(|(_, fingerprint)| find(&lock.keys, fingerprint).is_none()).map(|(url, _)| url)
 }
 
-fn address(keyring: &Keyring) -> Option<(&str, &str)> {
+fn address(keyring: &Keyring) -> Option<(&Url, &str)> {
     match keyring {
         Keyring::Key { url: Some(url), fingerprint: Some(fingerprint), .. } => Some((url, fingerprint)),
         _ => None,
@@ -146,7 +147,7 @@ fn content(key: &LockedKey) -> Result<Vec<u8>> {
 
 /// Asks for a key, and takes of the answer the pinned one alone.
 fn fetched(
-    (url, query): (&str, Option<&Secret>),
+    (url, query): (&Url, Option<&Secret>),
     fingerprint: &str,
     at: Option<&SourceLocation>,
     fetcher: &Fetcher,
@@ -154,7 +155,7 @@ fn fetched(
     let problem = |message: String, help: String| LocatedError {
         message,
         at: at.cloned(),
-        word: Some(url.to_owned()),
+        word: Some(url.to_string()),
         help,
     };
     let failed = |error: FetchError| match error {
@@ -181,7 +182,7 @@ fn fetched(
     let packets = pinned.map(|keyring| keyring.to_bytes()).map_err(refused)?;
     Ok(LockedKey {
         fingerprint: fingerprint.to_owned(),
-        url: url.to_owned(),
+        url: url.clone(),
         base64: Base64::encode_string(&packets),
     })
 }

@@ -129,7 +129,7 @@ impl Vendors<'_> {
                 other => other.to_string(),
             };
             let help = match &error {
-                FetchError::Gone { .. } if url == deb.url => "check the address".to_owned(),
+                FetchError::Gone { .. } if deb.url == url => "check the address".to_owned(),
                 FetchError::Gone { .. } => "say where the signature is with `.signature(\"…\")`; a package \
                      without one is taken by its digest alone, with `Deb::dangerous_unsigned`"
                     .to_owned(),

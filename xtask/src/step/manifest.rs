@@ -74,7 +74,7 @@ fn packages(status: &str, lock: &Lock) -> Vec<Package> {
             .packages
             .iter()
             .find(|package| package.name == name && (package.is_vendors() || package.is_projects()));
-        locked.map(|package| package.url.clone())
+        locked.map(|package| package.url.to_string())
     };
     let mut packages: Vec<Package> = control::stanzas(status)
         .filter(|stanza| stanza.field("Status").is_some_and(|status| status.ends_with(" installed")))
@@ -111,7 +111,7 @@ mod tests {
             pocket: pocket.to_owned(),
             size: 1,
             sha256: Sha256::of([0; 32]),
-            url: "https://vendor.example/apt.deb".to_owned(),
+            url: "https://vendor.example/apt.deb".parse().unwrap(),
         };
         Lock { packages: vec![package], ..Lock::default() }
     }

@@ -83,6 +83,7 @@ mod tests {
     use crate::image::deb::Deb;
     use crate::plan::Keyring;
     use crate::rule::device;
+    use crate::value::Url;
     use expect_test::expect;
 
     const SOURCE: &str = include_str!("keys.rs");
@@ -143,7 +144,7 @@ mod tests {
         let plan = device().deb(Deb::signed("https://vendor.example/a.deb", key)).plan().unwrap();
         let expected = Keyring::Key {
             file: None,
-            url: Some("https://vendor.example/vendor.gpg".to_string()),
+            url: Some(Url::known("https://vendor.example/vendor.gpg")),
             query: None,
             fingerprint: Some(FINGERPRINT.to_string()),
         };

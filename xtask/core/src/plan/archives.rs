@@ -7,6 +7,7 @@ use crate::image::{Distribution, Image};
 use crate::location::SourceLocation;
 use crate::release::Release;
 use crate::secret::Secret;
+use crate::value::Url;
 
 /// The distribution's pockets, then the description's repositories, in order.
 pub(crate) fn plan(image: &Image, release: &Release, architecture: Architecture) -> Vec<ArchivePlan> {
@@ -23,7 +24,7 @@ pub(crate) fn plan(image: &Image, release: &Release, architecture: Architecture)
         (None, Distribution::Ubuntu) => Keyring::Ubuntu,
     };
     let own = release.pockets(architecture).map(|pocket| ArchivePlan {
-        base: pocket.base.to_string(),
+        base: Url::known(pocket.base),
         suite: pocket.suite,
         pocket: pocket.name.to_string(),
         components: components.clone(),
@@ -58,7 +59,7 @@ pub(crate) fn origins_of<'a>(archives: &'a [ArchivePlan], from: &str) -> Vec<&'a
 }
 
 fn third_party(repository: &Repository) -> Option<ArchivePlan> {
-    let base = repository.url.as_ref()?.value.as_str().trim_end_matches('/').to_string();
+    let base = repository.url.as_ref()?.value.without_slash();
     let host = base.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or(&base);
     Some(ArchivePlan {
         pocket: host.to_string(),
@@ -86,7 +87,7 @@ impl Keyring {
     pub(super) fn of(key: &Key) -> Self {
         Keyring::Key {
             file: key.file.as_ref().map(|file| file.at.beside(&file.value)),
-            url: key.url.as_ref().map(|url| url.value.bare().to_string()),
+            url: key.url.as_ref().map(|url| url.value.bare()),
             query: key.url.as_ref().and_then(|url| url.value.query().map(Secret::new)),
             fingerprint: key.fingerprint.as_ref().map(|print| print.value.as_str().to_ascii_uppercase()),
         }

@@ -4,7 +4,7 @@ use super::{DangerPlan, DebPlan, Keyring};
 use crate::image::Image;
 use crate::image::deb::{Deb, Trust};
 use crate::secret::Secret;
-use crate::value::FileUrl;
+use crate::value::{DebLocation, FileUrl, Url};
 
 /// In the order of the description.
 pub(super) fn plan(image: &Image) -> Vec<DebPlan> {
@@ -12,8 +12,8 @@ pub(super) fn plan(image: &Image) -> Vec<DebPlan> {
 }
 
 fn deb(deb: &Deb) -> Option<DebPlan> {
-    let plain = DebPlan {
-        url: String::new(),
+    let at = |url: DebLocation| DebPlan {
+        url,
         query: None,
         signature: None,
         signature_query: None,
@@ -23,17 +23,17 @@ fn deb(deb: &Deb) -> Option<DebPlan> {
         at: Some(deb.at.clone()),
     };
     if let Trust::Project { path } = &deb.trust {
-        return Some(DebPlan { url: deb.at.beside(path), ..plain });
+        return Some(at(DebLocation::known(deb.at.beside(path))));
     }
     let address = &deb.url.as_ref()?.value;
     let query = |address: &FileUrl| address.query().map(Secret::new);
-    let plain = DebPlan { url: address.bare().to_string(), query: query(address), ..plain };
+    let plain = DebPlan { query: query(address), ..at(address.bare().into()) };
     Some(match &deb.trust {
         Trust::Signed { key, signature } => {
             let signature = signature.as_ref().map(|given| &given.value);
-            let beside = || format!("{}.sig", plain.url);
+            let beside = || Url::known(format!("{}.sig", plain.url));
             DebPlan {
-                signature: Some(signature.map_or_else(beside, |given| given.bare().to_string())),
+                signature: Some(signature.map_or_else(beside, FileUrl::bare)),
                 signature_query: query(signature.unwrap_or(address)),
                 keyring: Some(Keyring::of(key)),
                 ..plain

@@ -135,11 +135,11 @@ impl Plan {
             &["suite", "components", "from"],
             self.archives.iter().map(|archive| {
                 let from = match (archive.snapshots.first(), self.mirrors.first()) {
-                    (Some(snapshot), _) => snapshot.clone(),
+                    (Some(snapshot), _) => snapshot.to_string(),
                     (None, Some(mirror)) if archive.own => {
                         format!("{} by way of {mirror}", archive.base)
                     }
-                    (None, _) => archive.base.clone(),
+                    (None, _) => archive.base.to_string(),
                 };
                 vec![archive.suite.clone(), archive.components.join(" "), from]
             }),
@@ -220,7 +220,7 @@ impl Plan {
                     None => format!("signed by {key}"),
                 };
                 let more = if deb.recommends { ", with what it recommends" } else { "" };
-                vec![deb.url.clone(), format!("{why}{more}")]
+                vec![deb.url.to_string(), format!("{why}{more}")]
             }),
         );
     }

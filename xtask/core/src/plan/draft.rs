@@ -95,11 +95,7 @@ impl<'a> Draft<'a> {
                 .snapshot
                 .as_ref()
                 .map(|snapshot| SnapshotPlan { moment: snapshot.value.to_string(), at: snapshot.at.clone() }),
-            mirrors: image
-                .mirrors
-                .iter()
-                .map(|url| url.value.as_str().trim_end_matches('/').to_string())
-                .collect(),
+            mirrors: image.mirrors.iter().map(|url| url.value.without_slash()).collect(),
             packages: packages::plan(image, release, root, &archives),
             archives,
             dangers: dangers::plan(image).into_iter().chain(debs::dangers(&debs)).collect(),

@@ -1,6 +1,6 @@
 //! Words of an archive: packages, suites, components, URLs, keys, snapshots.
 
-use super::{Malformed, value};
+use super::{Malformed, Value as _, value};
 use crate::bytes::hex;
 
 value! {
@@ -35,6 +35,11 @@ value! {
 }
 
 value! {
+    /// Where a package's file is: an address without query, or a path in the project.
+    DebLocation, "malformed-url", "the address of a package, or its path in the project", deb_location
+}
+
+value! {
     /// The version of a package, or the start of one with `*` behind: `5:27.5.1-1~debian.13~trixie`, `5:27.*`.
     ///
     /// [Debian policy 5.6.12](https://www.debian.org/doc/debian-policy/ch-controlfields.html#version).
@@ -61,6 +66,21 @@ impl Sha256 {
     #[must_use]
     pub fn of(digest: [u8; 32]) -> Self {
         Sha256(hex(&digest))
+    }
+}
+
+impl Url {
+    /// Returns the address of what has this path below it; a slash at its end is not doubled.
+    ///
+    /// # Errors
+    /// The path holds what is in no address.
+    pub fn below(&self, path: &str) -> Result<Self, Malformed> {
+        Self::parse(&format!("{}/{path}", self.trim_end_matches('/')))
+    }
+
+    /// Returns the same without a slash at its end.
+    pub(crate) fn without_slash(&self) -> Self {
+        Url(self.trim_end_matches('/').to_string())
     }
 }
 
@@ -120,8 +140,8 @@ fn directories(text: &str, path: &str) -> Result<(), Malformed> {
 impl FileUrl {
     /// Returns the address without its query.
     #[must_use]
-    pub fn bare(&self) -> &str {
-        self.as_str().split('?').next().unwrap_or_default()
+    pub fn bare(&self) -> Url {
+        Url::known(self.split('?').next().unwrap_or_default())
     }
 
     /// Returns the query, without the question mark.
@@ -141,6 +161,28 @@ fn file_url(text: &str) -> Result<(), Malformed> {
                 .help("write it percent-encoded"))
         }
         None => Ok(()),
+    }
+}
+
+impl From<Url> for DebLocation {
+    fn from(url: Url) -> Self {
+        DebLocation(url.0)
+    }
+}
+
+impl DebLocation {
+    /// True for a path in the project.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        !self.contains("://")
+    }
+}
+
+fn deb_location(text: &str) -> Result<(), Malformed> {
+    match text.contains("://") {
+        true => url(text),
+        false if text.is_empty() => Err(Malformed::new(text, "it is empty")),
+        false => Ok(()),
     }
 }
 
