@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use bedplate_core::plan::Plan;
+use bedplate_core::plan::ArtifactNames;
 use bedplate_formats::digest::{self, hex};
 use bedplate_formats::sparse;
 use fs_err as fs;
@@ -133,8 +133,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
 ///
 /// # Errors
 /// A file cannot be read or written.
-pub fn finish(plan: &Plan, directory: &Path) -> Result<()> {
-    let names = &plan.artifacts;
+pub fn finish(names: &ArtifactNames, directory: &Path) -> Result<()> {
     copy(&directory.join(&names.initrd), &directory.join(&names.initrd_cpio))?;
     fs_err::os::unix::fs::symlink(&names.disk, directory.join(&names.disk_link))?;
     fs_err::os::unix::fs::symlink(&names.initrd_cpio, directory.join(&names.initrd_link))?;

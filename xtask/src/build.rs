@@ -163,8 +163,11 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
     fs::write(staging.join(&names.kernel), image.read()?)?;
     let root_hash = disk::verity(&plan.disk.root, &plan.artifacts, staging)?;
     let stub = boot::Stub::of(lock, &tools_tree);
-    boot::uki(plan, root_hash.as_ref(), &kernel.release, &tree, &stub, staging)?;
-    boot::esp(plan, &kernel.release, lock.epoch, &tools_tree, staging)?;
+    let boot = boot::Boot { architecture: plan.architecture, names, staging };
+    let command_line = boot::command_line(&plan.command_line, root_hash.as_ref());
+    boot.uki(&command_line, &kernel.release, &tree, &stub)?;
+    let uki = plan.uki_on_esp(&kernel.release);
+    boot.esp(&plan.disk.esp, &uki, plan.disk.sector_size, lock.epoch, &tools_tree)?;
     let size = fs::metadata(staging.join(&names.uki))?.len();
     report.timed("Boot", format_args!("Linux {} in a UKI of {}", kernel.release, bytes(size)), started);
 
@@ -176,7 +179,8 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
 
     let started = Instant::now();
     // The disk's digest keeps one core busy for longer than all the rest takes.
-    let (summed, verified) = rayon::join(|| artifacts::finish(plan, staging), || verify::disk(plan, staging));
+    let (summed, verified) =
+        rayon::join(|| artifacts::finish(names, staging), || verify::disk(plan, staging));
     summed?;
     verified.context("the disk is not what the plan says: a defect of the builder")?;
     report.timed("Verified", "checksums, and the disk against its plan", started);
@@ -324,26 +328,26 @@ fn root_tree(
     sysprep::date_certificates(&mut tree, lock.epoch);
     sysprep::clamp_mtimes(&mut tree, lock.epoch);
     let mut base = tree.clone();
-    let (homes, mut owners) = (Homes::make(plan, &mut tree)?, Owners::default());
+    let (homes, mut owners) = (Homes::make(&plan.users, &mut tree)?, Owners::default());
     let packages = lock.packages.iter().map(|package| package.name.as_str()).collect();
     overlay::files(&plan.identity_files(&packages)?, &homes, &mut tree, &mut owners)?;
     overlay::overlays(plan, context.project, &homes, &mut tree, &mut owners)?;
     overlay::files(&plan.files, &homes, &mut tree, &mut owners)?;
     let brought = origin::brought(&base, &tree);
-    remove::apply_to_packages(plan, &mut base);
+    remove::apply_to_packages(&plan.contents.removed, &mut base);
     sysusers::apply(&inside, &brought, &mut tree)?;
     version::apply(plan, &mut tree)?;
     homes.fill(&mut tree);
-    users::apply(plan, &mut tree)?;
+    users::apply(&plan.users, &mut tree)?;
     let line = |tree: &Tree, path: &TreePath| origin::of(plan, context.project, tree, path);
     presets::apply(plan, &brought, &mut tree, &line)?;
-    let unfit = units::apply(plan, &mut tree);
+    let unfit = units::apply(&plan.units.enable, &mut tree);
     owners.apply(&mut tree)?;
     triggers::apply(&inside, &brought, &mut tree)?;
     let written = script::apply(&inside, &mut tree)?;
     sysusers::apply(&inside, &written, &mut tree)?;
     triggers::apply(&inside, &written, &mut tree)?;
-    remove::apply(plan, &mut tree)?;
+    remove::apply(&plan.contents.removed, &mut tree)?;
     sysprep::date_certificates(&mut tree, lock.epoch);
     identity::check(plan, lock, machine, &base, &tree)?;
     sysprep::clamp_mtimes(&mut tree, lock.epoch);
@@ -377,7 +381,7 @@ fn write_root(
     };
     let mut key = Key::new("packages");
     key.add(system_key);
-    remove::add_to(&mut key, plan);
+    remove::add_to(&mut key, &plan.contents.removed);
     let filesystem = root::write(options, context.store, &key.finish(), base, tree, &file)?;
     let size = fs::metadata(file)?.len();
     context.report.timed("Root", format_args!("{filesystem} of {}", bytes(size)), started);

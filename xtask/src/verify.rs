@@ -50,7 +50,7 @@ fn root_hash(plan: &Plan, directory: &Path) -> Result<Option<[u8; 32]>> {
     let (command_line, hash) = (uki.command_line()?, uki.root_hash());
     let hash = hash.as_deref().map(hex_digest).transpose();
     let hash = hash.context("reading the root hash of the UKI's command line")?;
-    let expected = step::boot::command_line(plan, hash.as_ref());
+    let expected = step::boot::command_line(&plan.command_line, hash.as_ref());
     ensure!(command_line == expected, "the UKI's command line is `{command_line}`, the plan's `{expected}`");
     ensure!(
         hash.is_some() == plan.artifacts.verity.is_some(),

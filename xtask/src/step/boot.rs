@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use bedplate_core::plan::{EspPlan, Plan};
+use bedplate_core::plan::{ArtifactNames, EspPlan};
 use bedplate_core::{Architecture, Lock};
 use bedplate_formats::digest::hex;
 use bedplate_formats::tree::{Content, Node, Tree, TreePath};
@@ -21,44 +21,89 @@ use crate::step::microcode;
 /// Where systemd's packages put their EFI programs.
 const EFI_PROGRAMS: &str = "usr/lib/systemd/boot/efi";
 
-/// Writes the UKI. The root hash goes onto the command line, so that whoever
-/// trusts the UKI trusts the root.
-///
-/// # Errors
-/// No stub in the tools, or a kernel or stub that cannot be combined.
-pub fn uki(
-    plan: &Plan,
-    root_hash: Option<&[u8; 32]>,
-    kernel_version: &str,
-    tree: &Tree,
-    stub: &Stub<'_>,
-    staging: &Path,
-) -> Result<()> {
-    let names = &plan.artifacts;
-    let file = format!("linux{}.efi.stub", plan.architecture.efi());
-    let program =
-        fs::read(stub.tools.join(EFI_PROGRAMS).join(file)).context("reading the EFI stub of the tools")?;
-    let release = tree.content(&"etc/os-release".into()).context("the image has no /etc/os-release")?;
-    let microcode = match plan.architecture {
-        Architecture::X86_64 => microcode::archive(tree).context("collecting the processors' microcode")?,
-        Architecture::Aarch64 => None,
-    };
-    let uki = Uki::new(program)
-        .osrel(release.clone())
-        .cmdline(&command_line(plan, root_hash))
-        .uname(kernel_version)
-        .linux(on_disk(&staging.join(&names.kernel))?);
-    // The kernel looks for microcode at the start of what it is given as its initrd.
-    let uki = match microcode {
-        Some(microcode) if stub.loads_microcode() => uki.microcode(microcode),
-        Some(microcode) => uki.initrd(microcode),
-        None => uki,
-    };
-    let uki = uki.initrd(on_disk(&staging.join(&names.initrd))?);
-    let mut file = BufWriter::with_capacity(1 << 20, fs::File::create(staging.join(&names.uki))?);
-    uki.write(&mut file).context("writing the unified kernel image")?;
-    file.flush()?;
-    Ok(())
+/// What the UKI and the ESP have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Boot<'a> {
+    /// The processor they are for.
+    pub architecture: Architecture,
+    /// The names of the files that are written and read.
+    pub names: &'a ArtifactNames,
+    /// The directory of those files.
+    pub staging: &'a Path,
+}
+
+impl Boot<'_> {
+    /// Writes the UKI of the `kernel` with this release (`uname -r`). The root hash is on the command line, so that
+    /// whoever trusts the UKI trusts the root.
+    ///
+    /// # Errors
+    /// No stub in the tools, or a kernel or stub that cannot be combined.
+    pub fn uki(&self, command_line: &str, kernel: &str, tree: &Tree, stub: &Stub<'_>) -> Result<()> {
+        let Boot { architecture, names, staging } = *self;
+        let file = format!("linux{}.efi.stub", architecture.efi());
+        let program = fs::read(stub.tools.join(EFI_PROGRAMS).join(file))
+            .context("reading the EFI stub of the tools")?;
+        let release = tree.content(&"etc/os-release".into()).context("the image has no /etc/os-release")?;
+        let microcode = match architecture {
+            Architecture::X86_64 => {
+                microcode::archive(tree).context("collecting the processors' microcode")?
+            }
+            Architecture::Aarch64 => None,
+        };
+        let uki = Uki::new(program)
+            .osrel(release.clone())
+            .cmdline(command_line)
+            .uname(kernel)
+            .linux(on_disk(&staging.join(&names.kernel))?);
+        // The kernel looks for microcode at the start of what it is given as its initrd.
+        let uki = match microcode {
+            Some(microcode) if stub.loads_microcode() => uki.microcode(microcode),
+            Some(microcode) => uki.initrd(microcode),
+            None => uki,
+        };
+        let uki = uki.initrd(on_disk(&staging.join(&names.initrd))?);
+        let mut file = BufWriter::with_capacity(1 << 20, fs::File::create(staging.join(&names.uki))?);
+        uki.write(&mut file).context("writing the unified kernel image")?;
+        file.flush()?;
+        Ok(())
+    }
+
+    /// Writes the EFI system partition: systemd-boot, and the UKI under the name `uki`. Sectors are `sector_size` bytes,
+    /// and every file has the time `epoch`, in seconds after 1970.
+    ///
+    /// # Errors
+    /// No systemd-boot in the tools; a UKI that does not fit, at the partition's line.
+    pub fn esp(&self, plan: &EspPlan, uki: &str, sector_size: u64, epoch: i64, tools: &Path) -> Result<()> {
+        let Boot { architecture, names, staging } = *self;
+        let EspPlan { partition, volume_id, volume_label } = plan;
+        let arch = architecture.efi();
+        let loader = fs::read(tools.join(EFI_PROGRAMS).join(format!("systemd-boot{arch}.efi")))
+            .context("reading systemd-boot of the tools")?;
+        let mut tree = Tree::new();
+        let mut put =
+            |path: String, content: Content| tree.insert(TreePath::new(&path), Node::file(content, 0o644));
+        put(format!("EFI/BOOT/BOOT{}.EFI", arch.to_uppercase()), loader.clone().into());
+        put(format!("EFI/systemd/systemd-boot{arch}.efi"), loader.into());
+        put(format!("EFI/Linux/{uki}"), on_disk(&staging.join(&names.uki))?);
+        // No menu: a device in the field has nobody to choose.
+        put("loader/loader.conf".into(), Content::from("timeout 0\neditor no\n"));
+        let file = fs::File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(staging.join(&names.esp))?
+            .into_parts()
+            .0;
+        let (size, volume_id, label) = (partition.size, *volume_id, volume_label.clone());
+        let options = vfat::Options { size, volume_id, label, epoch, sector_size };
+        vfat::write(&tree, &file, &options).map_err(|error| LocatedError {
+            message: format!("the EFI system partition cannot be written: {error}"),
+            at: partition.at.clone(),
+            word: None,
+            help: "give the partition more room: `Esp::new(MiB(512))`".into(),
+        })?;
+        Ok(())
+    }
 }
 
 /// systemd's EFI stub, in the tools.
@@ -87,49 +132,10 @@ impl<'a> Stub<'a> {
     }
 }
 
-/// The command line the UKI carries: the root hash, then what the plan says.
-pub fn command_line(plan: &Plan, root_hash: Option<&[u8; 32]>) -> String {
+/// Returns the command line the UKI carries: the root hash, then the plan's arguments.
+pub fn command_line(arguments: &[String], root_hash: Option<&[u8; 32]>) -> String {
     let hash = root_hash.map(|hash| format!("roothash={}", hex(hash)));
-    hash.into_iter().chain(plan.command_line.iter().cloned()).collect::<Vec<_>>().join(" ")
-}
-
-/// Writes the EFI system partition.
-///
-/// # Errors
-/// No systemd-boot in the tools; a UKI that does not fit, at the partition's line.
-pub fn esp(plan: &Plan, kernel_version: &str, epoch: i64, tools: &Path, staging: &Path) -> Result<()> {
-    let EspPlan { partition, volume_id, volume_label } = &plan.disk.esp;
-    let arch = plan.architecture.efi();
-    let loader = fs::read(tools.join(EFI_PROGRAMS).join(format!("systemd-boot{arch}.efi")))
-        .context("reading systemd-boot of the tools")?;
-    let mut tree = Tree::new();
-    let mut put =
-        |path: String, content: Content| tree.insert(TreePath::new(&path), Node::file(content, 0o644));
-    put(format!("EFI/BOOT/BOOT{}.EFI", arch.to_uppercase()), loader.clone().into());
-    put(format!("EFI/systemd/systemd-boot{arch}.efi"), loader.into());
-    put(
-        format!("EFI/Linux/{}", plan.uki_on_esp(kernel_version)),
-        on_disk(&staging.join(&plan.artifacts.uki))?,
-    );
-    // No menu: a device in the field has nobody to choose.
-    put("loader/loader.conf".into(), Content::from("timeout 0\neditor no\n"));
-    let file = fs::File::options()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(staging.join(&plan.artifacts.esp))?
-        .into_parts()
-        .0;
-    let sector_size = plan.disk.sector_size;
-    let (size, volume_id, label) = (partition.size, *volume_id, volume_label.clone());
-    let options = vfat::Options { size, volume_id, label, epoch, sector_size };
-    vfat::write(&tree, &file, &options).map_err(|error| LocatedError {
-        message: format!("the EFI system partition cannot be written: {error}"),
-        at: partition.at.clone(),
-        word: None,
-        help: "give the partition more room: `Esp::new(MiB(512))`".into(),
-    })?;
-    Ok(())
+    hash.into_iter().chain(arguments.iter().cloned()).collect::<Vec<_>>().join(" ")
 }
 
 /// The content of a file that is there.

@@ -1,7 +1,7 @@
 //! The homes of the description's users: made before anything is laid into them, so that what is belongs to the user,
 //! and filled from `/etc/skel` in the end, as useradd(8) does.
 
-use bedplate_core::plan::{Plan, UserPlan};
+use bedplate_core::plan::UserPlan;
 use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
 
 use super::place;
@@ -29,9 +29,9 @@ impl Homes {
     ///
     /// # Errors
     /// A home that no directory can be, at the user's line.
-    pub fn make(plan: &Plan, tree: &mut Tree) -> Result<Self, LocatedError> {
+    pub fn make(users: &[UserPlan], tree: &mut Tree) -> Result<Self, LocatedError> {
         let mut homes = Self::default();
-        for user in plan.users.iter().filter(|user| !user.system) {
+        for user in users.iter().filter(|user| !user.system) {
             homes.add(user, tree)?;
         }
         Ok(homes)

@@ -1,7 +1,7 @@
 //! Removes what the description has no use for from the finished tree.
 
 use bedplate_core::glob::{Wildcard, fits, is_pattern};
-use bedplate_core::plan::{Plan, RemovedPlan};
+use bedplate_core::plan::RemovedPlan;
 use bedplate_core::spelling::nearest;
 use bedplate_formats::tree::{Tree, TreePath};
 
@@ -9,12 +9,12 @@ use super::origin::landed;
 use crate::error::LocatedError;
 use crate::key::Key;
 
-/// Removes everything the plan says.
+/// Removes what a plan removes.
 ///
 /// # Errors
 /// A path or pattern at which nothing is, at its line.
-pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<(), LocatedError> {
-    for removed in &plan.contents.removed {
+pub fn apply(removed: &[RemovedPlan], tree: &mut Tree) -> Result<(), LocatedError> {
+    for removed in removed {
         let found = found(tree, &removed.path);
         if found.is_empty() {
             return Err(missing(tree, removed));
@@ -25,15 +25,15 @@ pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<(), LocatedError> {
 }
 
 /// Removes the same from the packages' files, where it is: so that what is laid over them has nothing to take away.
-pub fn apply_to_packages(plan: &Plan, tree: &mut Tree) {
-    for removed in &plan.contents.removed {
+pub fn apply_to_packages(removed: &[RemovedPlan], tree: &mut Tree) {
+    for removed in removed {
         found(tree, &removed.path).iter().for_each(|path| drop(tree.remove(path)));
     }
 }
 
 /// What [`apply_to_packages`] depends on.
-pub fn add_to(key: &mut Key, plan: &Plan) {
-    plan.contents.removed.iter().for_each(|removed| key.add(&removed.path));
+pub fn add_to(key: &mut Key, removed: &[RemovedPlan]) {
+    removed.iter().for_each(|removed| key.add(&removed.path));
 }
 
 /// The paths a pattern fits, through the links of its directories, without those below another.
@@ -93,7 +93,7 @@ mod tests {
     fn left(patterns: &[&str]) -> Result<Vec<String>, LocatedError> {
         let plan = patterns.iter().fold(device(), |image, pattern| image.remove(*pattern)).plan().unwrap();
         let mut tree = tree();
-        apply(&plan, &mut tree)?;
+        apply(&plan.contents.removed, &mut tree)?;
         let files = tree.iter().filter(|(_, node)| !node.is_directory());
         Ok(files.map(|(path, _)| path.to_string()).filter(|path| path != "/lib").collect())
     }

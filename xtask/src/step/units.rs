@@ -8,7 +8,7 @@
 
 use bedplate_core::plan::UnitPlan;
 use bedplate_core::spelling::nearest;
-use bedplate_core::{Diagnostic, Plan, Rule, SourceLocation};
+use bedplate_core::{Diagnostic, Rule, SourceLocation};
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 
 use super::check::{NO_UNIT_TO_ENABLE, NOTHING_TO_ENABLE};
@@ -45,12 +45,12 @@ pub(super) const USER: Scope = Scope {
     links: "etc/systemd/user",
 };
 
-/// Enables what the plan says. Returns what cannot be enabled: units that are not in the tree, or have no `[Install]`
+/// Enables the units of a plan. Returns what cannot be enabled: units that are not in the tree, or have no `[Install]`
 /// section, at their lines.
 #[must_use]
-pub fn apply(plan: &Plan, tree: &mut Tree) -> Vec<Diagnostic> {
+pub fn apply(enabled: &[UnitPlan], tree: &mut Tree) -> Vec<Diagnostic> {
     let enable = |unit: &UnitPlan| enable(tree, &SYSTEM, &unit.name, unit.at.as_ref(), &mut Vec::new()).err();
-    plan.units.enable.iter().filter_map(enable).map(|mistake| *mistake).collect()
+    enabled.iter().filter_map(enable).map(|mistake| *mistake).collect()
 }
 
 /// Enables a unit, unless it has no `[Install]` section.

@@ -7,18 +7,18 @@
 
 mod subids;
 
-use bedplate_core::plan::{Plan, UserPlan};
+use bedplate_core::plan::UserPlan;
 use bedplate_formats::tree::{Content, Kind, Node, Tree};
 
 use crate::error::LocatedError;
 
-/// Adds what the plan says.
+/// Adds the users of a plan.
 ///
 /// # Errors
 /// A name or id that a package already uses, or a group nobody made, at the
 /// user's line.
-pub fn apply(plan: &Plan, tree: &mut Tree) -> Result<(), LocatedError> {
-    for user in &plan.users {
+pub fn apply(users: &[UserPlan], tree: &mut Tree) -> Result<(), LocatedError> {
+    for user in users {
         add(user, tree)?;
     }
     Ok(())

@@ -93,10 +93,10 @@ fn findings(image: &Image) -> Findings {
         );
         tree.insert("etc/passwd".into(), Node::file(passwd, 0o644));
     }
-    let (homes, mut owners) = (Homes::make(&plan, &mut tree).unwrap(), Owners::default());
+    let (homes, mut owners) = (Homes::make(&plan.users, &mut tree).unwrap(), Owners::default());
     overlay::files(&plan.files, &homes, &mut tree, &mut owners).unwrap();
-    users::apply(&plan, &mut tree).unwrap();
-    let unfit = units::apply(&plan, &mut tree);
+    users::apply(&plan.users, &mut tree).unwrap();
+    let unfit = units::apply(&plan.units.enable, &mut tree);
     let origins = Origins::new(&plan, Path::new("/nonexistent"), &tree);
     let subject = Subject { plan: &plan, tree: &tree, origins };
     let mut found = Findings { mistakes: unfit, ..Findings::default() };

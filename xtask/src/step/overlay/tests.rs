@@ -39,11 +39,11 @@ impl Bench {
         for layer in source::read_all(&plan, project)? {
             source::check(&plan, &layer)?;
         }
-        let (homes, mut owners) = (Homes::make(&plan, &mut tree)?, Owners::default());
+        let (homes, mut owners) = (Homes::make(&plan.users, &mut tree)?, Owners::default());
         overlays(&plan, project, &homes, &mut tree, &mut owners)?;
         files(&plan.files, &homes, &mut tree, &mut owners)?;
         homes.fill(&mut tree);
-        crate::step::users::apply(&plan, &mut tree)?;
+        crate::step::users::apply(&plan.users, &mut tree)?;
         owners.apply(&mut tree)?;
         Ok(tree)
     }
