@@ -23,6 +23,7 @@ pub(crate) mod partitions;
 pub(crate) mod release;
 pub mod text;
 pub(crate) mod units;
+pub(crate) mod updates;
 pub(crate) mod users;
 pub(crate) mod values;
 
@@ -41,6 +42,7 @@ pub static RULES: &[&Rule] = &[
     &values::MALFORMED_PATH,
     &values::MALFORMED_HOSTNAME,
     &values::MALFORMED_IMAGE_VERSION,
+    &values::MALFORMED_COMPATIBLE,
     &values::MALFORMED_HOST,
     &values::MALFORMED_LABEL,
     &values::MALFORMED_LOCALE,
@@ -110,6 +112,14 @@ pub static RULES: &[&Rule] = &[
     &units::UNIT_TWICE,
     &units::WHERE_DOES_NOT_FIT,
     &units::UNIT_OF_THE_PLAN,
+    &updates::UPDATES_TWICE,
+    &updates::UPDATES_WITHOUT_VERSION,
+    &updates::UPDATES_WITHOUT_VERITY,
+    &updates::UPDATES_WITHOUT_DATA,
+    &updates::UPDATES_WITHOUT_END,
+    &updates::NOT_A_CERTIFICATE,
+    &updates::TRIAL_OUT_OF_RANGE,
+    &partitions::LABEL_OF_THE_PLAN,
     &text::CARRIAGE_RETURN,
     &users::USER_TWICE,
     &users::USER_OF_THE_SYSTEM,
@@ -137,6 +147,7 @@ pub(crate) fn all(image: &Image) -> Vec<Diagnostic> {
     keys::check(image, &mut found);
     kernel::check(image, &mut found);
     units::check(image, &mut found);
+    updates::check(image, &mut found);
     text::check(image, &mut found);
     users::check(image, &mut found);
     found
@@ -197,6 +208,7 @@ mod tests {
             include_str!("check/release.rs"),
             include_str!("check/text.rs"),
             include_str!("check/units.rs"),
+            include_str!("check/updates.rs"),
             include_str!("check/users.rs"),
             include_str!("check/values.rs"),
         ];

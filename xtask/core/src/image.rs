@@ -40,6 +40,7 @@ pub mod script;
 pub mod target;
 pub mod text;
 pub mod unit;
+pub mod updates;
 pub mod user;
 pub mod volatile;
 
@@ -55,6 +56,7 @@ use repository::{Key, Repository};
 use root::RootSlot;
 use text::{Text, Written};
 use unit::Unit;
+use updates::Updates;
 use user::User;
 use volatile::Volatile;
 
@@ -138,6 +140,9 @@ pub struct Image {
     pub(crate) sector_size: Option<At<u32>>,
     pub(crate) volatile: Volatile,
     pub(crate) volatile_size: Option<At<Size>>,
+    /// The first that was said, and the lines that say others.
+    pub(crate) updates: Option<Updates>,
+    pub(crate) updates_again: Vec<SourceLocation>,
     pub(crate) overlays: Vec<Overlay>,
     pub(crate) files: Vec<Written>,
     pub(crate) units: Vec<Unit>,
@@ -206,6 +211,8 @@ impl Image {
             sector_size: None,
             volatile: Volatile::None,
             volatile_size: None,
+            updates: None,
+            updates_again: Vec::new(),
             overlays: Vec::new(),
             files: Vec::new(),
             units: Vec::new(),
@@ -682,6 +689,25 @@ impl Image {
     #[doc(alias("systemd.volatile", "size"))]
     pub fn volatile_size(mut self, size: impl SizeWithUnit) -> Self {
         self.volatile_size = Some(At { value: size.size(), at: SourceLocation::caller() });
+        self
+    }
+
+    /// Makes a device that can be updated: two slots, signed bundles, and the way back. See [`Updates`].
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// # macro_rules! certificate { ($path:literal) => { Certificate::new($path, "") } }
+    /// image.version("1.4.0").updates(Updates::rauc("edge", certificate!("keys/update.pem")))
+    /// # }
+    /// ```
+    #[doc(alias("rauc", "A/B", "sysupdate", "SplitArtifacts", "mender", "swupdate"))]
+    pub fn updates(mut self, mut updates: Updates) -> Self {
+        self.mistakes.append(&mut updates.mistakes);
+        match self.updates {
+            Some(_) => self.updates_again.push(updates.at),
+            None => self.updates = Some(updates),
+        }
         self
     }
 

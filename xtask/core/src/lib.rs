@@ -69,16 +69,17 @@ pub mod prelude {
     pub use crate::image::target::{Architecture, Target};
     pub use crate::image::text::Text;
     pub use crate::image::unit::Unit;
+    pub use crate::image::updates::{Certificate, Updates};
     pub use crate::image::user::{Login, User};
     pub use crate::image::volatile::Volatile;
     pub use crate::image::{Distribution, Image};
     pub use crate::value::{
-        Address, AnswerText, Argument, Component, DevicePath, DomainName, FileUrl, Fingerprint, GiB, Glob,
-        GroupName, Hostname, ImageVersion, Label, Locale, MiB, ModuleName, PackageName, PathPattern,
-        Question, Sha256, Size, Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone, UnitName, Url,
-        UserName, Version,
+        Address, AnswerText, Argument, Compatible, Component, DevicePath, DomainName, FileUrl, Fingerprint,
+        GiB, Glob, GroupName, Hostname, ImageVersion, Label, Locale, MiB, ModuleName, PackageName,
+        PathPattern, Question, Sha256, Size, Snapshot, SshKey, Suite, SysctlKey, SysctlValue, Timezone,
+        UnitName, Url, UserName, Version,
     };
-    pub use crate::{image, script, unit};
+    pub use crate::{certificate, image, script, unit};
 }
 
 /// The digest of this crate's sources, for the keys of cache entries: see `build.rs`.

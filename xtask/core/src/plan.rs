@@ -30,7 +30,7 @@ pub use contents::{ContentsPlan, FilterPlan, RemovedPlan, ScriptPlan};
 mod dangers;
 mod debs;
 mod disk;
-pub use disk::{DataPlan, DiskPlan, EspPlan, PartitionGuid, PartitionPlan, RootPlan, VerityPlan};
+pub use disk::{DataPlan, DiskPlan, EspPlan, PartitionGuid, PartitionPlan, RootPlan, SlotsPlan, VerityPlan};
 mod disks;
 mod draft;
 pub(crate) use draft::Draft;
@@ -55,6 +55,8 @@ pub(crate) mod template;
 pub use template::Unfit;
 mod units;
 use units::UNITS;
+mod updates;
+pub use updates::{HealthyWhen, UpdatesPlan};
 
 /// Everything that was decided about an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -113,6 +115,8 @@ pub struct Plan {
     pub shared: Vec<SharedPlan>,
     /// The initrd.
     pub initrd: InitrdPlan,
+    /// How a device is updated.
+    pub updates: Option<UpdatesPlan>,
     /// What the description weakens, by the words that start with `dangerous_`.
     pub dangers: Vec<DangerPlan>,
     /// What becomes of writes to the root.
@@ -515,6 +519,8 @@ pub struct ArtifactNames {
     pub root: String,
     /// The content of the verity partition.
     pub verity: Option<String>,
+    /// The content of the slot's kernel image partition.
+    pub uki_slot: Option<String>,
     /// The content of each data partition, in order.
     pub data: Vec<String>,
     /// Every package in the image, as JSON.
@@ -600,6 +606,8 @@ impl Plan {
     #[must_use]
     pub fn uki_on_esp(&self, kernel: &str) -> String {
         match &self.version {
+            // The first generation, in the first slot, and proven.
+            _ if self.updates.is_some() => "bedplate_1-a.efi".to_string(),
             Some(version) => format!("{}_{version}.efi", self.image_id()),
             None => format!("{}-{kernel}.efi", self.distribution),
         }

@@ -10,6 +10,7 @@ use crate::image::data::Data;
 use crate::image::esp::Esp;
 use crate::image::filesystem::{Erofs, Ext4};
 use crate::image::root::Root;
+use crate::image::updates::Certificate;
 use crate::value::MiB;
 
 /// A rule that descriptions keep.
@@ -60,6 +61,11 @@ macro_rules! example {
     };
 }
 pub use example;
+
+/// The certificate of examples: nobody has its key.
+pub(crate) fn certificate() -> Certificate {
+    Certificate::new("keys/update.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
+}
 
 /// The device that examples start from: complete, and with nothing wrong.
 pub fn device() -> Image {

@@ -21,7 +21,7 @@ pub use archive::{
     Component, DebLocation, FileUrl, Fingerprint, PackageName, Sha256, Snapshot, Suite, Url, Version,
 };
 pub use debconf::{AnswerText, Question};
-pub use device::{DevicePath, Hostname, ImageVersion, Label, Locale, Timezone};
+pub use device::{Compatible, DevicePath, Hostname, ImageVersion, Label, Locale, Timezone};
 pub use glob::Glob;
 pub use host::{Address, DomainName};
 pub use kernel::{Argument, ModuleName, SysctlKey, SysctlValue};

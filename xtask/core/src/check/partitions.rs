@@ -7,8 +7,9 @@ use crate::image::data::Data;
 use crate::image::esp::Esp;
 use crate::image::filesystem::{Erofs, Ext4, Squashfs};
 use crate::image::root::Root;
+use crate::location::At;
 use crate::rule::{Rule, example};
-use crate::value::{DevicePath, GiB, MiB, Size, Value};
+use crate::value::{DevicePath, GiB, Label, MiB, Size, Value};
 
 pub(crate) static NO_ROOT: Rule = Rule {
     code: "no-root",
@@ -113,6 +114,15 @@ pub(crate) static LABEL_TWICE: Rule = Rule {
         .partition(Data::new("persistent", Ext4))),
 };
 
+pub(crate) static LABEL_OF_THE_PLAN: Rule = Rule {
+    code: "label-of-the-plan",
+    title: "a data partition is not labelled as one of the plan's own",
+    why: "A device finds its partitions as `/dev/bedplate/LABEL`, on the disk that was booted. `disk` and `esp` are taken \
+          there, and on a device that can be updated the names of its slots.",
+    wrong: example!(|system| system.partition(Data::new("disk", Ext4).mount("/local"))),
+    right: example!(|system| system.partition(Data::new("persistent", Ext4).mount("/local"))),
+};
+
 pub(crate) static MOUNT_TWICE: Rule = Rule {
     code: "mount-twice",
     title: "every data partition is mounted at a place of its own",
@@ -150,6 +160,10 @@ pub(super) const SYSTEM: [&str; 15] = [
     "/", "/bin", "/boot", "/dev", "/efi", "/etc", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin",
     "/sys", "/tmp", "/usr",
 ];
+
+/// Links in `/dev/bedplate`.
+const OF_THE_PLAN: [&str; 10] =
+    ["disk", "esp", "image-disk", "root-a", "root-b", "slot", "uki-a", "uki-b", "verity-a", "verity-b"];
 
 pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
     one_of_each(image, found);
@@ -234,6 +248,13 @@ fn labels(image: &Image, found: &mut Vec<Diagnostic>) {
                 text.len()
             )));
         }
+    }
+    let taken = |label: &&At<Label>| OF_THE_PLAN.contains(&label.value.as_str());
+    for label in image.data.iter().filter_map(|data| data.label.as_ref()).filter(taken) {
+        let text = label.value.as_str();
+        let message = format!("`{text}` is a label of the plan's own");
+        let mistake = Diagnostic::new(LABEL_OF_THE_PLAN.code, message).at(&label.at).word(text);
+        found.push(mistake.help("write another one: `persistent`"));
     }
     for (first, second) in repeated(&image.data, |data| data.label.as_ref().map(|label| &label.value)) {
         let text = second.label.as_ref().map_or("", |label| label.value.as_str());
@@ -395,6 +416,20 @@ mod tests {
                |                                      it has 42 UTF-16 units, and a name in a GPT has at most 36
         "#]]
         .assert_eq(&refusal(&LABEL_TOO_LONG, SOURCE));
+    }
+
+    #[test]
+    fn a_label_that_the_plan_uses_is_refused() {
+        expect![[r#"
+            error[label-of-the-plan]: `disk` is a label of the plan's own
+              --> xtask/core/src/check/partitions.rs:LL:CC
+               |
+            LL |     wrong: example!(|system| system.partition(Data::new("disk", Ext4).mount("/local"))),
+               |                                                         ^^^^^^
+               |
+               = help: write another one: `persistent`
+        "#]]
+        .assert_eq(&refusal(&LABEL_OF_THE_PLAN, SOURCE));
     }
 
     #[test]

@@ -8,12 +8,13 @@ use crate::image::filesystem::Ext4;
 use crate::image::overlay::Overlay;
 use crate::image::package::Package;
 use crate::image::repository::{Key, Repository};
+use crate::image::updates::Updates;
 use crate::image::user::{Login, User};
-use crate::rule::{Rule, example};
+use crate::rule::{Rule, certificate, example};
 use crate::value::{
-    Address, Argument, DevicePath, Fingerprint, Glob, Hostname, ImageVersion, Label, Locale, ModuleName,
-    PackageName, Question, Sha256, Snapshot, SshKey, Suite, SysctlKey, Timezone, UnitName, Url, UserName,
-    Value as _, Version,
+    Address, Argument, Compatible, DevicePath, Fingerprint, Glob, Hostname, ImageVersion, Label, Locale,
+    ModuleName, PackageName, Question, Sha256, Snapshot, SshKey, Suite, SysctlKey, Timezone, UnitName, Url,
+    UserName, Value as _, Version,
 };
 
 pub(crate) static MALFORMED_PACKAGE_NAME: Rule = Rule {
@@ -119,6 +120,15 @@ pub(crate) static MALFORMED_IMAGE_VERSION: Rule = Rule {
           the EFI system partition, where capital and small letters are the same.",
     wrong: example!(|device| device.version("1.4.0+git")),
     right: example!(|device| device.version("1.4.0-git")),
+};
+
+pub(crate) static MALFORMED_COMPATIBLE: Rule = Rule {
+    code: Compatible::CODE,
+    title: "what devices and bundles have in common is one word",
+    why: "RAUC compares it letter by letter and writes it into files of settings, where blanks and signs mean something \
+          else. Devices that one image does not fit have another word.",
+    wrong: example!(|device| device.version("1").updates(Updates::rauc("Edge device", certificate()))),
+    right: example!(|device| device.version("1").updates(Updates::rauc("edge-device", certificate()))),
 };
 
 pub(crate) static MALFORMED_HOST: Rule = Rule {
@@ -635,6 +645,21 @@ mod tests {
         let mistakes =
             crate::rule::device().user(User::new("alice").login(Login::Key(text))).plan().unwrap_err();
         assert!(!mistakes.to_string().contains("secret"), "{mistakes}");
+    }
+
+    #[test]
+    fn what_a_bundle_fits_is_one_word() {
+        expect![[r#"
+            error[malformed-compatible]: `Edge device` is not a word for the devices that a bundle fits
+              --> xtask/core/src/check/values.rs:LL:CC
+               |
+            LL |     wrong: example!(|device| device.version("1").updates(Updates::rauc("Edge device", certifica
+               |                                                                        ^^^^^^^^^^^^^
+               |                                                          ` ` is none of `A-Z a-z 0-9 . _ + : -`
+        "#]].assert_eq(&refusal(&MALFORMED_COMPATIBLE, SOURCE));
+        for compatible in ["", "a b", "a=b", "a\nb", "é", &"a".repeat(65)] {
+            assert!(compatible.parse::<Compatible>().is_err(), "{compatible}");
+        }
     }
 
     #[test]

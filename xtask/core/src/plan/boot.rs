@@ -1,6 +1,6 @@
 //! The kernel's command line, and the names of what comes out.
 
-use super::{ArtifactNames, DiskPlan, PartitionGuid, RootPlan, SettingPlan, hardening};
+use super::{ArtifactNames, DiskPlan, PartitionGuid, SettingPlan, hardening};
 use crate::image::Image;
 use crate::image::target::Architecture;
 use crate::image::volatile::Volatile;
@@ -10,9 +10,10 @@ use crate::image::volatile::Volatile;
 ///
 /// `ro` also with the overlay: it is the lower file system that is meant, and
 /// with `rw` systemd-remount-fs would be asked to remount an overlay.
-pub(super) fn command_line(image: &Image, root: &RootPlan, settings: &[SettingPlan]) -> Vec<String> {
-    let mut arguments = Vec::new();
-    if let PartitionGuid::Fixed(guid) = root.partition.guid {
+pub(super) fn command_line(image: &Image, disk: &DiskPlan, settings: &[SettingPlan]) -> Vec<String> {
+    let root = &disk.root;
+    let mut arguments = super::updates::arguments(disk);
+    if let (PartitionGuid::Fixed(guid), None) = (root.partition.guid, &root.verity) {
         arguments.push(format!("root=PARTUUID={guid}"));
     }
     let writable = !root.filesystem.is_read_only() && image.volatile == Volatile::None;
@@ -49,6 +50,7 @@ pub(super) fn artifacts(disk: &DiskPlan, architecture: Architecture) -> Artifact
         kernel: "image.vmlinuz".to_string(),
         verity: disk.root.verity.as_ref().map(|_| format!("{root}-verity.raw")),
         root: format!("{root}.raw"),
+        uki_slot: disk.slots.as_ref().map(|_| "image.uki.raw".to_string()),
         data: data.collect(),
         manifest: "image.manifest".to_string(),
         checksums: "image.SHA256SUMS".to_string(),

@@ -19,18 +19,21 @@ pub struct DiskPlan {
     pub sector_size: u64,
     /// The EFI system partition.
     pub esp: EspPlan,
-    /// The operating system.
+    /// The operating system; of a device that can be updated, that of its first slot.
     pub root: RootPlan,
+    /// What a device that can be updated has beside it.
+    pub slots: Option<SlotsPlan>,
     /// The data partitions, in the order of the disk.
     pub data: Vec<DataPlan>,
 }
 
 impl DiskPlan {
-    /// The partitions, in the order of the disk.
+    /// The partitions of the image, in the order of the disk.
     pub fn partitions(&self) -> impl Iterator<Item = &PartitionPlan> {
         let verity = self.root.verity.iter().map(|verity| &verity.partition);
+        let uki = self.slots.iter().map(|slots| &slots.uki);
         let data = self.data.iter().map(|data| &data.partition);
-        [&self.esp.partition, &self.root.partition].into_iter().chain(verity).chain(data)
+        [&self.esp.partition, &self.root.partition].into_iter().chain(verity).chain(uki).chain(data)
     }
 
     /// The partition with this label.
@@ -112,6 +115,33 @@ pub struct VerityPlan {
     pub salt: [u8; 32],
     /// The superblock's id.
     pub uuid: Uuid,
+}
+
+/// Two slots: what a device that can be updated has beside its first root.
+///
+/// A slot is three partitions of the same sizes in both: root, hash tree, kernel image. The second one is not in the
+/// image: each device makes it at its first start, behind the data partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SlotsPlan {
+    /// The kernel image of the first slot, as an update writes it.
+    pub uki: PartitionPlan,
+    /// The partitions of the second slot, in the order of [`SlotsPlan::PARTS`]: the number in the names of systemd-repart's
+    /// definitions, and the label.
+    pub second: [(u32, String); 3],
+}
+
+impl SlotsPlan {
+    /// What a slot is made of, by the names of RAUC's slot classes.
+    pub const PARTS: [&str; 3] = ["root", "verity", "uki"];
+
+    /// The partitions of the first slot, in the order of [`SlotsPlan::PARTS`]. A root with slots is verified: that is a
+    /// rule of the description.
+    #[must_use]
+    pub fn first<'a>(&'a self, disk: &'a DiskPlan) -> [&'a PartitionPlan; 3] {
+        let root = &disk.root;
+        let verity = root.verity.as_ref().map_or(&root.partition, |verity| &verity.partition);
+        [&root.partition, verity, &self.uki]
+    }
 }
 
 /// A data partition: what the device keeps.

@@ -42,6 +42,7 @@ pub(super) fn initrd(disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
         TABLE = disk.guid,
         LABELS = words(disk.partitions().map(|partition| &partition.label)),
         ROOT_TYPES = types.collect::<Vec<_>>().join("|");
+        if SLOTS = disk.slots.is_some();
         lines PARTITIONS = links(disk)
     )?;
     Ok(vec![
@@ -63,7 +64,11 @@ pub(super) fn initrd(disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
 
 /// Rules of the root, and what gives the disk ids of its own where something is persistent.
 pub(super) fn root(image: &Image, disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
-    let rules = template!("settings/udev/root.rules", TABLE = disk.guid; lines PARTITIONS = links(disk))?;
+    let rules = template!(
+        "settings/udev/root.rules", TABLE = disk.guid;
+        if SLOTS = disk.slots.is_some();
+        lines PARTITIONS = links(disk)
+    )?;
     let mut files = vec![FilePlan::text(RULES, rules, "finds the partitions of the disk that was booted")];
     if image.kept_on().is_none() {
         return Ok(files);
@@ -87,5 +92,5 @@ fn links(disk: &DiskPlan) -> Vec<String> {
         let (number, label) = (partition.number, &partition.label);
         format!("ENV{{ID_PART_ENTRY_NUMBER}}==\"{number}\", SYMLINK+=\"bedplate/{label}\"")
     };
-    disk.partitions().map(link).collect()
+    disk.partitions().map(link).chain(super::updates::links(disk)).collect()
 }

@@ -27,6 +27,7 @@ impl Plan {
         ));
         self.weakened(&mut page);
         self.disk(&mut page);
+        self.updates(&mut page);
         self.kept(&mut page);
         self.own(&mut page);
         self.software(&mut page);
@@ -58,6 +59,25 @@ impl Plan {
                 ]
             }),
         );
+    }
+
+    fn updates(&self, page: &mut Page) {
+        let (Some(updates), Some(slots)) = (&self.updates, &self.disk.slots) else { return };
+        page.heading(&format!("updates of `{}`, two slots", updates.compatible));
+        let second = slots.first(&self.disk).into_iter().zip(&slots.second);
+        let second = second.map(|(first, (_, label))| format!("{label} of {}", size(first.size)));
+        let good = updates.healthy.iter().map(|healthy| healthy.unit.as_str()).collect::<Vec<_>>();
+        let asked = updates.asked.as_deref().unwrap_or("nobody: `rauc install` is called");
+        let second = second.collect::<Vec<_>>().join(", ");
+        let rows = [
+            ("signed by", updates.certificates.join(", ")),
+            ("second slot", format!("{second}, made at the first start")),
+            ("on trial", format!("{} starts of {} min", updates.tries, updates.minutes)),
+            ("good when", good.join(", ")),
+            ("asked at", asked.to_string()),
+            ("layout", updates.layout.to_string()),
+        ];
+        page.table(&["", ""], rows.into_iter().map(|(name, value)| vec![name.to_string(), value]));
     }
 
     fn weakened(&self, page: &mut Page) {
@@ -285,7 +305,7 @@ impl super::ArtifactNames {
             &self.checksums,
             &self.log,
         ];
-        let middle = self.verity.iter().chain(&self.data);
+        let middle = self.verity.iter().chain(&self.uki_slot).chain(&self.data);
         fixed.into_iter().chain(middle).chain(rest).map(String::as_str).collect()
     }
 }
@@ -303,7 +323,8 @@ fn contents(disk: &DiskPlan) -> impl Iterator<Item = String> {
         format!("{filesystem}{mount}{}", if *grow { ", grows" } else { "" })
     });
     let verity = verity.iter().map(|_| "dm-verity".to_string());
-    ["fat32".to_string(), root].into_iter().chain(verity).chain(data)
+    let uki = disk.slots.iter().map(|_| "kernel image".to_string());
+    ["fat32".to_string(), root].into_iter().chain(verity).chain(uki).chain(data)
 }
 
 fn size(bytes: u64) -> String {

@@ -8,7 +8,7 @@ use super::{
 };
 use super::{
     archives, boot, console, contents, dangers, debs, disks, hardening, identity, initrd, layout, packages,
-    people, sshd, state, system, units,
+    people, sshd, state, system, units, updates,
 };
 use crate::image::Image;
 use crate::image::overlay::{self, Overlay};
@@ -55,6 +55,7 @@ impl<'a> Draft<'a> {
         let mut files = Vec::new();
         files.extend(state::files(image, &disk, &binds, &users)?);
         files.extend(disks::root(image, &disk)?);
+        files.extend(updates::files(image, &disk)?);
         files.extend(system::files(image)?);
         files.extend(hardening::files(&settings));
         files.extend(people::files(&users));
@@ -104,11 +105,12 @@ impl<'a> Draft<'a> {
             answers: packages::answers(image),
             tools: packages::tools(image, release, root),
             hostname: image.hostname.as_ref().map(|name| name.value.to_string()),
-            command_line: boot::command_line(image, &disk.root, &settings),
+            command_line: boot::command_line(image, &disk, &settings),
             locale: system::locale(image),
             timezone: image.timezone.as_ref().map_or("UTC".to_string(), |zone| zone.value.to_string()),
             artifacts: boot::artifacts(&disk, target.architecture),
             initrd: self.initrd,
+            updates: updates::plan(image, &disk),
             disk,
             files: files(image, self.files),
             overlays: image.overlays.iter().map(overlay).collect(),

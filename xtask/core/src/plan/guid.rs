@@ -16,6 +16,10 @@ pub const ESP: Uuid = uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
 /// Data of Linux, of no particular meaning.
 pub const LINUX_GENERIC: Uuid = uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4");
 
+/// A slot's unified kernel image, behind a block that says how long it is. No specification names one: a random UUID,
+/// chosen once.
+pub const KERNEL_IMAGE: Uuid = uuid!("b7c3f0d4-52d6-4c0b-8d0e-0f5a7c1e6b92");
+
 /// Attribute: the file system grows to the size of its partition.
 pub const GROW_FILE_SYSTEM: u64 = 1 << 59;
 /// Attribute: mounted read-only.

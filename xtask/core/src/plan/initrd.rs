@@ -53,15 +53,19 @@ pub struct InitrdFeatures {
     pub persistent: bool,
     /// That partition is formatted where it has no known file system.
     pub makefs: bool,
+    /// There are two slots, and a failure is noted on the EFI system partition.
+    pub slots: bool,
 }
 
 pub(super) fn plan(image: &Image, root: &RootSlot, disk: &DiskPlan) -> Result<InitrdPlan, Unfit> {
     let mut features = InitrdFeatures {
         verity: root.verity,
         writable: !root.filesystem.is_read_only(),
+        slots: disk.slots.is_some(),
         ..InitrdFeatures::default()
     };
     let mut files = super::disks::initrd(disk)?;
+    files.extend(super::updates::initrd(disk)?);
     if let Some((partition, mount)) = kept_on(image, disk) {
         features.persistent = true;
         features.makefs = partition.makefs;

@@ -1,11 +1,11 @@
 //! The disk: which partition where, how large, with which ids.
 //!
-//! Order: ESP, root, its verity tree, data. Every partition starts and ends on
+//! Order: ESP, root, its verity tree, the first slot's kernel image where there are slots, data. Every partition starts and ends on
 //! a whole mebibyte; the first mebibyte holds the protective MBR and the GPT,
 //! the last one the GPT's copy (33 sectors, or 5 of 4096 bytes).
 
 use super::guid::{self, Stream};
-use super::{DataPlan, DiskPlan, EspPlan, PartitionGuid, PartitionPlan, RootPlan, VerityPlan};
+use super::{DataPlan, DiskPlan, EspPlan, PartitionGuid, PartitionPlan, RootPlan, SlotsPlan, VerityPlan};
 use crate::image::Image;
 use crate::image::esp::Esp;
 use crate::image::root::RootSlot;
@@ -24,14 +24,23 @@ pub(super) fn disk(
     ids: &Stream,
 ) -> DiskPlan {
     let mut table = Table { number: 0, end: MIB };
+    let kernel_images = esp.size;
     let esp = EspPlan {
         partition: table.add("esp", guid::ESP, fixed(ids, "esp"), esp.size, &esp.at),
         volume_id: ids.word("volume", "esp"),
         volume_label: "ESP".to_string(),
     };
 
-    let label = format!("root-{}", architecture.systemd());
-    let id = if root.verity { PartitionGuid::RootHashFirst } else { fixed(ids, "root") };
+    // The content of a slot changes, and its ids stay.
+    let slots = image.updates.is_some();
+    let [label, verity_label] = if slots {
+        ["root-a".to_string(), "verity-a".to_string()]
+    } else {
+        let label = format!("root-{}", architecture.systemd());
+        [label.clone(), format!("{label}-verity")]
+    };
+    let by_hash = root.verity && !slots;
+    let id = if by_hash { PartitionGuid::RootHashFirst } else { fixed(ids, "root") };
     let mut root_plan = RootPlan {
         partition: table.add(&label, guid::root(architecture), id, root.size, &root.at),
         filesystem: root.filesystem,
@@ -43,13 +52,20 @@ pub(super) fn disk(
         root_plan.partition.attributes = guid::READ_ONLY;
     }
     if root.verity {
-        let (label, size) = (format!("{label}-verity"), Size::mib(verity_size(root.size.bytes()) / MIB));
+        let size = Size::mib(verity_size(root.size.bytes()) / MIB);
         let kind = guid::root_verity(architecture);
-        let mut partition = table.add(&label, kind, PartitionGuid::RootHashLast, size, &root.at);
+        let id = if by_hash { PartitionGuid::RootHashLast } else { fixed(ids, "verity") };
+        let mut partition = table.add(&verity_label, kind, id, size, &root.at);
         partition.attributes = guid::READ_ONLY;
         root_plan.verity =
             Some(VerityPlan { partition, salt: ids.salt("root"), uuid: ids.id("verity", "root") });
     }
+
+    let first_uki = image.updates.as_ref().map(|updates| {
+        // The ESP holds one of each slot, and half of it stays free for what else there may be.
+        let size = Size::mib(kernel_images.bytes() / 4 / MIB);
+        table.add("uki-a", guid::KERNEL_IMAGE, fixed(ids, "uki"), size, &updates.at)
+    });
 
     let data = image.data.iter().filter_map(|data| {
         let label = data.label.as_ref()?.value.as_str();
@@ -69,12 +85,18 @@ pub(super) fn disk(
         })
     });
     let data = data.collect();
+    let slots = first_uki.map(|uki| SlotsPlan {
+        uki,
+        second: [(1, "root-b"), (2, "verity-b"), (3, "uki-b")]
+            .map(|(next, label)| (table.number + next, label.to_string())),
+    });
     DiskPlan {
         guid: ids.id("disk", ""),
         size: table.end + MIB,
         sector_size: image.sector_size.as_ref().map_or(512, |size| size.value.into()),
         esp,
         root: root_plan,
+        slots,
         data,
     }
 }

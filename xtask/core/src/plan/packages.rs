@@ -85,6 +85,10 @@ pub(crate) fn implied<'a>(image: &'a Image, release: &Release, root: &'a RootSlo
     if let Some(mount) = image.kept_on() {
         implied.push((super::disks::PACKAGE, "gives a device's disk ids of its own", Some(&mount.at)));
     }
+    if let Some(updates) = &image.updates {
+        let packages = super::updates::PACKAGES.iter();
+        implied.extend(packages.map(|(name, why)| (*name, *why, Some(&updates.at))));
+    }
     for data in &image.data {
         implied.push(("e2fsprogs", "checks the data partition at boot", Some(&data.at)));
         if data.grow {

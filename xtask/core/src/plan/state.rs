@@ -143,6 +143,9 @@ fn implied(image: &Image) -> Vec<(BindKind, &'static str, u32, &'static str)> {
             "no clock goes back over a reboot",
         ));
     }
+    if image.updates.is_some() {
+        rows.push((BindKind::Directory, super::updates::STATE, 0o755, "what is known of updates"));
+    }
     if super::sshd::is_there(image) {
         rows.push((BindKind::Directory, super::sshd::KEYS, 0o700, "the keys this device is known by"));
     }

@@ -11,6 +11,13 @@ value! {
 }
 
 value! {
+    /// What a bundle and a device have in common, so that the one fits the other: `edge`.
+    ///
+    /// RAUC compares it as text: at most 64 characters of `A-Z a-z 0-9 . _ + : -`.
+    Compatible, "malformed-compatible", "a word for the devices that a bundle fits", compatible
+}
+
+value! {
     /// An absolute path on the device, in its one normal spelling.
     DevicePath, "malformed-path", "a path on the device", path
 }
@@ -113,6 +120,16 @@ fn image_version(text: &str) -> Result<(), Malformed> {
         return Err(Malformed::new(text, "it is longer than 64 characters"));
     }
     Ok(())
+}
+
+fn compatible(text: &str) -> Result<(), Malformed> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._+:-".contains(c);
+    match text.chars().find(|c| !allowed(*c)) {
+        Some(c) => Err(Malformed::new(text, format!("`{c}` is none of `A-Z a-z 0-9 . _ + : -`"))),
+        None if text.is_empty() => Err(Malformed::new(text, "it is empty")),
+        None if text.len() > 64 => Err(Malformed::new(text, "it is longer than 64 characters")),
+        None => Ok(()),
+    }
 }
 
 fn path(text: &str) -> Result<(), Malformed> {

@@ -1,0 +1,260 @@
+#!/bin/sh
+# The two slots of this device. RAUC calls it as its boot loader's backend, units of Bedplate's for what follows.
+#
+# A slot, `a` or `b`, is three partitions: root, hash tree, and kernel image. What is started is decided by the names of
+# kernel images on the EFI system partition: EFI/Linux/bedplate_GENERATION-SLOT[+LEFT-DONE].efi. systemd-boot starts the
+# highest generation that has tries left, and counts. One without a counter has proven itself.
+#
+#   get-current | get-primary | get-state SLOT | set-state SLOT good|bad | set-primary SLOT     RAUC's
+#   boot              after each start: what became of the last update
+#   proven            the running version is good
+#   failed            the running version is not good: starts again, if it is on trial
+#   damaged           a block of the running root is not what it should be
+#
+# /run/bedplate/update.json   what is told
+# /var/rauc/bedplate/last     what became of the last update, as RESULT, SLOT, VERSION, REASON
+set -u
+export LC_ALL=C
+esp=/run/bedplate/esp
+last=/var/rauc/bedplate/last
+
+say() { echo "<$1>bedplate: $2" >&2; }
+refuse() { say 3 "$1"; exit 1; }
+
+# Mounted for this program alone.
+if [ "${BEDPLATE_SLOTS:-}" != inside ]; then
+    BEDPLATE_SLOTS=inside exec unshare --mount --propagation private -- "$0" "$@"
+fi
+mount_esp() {
+    [ -b /dev/bedplate/esp ] || refuse "the EFI system partition is not there, or several disks may be the one that was booted"
+    # What a power cut left unfinished takes room for ever.
+    if [ "$1" = check ] && ! findmnt --source "$(readlink -f /dev/bedplate/esp)" >/dev/null; then
+        fsck.vfat -a /dev/bedplate/esp >/dev/null || say 4 'the EFI system partition was repaired, or could not be'
+    fi
+    mkdir -p "$esp"
+    mount -t vfat -o umask=0077 /dev/bedplate/esp "$esp" || refuse 'cannot mount the EFI system partition'
+}
+
+# The slot that runs: below the verified root.
+running() {
+    root=$(readlink -f /dev/mapper/root)
+    for part in /sys/class/block/"${root##*/}"/slaves/*/uevent; do
+        while read -r line; do
+            case $line in PARTNAME=root-[ab]) echo "${line##*-}"; return ;; esac
+        done <"$part"
+    done
+    refuse 'cannot tell which slot runs: the root is not a verified one'
+}
+other() { case $1 in a) echo b ;; *) echo a ;; esac; }
+
+# GENERATION SLOT LEFT FILE of each kernel image, the highest generation first; LEFT is `-` for one that has proven itself.
+entries() {
+    for file in "$esp"/EFI/Linux/bedplate_*.efi; do
+        name=${file##*/bedplate_} left=-
+        name=${name%.efi}
+        case $name in *+*) left=${name##*+} left=${left%%-*} name=${name%%+*} ;; esac
+        case $name in [0-9]*-[ab]) echo "${name%-?} ${name##*-} $left $file" ;; esac
+    done | sort -rn
+}
+entry_of() {
+    entries | while read -r generation slot left file; do
+        if [ "$slot" = "$1" ]; then echo "$generation $slot $left $file"; break; fi
+    done
+}
+# What the loader starts next: with tries left; else the first of those without.
+primary() {
+    entries | { first=''
+        while read -r generation slot left file; do
+            [ -n "$first" ] || first=$slot
+            if [ "$left" != 0 ]; then first=$slot; break; fi
+        done
+        echo "$first"; }
+}
+left_of() { entry_of "$1" | { read -r generation slot left file && echo "$left"; }; }
+on_trial() { case $(left_of "$1") in '' | -) return 1 ;; esac; }
+can_start() { case $(left_of "$1") in '' | 0) return 1 ;; esac; }
+newest() { entries | { read -r generation rest || generation=0; echo "$generation"; }; }
+
+# Only then is it on the disk.
+rename() { mv "$1" "$2" && sync -f "$esp"; }
+
+version_of() {
+    if [ "$1" = "$(running)" ]; then
+        . /etc/os-release
+        echo "${IMAGE_VERSION:-}"
+    else
+        header "$1" version
+    fi
+}
+# A line of what stands before a slot's kernel image.
+header() {
+    dd if="/dev/bedplate/uki-$1" bs=4096 count=1 status=none 2>/dev/null | tr -d '\000' | while IFS='=' read -r name value; do
+        if [ "$name" = "$2" ]; then echo "$value"; break; fi
+    done
+}
+
+remember() {
+    mkdir -p "${last%/*}"
+    printf '%s\n' "$@" >"$last.new" && sync -f "$last.new" && mv "$last.new" "$last" && sync -f "$last"
+}
+recall() {
+    result='' of='' version='' reason=''
+    [ ! -e "$last" ] || { read -r result; read -r of; read -r version; read -r reason; } <"$last"
+}
+
+json() { printf '"%s"' "$(printf %s "$1" | tr -d '"\\' | tr -c '[:print:]' ' ')"; }
+tell() {
+    now=$(running)
+    recall
+    state=proven tries=null
+    if on_trial "$now"; then state=trial tries=$(left_of "$now"); fi
+    second=false
+    [ ! -b "/dev/bedplate/root-$(other "$now")" ] || second=true
+    {
+        printf '{"slot":%s,"version":%s,"state":%s,"tries_left":%s,"next_start":%s,"second_slot":%s' \
+            "$(json "$now")" "$(json "$(version_of "$now")")" "$(json "$state")" "$tries" "$(json "$(primary)")" "$second"
+        [ -z "$result" ] || printf ',"last":{"result":%s,"slot":%s,"version":%s,"reason":%s}' \
+            "$(json "$result")" "$(json "$of")" "$(json "$version")" "$(json "$reason")"
+        printf '}\n'
+    } >/run/bedplate/update.json.new
+    chmod 644 /run/bedplate/update.json.new
+    mv /run/bedplate/update.json.new /run/bedplate/update.json
+}
+
+# RAUC asks for this before it writes the first byte of a slot, and for `rauc status mark-bad`.
+set_bad() {
+    now=$(running)
+    if [ "$1" = "$now" ]; then
+        can_start "$(other "$now")" || refuse "slot $now is the only one that can be started"
+        entry_of "$now" | { read -r generation slot left file && rename "$file" "${file%%[+.]*}+0-1.efi"; }
+        return
+    fi
+    if on_trial "$now"; then
+        refuse "version $(version_of "$now") is on trial, and slot $1 has the version to go back to: install again when it is proven, @MINUTES@ minutes after its start at the latest"
+    fi
+    rm -f "$esp"/EFI/Linux/bedplate_*-"$1".efi "$esp"/EFI/Linux/bedplate_*-"$1"+*.efi "$esp"/EFI/Linux/bedplate.new
+    [ "$1" != a ] || rm -rf "$esp/EFI/bedplate"
+    sync -f "$esp"
+}
+
+# The one step that changes what is started: a name, given to what is whole and on the disk.
+set_primary() {
+    slot=$1
+    found=$(entry_of "$slot")
+    next=$(($(newest) + 1))
+    if [ -n "$found" ]; then
+        file=${found#* * * } left=${found#* * } left=${left%% *}
+        [ "$(primary)" = "$slot" ] && return
+        if [ "$left" = - ]; then new=bedplate_$next-$slot.efi; else new=bedplate_$next-$slot+@TRIES@-0.efi; fi
+        rename "$file" "$esp/EFI/Linux/$new"
+        return
+    fi
+    size=$(header "$slot" size) sum=$(header "$slot" sha256) version=$(header "$slot" version)
+    case $size in '' | *[!0-9]*) refuse "slot $slot holds no kernel image" ;; esac
+    file=$esp/EFI/Linux/bedplate.new
+    dd if="/dev/bedplate/uki-$slot" of="$file" bs=1M iflag=skip_bytes,count_bytes skip=4096 count="$size" conv=fsync status=none ||
+        { rm -f "$file"; refuse "the EFI system partition has no room for the kernel image of slot $slot"; }
+    sync -f "$esp"
+    # What the disk has, not what the memory has.
+    [ "$(dd if="$file" bs=1M iflag=direct status=none | sha256sum)" = "$sum  -" ] ||
+        { rm -f "$file"; refuse "the kernel image of slot $slot was not written as it should be"; }
+    rename "$file" "$esp/EFI/Linux/bedplate_$next-$slot+@TRIES@-0.efi"
+    remember installed "$slot" "$version" ''
+}
+
+# Starts again: another try, or the other slot.
+start_again() { systemctl --no-block reboot; }
+
+# What RAUC would know of the slot that the image was shipped with, if it had installed it.
+take_over() {
+    [ "$1" = a ] && [ -d "$esp/EFI/bedplate" ] && [ ! -e /var/rauc/central.raucs ] || return 0
+    for file in "$esp"/EFI/bedplate/*.index; do
+        part=${file##*/} sum=${file##*-}
+        directory=/var/rauc/slot.${part%%-*}.0/hash-${sum%.index}
+        mkdir -p "$directory" && cp "$file" "$directory/block-hash-index" || return
+    done
+    cp "$esp/EFI/bedplate/central.raucs" /var/rauc/central.raucs.new && sync -f /var/rauc/central.raucs.new &&
+        mv /var/rauc/central.raucs.new /var/rauc/central.raucs
+}
+
+after_boot() {
+    # The second slot may have been made a moment ago.
+    udevadm settle --timeout=60
+    now=$(running) note=''
+    take_over "$now"
+    recall
+    [ ! -e "$esp/EFI/bedplate.failed" ] || { read -r at note <"$esp/EFI/bedplate.failed"; rm -f "$esp/EFI/bedplate.failed"; }
+    case $result in
+    installed | trial)
+        if [ "$of" != "$now" ]; then
+            can_start "$of" || {
+                reason=${reason:-${note:-it did not start, and left no word: a panic, a hang, or no power}}
+                say 3 "version $version in slot $of was not good, and this device went back to $(version_of "$now"): $reason"
+                remember went-back "$of" "$version" "$reason"
+            }
+        elif on_trial "$now"; then
+            say 5 "version $version is on trial in slot $now"
+            remember trial "$of" "$version" "${note:-$reason}"
+        else
+            remember proven "$of" "$version" ''
+        fi ;;
+    *)
+        if [ -n "$note" ] && [ "$at" != "$now" ]; then
+            say 3 "slot $at cannot be started any more, and this device went over to slot $now: $note"
+            remember went-over "$at" "$(version_of "$at")" "$note"
+        fi ;;
+    esac
+    [ -b "/dev/bedplate/root-$(other "$now")" ] ||
+        say 4 "there is no slot $(other "$now"): nothing can be installed; was the disk too small when the device was started first?"
+}
+
+failed() {
+    now=$(running)
+    on_trial "$now" || { say 4 "$1; it has proven itself before, and stays"; return; }
+    units=$(systemctl list-units --failed --plain --no-legend --full | while read -r unit rest; do printf ' %s' "$unit"; done)
+    recall
+    say 3 "version $(version_of "$now") is not good: $1${units:+; failed:$units}"
+    remember trial "$now" "$(version_of "$now")" "$1${units:+; failed:$units}"
+    start_again
+}
+
+damaged() {
+    now=$(running)
+    if on_trial "$now"; then
+        failed 'a block of its root is damaged'
+    elif can_start "$(other "$now")"; then
+        say 2 "a block of the root in slot $now is damaged: this device goes over to slot $(other "$now")"
+        remember went-over "$now" "$(version_of "$now")" 'a block of its root is damaged'
+        entry_of "$now" | { read -r generation slot left file && rename "$file" "${file%.efi}+0-1.efi"; }
+        start_again
+    else
+        say 2 "a block of the root in slot $now is damaged, and there is no other version to start: install one"
+    fi
+}
+
+case $1 in
+get-current) running ;;
+get-primary) mount_esp no; primary ;;
+get-state) mount_esp no; if can_start "$2"; then echo good; else echo bad; fi ;;
+set-state)
+    mount_esp no
+    case $3 in
+    bad) set_bad "$2" ;;
+    good)
+        entry_of "$2" | {
+            read -r generation slot left file || refuse "slot $2 has no kernel image: install one"
+            [ "$left" = - ] || rename "$file" "${file%%+*}.efi"
+        } ;;
+    esac
+    tell ;;
+set-primary) mount_esp no; set_primary "$2"; tell ;;
+boot) mount_esp check; after_boot; tell ;;
+proven)
+    mount_esp no
+    recall
+    case $result in installed | trial) remember proven "$of" "$version" '' ;; esac
+    tell ;;
+failed) mount_esp no; failed "it did not become good within @MINUTES@ minutes, or what it needs for it has failed"; tell ;;
+damaged) mount_esp no; damaged; tell ;;
+*) refuse "no command: $1" ;;
+esac
