@@ -101,6 +101,34 @@ impl Output {
         }
         Ok(())
     }
+
+    /// Adds a file to those of the last build, and to their checksums. `make` writes it.
+    ///
+    /// # Errors
+    /// What `make` fails with; the files are then as they were.
+    pub fn add(&self, name: &str, checksums: &str, make: impl FnOnce(&File) -> Result<()>) -> Result<()> {
+        let stamp = self.directory.join(STAMP);
+        let mut stamped: Stamp =
+            serde_json::from_slice(&fs::read(&stamp)?).context("reading the last build's stamp")?;
+        let new = tempfile::Builder::new().prefix(".").suffix(".new").tempfile_in(&self.directory)?;
+        make(new.as_file())?;
+        let digest = digest::sha256_files(&[new.path().to_owned()]).context("hashing the artifact")?;
+        let sums = fs::read_to_string(self.directory.join(checksums))?;
+        let line = |name: &str, digest: &str| format!("{digest} *{name}\n");
+        let others = sums.lines().filter(|line| line.split_once(" *").is_none_or(|(_, other)| other != name));
+        let mut sums: Vec<String> = others.map(|line| format!("{line}\n")).collect();
+        sums.extend(digest.first().map(|digest| line(name, &hex(digest))));
+        sums.sort_by(|left, right| left.split(" *").nth(1).cmp(&right.split(" *").nth(1)));
+        let listed = tempfile::Builder::new().prefix(".").suffix(".new").tempfile_in(&self.directory)?;
+        fs::write(listed.path(), sums.concat())?;
+        for (file, name) in [(new, name), (listed, checksums)] {
+            let file = file.persist(self.directory.join(name))?;
+            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        }
+        stamped.files = files(&self.directory)?;
+        fs::write(&stamp, serde_json::to_vec_pretty(&stamped)?)?;
+        Ok(())
+    }
 }
 
 /// The regular files of a directory but the stamp, by name.

@@ -4,22 +4,25 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use bedplate_core::lock::{Lock, LockFile};
 use bedplate_core::plan::{FilePlan, Plan};
 use bedplate_formats::tree::{Tree, TreePath};
 use fs_err as fs;
 
 use crate::artifacts::{self, Output};
-use crate::key::Key;
+use crate::bundle;
+use crate::certificate::Chain;
+use crate::key::{Key, digest};
 use crate::report::{Report, bytes, path};
+use crate::sign::Signer;
 use crate::step::homes::Homes;
 use crate::step::inside::Inside;
 use crate::step::owners::Owners;
 use crate::step::scratch::{self, Base};
 use crate::step::{
     boot, check, data, disk, identity, initrd, manifest, origin, overlay, presets, remove, root, script,
-    sysprep, system, sysusers, text, triggers, units, users, version,
+    slot, sysprep, system, sysusers, text, triggers, units, users, version,
 };
 use crate::store::{self, Store, or_full};
 use crate::{tools, verify};
@@ -77,6 +80,56 @@ pub fn image(
     report.did("Finished", format_args!("{}  {}", path(&disk), report.elapsed()));
     Ok(())
 }
+
+/// The keyring of the devices, as the plan writes it.
+pub const KEYRING: &str = "/etc/rauc/keyring.pem";
+
+/// Makes of the last build the bundle that updates devices to it; `older`: also those that have a newer version.
+///
+/// # Errors
+/// An image without updates; who signs fails; a full disk. The artifacts are then as they were.
+pub fn bundle(
+    report: &Report,
+    plan: &Plan,
+    lock: &Lock,
+    out: &Path,
+    signer: &Signer,
+    chain: &Chain,
+    older: bool,
+) -> Result<()> {
+    let started = Instant::now();
+    let Some(updates) = &plan.updates else { bail!("`{}` has no slots", plan.name) };
+    let version = plan.version.clone().unwrap_or_default();
+    let of_device =
+        format!("layout={}\nversion={version}\nolder={}\n", updates.layout, if older { "yes" } else { "no" });
+    let mut described = Key::new("description");
+    described.add(fingerprint(plan)?);
+    let mut salt = Key::new("salt of the bundle");
+    salt.add(plan.seed.as_bytes());
+    let contents = bundle::Contents {
+        compatible: updates.compatible.clone(),
+        version,
+        description: Some(plan.name.clone()),
+        build: Some(described.finish()),
+        images: slot::images(plan, out),
+        extra: vec![("bedplate".into(), of_device.into_bytes())],
+        salt: digest(&salt.finish()).context("deriving the salt of the bundle")?,
+        epoch: u32::try_from(lock.epoch).unwrap_or_default(),
+    };
+    let output = Output::open(out, report)?;
+    output.add(BUNDLE, &plan.artifacts.checksums, |file| bundle::write(&contents, signer, chain, file))?;
+    let file = out.join(BUNDLE);
+    let size = fs::metadata(&file)?.len();
+    report.timed(
+        "Bundle",
+        format_args!("{}  {}, signed by `{}`", path(&file), bytes(size), chain.signer().subject()),
+        started,
+    );
+    Ok(())
+}
+
+/// The name of an update's bundle among the artifacts.
+const BUNDLE: &str = "image.raucb";
 
 /// Removes what the cache has no room for, and what nobody has used for long.
 fn trim(Context { report, store, .. }: Context<'_>) -> Result<()> {
@@ -163,11 +216,19 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
     fs::write(staging.join(&names.kernel), image.read()?)?;
     let root_hash = disk::verity(&plan.disk.root, &plan.artifacts, staging)?;
     let stub = boot::Stub::of(lock, &tools_tree);
-    let boot = boot::Boot { architecture: plan.architecture, names, staging };
+    let slots = plan.updates.is_some();
+    let boot = boot::Boot { architecture: plan.architecture, slots, names, staging };
     let command_line = boot::command_line(&plan.command_line, root_hash.as_ref());
     boot.uki(&command_line, &kernel.release, &tree, &stub)?;
+    slot::write(plan, staging)?;
     let uki = plan.uki_on_esp(&kernel.release);
-    boot.esp(&plan.disk.esp, &uki, plan.disk.sector_size, lock.epoch, &tools_tree)?;
+    boot.esp(
+        &plan.disk.esp,
+        (&uki, slot::known(plan, staging)?),
+        plan.disk.sector_size,
+        lock.epoch,
+        &tools_tree,
+    )?;
     let size = fs::metadata(staging.join(&names.uki))?.len();
     report.timed("Boot", format_args!("Linux {} in a UKI of {}", kernel.release, bytes(size)), started);
 

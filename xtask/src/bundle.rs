@@ -86,7 +86,7 @@ pub struct Source {
 pub fn write(contents: &Contents, signer: &Signer, chain: &Chain, to: &File) -> Result<()> {
     check(contents)?;
     ensure!(to.metadata()?.len() == 0, "the file for the bundle is not empty");
-    let images = contents.images.par_iter().map(hash).collect::<Result<Vec<_>>>()?;
+    let images = contents.images.par_iter().map(Source::digest).collect::<Result<Vec<_>>>()?;
     let mut manifest = Manifest {
         compatible: contents.compatible.clone(),
         version: Some(contents.version.clone()),
@@ -170,25 +170,30 @@ fn check(contents: &Contents) -> Result<()> {
     contents.extra.iter().try_for_each(|(extra, _)| name(extra))
 }
 
-/// The digest of an image, and those of its blocks one after another.
-fn hash(source: &Source) -> Result<(Image, Vec<u8>)> {
-    let what = || format!("cannot read the image `{}` of the bundle", source.path.display());
-    let file = File::open(&source.path).with_context(what)?;
-    let size = file.metadata().with_context(what)?.len();
-    ensure!(
-        size > 0 && size.is_multiple_of(BLOCK as u64),
-        "the image `{}` has {size} bytes: an image of a bundle has a multiple of {BLOCK} bytes above zero",
-        source.path.display()
-    );
-    let (whole, blocks) = rayon::join(|| digest::sha256(&file), || blocks(&file, size));
-    let image = Image {
-        class: source.class.clone(),
-        filename: source.name.clone(),
-        sha256: whole.with_context(what)?,
-        size,
-        adaptive: vec![BLOCK_INDEX.to_owned()],
-    };
-    Ok((image, blocks.with_context(what)?))
+impl Source {
+    /// The digest of an image, and those of its blocks one after another: its block index.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no multiple of 4096 bytes.
+    pub fn digest(&self) -> Result<(Image, Vec<u8>)> {
+        let what = || format!("cannot read the image `{}` of the bundle", self.path.display());
+        let file = File::open(&self.path).with_context(what)?;
+        let size = file.metadata().with_context(what)?.len();
+        ensure!(
+            size > 0 && size.is_multiple_of(BLOCK as u64),
+            "the image `{}` has {size} bytes: an image of a bundle has a multiple of {BLOCK} bytes above zero",
+            self.path.display()
+        );
+        let (whole, blocks) = rayon::join(|| digest::sha256(&file), || blocks(&file, size));
+        let image = Image {
+            class: self.class.clone(),
+            filename: self.name.clone(),
+            sha256: whole.with_context(what)?,
+            size,
+            adaptive: vec![BLOCK_INDEX.to_owned()],
+        };
+        Ok((image, blocks.with_context(what)?))
+    }
 }
 
 fn blocks(file: &File, size: u64) -> std::io::Result<Vec<u8>> {

@@ -21,6 +21,8 @@ pub struct Cli {
 pub enum Verb {
     /// Build an image into build/NAME/
     Image(ImageArgs),
+    /// Build an image, and the signed bundle that updates devices to it
+    Bundle(BundleArgs),
     /// Print what will be built, without building it
     Plan(PlanArgs),
     /// Pin every package the image is made of in image/NAME.lock
@@ -52,7 +54,15 @@ impl Verb {
     /// Whether it makes or removes trees, and so needs the rights of root over
     /// the files of many owners.
     pub fn works_on_trees(&self) -> bool {
-        matches!(self, Self::Image(_) | Self::Lock(_) | Self::Boot(_) | Self::Tools(_) | Self::Clean { .. })
+        matches!(
+            self,
+            Self::Image(_)
+                | Self::Bundle(_)
+                | Self::Lock(_)
+                | Self::Boot(_)
+                | Self::Tools(_)
+                | Self::Clean { .. }
+        )
     }
 }
 
@@ -115,6 +125,26 @@ pub struct ImageArgs {
     /// Show what maintainer scripts print, also in image.log
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+/// Options of `bundle`.
+#[derive(Debug, Args)]
+pub struct BundleArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub build: ImageArgs,
+    /// The private key that signs, in PEM; else BEDPLATE_UPDATE_KEY
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<Utf8PathBuf>,
+    /// A program that signs what is on its standard input; else BEDPLATE_UPDATE_SIGN_COMMAND
+    #[arg(long, value_name = "COMMAND")]
+    pub sign_command: Option<String>,
+    /// The certificate of who signs, and those between it and the devices' own; else BEDPLATE_UPDATE_CERTIFICATE
+    #[arg(long, value_name = "FILE")]
+    pub certificate: Option<Utf8PathBuf>,
+    /// Let devices with a newer version install it
+    #[arg(long)]
+    pub older: bool,
 }
 
 /// Options of `plan`.

@@ -1,6 +1,7 @@
 //! The verbs, one a file: what the command line says becomes calls of the engine.
 
 pub mod boot;
+pub mod bundle;
 pub mod check;
 pub mod clean;
 pub mod explain;

@@ -237,6 +237,7 @@ fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<Exi
     }
     match verb {
         Verb::Image(args) => cmd::image::run(project, args, report),
+        Verb::Bundle(args) => cmd::bundle::run(project, args, report),
         Verb::Plan(args) => cmd::plan::run(project, args, report),
         Verb::Lock(args) => cmd::lock::run(project, args, report),
         Verb::Boot(args) => cmd::boot::run(project, args, report),

@@ -1,8 +1,10 @@
 //! `image`: builds an image into `build/NAME/`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use bedplate_core::{Lock, Plan};
 
 use crate::build;
 use crate::cli::ImageArgs;
@@ -18,7 +20,19 @@ use crate::step::overlay;
 /// # Errors
 /// What failed, once the description itself is right.
 pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<ExitCode> {
-    let (entry, plan) = planned(&project, &args.image)?;
+    build(&project, args, report)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What was built, and where it lies.
+pub(super) struct Built {
+    pub(super) plan: Plan,
+    pub(super) lock: Lock,
+    pub(super) out: PathBuf,
+}
+
+pub(super) fn build(project: &Project<'_>, args: &ImageArgs, report: &Report) -> Result<Built> {
+    let (entry, plan) = planned(project, &args.image)?;
     overlay::check(&plan, project.root, report, &|file| project.source(file))?;
     let weakened = if plan.dangers.is_empty() { "" } else { ", WEAKENED: see its plan" };
     let what = format_args!("{} from {} {}{weakened}", plan.name, plan.distribution, plan.release);
@@ -42,5 +56,5 @@ pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<Ex
     build::image(context, &plan, &lock, || {
         source.fetch(&plan, lock.packages.iter().chain(&lock.tools), report)
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Built { plan, lock, out })
 }

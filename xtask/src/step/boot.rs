@@ -26,6 +26,8 @@ const EFI_PROGRAMS: &str = "usr/lib/systemd/boot/efi";
 pub struct Boot<'a> {
     /// The processor they are for.
     pub architecture: Architecture,
+    /// There are two slots.
+    pub slots: bool,
     /// The names of the files that are written and read.
     pub names: &'a ArtifactNames,
     /// The directory of those files.
@@ -39,7 +41,7 @@ impl Boot<'_> {
     /// # Errors
     /// No stub in the tools, or a kernel or stub that cannot be combined.
     pub fn uki(&self, command_line: &str, kernel: &str, tree: &Tree, stub: &Stub<'_>) -> Result<()> {
-        let Boot { architecture, names, staging } = *self;
+        let Boot { architecture, names, staging, .. } = *self;
         let file = format!("linux{}.efi.stub", architecture.efi());
         let program = fs::read(stub.tools.join(EFI_PROGRAMS).join(file))
             .context("reading the EFI stub of the tools")?;
@@ -51,7 +53,7 @@ impl Boot<'_> {
             Architecture::Aarch64 => None,
         };
         let uki = Uki::new(program)
-            .osrel(release.clone())
+            .osrel(if self.slots { without_versions(release)? } else { release.clone() })
             .cmdline(command_line)
             .uname(kernel)
             .linux(on_disk(&staging.join(&names.kernel))?);
@@ -68,13 +70,20 @@ impl Boot<'_> {
         Ok(())
     }
 
-    /// Writes the EFI system partition: systemd-boot, and the UKI under the name `uki`. Sectors are `sector_size` bytes,
+    /// Writes the EFI system partition: systemd-boot, the UKI under the name `uki`, and `further` files. Sectors are `sector_size` bytes,
     /// and every file has the time `epoch`, in seconds after 1970.
     ///
     /// # Errors
     /// No systemd-boot in the tools; a UKI that does not fit, at the partition's line.
-    pub fn esp(&self, plan: &EspPlan, uki: &str, sector_size: u64, epoch: i64, tools: &Path) -> Result<()> {
-        let Boot { architecture, names, staging } = *self;
+    pub fn esp(
+        &self,
+        plan: &EspPlan,
+        (uki, further): (&str, Vec<(String, Content)>),
+        sector_size: u64,
+        epoch: i64,
+        tools: &Path,
+    ) -> Result<()> {
+        let Boot { architecture, names, staging, .. } = *self;
         let EspPlan { partition, volume_id, volume_label } = plan;
         let arch = architecture.efi();
         let loader = fs::read(tools.join(EFI_PROGRAMS).join(format!("systemd-boot{arch}.efi")))
@@ -85,6 +94,7 @@ impl Boot<'_> {
         put(format!("EFI/BOOT/BOOT{}.EFI", arch.to_uppercase()), loader.clone().into());
         put(format!("EFI/systemd/systemd-boot{arch}.efi"), loader.into());
         put(format!("EFI/Linux/{uki}"), on_disk(&staging.join(&names.uki))?);
+        further.into_iter().for_each(|(path, content)| put(path, content));
         // No menu: a device in the field has nobody to choose.
         put("loader/loader.conf".into(), Content::from("timeout 0\neditor no\n"));
         let file = fs::File::options()
@@ -104,6 +114,17 @@ impl Boot<'_> {
         })?;
         Ok(())
     }
+}
+
+/// An os-release without what systemd-boot sorts by before it looks at file names, which decide between slots.
+fn without_versions(release: &Content) -> Result<Content> {
+    const SORTED_BY: [&str; 5] = ["IMAGE_ID", "IMAGE_VERSION", "VERSION", "VERSION_ID", "BUILD_ID"];
+    let text = release.read().context("reading the image's os-release")?;
+    let text = String::from_utf8_lossy(&text);
+    let kept = text
+        .lines()
+        .filter(|line| line.split_once('=').is_none_or(|(name, _)| !SORTED_BY.contains(&name.trim())));
+    Ok(Content::from(kept.map(|line| format!("{line}\n")).collect::<String>().as_str()))
 }
 
 /// systemd's EFI stub, in the tools.

@@ -98,6 +98,7 @@ fn guid(planned: &PartitionGuid, root_hash: Option<&[u8; 32]>) -> Uuid {
 /// Every partition with the artifact that it is a copy of.
 pub fn artifacts(plan: &Plan) -> impl Iterator<Item = (&PartitionPlan, &str)> {
     let names = &plan.artifacts;
-    let names = [&names.esp, &names.root].into_iter().chain(&names.verity).chain(&names.data);
+    let names =
+        [&names.esp, &names.root].into_iter().chain(&names.verity).chain(&names.uki_slot).chain(&names.data);
     plan.disk.partitions().zip(names.map(String::as_str))
 }

@@ -161,6 +161,8 @@ enum Need {
     Persistent(&'static str),
     /// The same where a data partition may be formatted; elsewhere it stays out.
     Makefs(&'static str),
+    /// The same where there are two slots; elsewhere it stays out.
+    Slots(&'static str),
     /// Some releases, kernels or package lists do without.
     WhenThere,
 }

@@ -12,7 +12,7 @@ use super::{Need, Options};
 pub(super) struct Cut<'a> {
     pub(super) system: &'a Tree,
     pub(super) initrd: Tree,
-    options: &'a Options,
+    pub(super) options: &'a Options,
 }
 
 impl<'a> Cut<'a> {
@@ -42,6 +42,7 @@ impl<'a> Cut<'a> {
             Need::Verity(_) if !self.options.features.verity => return Ok(false),
             Need::Writable(_) if !self.options.features.writable => return Ok(false),
             Need::Persistent(_) if !self.options.features.persistent => return Ok(false),
+            Need::Slots(_) if !self.options.features.slots => return Ok(false),
             Need::Makefs(_) if !self.options.features.makefs => return Ok(false),
             _ => {}
         }
@@ -54,7 +55,8 @@ impl<'a> Cut<'a> {
                 | Need::Verity(package)
                 | Need::Writable(package)
                 | Need::Persistent(package)
-                | Need::Makefs(package),
+                | Need::Makefs(package)
+                | Need::Slots(package),
             ) => {
                 bail!("`{path}` is not in the system: the image needs the package `{package}`")
             }

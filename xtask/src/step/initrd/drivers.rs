@@ -12,6 +12,10 @@ use super::{Kernel, decompress, firmware};
 const ALWAYS: &[(&str, &str)] =
     &[("dm_verity", "the verified root"), ("overlay", "systemd.volatile=overlay")];
 
+/// Modules of the EFI system partition, which an initrd writes to where there are two slots; some kernels have them
+/// built in.
+const ESP: &[&str] = &["vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1"];
+
 /// Modules for machines and file systems, taken where the kernel has them:
 /// kernels for clouds lack the disks of PCs.
 const WHEN_THERE: &[(&str, &str)] = &[
@@ -108,7 +112,9 @@ pub(super) fn take(cut: &mut Cut<'_>, kernel: &Kernel, asked: &[String]) -> anyh
         }
     }
     let names = ALWAYS.iter().map(|(name, _why)| *name).chain(asked.iter().map(String::as_str));
-    let there = WHEN_THERE.iter().map(|(name, _why)| *name).filter(|name| modules.has(name));
+    let esp: &[&str] = if cut.options.features.slots { ESP } else { &[] };
+    let there =
+        WHEN_THERE.iter().map(|(name, _why)| name).chain(esp).copied().filter(|name| modules.has(name));
     let chosen = modules.closure(names.chain(there))?;
 
     let mut files = Vec::new();

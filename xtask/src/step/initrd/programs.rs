@@ -4,7 +4,7 @@ use anyhow::bail;
 use bedplate_formats::elf::{Dlopen, Libraries, Priority};
 use bedplate_formats::tree::{Tree, TreePath};
 
-use super::Need::{self, Always, Makefs, Persistent, Verity, WhenThere, Writable};
+use super::Need::{self, Always, Makefs, Persistent, Slots, Verity, WhenThere, Writable};
 use super::cut::Cut;
 
 /// Path, need, why.
@@ -48,6 +48,7 @@ const PROGRAMS: &[(&str, Need, &str)] = &[
     ("/usr/bin/umount", Always("mount"), "mount units"),
     ("/usr/bin/sh", Always("dash"), "the script that tells the booted disk from its copies"),
     ("/usr/bin/od", Always("coreutils"), "that script reads the firmware's variables with it"),
+    ("/usr/bin/mv", Slots("coreutils"), "gives a kernel image up that cannot start its root"),
     ("/usr/sbin/dmsetup", Verity("dmsetup"), "55-dm.rules; libdevmapper waits for its answer"),
     ("/usr/lib/systemd/systemd-fsck", Writable("systemd"), "the service fstab-generator writes for the root"),
     ("/usr/sbin/fsck", Writable("util-linux"), "systemd-fsck calls it"),

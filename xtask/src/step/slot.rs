@@ -1,0 +1,105 @@
+//! A slot's kernel image, as it lies on a partition: a block that says how long it is, then the UKI.
+//!
+//! ```text
+//! size=25165824          the UKI's bytes
+//! sha256=…               their digest
+//! version=1.4.0          the image's
+//! ```
+//!
+//! Zeros fill the first 4096 bytes, and the last block. The same bytes are in an update and on the partition, so that an
+//! update takes from the running slot what is the same; `slots.sh` reads the block and copies the UKI to the ESP.
+
+use std::io::{BufWriter, Read as _, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use bedplate_core::plan::{Plan, SlotsPlan, UpdatesPlan};
+use bedplate_formats::digest::hex;
+use bedplate_formats::tree::Content;
+use fs_err as fs;
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
+
+use crate::bundle::Source;
+use crate::error::LocatedError;
+use crate::report::bytes;
+
+/// The blocks that an update takes one by one, and the room for what stands before the UKI, in bytes.
+const BLOCK: u64 = 4096;
+
+/// Writes the partition's content, where the plan has slots.
+///
+/// # Errors
+/// A UKI larger than the partition, at the line of the updates; a disk that is full.
+pub fn write(plan: &Plan, staging: &Path) -> Result<()> {
+    let (Some(SlotsPlan { uki: partition, .. }), Some(name)) = (&plan.disk.slots, &plan.artifacts.uki_slot)
+    else {
+        return Ok(());
+    };
+    let uki = staging.join(&plan.artifacts.uki);
+    let size = fs::metadata(&uki)?.len();
+    let length = BLOCK + size.next_multiple_of(BLOCK);
+    if length > partition.size {
+        let (size, most) = (bytes(size), bytes(partition.size - BLOCK));
+        return Err(LocatedError {
+            message: format!("the unified kernel image has {size}, its partition in a slot room for {most}"),
+            at: partition.at.clone(),
+            word: None,
+            help: "it is as large as a quarter of the EFI system partition: give that one more room".into(),
+        }
+        .into());
+    }
+    let mut digest = Sha256::new();
+    let mut source = fs::File::open(&uki)?;
+    let mut chunk = vec![0; 1 << 20];
+    let file = fs::File::create_new(staging.join(name))?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    out.write_all(&[0; 4096])?;
+    loop {
+        let count = source.read(&mut chunk)?;
+        let Some(read) = chunk.get(..count).filter(|read| !read.is_empty()) else { break };
+        digest.update(read);
+        out.write_all(read)?;
+    }
+    let mut file = out.into_inner().map_err(|error| error.into_error())?;
+    file.set_len(length)?;
+    let version = plan.version.as_deref().unwrap_or_default();
+    let head = format!("size={size}\nsha256={}\nversion={version}\n", hex(&digest.finalize()));
+    std::io::Seek::rewind(&mut file)?;
+    file.write_all(head.as_bytes()).context("writing what stands before the kernel image")
+}
+
+/// What a slot is made of, among the artifacts in a directory, in the order in which a device writes it.
+pub fn images(plan: &Plan, directory: &Path) -> Vec<Source> {
+    let names = &plan.artifacts;
+    let names = [Some(&names.root), names.verity.as_ref(), names.uki_slot.as_ref()];
+    let parts = SlotsPlan::PARTS.into_iter().zip(names);
+    let source = |(part, name): (&str, Option<&String>)| {
+        Some(Source { class: part.to_owned(), name: format!("{part}.img"), path: directory.join(name?) })
+    };
+    parts.filter_map(source).collect()
+}
+
+/// What RAUC would know of the first slot if it had installed it, as files of the ESP; a new device takes it over, and
+/// does not read whole partitions before its first update.
+///
+/// # Errors
+/// An image of the slot that cannot be read.
+pub fn known(plan: &Plan, staging: &Path) -> Result<Vec<(String, Content)>> {
+    let Some(UpdatesPlan { compatible, .. }) = &plan.updates else { return Ok(Vec::new()) };
+    let version = plan.version.as_deref().unwrap_or_default();
+    let images = images(plan, staging);
+    let indexes = images.par_iter().map(Source::digest).collect::<Result<Vec<_>>>()?;
+    let (mut files, mut status) = (Vec::new(), String::new());
+    for (image, index) in indexes {
+        let (part, digest) = (&image.class, hex(&image.sha256));
+        status += &format!(
+            "[slot.{part}.0]\nbundle.compatible={compatible}\nbundle.version={version}\nstatus=ok\nsha256={digest}\n\
+             size={}\n\n",
+            image.size
+        );
+        files.push((format!("EFI/bedplate/{part}-{digest}.index"), Content::from(index)));
+    }
+    files.push(("EFI/bedplate/central.raucs".to_owned(), Content::from(status.as_str())));
+    Ok(files)
+}
