@@ -20,6 +20,7 @@ pub mod remove;
 pub mod root;
 pub mod scratch;
 pub mod script;
+pub mod slot;
 pub mod sysprep;
 pub mod system;
 pub mod sysusers;

@@ -40,6 +40,7 @@ pub mod guest;
 mod machine;
 mod platform;
 pub mod second;
+mod serve;
 mod terminal;
 mod tools;
 mod tpm;

@@ -10,6 +10,7 @@
 mod port;
 mod unit;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -17,6 +18,7 @@ use base64ct::{Base64, Encoding};
 
 use self::port::Port;
 pub use self::unit::State;
+use super::serve::Server;
 use super::{Kind, Machine, Vm};
 
 /// How long a guest may take to come up, and to go down: an emulated one on a busy machine.
@@ -45,6 +47,17 @@ pub struct Output {
     pub code: i32,
     /// What it wrote, standard error included.
     pub stdout: String,
+}
+
+/// What an installation of an update took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// What `rauc install` wrote.
+    pub said: String,
+    /// How many bytes of the bundle were fetched.
+    pub fetched: u64,
+    /// With how many requests.
+    pub requests: u64,
 }
 
 /// A running guest. It is killed when the value is dropped.
@@ -175,6 +188,35 @@ impl Guest {
             );
         }
         Ok(())
+    }
+
+    /// Installs an update as a device does: the bundle is served over HTTP, and RAUC fetches what it needs. The new
+    /// version is started by [`Guest::reboot`].
+    ///
+    /// The guest needs a [network](Vm::network), up and configured.
+    ///
+    /// # Errors
+    ///
+    /// When RAUC refuses: with what it said.
+    pub fn install(&mut self, bundle: &Path) -> Result<Installed> {
+        let (output, installed) = self.try_install(bundle)?;
+        let said = &installed.said;
+        ensure!(output.code == 0, "the guest did not install `{}`:\n{said}", bundle.display());
+        Ok(installed)
+    }
+
+    /// As [`Guest::install`], for a bundle that may be refused.
+    ///
+    /// # Errors
+    ///
+    /// When the guest does not answer.
+    pub fn try_install(&mut self, bundle: &Path) -> Result<(Output, Installed)> {
+        let server = Server::start(bundle)?;
+        let script = format!("rauc install {} 2>&1", server.address_in_guest("update.raucb"));
+        let output = self.run_within(&script, PATIENCE)?;
+        let (requests, fetched) = server.counted();
+        let installed = Installed { said: output.stdout.clone(), fetched, requests };
+        Ok((output, installed))
     }
 
     /// Restarts the guest from inside, and waits until commands can be run again.

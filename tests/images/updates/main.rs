@@ -1,0 +1,45 @@
+//! Devices that are updated: versions of one image, by the environment of whoever builds them.
+//!
+//! | variable | |
+//! |---|---|
+//! | `IMAGE_VERSION` | the version |
+//! | `UPDATE_CERTIFICATE` | the certificate that updates must be signed by, in PEM |
+//! | `BREAKS` | what is wrong with the version: `unit`, one that it needs to be good fails; `hang`, one never ends |
+
+use std::process::ExitCode;
+
+use bedplate::prelude::*;
+
+fn main() -> ExitCode {
+    bedplate::main(&[image!(updated)])
+}
+
+/// As few packages as boot, are updated over the network, and say whether they are good.
+pub fn updated(_: &Target) -> Image {
+    let version = std::env::var("IMAGE_VERSION").unwrap_or_else(|_| "1".to_string());
+    let certificate = std::env::var("UPDATE_CERTIFICATE").unwrap_or_default();
+    let updates = Updates::rauc("updated", Certificate::new("update.pem", &certificate))
+        .tries(2)
+        .minutes(4)
+        .healthy_when("good.service");
+    let good = match std::env::var("BREAKS").as_deref() {
+        Ok("unit") => "[Service]\nType=oneshot\nExecStart=false\n",
+        Ok("hang") => "[Service]\nType=oneshot\nTimeoutStartSec=infinity\nExecStart=sleep infinity\n",
+        _ => "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=true\n",
+    };
+    Image::debian("trixie")
+        .packages(["linux-image-cloud-amd64", "systemd-sysv", "systemd-boot"])
+        .packages(["dbus", "dmsetup", "kmod"])
+        .hostname("updated-{machine-id}")
+        .version(version.as_str())
+        .command_line("console=ttyS0,115200")
+        .partition(Esp::new(MiB(256)))
+        .partition(Root::new(Erofs).verity().size(MiB(384)))
+        .partition(Data::new("persistent", Ext4).mount("/local").size(MiB(256)))
+        .volatile(Volatile::Overlay)
+        .updates(updates)
+        .unit(Unit::new("good.service", good))
+        .file("/usr/share/updated/version", version)
+        .file("/etc/systemd/network/50-any.network", "[Match]\nType=ether\n[Network]\nDHCP=yes\n")
+        .enable("systemd-networkd.service")
+}
