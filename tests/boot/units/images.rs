@@ -5,9 +5,10 @@ use bedplate::*;
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8HIMqRTQJ4mZkQ9yFdYc1lLTpEJoFfCQ7m6JZLkWfT operator@desk";
 
-/// A device that persists all it can, one whose root is written to memory, and one without a data partition.
-pub fn images() -> [(&'static str, Image); 3] {
-    [("persistent", persistent()), ("memory", memory()), ("volatile", volatile())]
+/// A device that persists all it can, one whose root is written to memory, one without a data partition, and one that is
+/// updated.
+pub fn images() -> [(&'static str, Image); 4] {
+    [("persistent", persistent()), ("memory", memory()), ("volatile", volatile()), ("updated", updated())]
 }
 
 fn device() -> Image {
@@ -48,4 +49,18 @@ fn memory() -> Image {
 
 fn volatile() -> Image {
     device().hostname("edge").volatile(Volatile::Overlay)
+}
+
+fn updated() -> Image {
+    let certificate =
+        Certificate::new("update.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
+    device()
+        .version("1.4.0")
+        .partition(Data::new("persistent", Ext4).mount("/local"))
+        .volatile(Volatile::Overlay)
+        .updates(
+            Updates::rauc("edge", certificate)
+                .healthy_when("docker.service")
+                .asked_at("https://updates.example.com/edge.raucb"),
+        )
 }

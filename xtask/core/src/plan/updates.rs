@@ -58,11 +58,15 @@ pub struct HealthyWhen {
 
 /// The certificates that devices believe.
 pub(super) const KEYRING: &str = "/etc/rauc/keyring.pem";
+/// systemd sets a clock that is behind to the time of this file: a certificate that was there when the image was made is
+/// valid on a device without a battery, too.
+const CLOCK: &str = "/usr/lib/clock-epoch";
 /// What RAUC and `slots` know: on the data partition.
 pub(super) const STATE: &str = "/var/rauc";
 
 /// The packages that are needed on the device, and why.
-pub(super) const PACKAGES: [(&str, &str); 6] = [
+pub(super) const PACKAGES: [(&str, &str); 7] = [
+    ("ca-certificates", "bundles are fetched by https"),
     ("dosfstools", "repairs the EFI system partition after a power cut"),
     ("dmsetup", "the slot that runs is known by its verified root"),
     ("rauc", "installs updates"),
@@ -104,6 +108,7 @@ pub(super) fn files(image: &Image, disk: &DiskPlan) -> Result<Vec<FilePlan>, Unf
         return Ok(Vec::new());
     };
     let (minutes, tries) = (plan.minutes.to_string(), plan.tries.to_string());
+    let version = image.version.as_ref().map_or("", |version| version.value.as_str());
     let program = |path: &str, text: String, why: &str| FilePlan::text(path, text, why).mode(0o755);
     let mut files = vec![
         FilePlan::text(
@@ -114,12 +119,12 @@ pub(super) fn files(image: &Image, disk: &DiskPlan) -> Result<Vec<FilePlan>, Unf
         FilePlan::text(KEYRING, keyring(updates), "the certificates that updates must be signed by"),
         program(
             "/usr/lib/bedplate/slots",
-            template!("scripts/slots.sh", TRIES = &tries, MINUTES = &minutes)?,
+            template!("scripts/slots.sh", VERSION = version, TRIES = &tries, MINUTES = &minutes)?,
             "decides between the slots",
         ),
         program(
             "/usr/lib/bedplate/pre-install",
-            template!("scripts/pre-install.sh", LAYOUT = plan.layout, MINUTES = &minutes)?,
+            template!("scripts/pre-install.sh", VERSION = version, LAYOUT = plan.layout, MINUTES = &minutes)?,
             "refuses bundles that do not fit",
         ),
         FilePlan::text(
@@ -127,11 +132,17 @@ pub(super) fn files(image: &Image, disk: &DiskPlan) -> Result<Vec<FilePlan>, Unf
             template!("settings/udev/damaged.rules")?,
             "goes over to the other slot when the root is damaged",
         ),
+        FilePlan::text(CLOCK, "", "no clock is behind the image"),
+        FilePlan::text(
+            "/usr/lib/udev/rules.d/56-bedplate-bundle.rules",
+            template!("settings/udev/bundle.rules")?,
+            "reads nothing of a bundle but what is installed",
+        ),
     ];
     files.extend(trial(&plan, &minutes)?);
     files.extend(definitions(disk, slots)?);
     if let Some(url) = &plan.asked {
-        files.extend(asking(url)?);
+        files.extend(asking(url, version)?);
     }
     Ok(files.into_iter().map(|file| file.at(Some(&plan.at))).collect())
 }
@@ -194,9 +205,13 @@ fn definitions(disk: &DiskPlan, slots: &SlotsPlan) -> Result<Vec<FilePlan>, Unfi
 }
 
 /// Asks for a newer version by itself.
-fn asking(url: &str) -> Result<Vec<FilePlan>, Unfit> {
+fn asking(url: &str, version: &str) -> Result<Vec<FilePlan>, Unfit> {
     let why = "asks for a newer version";
-    let program = template!("scripts/update.sh", URL = super::template::Value::Quoted(url.to_string()))?;
+    let program = template!(
+        "scripts/update.sh",
+        VERSION = version,
+        URL = super::template::Value::Quoted(url.to_string())
+    )?;
     let (service, timer) = (
         template!("units/updates/bedplate-update.service")?,
         template!("units/updates/bedplate-update.timer")?,
@@ -221,6 +236,7 @@ pub(super) fn initrd(disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
     let program = |path: &str, text: String, why: &str| FilePlan::text(path, text, why).mode(0o755);
     Ok(vec![
         program("/usr/lib/bedplate/booted-slot", template!("scripts/booted-slot.sh")?, why),
+        FilePlan::text(CLOCK, "", "no clock is behind the image"),
         program("/usr/lib/bedplate/slot-failed", template!("scripts/slot-failed.sh")?, failed),
         FilePlan::text(
             format!("{UNITS}/{unit}"),

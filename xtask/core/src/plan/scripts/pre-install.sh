@@ -5,7 +5,7 @@ set -u
 bundle=$RAUC_BUNDLE_MOUNT_POINT
 refuse() {
     echo "<< error $1"
-    echo "<3>bedplate: this bundle is not installed: $1" >&2
+    echo "bedplate: this bundle is not installed: $1" >&2
     exit 1
 }
 
@@ -20,12 +20,13 @@ while IFS='=' read -r name value; do
 done <"$bundle/bedplate"
 
 [ "$layout" = @LAYOUT@ ] || refuse "it is for disks of another layout ($layout, not @LAYOUT@)"
-[ -b /dev/bedplate/root-a ] && [ -b /dev/bedplate/root-b ] ||
-    refuse 'this device has only one slot, or its disk cannot be told from a copy of it'
-. /etc/os-release
-if dpkg --compare-versions "$version" lt "${IMAGE_VERSION:-0}" && [ "$older" != yes ] && [ ! -e /run/bedplate/allow-older ]; then
-    refuse "its version $version is older than $IMAGE_VERSION, which runs"
+for part in root verity uki; do
+    [ -b /dev/bedplate/$part-a ] && [ -b /dev/bedplate/$part-b ] ||
+        refuse 'this device has only one slot, or its disk cannot be told from a copy of it'
+done
+if dpkg --compare-versions "$version" lt @VERSION@ && [ "$older" != yes ] && [ ! -e /run/bedplate/allow-older ]; then
+    refuse "its version $version is older than @VERSION@, which runs"
 fi
 grep -q '"state":"trial"' /run/bedplate/update.json 2>/dev/null &&
-    refuse "version ${IMAGE_VERSION:-} is on trial, and the other slot has the version to go back to: install again when it is proven, @MINUTES@ minutes after its start at the latest"
+    refuse "version @VERSION@ is on trial, and the other slot has the version to go back to: install again when it is proven, @MINUTES@ minutes after its start at the latest"
 exit 0

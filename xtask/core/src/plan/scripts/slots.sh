@@ -80,8 +80,7 @@ rename() { mv "$1" "$2" && sync -f "$esp"; }
 
 version_of() {
     if [ "$1" = "$(running)" ]; then
-        . /etc/os-release
-        echo "${IMAGE_VERSION:-}"
+        echo @VERSION@
     else
         header "$1" version
     fi
@@ -93,16 +92,17 @@ header() {
     done
 }
 
+# A full data partition keeps nobody from an update, or from going back.
 remember() {
-    mkdir -p "${last%/*}"
-    printf '%s\n' "$@" >"$last.new" && sync -f "$last.new" && mv "$last.new" "$last" && sync -f "$last"
+    mkdir -p "${last%/*}" && printf '%s\n' "$@" >"$last.new" && sync -f "$last.new" && mv "$last.new" "$last" &&
+        sync -f "$last" || say 4 "cannot write $last: what became of this update will not be known"
 }
 recall() {
     result='' of='' version='' reason=''
     [ ! -e "$last" ] || { read -r result; read -r of; read -r version; read -r reason; } <"$last"
 }
 
-json() { printf '"%s"' "$(printf %s "$1" | tr -d '"\\' | tr -c '[:print:]' ' ')"; }
+json() { printf '"%s"' "$(printf %s "$1" | tr -d '"\134' | tr -c '[:print:]' ' ')"; }
 tell() {
     now=$(running)
     recall
@@ -143,10 +143,9 @@ set_primary() {
     found=$(entry_of "$slot")
     next=$(($(newest) + 1))
     if [ -n "$found" ]; then
-        file=${found#* * * } left=${found#* * } left=${left%% *}
         [ "$(primary)" = "$slot" ] && return
-        if [ "$left" = - ]; then new=bedplate_$next-$slot.efi; else new=bedplate_$next-$slot+@TRIES@-0.efi; fi
-        rename "$file" "$esp/EFI/Linux/$new"
+        case $found in *' - '*) new=bedplate_$next-$slot.efi ;; *) new=bedplate_$next-$slot+@TRIES@-0.efi ;; esac
+        rename "${found#* * * }" "$esp/EFI/Linux/$new"
         return
     fi
     size=$(header "$slot" size) sum=$(header "$slot" sha256) version=$(header "$slot" version)

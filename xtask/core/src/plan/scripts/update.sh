@@ -2,12 +2,12 @@
 # Asks for a newer version, installs and starts it. A version that this device went back from is not tried again.
 set -u
 url=@URL@
-. /etc/os-release
 facts=$(rauc info --output-format=shell "$url") || exit 1
 offered=$(echo "$facts" | sed -n "s/^RAUC_MF_VERSION='\(.*\)'$/\1/p")
-dpkg --compare-versions "$offered" gt "${IMAGE_VERSION:-0}" || exit 0
-{ read -r result; read -r slot; read -r version; } 2>/dev/null </var/rauc/bedplate/last || result=''
-case $result/${version:-} in
+dpkg --compare-versions "$offered" gt @VERSION@ || exit 0
+result='' version=''
+[ ! -e /var/rauc/bedplate/last ] || { read -r result; read -r _; read -r version; } </var/rauc/bedplate/last
+case $result/$version in
 installed/"$offered" | trial/"$offered") exit 0 ;;
 went-back/"$offered") echo "<5>bedplate: version $offered is offered, and this device went back from it: it is left"; exit 0 ;;
 esac
