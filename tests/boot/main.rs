@@ -13,6 +13,8 @@ mod packages;
 mod power;
 mod state;
 mod units;
+mod updates;
+mod versions;
 
 #[path = "../support/product.rs"]
 mod product;

@@ -1,0 +1,83 @@
+//! Versions of the image of `tests/images/updates`, their bundles, and devices that run them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use bedplate::vm::Vm;
+use bedplate_fixtures::certificate::{Authority, Request, SIGNER, file};
+
+use crate::product;
+
+/// The name of the image.
+const IMAGE: &str = "updated";
+
+/// Whom the devices believe, and who signs: files that stay, since a certificate is part of an image, and another one
+/// would build all versions anew.
+fn certificates() -> &'static PathBuf {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let directory = product::scratch("versions");
+        let made = directory.join("certificates");
+        if !made.exists() {
+            // Renamed when whole: two programs may make them at the same time.
+            let new = tempfile::tempdir_in(&directory).unwrap().keep();
+            let authority = Authority::new(&Request::authority("updates"));
+            file(&new, "authority.pem", &authority.certificate);
+            file(&new, "signer.pem", &authority.issue(&Request::signer("release"), SIGNER));
+            file(&new, "key.pem", SIGNER);
+            if fs::rename(&new, &made).is_err() {
+                fs::remove_dir_all(&new).unwrap();
+            }
+        }
+        made
+    })
+}
+
+/// The artifacts of a version, built. `breaks` is what is wrong with it, as in the image's description; nothing by "".
+pub fn built(version: &str, breaks: &str) -> PathBuf {
+    let authority = certificates().join("authority.pem");
+    let certificate = fs::read_to_string(authority).unwrap();
+    let variables =
+        [("IMAGE_VERSION", version), ("UPDATE_CERTIFICATE", certificate.as_str()), ("BREAKS", breaks)];
+    product::built_with("updates", IMAGE, &directory(version, breaks), &variables)
+}
+
+/// The bundle of a version, signed by whom the devices believe.
+pub fn bundle(version: &str, breaks: &str) -> PathBuf {
+    static MADE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let directory = directory(version, breaks);
+    if let Some(bundle) = made.get(&directory) {
+        return bundle.clone();
+    }
+    let files = ["authority.pem", "signer.pem", "key.pem"].map(|name| certificates().join(name));
+    let bundle = signed(version, breaks, &directory, files.each_ref().map(PathBuf::as_path));
+    made.insert(directory, bundle.clone());
+    bundle
+}
+
+/// The bundle of a version in a directory of its own: the certificate that its devices believe, the signer's, the key.
+pub fn signed(version: &str, breaks: &str, directory: &str, [authority, signer, key]: [&Path; 3]) -> PathBuf {
+    let out = product::scratch("images").join(directory);
+    let mut command = Command::new(product::example("updates"));
+    command.current_dir(product::root()).env("NO_COLOR", "1").args(["bundle", IMAGE]);
+    command.env("IMAGE_VERSION", version).env("BREAKS", breaks);
+    command.env("UPDATE_CERTIFICATE", fs::read_to_string(authority).unwrap());
+    command.arg("--lock").arg(product::scratch("locks").join(format!("{IMAGE}.lock"))).arg("--out").arg(&out);
+    command.arg("--key").arg(key).arg("--certificate").arg(signer);
+    product::success(&mut command);
+    out.join("image.raucb")
+}
+
+fn directory(version: &str, breaks: &str) -> String {
+    let dash = if breaks.is_empty() { "" } else { "-" };
+    format!("{IMAGE}-{version}{dash}{breaks}")
+}
+
+/// A new device with a version, and a network to fetch updates by. Its disk has room for the second slot.
+pub fn device(version: &str) -> Vm {
+    product::machine(&built(version, "")).network().size(3 << 30)
+}
