@@ -144,7 +144,8 @@ impl Disk {
     /// The files of the root partition.
     ///
     /// # Errors
-    /// There is none, or its file system cannot be read.
+    /// There is none, or its file system cannot be read. A device that was started has a root in each of two slots:
+    /// ask for one of them, `disk.partition("root-a")?.filesystem()`.
     pub fn root(&self) -> Result<Files> {
         match self.holds {
             Holds::Filesystem(name) if name != "vfat" => self.whole(),
@@ -155,30 +156,42 @@ impl Disk {
     /// The unified kernel image that the ESP holds below `EFI/Linux`.
     ///
     /// # Errors
-    /// There is none, or more than one; says what there is.
+    /// There is none, or more than one, as on a device that was updated: ask for one with [`Disk::uki_at`].
     pub fn uki(&self) -> Result<Uki> {
         if matches!(self.holds, Holds::Executable) {
             return Uki::read(self.path.display().to_string(), self.region.clone());
         }
         let esp = self.esp()?;
-        let directory = "EFI/Linux";
-        let names = if esp.exists(directory)? { esp.read_dir(directory)? } else { Vec::new() };
+        let names = if esp.exists(KERNEL_IMAGES)? { esp.read_dir(KERNEL_IMAGES)? } else { Vec::new() };
         let is_image = |name: &&String| name.to_ascii_lowercase().ends_with(".efi");
         let images: Vec<&String> = names.iter().filter(is_image).collect();
-        let [name] = images[..] else {
-            let list = |names: &[String]| {
-                names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-            };
-            match (images.len(), names.len()) {
-                (0, 0) => bail!("{} has no unified kernel image: no file below `{directory}`", esp.what()),
-                (0, _) => {
-                    bail!("{} has no unified kernel image: `{directory}` holds {}", esp.what(), list(&names))
-                }
-                (count, _) => bail!("{} has {count} unified kernel images: {}", esp.what(), list(&names)),
+        match images[..] {
+            [name] => self.uki_at(&format!("{KERNEL_IMAGES}/{name}")),
+            [] if names.is_empty() => {
+                bail!("{} has no unified kernel image: no file below `{KERNEL_IMAGES}`", esp.what())
             }
-        };
-        let path = format!("{directory}/{name}");
-        let bytes = esp.file(&path)?;
+            [] => bail!(
+                "{} has no unified kernel image: `{KERNEL_IMAGES}` holds {}",
+                esp.what(),
+                list(names.iter())
+            ),
+            [first, ..] => bail!(
+                "{} has {} unified kernel images: {}; ask for one of them, such as \
+                 `uki_at(\"{KERNEL_IMAGES}/{first}\")`",
+                esp.what(),
+                images.len(),
+                list(images.iter())
+            ),
+        }
+    }
+
+    /// The unified kernel image at a path of the ESP, such as `EFI/Linux/bedplate_1-a.efi`.
+    ///
+    /// # Errors
+    /// There is no such file, or it is no kernel image.
+    pub fn uki_at(&self, path: &str) -> Result<Uki> {
+        let esp = self.esp()?;
+        let bytes = esp.file(path)?;
         Uki::read(format!("`{path}` of {}", esp.what()), Region::from(bytes))
     }
 
@@ -197,11 +210,12 @@ impl Disk {
 
     /// The one partition that there should be.
     fn only(&self, what: &str, is_it: impl Fn(&Partition) -> bool) -> Result<&Partition> {
-        let mut found = self.partitions().iter().filter(|partition| is_it(partition));
+        let found: Vec<&Partition> = self.partitions().iter().filter(|partition| is_it(partition)).collect();
         let disk = self.path.display();
-        match (found.next(), found.next()) {
-            (Some(partition), None) => Ok(partition),
-            (None, _) if self.partitions().is_empty() => {
+        let labels = |partitions: &[&Partition]| list(partitions.iter().map(|partition| &partition.label));
+        match found[..] {
+            [partition] => Ok(partition),
+            [] if self.partitions().is_empty() => {
                 let is = match self.holds {
                     Holds::Filesystem(name) => format!("its file system is {name}"),
                     Holds::Executable => "it is a unified kernel image".to_owned(),
@@ -209,14 +223,28 @@ impl Disk {
                 };
                 Err(anyhow!("`{disk}` has no {what}: {is}"))
             }
-            (found, _) => {
-                let labels: Vec<String> =
-                    self.partitions().iter().map(|partition| format!("`{}`", partition.label)).collect();
-                let count = if found.is_some() { "more than one" } else { "no" };
-                Err(anyhow!("`{disk}` has {count} {what}; there are {}", labels.join(", ")))
+            [] => {
+                let all: Vec<&Partition> = self.partitions().iter().collect();
+                Err(anyhow!("`{disk}` has no {what}; there are {}", labels(&all)))
+            }
+            [first, second, ..] if first.label != second.label => {
+                let (found, first) = (labels(&found), &first.label);
+                let how = format!("such as `partition(\"{first}\")?.filesystem()`");
+                Err(anyhow!("`{disk}` has more than one {what}: {found}; ask for one of them, {how}"))
+            }
+            [..] => {
+                Err(anyhow!("`{disk}` has more than one {what}; find the one you mean among `partitions()`"))
             }
         }
     }
+}
+
+/// Where the boot loader looks for kernel images on an ESP.
+const KERNEL_IMAGES: &str = "EFI/Linux";
+
+/// Names, for a sentence.
+fn list(names: impl Iterator<Item = impl std::fmt::Display>) -> String {
+    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// What a file is, by how it begins.
@@ -325,3 +353,6 @@ fn types() -> Vec<(Uuid, String)> {
         .chain(architectures().flat_map(of))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -237,6 +237,19 @@ pub fn verify_tree(
     })
 }
 
+/// Whether a hash device begins as the one of this root hash: its top block is compared, and nothing below it.
+///
+/// # Errors
+/// Fails when it has no superblock, or when reading does.
+pub fn is_of(device: &mut impl Read, root_hash: &[u8; 32]) -> Result<bool, VerityError> {
+    let mut block = vec![0; BLOCK];
+    device.read_exact(&mut block)?;
+    let superblock = read_superblock(&mut &block[..])?;
+    device.read_exact(&mut block)?;
+    let salted = Sha256::new_with_prefix(superblock.parameters.salt);
+    Ok(superblock.data_blocks > 1 && hash(&salted, &block) == *root_hash)
+}
+
 /// Whether a tree's own levels fit together, and its top the root hash.
 fn holds(tree: &[u8], data_blocks: u64, salt: &[u8; 32], root_hash: &[u8; 32]) -> bool {
     let salted = Sha256::new_with_prefix(salt);

@@ -1,10 +1,11 @@
 //! What there is to tell of an image: the facts of a page of `inspect`, and the
 //! whole of its JSON.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use bedplate_core::Architecture;
 use bedplate_core::plan::guid;
 use bedplate_formats::gpt::SECTOR;
+use bedplate_formats::verity;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -28,11 +29,13 @@ pub struct Inspection {
     pub architecture: Option<String>,
     /// The partition table.
     pub partitions: Vec<PartitionFacts>,
-    /// What the root says of itself.
+    /// What the root says of itself; unknown where two can be read.
     pub system: Option<System>,
+    /// The slots of a device that can be updated.
+    pub slots: Vec<SlotFacts>,
     /// The files of an ESP.
     pub esp: Vec<EspFile>,
-    /// The unified kernel image.
+    /// The unified kernel image; unknown where there is not exactly one.
     pub uki: Option<UkiFacts>,
 }
 
@@ -81,6 +84,21 @@ pub struct System {
     pub machine_id: Option<String>,
     /// The lines of `os-release`, without quotes.
     pub os_release: Vec<(String, String)>,
+}
+
+/// A slot of a device that can be updated.
+#[derive(Debug, Clone, Serialize)]
+pub struct SlotFacts {
+    /// `a` or `b`.
+    pub slot: String,
+    /// The version of its root.
+    pub version: Option<String>,
+    /// Why its root cannot be read.
+    pub unreadable: Option<String>,
+    /// The kernel images on the ESP that start it.
+    pub kernel_images: Vec<String>,
+    /// Whether its hash tree is the one of their root hash; unknown where there is no tree or no kernel image.
+    pub root_hash_fits: Option<bool>,
 }
 
 /// A file of an ESP.
@@ -146,6 +164,7 @@ impl Inspection {
             architecture: None,
             partitions: Vec::new(),
             system: None,
+            slots: Vec::new(),
             esp: Vec::new(),
             uki: None,
         };
@@ -159,7 +178,7 @@ impl Inspection {
             }
             Holds::Filesystem("vfat") => {
                 facts.esp = listing(&disk.esp()?)?;
-                facts.uki = held(disk)?;
+                facts.uki = held(disk, &kernel_images(disk)?)?;
             }
             // A hash tree is all that its name says.
             Holds::Filesystem("DM_verity_hash") => {}
@@ -180,11 +199,17 @@ impl Inspection {
             root.is_some_and(|root| root.type_guid == guid::root(*architecture))
         };
         self.architecture = super::architectures().find(architecture).map(|found| found.to_string());
-        if let Some(root) = root {
-            self.system = Some(System::of(&root.filesystem()?)?);
-        }
-        if disk.partitions().iter().any(|partition| partition.type_guid == guid::ESP) {
-            self.uki = held(disk)?;
+        let has_esp = disk.partitions().iter().any(|partition| partition.type_guid == guid::ESP);
+        let images = if has_esp { kernel_images(disk)? } else { Vec::new() };
+        self.uki = held(disk, &images)?;
+        let slots = disk.partitions().iter().filter_map(|partition| {
+            let slot = partition.label.strip_prefix("root-").filter(|slot| ["a", "b"].contains(slot))?;
+            partition.is_root().then_some((slot, partition))
+        });
+        let slots: Vec<_> = slots.collect();
+        match (&slots[..], root) {
+            ([], Some(root)) => self.system = Some(System::of(&root.filesystem()?)?),
+            _ => self.slots(disk, &slots, &images),
         }
         let hash = self.uki.as_ref().and_then(|uki| uki.root_hash.as_deref());
         let hash = hash.and_then(|hash| digest(hash).ok());
@@ -215,27 +240,77 @@ impl Inspection {
             let has = |id: Option<Uuid>, is_it: fn(&super::Partition) -> bool| {
                 disk.partitions().iter().any(|partition| is_it(partition) && Some(partition.guid) == id)
             };
-            let fits =
-                has(half(0), super::Partition::is_root) && has(half(16), super::Partition::is_root_verity);
-            uki.root_hash_fits = Some(fits);
+            // The ids of slots stay while their content changes.
+            let fits = match &self.slots[..] {
+                [] => Some(
+                    has(half(0), super::Partition::is_root)
+                        && has(half(16), super::Partition::is_root_verity),
+                ),
+                slots => slots.iter().find_map(|slot| slot.root_hash_fits),
+            };
+            uki.root_hash_fits = fits;
         }
         Ok(())
+    }
+
+    /// Tells of each slot what is in it, damaged ones among them.
+    fn slots(&mut self, disk: &Disk, slots: &[(&str, &super::Partition)], images: &[String]) {
+        let mut systems = Vec::new();
+        for (slot, root) in slots {
+            let system = match root.filesystem_name() {
+                Ok(None) => Err(anyhow!("no file system")),
+                _ => root.filesystem().and_then(|files| System::of(&files)),
+            };
+            let starts = |path: &&String| {
+                let name = path.trim_end_matches(".efi");
+                name.split('+').next().is_some_and(|name| name.ends_with(&format!("-{slot}")))
+            };
+            let images: Vec<String> = images.iter().filter(starts).cloned().collect();
+            let tree = disk.partitions().iter().find(|partition| partition.label == format!("verity-{slot}"));
+            let hash = match images.first() {
+                Some(path) => disk.uki_at(path).ok().and_then(|uki| digest(&uki.root_hash()?).ok()),
+                None => None,
+            };
+            let fits = |(tree, hash): (&super::Partition, [u8; 32])| {
+                verity::is_of(&mut tree.region.reader(), &hash).unwrap_or(false)
+            };
+            let named = |system: &System| {
+                system
+                    .os_release
+                    .iter()
+                    .find(|(name, _)| name == "IMAGE_VERSION")
+                    .map(|(_, value)| value.clone())
+            };
+            self.slots.push(SlotFacts {
+                slot: (*slot).to_owned(),
+                version: system.as_ref().ok().and_then(named),
+                unreadable: system.as_ref().err().map(|error| error.root_cause().to_string()),
+                kernel_images: images,
+                root_hash_fits: tree.zip(hash).map(fits),
+            });
+            systems.extend(system);
+        }
+        self.system = systems.pop().filter(|_| systems.is_empty());
     }
 }
 
 /// The one kernel image of an ESP; none, where there is not exactly one: a page
 /// tells what there is.
-fn held(disk: &Disk) -> Result<Option<UkiFacts>> {
-    let esp = disk.esp()?;
-    let images = listing(&esp)?;
-    let mut images = images.iter().filter(|file| {
-        let path = file.path.to_ascii_lowercase();
-        path.starts_with("efi/linux/") && path.ends_with(".efi")
-    });
-    match (images.next(), images.next()) {
-        (Some(image), None) => Ok(Some(UkiFacts::of(&disk.uki()?, &image.path)?)),
+fn held(disk: &Disk, images: &[String]) -> Result<Option<UkiFacts>> {
+    match images {
+        [image] => Ok(Some(UkiFacts::of(&disk.uki_at(image)?, image)?)),
         _ => Ok(None),
     }
+}
+
+/// The paths of all kernel images of the ESP.
+fn kernel_images(disk: &Disk) -> Result<Vec<String>> {
+    let paths = listing(&disk.esp()?)?.into_iter().map(|file| file.path);
+    let is_image = |path: &String| {
+        let path = path.to_ascii_lowercase();
+        path.starts_with("efi/linux/") && path.ends_with(".efi")
+    };
+    Ok(paths.filter(is_image).collect())
 }
 
 fn listing(esp: &Files) -> Result<Vec<EspFile>> {

@@ -4,7 +4,7 @@
 use bedplate_core::page::Page;
 use bedplate_formats::gpt::SECTOR;
 
-use super::inspection::{Inspection, PartitionFacts, System, UkiFacts};
+use super::inspection::{Inspection, PartitionFacts, SlotFacts, System, UkiFacts};
 
 impl Inspection {
     /// The facts as text, no line wider than `width` columns (at least 40).
@@ -37,6 +37,7 @@ impl Inspection {
             page.table(&["", ""], facts.into_iter());
         }
         partitions(&self.partitions, self.sector_size.unwrap_or(SECTOR), &mut page);
+        slots(&self.slots, &mut page);
         if !self.esp.is_empty() {
             page.heading("files");
             page.table(
@@ -45,7 +46,7 @@ impl Inspection {
             );
         }
         if let Some(uki) = &self.uki {
-            uki_facts(uki, &mut page);
+            uki_facts(uki, !self.slots.is_empty(), &mut page);
         }
         page.finish()
     }
@@ -110,7 +111,28 @@ fn partitions(partitions: &[PartitionFacts], sector: u64, page: &mut Page) {
     );
 }
 
-fn uki_facts(uki: &UkiFacts, page: &mut Page) {
+fn slots(slots: &[SlotFacts], page: &mut Page) {
+    if slots.is_empty() {
+        return;
+    }
+    page.heading("slots");
+    page.table(
+        &["", "version", "kernel image", "hash tree"],
+        slots.iter().map(|slot| {
+            let none = || "none".to_owned();
+            let tree = match slot.root_hash_fits {
+                Some(true) => "fits",
+                Some(false) => "DOES NOT FIT",
+                None => "-",
+            };
+            let images = if slot.kernel_images.is_empty() { none() } else { slot.kernel_images.join(" ") };
+            let version = slot.version.clone().or_else(|| slot.unreadable.clone()).unwrap_or_else(none);
+            vec![slot.slot.clone(), version, images, tree.to_owned()]
+        }),
+    );
+}
+
+fn uki_facts(uki: &UkiFacts, slots: bool, page: &mut Page) {
     page.heading(&format!("unified kernel image {}", uki.path));
     let mut facts = Vec::new();
     let mut fact = |name: &str, value: String| facts.push(vec![name.to_owned(), value]);
@@ -125,6 +147,8 @@ fn uki_facts(uki: &UkiFacts, page: &mut Page) {
     }
     fact("signature", if uki.signed { "yes" } else { "none" }.to_owned());
     let fits = match uki.root_hash_fits {
+        Some(true) if slots => "fits the hash tree of its slot",
+        Some(false) if slots => "DOES NOT FIT the hash tree of its slot",
         Some(true) => "fits the ids of root and hash tree",
         Some(false) => "DOES NOT FIT the ids of root and hash tree",
         None if uki.root_hash.is_some() => "on the command line",
@@ -219,6 +243,7 @@ mod tests {
                 machine_id: Some(String::new()),
                 os_release: os_release(&release),
             }),
+            slots: Vec::new(),
             esp: Vec::new(),
             uki: Some(UkiFacts {
                 path: "EFI/Linux/edge-6.12.efi".to_owned(),
