@@ -35,11 +35,22 @@ pub fn edge_ubuntu(target: &Target) -> Image {
         .package("docker-compose-v2")
         .with(network::netplan)
         .with(agents::greengrass)
+        .with(|image| updated(image, "edge"))
 }
 
 /// The same device from Debian's archive, with nothing of AWS's in it: their
 /// packages can be added later, and find their places kept.
 pub fn edge_debian(target: &Target) -> Image {
+    debian(target).with(|image| updated(image, "edge-debian"))
+}
+
+/// The second one to develop with: never shipped, and its plan says so. Its
+/// updates fit no device that is.
+pub fn edge_debian_development(target: &Target) -> Image {
+    debian(target).with(|image| updated(image, "edge-debian-development")).with(development)
+}
+
+fn debian(target: &Target) -> Image {
     let kernel = match target.architecture {
         Architecture::X86_64 => "linux-image-amd64",
         Architecture::Aarch64 => "linux-image-arm64",
@@ -51,11 +62,6 @@ pub fn edge_debian(target: &Target) -> Image {
         .with(agents::ssm_state)
         .with(agents::cloudwatch_state)
         .with(agents::greengrass_state)
-}
-
-/// The second one to develop with: never shipped, and its plan says so.
-pub fn edge_debian_development(target: &Target) -> Image {
-    edge_debian(target).with(development)
 }
 
 /// What the devices have in common: a verified root that nobody can change,
@@ -98,12 +104,20 @@ fn what_is_kept(image: Image) -> Image {
         .with(docker::docker)
         // Credentials handed in as files, until they are used.
         .with(agents::provisioning)
-        // What RAUC knows of an update; it streams one through nbd.
-        .package("rauc")
-        .bind("/var/rauc")
         // What happened before the power went is what one wants to read.
         .bind("/var/log/journal")
         .file("/etc/systemd/journald.conf.d/60-kept.conf", "[Journal]\nSystemMaxUse=256M\n")
+}
+
+// ---- how a device is updated
+
+/// Two slots. A device takes bundles for `compatible` that are signed with the
+/// key of this certificate's authority (`keys/README.md`), when whoever manages
+/// it calls `rauc install`; it asks nobody by itself. A version is good when
+/// Docker runs: what the device is for is in containers.
+fn updated(image: Image, compatible: &str) -> Image {
+    let updates = Updates::rauc(compatible, certificate!("keys/update.pem")).healthy_when("docker.service");
+    image.version(env!("CARGO_PKG_VERSION")).updates(updates)
 }
 
 // ---- what it is made of

@@ -14,7 +14,7 @@ const GIB: u64 = 1 << 30;
 #[test]
 fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
     let disk = edge_debian().join("image.raw");
-    let mut guest = Vm::new(&disk).size(5 * GIB).network().start().unwrap();
+    let mut guest = Vm::new(&disk).size(8 * GIB).network().start().unwrap();
     guest.settle().unwrap();
 
     // The root: a tmpfs over a verified erofs.
@@ -35,8 +35,13 @@ fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
     // The data partition: grown to the disk, and kept.
     assert_eq!(guest.check("findmnt -no FSTYPE /local").unwrap().trim(), "ext4");
     let size: u64 = guest.check("df -B1 --output=size /local | tail -1").unwrap().trim().parse().unwrap();
-    assert!(size > 2 * GIB, "/local has {size} bytes on a disk of 5 GiB");
+    assert!(size > 2 * GIB, "/local has {size} bytes on a disk of 8 GiB");
     guest.check("echo kept > /local/kept && sync").unwrap();
+
+    // The second slot: made behind it, and nothing installed in it yet.
+    let told = guest.check("cat /run/bedplate/update.json").unwrap();
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["slot"], &told["second_slot"]), (&"a".into(), &true.into()), "{told}");
 
     // The binds: mounted from the data partition, and kept.
     let binds = ["/var/lib/docker", "/greengrass", "/etc/amazon/ssm", "/var/rauc"];
@@ -136,8 +141,8 @@ fn a_flipped_byte_in_the_root_is_refused() {
     }
     // The superblock of the erofs, which every mount reads.
     let flip = |disk: &MachineDisk| {
-        let byte = disk.read("root-x86-64", 1032, 1)?;
-        disk.write("root-x86-64", 1032, &[byte[0] ^ 1])
+        let byte = disk.read("root-a", 1032, 1)?;
+        disk.write("root-a", 1032, &[byte[0] ^ 1])
     };
     let vm = Vm::new(&edge_debian().join("image.raw")).edit(flip).unwrap();
     let mut guest = vm.begin().unwrap();

@@ -36,7 +36,8 @@ fn link(from: &Path, to: &Path) {
 #[test]
 fn every_artifact_has_its_seeds_name_and_its_checksum() {
     let names = "image.raw image.efi image.esp.raw image.initrd initrd.cpio.zst image.vmlinuz \
-                 image.root-x86-64.raw image.root-x86-64-verity.raw image.linux-generic.raw image.manifest";
+                 image.root-x86-64.raw image.root-x86-64-verity.raw image.uki.raw image.linux-generic.raw \
+                 image.manifest";
     for name in names.split_whitespace() {
         assert!(edge_debian().join(name).is_file(), "{name} is missing");
     }
@@ -56,7 +57,7 @@ fn sfdisk_finds_no_fault_with_the_table() {
     let table: serde_json::Value = serde_json::from_str(&table).unwrap();
     let partitions = table["partitiontable"]["partitions"].as_array().unwrap();
     let names: Vec<&str> = partitions.iter().map(|p| p["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["esp", "root-x86-64", "root-x86-64-verity", "persistent"]);
+    assert_eq!(names, ["esp", "root-a", "verity-a", "uki-a", "persistent"]);
     assert!(partitions.iter().all(|p| p["start"].as_u64().unwrap() % 2048 == 0), "aligned to 1 MiB");
 }
 

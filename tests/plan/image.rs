@@ -9,7 +9,7 @@ mod description;
 
 use std::path::Path;
 
-use bedplate::plan::{Keyring, PartitionGuid};
+use bedplate::plan::{Keyring, PartitionGuid, guid};
 use bedplate::{Architecture, Deb, Plan, Target, Volatile};
 
 fn edge() -> Plan {
@@ -73,7 +73,6 @@ fn the_root_is_verified_and_what_is_written_to_it_is_forgotten() {
     for plan in all() {
         let root = &plan.disk.root;
         assert!(root.verity.is_some());
-        assert_eq!(root.partition.guid, PartitionGuid::RootHashFirst);
         assert_eq!(plan.volatile, Volatile::Overlay);
         assert!(plan.command_line.contains(&"systemd.volatile=overlay".to_string()));
     }
@@ -89,13 +88,99 @@ fn the_disk_is_laid_out_as_ever() {
         let layout: Vec<_> = layout.collect();
         let expected = [
             ("esp", 1, 512),
-            ("root-x86-64", 513, 2048),
-            ("root-x86-64-verity", 2561, 17),
-            ("persistent", 2578, 1024),
+            ("root-a", 513, 2048),
+            ("verity-a", 2561, 17),
+            ("uki-a", 2578, 128),
+            ("persistent", 2706, 1024),
         ];
         assert_eq!(layout, expected);
     }
 }
+
+// ---- updates
+
+/// A number that is changed here strands every device there is: it takes no bundle for another layout.
+#[test]
+fn devices_take_the_updates_of_all_later_versions() {
+    let fits = |plan: Plan| {
+        let updates = plan.updates.unwrap();
+        (updates.compatible, updates.layout.to_string())
+    };
+    let layout = "9569f79b-7129-5964-becb-ed6930db52df".to_owned();
+    assert_eq!(fits(edge()), ("edge".to_owned(), layout.clone()));
+    assert_eq!(fits(edge_debian()), ("edge-debian".to_owned(), layout));
+    assert_ne!(fits(edge_debian()).0, fits(development()).0, "what is not shipped fits what is");
+}
+
+#[test]
+fn there_are_two_slots_of_one_size_and_a_device_makes_the_second_itself() {
+    for plan in all() {
+        let slots = plan.disk.slots.as_ref().unwrap();
+        for (first, (number, label)) in slots.first(&plan.disk).into_iter().zip(&slots.second) {
+            assert!(plan.disk.partition(label).is_none(), "{label} is in the image");
+            let definition = plan.text(&format!("/usr/lib/repart.d/{number:02}-{label}.conf")).unwrap();
+            assert!(definition.contains(&format!("Type={}\nLabel={label}\n", first.type_guid)));
+            assert!(definition.contains(&format!("SizeMinBytes={0}\nSizeMaxBytes={0}\n", first.size)));
+        }
+    }
+}
+
+/// One kernel image for both: it starts the root of the slot that the boot loader took it from.
+#[test]
+fn the_kernel_image_is_the_same_in_both_slots() {
+    for plan in all() {
+        assert_eq!(plan.uki_on_esp("6.12"), "bedplate_1-a.efi");
+        for argument in [
+            "systemd.verity_root_data=/dev/bedplate/slot/root",
+            "systemd.verity_root_hash=/dev/bedplate/slot/verity",
+        ] {
+            assert!(plan.command_line.iter().any(|known| known == argument), "{argument}");
+        }
+        assert!(
+            !plan
+                .command_line
+                .iter()
+                .any(|argument| argument.contains("-a") || argument.contains("PARTUUID"))
+        );
+        assert!(
+            matches!(plan.disk.root.partition.guid, PartitionGuid::Fixed(_)),
+            "an update writes no table"
+        );
+    }
+}
+
+#[test]
+fn an_update_is_signed_for_this_projects_certificate() {
+    let certificate = std::fs::read_to_string("image/keys/update.pem").unwrap();
+    for plan in all() {
+        assert_eq!(plan.text("/etc/rauc/keyring.pem"), Some(certificate.as_str()));
+        let settings = plan.text("/etc/rauc/system.conf").unwrap();
+        for line in ["check-purpose=codesign", "path=/etc/rauc/keyring.pem", "bundle-formats=verity"] {
+            assert!(settings.lines().any(|known| known == line), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_version_that_does_not_start_docker_is_given_up() {
+    for plan in all() {
+        let updates = plan.updates.as_ref().unwrap();
+        let healthy: Vec<&str> = updates.healthy.iter().map(|healthy| healthy.unit.as_str()).collect();
+        assert_eq!(healthy, ["multi-user.target", "docker.service"]);
+        // Half an hour, and what three starts take that hang in the initrd.
+        assert_eq!((updates.tries, updates.minutes), (3, 10));
+    }
+}
+
+#[test]
+fn a_device_asks_nobody_for_updates_by_itself() {
+    for plan in all() {
+        assert_eq!(plan.updates.as_ref().unwrap().asked, None);
+        assert!(plan.file("/usr/lib/systemd/system/bedplate-update.timer").is_none());
+    }
+}
+
+// ---- what is kept, and who the device is
 
 #[test]
 fn the_data_partition_is_that_of_the_booted_disk_and_grows() {
@@ -205,7 +290,10 @@ fn only_the_development_variant_is_weakened_and_its_plan_says_so_first() {
     assert_eq!(plan.dangers.len(), 1, "{:?}", plan.dangers);
     let page = plan.to_string();
     let first = page.lines().next().unwrap();
-    assert_eq!(first, "edge-debian-development: Debian trixie for x86-64, WEAKENED: see below");
+    let version = env!("CARGO_PKG_VERSION");
+    let expected =
+        format!("edge-debian-development {version}: Debian trixie for x86-64, WEAKENED: see below");
+    assert_eq!(first, expected);
     assert!(page.contains("root is logged in on every console"), "{page}");
 }
 
@@ -266,7 +354,7 @@ fn an_arm_device_is_the_same_device() {
     let target = Target { architecture: Architecture::Aarch64 };
     for description in [description::edge, description::edge_debian] {
         let plan = description(&target).plan_for("edge", &target).unwrap();
-        assert!(plan.disk.partition("root-arm64-verity").is_some());
+        assert_eq!(plan.disk.root.partition.type_guid, guid::root(Architecture::Aarch64));
         assert_eq!(plan.command_line.last().unwrap(), "console=ttyAMA0,115200");
     }
     let plan = description::edge_debian(&target).plan_for("edge-debian", &target).unwrap();
