@@ -41,29 +41,30 @@ fn without_a_verb_it_lists_them() {
     says(
         &mut small(),
         expect![[r#"
-        exit 1
-        --- stdout
-        --- stderr
-        Builds immutable Linux images from the description in image/main.rs
+            exit 1
+            --- stdout
+            --- stderr
+            Builds immutable Linux images from the description in image/main.rs
 
-        Usage: cargo xtask <COMMAND>
+            Usage: cargo xtask <COMMAND>
 
-        Commands:
-          image    Build an image into build/NAME/
-          plan     Print what will be built, without building it
-          lock     Pin every package the image is made of in image/NAME.lock
-          boot     Start a built image in QEMU; the image itself stays as it is
-          check    Report the mistakes in every description
-          explain  Explain a mistake's code
-          verify   Check a built image against its plan, byte for byte
-          inspect  Print what a disk, an ESP, a root, a kernel image or an update bundle holds
-          tools    Run a command from packages of the image's distribution, in the sandbox
-          clean    Remove what the cache holds: layers, or everything with --all
+            Commands:
+              image    Build an image into build/NAME/
+              bundle   Build an image, and the signed bundle that updates devices to it
+              plan     Print what will be built, without building it
+              lock     Pin every package the image is made of in image/NAME.lock
+              boot     Start a built image in QEMU; the image itself stays as it is
+              check    Report the mistakes in every description
+              explain  Explain a mistake's code
+              verify   Check a built image against its plan, byte for byte
+              inspect  Print what a disk, an ESP, a root, a kernel image or an update bundle holds
+              tools    Run a command from packages of the image's distribution, in the sandbox
+              clean    Remove what the cache holds: layers, or everything with --all
 
-        Options:
-          -h, --help     Print help
-          -V, --version  Print version
-    "#]],
+            Options:
+              -h, --help     Print help
+              -V, --version  Print version
+        "#]],
     );
 }
 
@@ -333,6 +334,40 @@ fn two_plans_are_compared_by_what_they_decide() {
     assert_eq!(against("small"), "");
     let said = product::refused(small().args(["plan", "small", "--against"]).arg(file("none.json", "{}")));
     assert!(said.contains("none.json`: save one with `plan --json`"), "{said}");
+}
+
+#[test]
+fn a_plan_that_no_device_can_be_updated_to_is_told() {
+    let saved = product::success(product::xtask().args(["plan", "edge-debian", "--json"]));
+    let told = |plan: &serde_json::Value| {
+        let other = file("before.json", &plan.to_string());
+        let output = product::xtask().args(["plan", "edge-debian", "--against"]).arg(other).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let plan: serde_json::Value = serde_json::from_str(&saved).unwrap();
+    assert_eq!(told(&plan), "");
+    let mut other = plan.clone();
+    other["updates"]["layout"] = "00000000-0000-0000-0000-000000000000".into();
+    let layout = plan["updates"]["layout"].as_str().unwrap();
+    assert_eq!(
+        told(&other),
+        format!(
+            "     warning devices with the other plan cannot be updated to this one, and have to be written anew: its \
+             slots, its EFI system partition or its sectors have other sizes, and devices refuse bundles for disks \
+             of another layout ({layout}, not 00000000-0000-0000-0000-000000000000)\n"
+        )
+    );
+    // As a plan without updates, and one that was saved before there were any.
+    for without in [Some(serde_json::Value::Null), None] {
+        let mut other = plan.clone();
+        match without {
+            Some(null) => other["updates"] = null,
+            None => _ = other.as_object_mut().unwrap().remove("updates"),
+        }
+        let told = told(&other);
+        assert!(told.ends_with("written anew: they have one slot, and no certificate\n"), "{told}");
+    }
 }
 
 #[test]

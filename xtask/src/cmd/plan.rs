@@ -24,10 +24,16 @@ pub fn run(project: Project<'_>, args: &PlanArgs, report: &Report) -> Result<Exi
     let (entry, plan) = planned(&project, &args.image)?;
     if let Some(other) = &args.against {
         let before = saved_or_planned(&project, other, plan.architecture)?;
-        let found = diff::diff(&before, &serde_json::to_value(&plan)?);
+        let after = serde_json::to_value(&plan)?;
+        let found = diff::diff(&before, &after);
         let lines: String = found.iter().map(|difference| format!("{difference}\n")).collect();
         let json = args.json.then(|| serde_json::to_string_pretty(&found)).transpose()?;
         report.data(json.map_or(lines, |json| json + "\n"));
+        if let Some(why) = diff::no_update(&before, &after) {
+            report.warn(format_args!(
+                "devices with the other plan cannot be updated to this one, and have to be written anew: {why}"
+            ));
+        }
     } else if args.json {
         report.data(format_args!("{}\n", serde_json::to_string_pretty(&plan)?));
     } else {
