@@ -98,7 +98,9 @@ impl MachineDisk {
     /// Installs another build of the same image, as an update does: every partition but those with data becomes the
     /// one of the disk `image.raw` in the directory `out`, and gets its id, since the root's is cut from its content.
     ///
-    /// The disk, the data partitions and their ids stay as they are.
+    /// The disk, the data partitions and their ids stay as they are. Of two slots, the first becomes the other build,
+    /// and the only one that is started; the second stays. [`Guest::install`](super::guest::Guest::install) does it as
+    /// devices do.
     ///
     /// # Errors
     ///
@@ -107,7 +109,9 @@ impl MachineDisk {
         let mut new = fs_err::File::open(out.join("image.raw"))?.into_parts().0;
         let other = gpt::read(&mut new).context("could not read the partition table of the other build")?;
         let mut table = self.table.clone();
-        for partition in table.partitions.iter_mut().filter(|one| one.type_guid != guid::LINUX_GENERIC) {
+        let is_installed =
+            |one: &&mut gpt::Partition| one.type_guid != guid::LINUX_GENERIC && !is_second_slot(one, &other);
+        for partition in table.partitions.iter_mut().filter(is_installed) {
             let same = |one: &&gpt::Partition| one.number == partition.number;
             let Some(from) = other.partitions.iter().find(same) else {
                 bail!("the other build has no partition `{}`", partition.name);
@@ -154,5 +158,65 @@ impl MachineDisk {
             "{length} bytes at {offset} do not fit into the partition `{label}` of {size} bytes"
         );
         Ok(range.start + offset..range.start + offset + length)
+    }
+}
+
+/// Whether a device made this partition itself, as the second of the one that its image has.
+fn is_second_slot(partition: &gpt::Partition, image: &gpt::Table) -> bool {
+    let Some(part) = partition.name.strip_suffix("-b") else { return false };
+    let first = format!("{part}-a");
+    image.partitions.iter().any(|one| one.name == first && one.type_guid == partition.type_guid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn partition(number: u32, name: &str, type_guid: uuid::Uuid) -> gpt::Partition {
+        let first_lba = u64::from(number) * 2048;
+        gpt::Partition {
+            number,
+            type_guid,
+            guid: uuid::Uuid::from_u128(number.into()),
+            first_lba,
+            last_lba: first_lba + 2047,
+            attributes: 0,
+            name: name.to_owned(),
+        }
+    }
+
+    /// A disk of these partitions, each filled with `byte`.
+    fn disk(file: File, partitions: Vec<gpt::Partition>, byte: u8) -> MachineDisk {
+        let table = gpt::Table { guid: uuid::Uuid::from_u128(9), sector_size: 512, partitions };
+        file.set_len(16 << 20).unwrap();
+        for partition in &table.partitions {
+            file.write_all_at(&[byte; 4096], partition.offset()).unwrap();
+        }
+        gpt::write(&table, &mut &file).unwrap();
+        MachineDisk { file, table }
+    }
+
+    #[test]
+    fn an_update_of_a_device_with_two_slots_changes_the_first() {
+        let root = guid::root(bedplate_core::Architecture::X86_64);
+        let image = || {
+            let data = guid::LINUX_GENERIC;
+            let entries = [("esp", guid::ESP), ("root-a", root), ("uki-a", guid::KERNEL_IMAGE), ("data", data)];
+            let entries = (1..).zip(entries);
+            entries.map(|(number, (name, kind))| partition(number, name, kind)).collect::<Vec<_>>()
+        };
+        let out = tempfile::tempdir().unwrap();
+        disk(File::create_new(out.path().join("image.raw")).unwrap(), image(), 2);
+        let second = [partition(5, "root-b", root), partition(6, "uki-b", guid::KERNEL_IMAGE)];
+        let device = disk(tempfile::tempfile().unwrap(), image().into_iter().chain(second).collect(), 1);
+        device.update(out.path()).unwrap();
+        let bytes = ["esp", "root-a", "uki-a", "data", "root-b", "uki-b"]
+            .map(|label| device.read(label, 0, 1).unwrap()[0]);
+        assert_eq!(bytes, [2, 2, 2, 1, 1, 1]);
+        assert_eq!(gpt::read(&mut &device.file).unwrap().partitions, device.table.partitions);
+
+        let stranger = disk(tempfile::tempfile().unwrap(), vec![partition(1, "root-b", guid::ESP)], 1);
+        let said = stranger.update(out.path()).unwrap_err().to_string();
+        assert_eq!(said, "the partition `root-b` lies elsewhere in the other build");
     }
 }
