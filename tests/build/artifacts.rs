@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::product::{self, agrees, edge_debian, success, xtask};
+use bedplate::disk::Disk;
 use bedplate_formats::tree::Tree;
 
 const DPKG: &[&str] = &["dpkg"];
@@ -59,6 +60,21 @@ fn sfdisk_finds_no_fault_with_the_table() {
     let names: Vec<&str> = partitions.iter().map(|p| p["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["esp", "root-a", "verity-a", "uki-a", "persistent"]);
     assert!(partitions.iter().all(|p| p["start"].as_u64().unwrap() % 2048 == 0), "aligned to 1 MiB");
+}
+
+#[test]
+fn one_slot_is_shipped_and_its_kernel_image_is_for_its_root() {
+    let found = Disk::open(edge_debian().join("image.raw")).unwrap().inspect().unwrap();
+    let [slot] = &found.slots[..] else { panic!("{:?}", found.slots) };
+    assert_eq!((slot.slot.as_str(), slot.version.as_deref()), ("a", Some(env!("CARGO_PKG_VERSION"))));
+    assert_eq!(slot.kernel_images, ["EFI/Linux/bedplate_1-a.efi"]);
+    assert_eq!(slot.root_hash_fits, Some(true));
+    assert!(found.uki.is_some_and(|uki| uki.root_hash_fits == Some(true)));
+    // As an update writes it: what is on the ESP, behind a block that says so.
+    let [slot, uki] =
+        ["image.uki.raw", "image.efi"].map(|name| std::fs::read(edge_debian().join(name)).unwrap());
+    assert!(slot.starts_with(format!("size={}\nsha256=", uki.len()).as_bytes()));
+    assert!(slot[4096..].starts_with(&uki), "the slot has another kernel image");
 }
 
 #[test]

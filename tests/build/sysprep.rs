@@ -41,10 +41,10 @@ fn paths(wanted: impl Fn(&Node) -> bool) -> Vec<String> {
 }
 
 #[test]
-fn every_file_is_as_its_package_shipped_it() {
+fn every_file_is_as_its_package_shipped_it_but_the_one_with_the_version() {
     system();
     let verified = agrees(&product::scratch("sysprepped"), &["dpkg"], &["dpkg", "--root=root", "--verify"]);
-    assert_eq!(verified, "", "dpkg finds files that are not as packages ship them");
+    assert_eq!(verified, "??5??????   /usr/lib/os-release\n", "files that are not as packages ship them");
 }
 
 #[test]

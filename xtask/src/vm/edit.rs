@@ -201,7 +201,8 @@ mod tests {
         let root = guid::root(bedplate_core::Architecture::X86_64);
         let image = || {
             let data = guid::LINUX_GENERIC;
-            let entries = [("esp", guid::ESP), ("root-a", root), ("uki-a", guid::KERNEL_IMAGE), ("data", data)];
+            let entries =
+                [("esp", guid::ESP), ("root-a", root), ("uki-a", guid::KERNEL_IMAGE), ("data", data)];
             let entries = (1..).zip(entries);
             entries.map(|(number, (name, kind))| partition(number, name, kind)).collect::<Vec<_>>()
         };
