@@ -85,7 +85,19 @@
 //! }
 //! ```
 //!
-//! **7. The image.** Its pieces are functions, put together with [`Image::with`]; its promises are tests on its
+//! **7. Updates.** Two slots, of which a signed bundle is written into the one that does not run, and a trial of each
+//! new version: [`Updates`].
+//!
+//! ```
+//! # use bedplate::prelude::*;
+//! # macro_rules! certificate { ($path:literal) => { Certificate::new($path, "") } }
+//! fn updates(image: Image) -> Image {
+//!     let updates = Updates::rauc("device", certificate!("keys/update.pem")).healthy_when("docker.service");
+//!     image.version("1.0.0").updates(updates)
+//! }
+//! ```
+//!
+//! **8. The image.** Its pieces are functions, put together with [`Image::with`]; its promises are tests on its
 //! [`Plan`](plan::Plan).
 //!
 //! ```
@@ -112,7 +124,7 @@
 //! assert!(plan.dangers.is_empty());
 //! ```
 //!
-//! **8. The program.** [`main`] is its whole command line: `cargo xtask image device` builds `build/device/image.raw`,
+//! **9. The program.** [`main`] is its whole command line: `cargo xtask image device` builds `build/device/image.raw`,
 //! which `dd` writes to a disk; `cargo xtask boot device` starts it in QEMU. [`vm::Vm`] asks a started one in a test,
 //! [`disk::Disk`] a built one.
 //!

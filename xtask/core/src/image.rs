@@ -430,7 +430,8 @@ impl Image {
     }
 
     /// The version of the image: `1.4.0`. It is `IMAGE_VERSION` in os-release,
-    /// beside the image's name as `IMAGE_ID`, and in the file name of the kernel
+    /// beside the image's name as `IMAGE_ID`. Of a device with [updates](Image::updates)
+    /// it is the bundle's, too. Of any other it is in the file name of the kernel
     /// image on the EFI system partition, so that two versions of an image with
     /// one kernel have two names there and systemd-boot starts the newer one.
     ///

@@ -44,6 +44,7 @@ impl Updates {
     /// let updates = Updates::rauc("edge", certificate!("keys/update.pem"));
     /// ```
     #[track_caller]
+    #[doc(alias("compatible", "system.conf", "bundle"))]
     pub fn rauc(compatible: impl Given<Compatible>, certificate: Certificate) -> Self {
         let at = SourceLocation::caller();
         let mut mistakes = Vec::new();
@@ -67,7 +68,7 @@ impl Updates {
     /// let updates = Updates::rauc("edge", certificate!("keys/update-2026.pem"))
     ///     .certificate(certificate!("keys/update-2027.pem"));
     /// ```
-    #[doc(alias("keyring", "rotation"))]
+    #[doc(alias("keyring", "rotation", "check-purpose"))]
     pub fn certificate(mut self, certificate: Certificate) -> Self {
         self.certificates.push(certificate);
         self
@@ -81,7 +82,7 @@ impl Updates {
     /// let updates = Updates::rauc("edge", certificate!("keys/update.pem")).tries(2);
     /// ```
     #[track_caller]
-    #[doc(alias("boot counting", "attempts", "boot-attempts"))]
+    #[doc(alias("boot counting", "attempts", "boot-attempts", "TriesLeft"))]
     pub fn tries(mut self, tries: u32) -> Self {
         self.tries = At { value: tries, at: SourceLocation::caller() };
         self
@@ -129,7 +130,7 @@ impl Updates {
     ///     .asked_at("https://updates.example.com/edge/stable.raucb");
     /// ```
     #[track_caller]
-    #[doc(alias("polling", "timer", "hawkbit"))]
+    #[doc(alias("polling", "timer", "hawkbit", "systemd-sysupdate.timer"))]
     pub fn asked_at(mut self, url: impl Given<Url>) -> Self {
         let at = SourceLocation::caller();
         self.asked = accept(&mut self.mistakes, url, &at).or(self.asked);
