@@ -19,7 +19,7 @@ use ::gpt::header::{HeaderBuilder, HeaderError};
 use ::gpt::mbr::{MBRError, ProtectiveMBR};
 use uuid::Uuid;
 
-pub use self::read::{GptError, read};
+pub use self::read::{GptError, read, read_either};
 
 mod read;
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! Both headers and both arrays of entries are read, checked against their
 //! checksums and against each other; a disk with one good copy is an error here,
-//! because a finished image has two.
+//! because a finished image has two. A disk whose power was cut may have one, and
+//! a kernel takes it: so does `read_either`.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -92,7 +93,7 @@ struct Header {
 pub fn read<D: Read + Seek>(disk: &mut D) -> Result<Table, GptError> {
     let length = disk.seek(SeekFrom::End(0)).map_err(|source| GptError::Io { offset: 0, source })?;
     let sector = sector_size(disk);
-    let (end, units) = ((length / sector).saturating_sub(1), sector / SECTOR);
+    let end = (length / sector).saturating_sub(1);
 
     let mbr = read_at(disk, 0, 512)?;
     // Any of the four records may be the protective one.
@@ -113,33 +114,22 @@ pub fn read<D: Read + Seek>(disk: &mut D) -> Result<Table, GptError> {
         return Err(GptError::Differ(backup.offset));
     }
 
-    let mut table = Table { guid: primary.guid, sector_size: sector, partitions: Vec::new() };
-    let entry_size = primary.entry_size as usize;
-    let place =
-        |number: u32| primary.entries_lba * sector + u64::from(number - 1) * u64::from(primary.entry_size);
-    for (number, entry) in (1..).zip(entries.chunks_exact(entry_size)) {
-        if guid(&entry[..16]).is_nil() {
-            continue;
-        }
-        let name = name(&entry[56..56 + NAME_UNITS * 2])
-            .ok_or_else(|| GptError::Name { number, offset: place(number) })?;
-        table.partitions.push(Partition {
-            number,
-            type_guid: guid(&entry[..16]),
-            guid: guid(&entry[16..32]),
-            // What no disk has ends as a range that lies outside of it.
-            first_lba: u64_at(entry, 32).saturating_mul(units),
-            last_lba: last_unit(u64_at(entry, 40), units),
-            attributes: u64_at(entry, 48),
-            name,
-        });
-    }
-    let last_usable = last_unit(primary.last_usable, units);
-    check(&table, last_usable).map_err(|(at, fault)| {
-        let number = table.partitions[at].number;
-        GptError::Partition { number, offset: place(number), fault }
-    })?;
-    Ok(table)
+    primary.table(&entries)
+}
+
+/// Reads the table as a kernel does: the copy at the beginning if it is whole, else the one in the disk's last sector.
+///
+/// # Errors
+/// Fails with what is wrong with the first copy when neither is whole.
+pub fn read_either<D: Read + Seek>(disk: &mut D) -> Result<Table, GptError> {
+    let length = disk.seek(SeekFrom::End(0)).map_err(|source| GptError::Io { offset: 0, source })?;
+    let sector = sector_size(disk);
+    let end = (length / sector).saturating_sub(1);
+    let mut copy = |lba| {
+        let header = Header::read(disk, lba, end, sector)?;
+        header.table(&header.entries(disk)?)
+    };
+    copy(1).or_else(|first| copy(end).map_err(|_| first))
 }
 
 /// The size of a disk's sectors: the header lies in the second one.
@@ -201,6 +191,38 @@ impl Header {
             return Err(field("last usable sector", header.last_usable));
         }
         Ok(header)
+    }
+
+    /// The table whose entries these are.
+    fn table(&self, entries: &[u8]) -> Result<Table, GptError> {
+        let (sector, units) = (self.sector, self.sector / SECTOR);
+        let mut table = Table { guid: self.guid, sector_size: sector, partitions: Vec::new() };
+        let entry_size = self.entry_size as usize;
+        let place =
+            |number: u32| self.entries_lba * sector + u64::from(number - 1) * u64::from(self.entry_size);
+        for (number, entry) in (1..).zip(entries.chunks_exact(entry_size)) {
+            if guid(&entry[..16]).is_nil() {
+                continue;
+            }
+            let name = name(&entry[56..56 + NAME_UNITS * 2])
+                .ok_or_else(|| GptError::Name { number, offset: place(number) })?;
+            table.partitions.push(Partition {
+                number,
+                type_guid: guid(&entry[..16]),
+                guid: guid(&entry[16..32]),
+                // What no disk has ends as a range that lies outside of it.
+                first_lba: u64_at(entry, 32).saturating_mul(units),
+                last_lba: last_unit(u64_at(entry, 40), units),
+                attributes: u64_at(entry, 48),
+                name,
+            });
+        }
+        let last_usable = last_unit(self.last_usable, units);
+        check(&table, last_usable).map_err(|(at, fault)| {
+            let number = table.partitions[at].number;
+            GptError::Partition { number, offset: place(number), fault }
+        })?;
+        Ok(table)
     }
 
     fn entries_size(&self) -> u64 {

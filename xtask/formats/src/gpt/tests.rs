@@ -31,6 +31,27 @@ fn table() -> Table {
     table
 }
 
+#[test]
+fn a_kernel_takes_the_copy_that_is_whole() {
+    use std::os::unix::fs::FileExt as _;
+    let mut disk = disk();
+    let end = disk.metadata().unwrap().len();
+    for damaged in [end - 512, 512] {
+        let before = {
+            let mut bytes = [0; 512];
+            disk.read_exact_at(&mut bytes, damaged).unwrap();
+            bytes
+        };
+        disk.write_all_at(&[0; 512], damaged).unwrap();
+        assert!(read(&mut disk).is_err());
+        assert_eq!(read_either(&mut disk).unwrap(), read_either(&mut self::disk()).unwrap());
+        disk.write_all_at(&before, damaged).unwrap();
+    }
+    disk.write_all_at(&[0; 512], 512).unwrap();
+    disk.write_all_at(&[0; 512], end - 512).unwrap();
+    assert!(matches!(read_either(&mut disk), Err(GptError::Signature(512))));
+}
+
 fn disk() -> File {
     let mut file = tempfile::tempfile().unwrap();
     file.set_len(64 << 20).unwrap();

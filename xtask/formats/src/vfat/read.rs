@@ -76,6 +76,9 @@ pub enum ReadError {
     /// Two entries of a directory have the same name.
     #[error("`{0}` is listed twice")]
     Twice(TreePath),
+    /// There is no such directory.
+    #[error("there is no directory `{0}`")]
+    Missing(TreePath),
     /// More than a system partition can reasonably hold.
     #[error("`{0}` goes beyond what is read: directories 64 deep and 2 MiB long, and 2 GiB of files")]
     TooMuch(TreePath),
@@ -214,6 +217,38 @@ impl<R: Read + Seek> Volume<R> {
             }
         }
         Ok(tree)
+    }
+
+    /// Reads the files of one directory whose names `wanted` accepts, as firmware does: whatever else is damaged, as a
+    /// power cut leaves it, is not looked at.
+    ///
+    /// # Errors
+    /// Fails when there is no such directory, or one of these files is damaged.
+    pub fn files(
+        &mut self,
+        directory: &TreePath,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        self.used.clear();
+        let mut at = (TreePath::root(), self.root);
+        while at.0 != *directory {
+            let mut found = None;
+            for entry in entries(&self.directory(&at.0, at.1)?.0) {
+                let path = self.child(&at.0, &entry)?;
+                if entry.directory && directory.starts_with(&path) {
+                    found = Some((path, entry.first_cluster));
+                }
+            }
+            at = found.ok_or_else(|| ReadError::Missing(directory.clone()))?;
+        }
+        let mut files = Vec::new();
+        for entry in entries(&self.directory(&at.0, at.1)?.0) {
+            let Some(name) = entry.name.clone().filter(|name| !entry.directory && wanted(name)) else {
+                continue;
+            };
+            files.push((name, self.file(&at.0.join(entry.name.as_deref().unwrap_or_default()), &entry)?));
+        }
+        Ok(files)
     }
 
     /// The path of an entry, if its name is one a tree may hold.

@@ -203,6 +203,31 @@ fn what_fat_cannot_hold_is_refused_by_name() {
 }
 
 #[test]
+fn a_file_is_read_whatever_else_is_damaged() {
+    let disk = disk();
+    fn whole<R: Read + Seek>(volume: &mut Volume<R>) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        volume.files(&"EFI/Linux".into(), |name| name.ends_with(".efi"))
+    }
+    let files = whole(&mut Volume::open(&disk, 0).unwrap()).unwrap();
+    assert_eq!(
+        files.iter().map(|(name, content)| (name.as_str(), content.len())).collect::<Vec<_>>(),
+        [("edge_1.0.efi", 5000 + (1 << 20) + 77)]
+    );
+    let mut reserved = [0; 2];
+    disk.read_exact_at(&mut reserved, 14).unwrap();
+    let table = u64::from(u16::from_le_bytes(reserved)) * 512;
+    // Clusters that lead nowhere.
+    let broken = (2..200).filter(|cluster| {
+        let changed = Changed { disk: &disk, position: 0, at: table + cluster * 4, bytes: &[0; 4] };
+        let mut volume = Volume::open(changed, 0).unwrap();
+        volume.tree().is_err() && whole(&mut volume).is_ok_and(|read| read == files)
+    });
+    assert!(broken.count() > 50, "damage of one file keeps others from being read");
+    let mut volume = Volume::open(&disk, 0).unwrap();
+    assert!(matches!(volume.files(&"EFI/None".into(), |_| true), Err(ReadError::Missing(_))));
+}
+
+#[test]
 fn options_that_give_no_file_system_are_refused() {
     let mut messages = Vec::new();
     let mut refused = |options: Options| {
