@@ -39,6 +39,7 @@ pub mod edit;
 pub mod guest;
 mod machine;
 mod platform;
+pub mod replay;
 pub mod second;
 mod serve;
 mod terminal;
@@ -93,6 +94,8 @@ pub struct Vm {
     asked: bool,
     /// The machine has a disk of its own, and no overlay any more.
     flat: bool,
+    /// What the guest writes to it is logged.
+    logged: bool,
 }
 
 impl Vm {
@@ -127,6 +130,7 @@ impl Vm {
             work: None,
             asked: false,
             flat: false,
+            logged: false,
         }
     }
 
@@ -179,6 +183,14 @@ impl Vm {
     #[must_use]
     pub fn size(mut self, bytes: u64) -> Self {
         self.size = Some(bytes);
+        self
+    }
+
+    /// Logs each write of the guest to its disk from the next start on, so that the disk can be had as it is when the
+    /// power is cut at any of them: [`Vm::replay`].
+    #[must_use]
+    pub fn log_writes(mut self) -> Self {
+        self.logged = true;
         self
     }
 

@@ -6,7 +6,7 @@
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bedplate_formats::gpt::LARGE_SECTOR;
 use bedplate_formats::sparse;
 
@@ -55,13 +55,21 @@ impl Vm {
             fs_err::copy(empty, variables)?;
         }
         self.prepare_second()?;
+        if self.logged {
+            return self.prepare_log();
+        }
         if self.flat || self.overlay()?.exists() {
             return Ok(());
         }
+        self.make_overlay(DISK, "overlay.qcow2", self.size)
+    }
+
+    /// Makes an overlay of the work directory over a raw disk.
+    pub(super) fn make_overlay(&self, disk: &str, name: &str, size: Option<u64>) -> Result<()> {
         let mut command: Vec<String> =
-            ["qemu-img", "create", "-q", "-f", "qcow2", "-b", DISK, "-F", "raw"].map(str::to_owned).to_vec();
-        command.push(format!("{WORK}/overlay.qcow2"));
-        command.extend(self.size.map(|bytes| bytes.to_string()));
+            ["qemu-img", "create", "-q", "-f", "qcow2", "-b", disk, "-F", "raw"].map(str::to_owned).to_vec();
+        command.push(format!("{WORK}/{name}"));
+        command.extend(size.map(|bytes| bytes.to_string()));
         self.sandbox_base()?.run(command).map(drop).context("could not make an overlay for the disk")
     }
 
@@ -79,6 +87,10 @@ impl Vm {
     /// Makes the machine's disk a file like any other.
     pub(super) fn flatten(&mut self) -> Result<()> {
         self.prepare()?;
+        ensure!(
+            !self.log()?.exists(),
+            "what was written to the disk is in a log: `.replay()` gives disks made of it"
+        );
         if self.flat {
             return Ok(());
         }

@@ -11,6 +11,7 @@ mod port;
 mod unit;
 
 use std::path::Path;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -19,7 +20,7 @@ use base64ct::{Base64, Encoding};
 use self::port::Port;
 pub use self::unit::State;
 use super::serve::Server;
-use super::{Kind, Machine, Vm};
+use super::{Kind, Machine, Vm, replay};
 
 /// How long a guest may take to come up, and to go down: an emulated one on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -212,11 +213,32 @@ impl Guest {
     /// When the guest does not answer.
     pub fn try_install(&mut self, bundle: &Path) -> Result<(Output, Installed)> {
         let server = Server::start(bundle)?;
-        let script = format!("rauc install {} 2>&1", server.address_in_guest("update.raucb"));
-        let output = self.run_within(&script, PATIENCE)?;
+        let output = self.run_within(&install(&server), PATIENCE)?;
         let (requests, fetched) = server.counted();
         let installed = Installed { said: output.stdout.clone(), fetched, requests };
         Ok((output, installed))
+    }
+
+    /// Begins to install an update as [`Guest::install`] does, and cuts the power after a while.
+    ///
+    /// # Errors
+    ///
+    /// As [`Guest::kill`], and when the bundle cannot be served.
+    pub fn install_until(mut self, bundle: &Path, after: Duration) -> Result<Vm> {
+        let server = Server::start(bundle)?;
+        self.send(&install(&server))?;
+        sleep(after);
+        self.kill()
+    }
+
+    /// How many writes and flushes are in the [log](Vm::log_writes) by now. A `sync` in the guest brings in what it wrote
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// When there is no log.
+    pub fn logged(&self) -> Result<usize> {
+        replay::count(&self.machine.work()?.join(replay::LOG))
     }
 
     /// Restarts the guest from inside, and waits until commands can be run again.
@@ -282,6 +304,11 @@ impl Guest {
         }
         Ok(line)
     }
+}
+
+/// The script that installs what a server has.
+fn install(server: &Server) -> String {
+    format!("rauc install {} 2>&1", server.address_in_guest("update.raucb"))
 }
 
 /// Pulls the agent in, whatever the image's default target is reached through.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::accelerator::{self, Accelerator};
 use super::disk::sectors;
@@ -39,6 +39,9 @@ impl Machine {
     pub(super) fn start(mut vm: Vm) -> Result<Self> {
         match vm.kind {
             Kind::Whole => vm.prepare_qemu()?,
+            Kind::Container if vm.logged => {
+                bail!("what a container writes cannot be logged: start the whole device")
+            }
             Kind::Container => container::prepare(&mut vm)?,
         }
         for name in ["agent.socket", "console.log"] {
@@ -159,14 +162,12 @@ impl Vm {
         option("-drive", format!("if=pflash,unit=1,format=raw,file={WORK}/variables.fd"));
         // Writeback, as a disk has a cache: what the guest did not flush may be lost when the power is cut.
         let flat = self.flat.then(|| self.name().ok()).flatten().map(|name| format!("{name}.raw"));
-        let (format, file) = match &flat {
-            Some(file) => ("raw", file.as_str()),
-            None => ("qcow2", "overlay.qcow2"),
+        let source = match &flat {
+            _ if self.logged => self.logged_drive(),
+            Some(file) => format!("format=raw,file={WORK}/{file}"),
+            None => format!("format=qcow2,file={WORK}/overlay.qcow2"),
         };
-        option(
-            "-drive",
-            format!("if=none,id=disk,format={format},cache=writeback,discard=unmap,file={WORK}/{file}"),
-        );
+        option("-drive", format!("if=none,id=disk,cache=writeback,discard=unmap,{source}"));
         let (second, index) = self.second_options();
         let sectors = sectors(&self.disk);
         option("-device", format!("virtio-blk-pci,drive=disk,bootindex={index}{sectors}"));
