@@ -96,6 +96,8 @@ pub struct Replay {
     /// How many entries are on the disk itself in `durable`.
     flushed: usize,
     durable: Extents,
+    /// Flushes that do nothing.
+    unheeded: Range<usize>,
     /// Both files are in it.
     _work: TempDir,
 }
@@ -147,7 +149,16 @@ impl Vm {
         }
         let work = self.work.take().context("the machine was not prepared")?;
         let (base, log) = (Arc::new(base), Arc::new(log));
-        Ok(Replay { base, log, size, entries, flushed: 0, durable: Extents::default(), _work: work })
+        Ok(Replay {
+            base,
+            log,
+            size,
+            entries,
+            flushed: 0,
+            durable: Extents::default(),
+            unheeded: 0..0,
+            _work: work,
+        })
     }
 
     /// Makes what QEMU needs to log, unless an earlier start has: the disk stays as it is, under a new overlay.
@@ -193,8 +204,8 @@ impl Replay {
     pub fn cut(&mut self, at: usize, mut random: impl FnMut() -> u32) -> Cut {
         let at = at.min(self.entries.len());
         let before = &self.entries[..at];
-        let flush =
-            before.iter().rposition(|entry| entry.action == Action::Flush).map_or(0, |flush| flush + 1);
+        let heeded = |at: &usize| before[*at].action == Action::Flush && !self.unheeded.contains(at);
+        let flush = (0..at).rev().find(heeded).map_or(0, |flush| flush + 1);
         if flush < self.flushed {
             (self.flushed, self.durable) = (0, Extents::default());
         }
@@ -217,6 +228,13 @@ impl Replay {
             }
         }
         Cut { base: self.base.clone(), log: self.log.clone(), size: self.size, extents, position: 0 }
+    }
+
+    /// Lets the disk take no notice of the flushes among these entries, as if the guest had left them out: a test that
+    /// finds no fault then does not look.
+    #[must_use]
+    pub fn without_flushes(self, among: Range<usize>) -> Self {
+        Self { unheeded: among, flushed: 0, durable: Extents::default(), ..self }
     }
 }
 

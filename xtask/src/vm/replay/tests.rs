@@ -25,7 +25,16 @@ fn replay(entries: &[(u64, u64, &[u8])]) -> Replay {
     let entries = super::entries(&log).unwrap();
     let _work = tempfile::tempdir().unwrap();
     let durable = Extents::default();
-    Replay { base: base.into(), log: log.into(), size: 2048, entries, flushed: 0, durable, _work }
+    Replay {
+        base: base.into(),
+        log: log.into(),
+        size: 2048,
+        entries,
+        flushed: 0,
+        durable,
+        unheeded: 0..0,
+        _work,
+    }
 }
 
 /// The first byte of each sector, which is that of all of it.
@@ -77,6 +86,9 @@ fn a_cut_is_the_same_in_a_file_and_its_origin_tells_it_from_others() {
     assert_eq!(one.origin(0..1024), two.origin(0..1024));
     assert_ne!(one.origin(0..1025), two.origin(0..1025));
     assert_eq!(two.origin(0..2048), three.origin(0..2048));
+    let mut replay = replay.without_flushes(0..2);
+    assert_eq!(sectors(&mut replay.cut(3, || 0)), "....");
+    assert_eq!(sectors(&mut replay.cut(4, || 0)), ".ab.");
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("disk.raw");
     let mut last = replay.cut(5, || 2);
