@@ -11,6 +11,7 @@ mod identity;
 mod login;
 mod packages;
 mod power;
+mod replay;
 mod state;
 mod units;
 mod updates;

@@ -10,17 +10,24 @@
 
 use std::time::{Duration, Instant};
 
-use crate::product;
+use crate::{product, versions};
 use bedplate::vm::Vm;
 use bedplate::vm::guest::Guest;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-/// How often the power is cut: once, six times with `BEDPLATE_TESTS=all`, or
+/// How often the power is cut: once, three times with `BEDPLATE_TESTS=all`, or
 /// as often as `BEDPLATE_POWER_CUTS` says.
-fn cuts() -> u32 {
+pub fn cuts() -> u32 {
     let said = std::env::var("BEDPLATE_POWER_CUTS").ok();
     said.map_or(if product::all() { 3 } else { 1 }, |said| said.parse().unwrap())
+}
+
+/// What chance begins with: told, so that it can be said again with `BEDPLATE_SEED`.
+pub fn seed() -> u64 {
+    let seed = std::env::var("BEDPLATE_SEED").ok().map_or_else(rand::random, |seed| seed.parse().unwrap());
+    println!("BEDPLATE_SEED={seed} cuts the power at the same moments again");
+    seed
 }
 
 fn machine() -> Vm {
@@ -64,9 +71,7 @@ impl Known {
 
 #[test]
 fn whenever_the_power_is_cut_the_device_comes_up_again_and_has_lost_nothing() {
-    let seed = std::env::var("BEDPLATE_SEED").ok().map_or_else(rand::random, |seed| seed.parse().unwrap());
-    println!("BEDPLATE_SEED={seed} cuts the power at the same moments again");
-    let mut random = StdRng::seed_from_u64(seed);
+    let mut random = StdRng::seed_from_u64(seed());
     let mut vm = machine();
     let mut known = Known::default();
     // How long a boot takes here, to cut within it.
@@ -86,4 +91,60 @@ fn whenever_the_power_is_cut_the_device_comes_up_again_and_has_lost_nothing() {
         boot = started.elapsed();
         vm = guest.kill().unwrap();
     }
+}
+
+/// What an update goes through, and the power is cut in.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    /// A new device starts, and makes its second slot.
+    First,
+    Installation,
+    /// The new version starts for the first time.
+    Trial,
+    /// The new version proves itself.
+    Blessing,
+}
+
+#[test]
+fn whenever_the_power_is_cut_a_version_runs_and_the_next_update_works() {
+    let mut random = StdRng::seed_from_u64(seed());
+    let stages = [Stage::Installation, Stage::Trial, Stage::Blessing, Stage::First];
+    let first = random.gen_range(0..stages.len());
+    for stage in stages.iter().cycle().skip(first).take(cuts() as usize) {
+        let chance = random.gen_range(0.0..1.0);
+        println!("cut in {stage:?}, after {:.0} % of the time it may take", chance * 100.0);
+        let (vm, versions) = cut(*stage, chance);
+        versions::hold(vm, versions, !matches!(stage, Stage::First));
+    }
+}
+
+/// A device whose power was cut in a stage, and the versions that may run on it.
+fn cut(stage: Stage, chance: f64) -> (Vm, &'static [&'static str]) {
+    let started = Instant::now();
+    let mut guest = versions::device("1").start().unwrap();
+    // A start takes as long again.
+    let boot = started.elapsed();
+    if let Stage::First = stage {
+        drop(guest);
+        let guest = versions::device("1").begin().unwrap();
+        std::thread::sleep(boot.mul_f64(chance));
+        return (guest.kill().unwrap(), &["1"]);
+    }
+    guest.settle().unwrap();
+    versions::keep(&mut guest);
+    versions::online(&mut guest);
+    let update = versions::bundle("2", "");
+    if let Stage::Installation = stage {
+        return (guest.install_until(&update, boot.mul_f64(chance)).unwrap(), &["1", "2"]);
+    }
+    guest.install(&update).unwrap();
+    if let Stage::Blessing = stage {
+        guest.reboot().unwrap();
+        std::thread::sleep(boot.mul_f64(chance / 2.0));
+        return (guest.kill().unwrap(), &["2"]);
+    }
+    guest.check("systemctl --no-block reboot").unwrap();
+    std::thread::sleep(boot.mul_f64(chance));
+    // One try is used up, the other is left.
+    (guest.kill().unwrap(), &["2"])
 }

@@ -5,8 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bedplate::vm::Vm;
+use bedplate::vm::guest::Guest;
 use bedplate_fixtures::certificate::{Authority, Request, SIGNER, file};
 
 use crate::product;
@@ -80,4 +82,48 @@ fn directory(version: &str, breaks: &str) -> String {
 /// A new device with a version, and a network to fetch updates by. Its disk has room for the second slot.
 pub fn device(version: &str) -> Vm {
     product::machine(&built(version, "")).network().size(3 << 30)
+}
+
+/// Waits until the network is up, over which an update comes.
+pub fn online(guest: &mut Guest) {
+    guest.check("/usr/lib/systemd/systemd-networkd-wait-online --timeout=100").unwrap();
+}
+
+/// The version that runs.
+pub fn running(guest: &mut Guest) -> String {
+    guest.check("cat /usr/share/updated/version").unwrap().trim().to_owned()
+}
+
+/// Waits until the version that runs has proven itself.
+pub fn proven(guest: &mut Guest) {
+    let script = "until grep -q '\"state\":\"proven\"' /run/bedplate/update.json; do sleep 1; done";
+    if let Err(error) = guest.run_within(script, Duration::from_secs(300)) {
+        let said = guest.run("cat /run/bedplate/update.json; journalctl -b --no-pager | tail -40");
+        panic!("{error:#}\n{said:?}");
+    }
+}
+
+/// Leaves behind what must be there after every power cut.
+pub fn keep(guest: &mut Guest) {
+    guest.check("echo kept >/local/kept && sync").unwrap();
+}
+
+/// Starts a device after a power cut: one of these versions runs, what it `kept` is there, and the next update works.
+pub fn hold(vm: Vm, versions: &[&str], kept: bool) {
+    let mut guest = vm.start().unwrap();
+    guest.settle().unwrap();
+    let version = running(&mut guest);
+    assert!(versions.contains(&version.as_str()), "version {version} runs");
+    if kept {
+        assert_eq!(guest.check("cat /local/kept").unwrap(), "kept\n");
+    }
+    proven(&mut guest);
+    online(&mut guest);
+    guest.install(&bundle("3", "")).unwrap();
+    guest.reboot().unwrap();
+    assert_eq!(running(&mut guest), "3");
+    proven(&mut guest);
+    if kept {
+        assert_eq!(guest.check("cat /local/kept").unwrap(), "kept\n");
+    }
 }
