@@ -137,6 +137,15 @@ set_bad() {
     sync -f "$esp"
 }
 
+# systemd-bless-boot renames, too, but brings only the directory to the disk: vfat writes a new name without content
+# first, and when the power goes then, the version is lost.
+set_proven() {
+    entry_of "$1" | {
+        read -r generation slot left file || refuse "slot $1 has no kernel image: install one"
+        [ "$left" = - ] || rename "$file" "${file%%+*}.efi"
+    }
+}
+
 # The one step that changes what is started: a name, given to what is whole and on the disk.
 set_primary() {
     slot=$1
@@ -239,17 +248,14 @@ set-state)
     mount_esp no
     case $3 in
     bad) set_bad "$2" ;;
-    good)
-        entry_of "$2" | {
-            read -r generation slot left file || refuse "slot $2 has no kernel image: install one"
-            [ "$left" = - ] || rename "$file" "${file%%+*}.efi"
-        } ;;
+    good) set_proven "$2" ;;
     esac
     tell ;;
 set-primary) mount_esp no; set_primary "$2"; tell ;;
 boot) mount_esp check; after_boot; tell ;;
 proven)
     mount_esp no
+    set_proven "$(running)"
     recall
     case $result in installed | trial) remember proven "$of" "$version" '' ;; esac
     tell ;;
