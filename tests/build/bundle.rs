@@ -23,24 +23,7 @@ fn scene(name: &str) -> PathBuf {
     let directory = product::scratch("bundle").join(name);
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
-    let root = Authority::new(&Request::authority("root"));
-    let middle = root.below(&Request::authority("middle"));
-    let other = Authority::new(&Request::authority("other"));
-    let signer = middle.issue(&Request::signer("signer"), SIGNER) + &middle.certificate;
-    let keyring = other.certificate.clone() + &root.certificate;
-    for (name, certificates) in [("device", &keyring), ("other", &other.certificate)] {
-        file(&directory, &format!("{name}.pem"), certificates);
-        let conf = format!(
-            "[system]\ncompatible=edge\nbootloader=noop\nbundle-formats=verity\n\
-             [keyring]\npath={name}.pem\ncheck-purpose=codesign\n"
-        );
-        file(&directory, &format!("{name}.conf"), &conf);
-    }
-    let chain = Chain::new(
-        Certificate::parse(signer.as_bytes(), "signer.pem").unwrap(),
-        &Certificate::parse(keyring.as_bytes(), "device.pem").unwrap(),
-        SystemTime::now(),
-    );
+    let (signer, chain) = signing(&directory);
     let image = |class: &str, blocks: u32| {
         let path = directory.join(format!("{class}.img"));
         // Every block is another, and some are holes.
@@ -58,13 +41,39 @@ fn scene(name: &str) -> PathBuf {
         salt: [7; 32],
         epoch: EPOCH,
     };
-    let key = file(&directory, "key.pem", SIGNER);
+    write(&contents, &signer, &chain, &directory.join("edge.raucb"));
+    directory
+}
+
+pub fn write(contents: &Contents, signer: &Signer, chain: &Chain, path: &Path) {
+    let to = File::options().read(true).write(true).create_new(true).open(path).unwrap();
+    bundle::write(contents, signer, chain, &to).unwrap();
+}
+
+/// Who signs, and in the directory what a device has to check it.
+pub fn signing(directory: &Path) -> (Signer, Chain) {
+    let root = Authority::new(&Request::authority("root"));
+    let middle = root.below(&Request::authority("middle"));
+    let other = Authority::new(&Request::authority("other"));
+    let signer = middle.issue(&Request::signer("signer"), SIGNER) + &middle.certificate;
+    let keyring = other.certificate.clone() + &root.certificate;
+    for (name, certificates) in [("device", &keyring), ("other", &other.certificate)] {
+        file(directory, &format!("{name}.pem"), certificates);
+        let conf = format!(
+            "[system]\ncompatible=edge\nbootloader=noop\nbundle-formats=verity\n\
+             [keyring]\npath={name}.pem\ncheck-purpose=codesign\n"
+        );
+        file(directory, &format!("{name}.conf"), &conf);
+    }
+    let chain = Chain::new(
+        Certificate::parse(signer.as_bytes(), "signer.pem").unwrap(),
+        &Certificate::parse(keyring.as_bytes(), "device.pem").unwrap(),
+        SystemTime::now(),
+    );
+    let key = file(directory, "key.pem", SIGNER);
     let signer = Signer::key(&key).unwrap();
     fs::remove_file(key).unwrap();
-    let path = directory.join("edge.raucb");
-    let to = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
-    bundle::write(&contents, &signer, &chain.unwrap(), &to).unwrap();
-    directory
+    (signer, chain.unwrap())
 }
 
 #[test]

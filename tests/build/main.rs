@@ -5,6 +5,7 @@
 mod artifacts;
 mod bundle;
 mod cases;
+mod delta;
 mod disk;
 mod failures;
 mod filesystems;

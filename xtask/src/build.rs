@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use bedplate_core::lock::{Lock, LockFile};
-use bedplate_core::plan::{FilePlan, Plan};
+use bedplate_core::plan::{FilePlan, Plan, UpdatesPlan};
 use bedplate_formats::tree::{Tree, TreePath};
 use fs_err as fs;
 
 use crate::artifacts::{self, Output};
-use crate::bundle;
+use crate::bundle::{self, delta::Old};
 use crate::certificate::Chain;
 use crate::key::{Key, digest};
 use crate::report::{Report, bytes, path};
@@ -84,7 +84,44 @@ pub fn image(
 /// The keyring of the devices, as the plan writes it.
 pub const KEYRING: &str = "/etc/rauc/keyring.pem";
 
-/// Makes of the last build the bundle that updates devices to it; `older`: also those that have a newer version.
+/// The file of a bundle that says which devices it fits.
+const OF_DEVICE: &str = "bedplate";
+
+/// How a bundle is made.
+#[derive(Debug, Clone, Copy)]
+pub struct BundleOptions<'a> {
+    /// Who signs.
+    pub signer: &'a Signer,
+    /// Their certificates.
+    pub chain: &'a Chain,
+    /// Whether devices with a newer version install it, too.
+    pub older: bool,
+    /// The versions that devices have, for which it says what is new.
+    pub old: &'a [Old],
+}
+
+/// Opens the bundle of an older version of the image that is updated as `updates` says.
+///
+/// # Errors
+/// It is damaged, or for other devices.
+pub fn fits(updates: &UpdatesPlan, bundle: &Path) -> Result<Old> {
+    let old = Old::open(bundle)?;
+    let (name, compatible) = (path(bundle), old.compatible());
+    ensure!(
+        compatible == updates.compatible,
+        "the bundle `{name}` is for `{compatible}`, and this image for `{}`: no device has both",
+        updates.compatible
+    );
+    let of_device = old.read(OF_DEVICE)?;
+    let layout = format!("layout={}", updates.layout);
+    ensure!(
+        String::from_utf8_lossy(&of_device).lines().any(|line| line == layout),
+        "the bundle `{name}` is for disks of another layout: no device has both"
+    );
+    Ok(old)
+}
+
+/// Makes of the last build the bundle that updates devices to it.
 ///
 /// # Errors
 /// An image without updates; who signs fails; a full disk. The artifacts are then as they were.
@@ -93,10 +130,9 @@ pub fn bundle(
     plan: &Plan,
     lock: &Lock,
     out: &Path,
-    signer: &Signer,
-    chain: &Chain,
-    older: bool,
+    options: &BundleOptions<'_>,
 ) -> Result<()> {
+    let &BundleOptions { signer, chain, older, old } = options;
     let started = Instant::now();
     let Some(updates) = &plan.updates else { bail!("`{}` has no slots", plan.name) };
     let version = plan.version.clone().unwrap_or_default();
@@ -106,13 +142,22 @@ pub fn bundle(
     described.add(fingerprint(plan)?);
     let mut salt = Key::new("salt of the bundle");
     salt.add(plan.seed.as_bytes());
+    let images = slot::images(plan, out);
+    let mut extra = vec![(OF_DEVICE.to_owned(), of_device.into_bytes())];
+    for old in old {
+        let started = Instant::now();
+        let delta = old.delta(&images, out)?;
+        let (from, size) = (&delta.version, bytes(delta.size() as u64));
+        report.timed("Delta", format_args!("from {from}: {size} for {} of blocks", bytes(delta.blocks)), started);
+        extra.extend(delta.files);
+    }
     let contents = bundle::Contents {
         compatible: updates.compatible.clone(),
         version,
         description: Some(plan.name.clone()),
         build: Some(described.finish()),
-        images: slot::images(plan, out),
-        extra: vec![("bedplate".into(), of_device.into_bytes())],
+        images,
+        extra,
         salt: digest(&salt.finish()).context("deriving the salt of the bundle")?,
         epoch: u32::try_from(lock.epoch).unwrap_or_default(),
     };

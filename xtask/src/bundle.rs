@@ -30,6 +30,7 @@ use crate::sign::Signer;
 pub use self::read::Bundle;
 
 pub mod cms;
+pub mod delta;
 pub mod manifest;
 pub mod page;
 mod read;

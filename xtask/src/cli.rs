@@ -145,6 +145,9 @@ pub struct BundleArgs {
     /// Let devices with a newer version install it
     #[arg(long)]
     pub older: bool,
+    /// The bundle of a version that devices have: they fetch what is new in bytes, not in blocks; may be given again
+    #[arg(long, value_name = "BUNDLE")]
+    pub from: Vec<Utf8PathBuf>,
 }
 
 /// Options of `plan`.

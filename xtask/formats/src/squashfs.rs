@@ -72,6 +72,14 @@ pub enum SquashfsError {
         /// What it holds.
         value: u64,
     },
+    /// Who reads a file fails.
+    #[error("the content of the inode at `{inode:#x}` cannot be taken")]
+    Take {
+        /// The reference of the inode.
+        inode: u64,
+        /// Why.
+        source: io::Error,
+    },
     /// A file that is not taken into memory.
     #[error("the inode at `{inode:#x}` has `{size}` bytes, and 2 GiB are the most that is read")]
     TooLarge {
@@ -80,6 +88,15 @@ pub enum SquashfsError {
         /// Its size, in bytes.
         size: u64,
     },
+}
+
+/// A block of a file's content.
+#[derive(Debug, Clone, Copy)]
+pub enum Block<'a> {
+    /// What it holds.
+    Data(&'a [u8]),
+    /// So many bytes of zeros, of which nothing is stored.
+    Hole(u64),
 }
 
 /// An open file system.
@@ -344,35 +361,57 @@ impl Squashfs {
     /// # Errors
     /// Fails when it is damaged, or larger than [`MOST_CONTENT`].
     pub fn content(&self, inode: &Inode) -> Result<Vec<u8>, SquashfsError> {
-        let (start, fragment, offset, blocks) = match &inode.content {
-            Content::Symlink(target) => return Ok(target.clone()),
-            Content::File { start, fragment, offset, blocks } => (*start, *fragment, *offset, *blocks),
-            Content::Directory { .. } | Content::Other => return Ok(Vec::new()),
-        };
-        let (size, mut place) = (inode.metadata.size, start);
-        if size > MOST_CONTENT {
+        if let Content::Symlink(target) = &inode.content {
+            return Ok(target.clone());
+        }
+        let size = inode.metadata.size;
+        if matches!(inode.content, Content::File { .. }) && size > MOST_CONTENT {
             return Err(SquashfsError::TooLarge { inode: inode.reference, size });
         }
-        let mut sizes = Metablocks::new(self, blocks.place.0, blocks.place.1)?;
         let mut content = Vec::new();
+        self.each_block(inode, |block| {
+            match block {
+                Block::Data(bytes) => content.extend_from_slice(bytes),
+                Block::Hole(length) => {
+                    content.resize(content.len() + usize::try_from(length).unwrap_or_default(), 0);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(content)
+    }
+
+    /// Hands the content of a file over, from its beginning, a block at a time; nothing of what is no file.
+    ///
+    /// # Errors
+    /// It is damaged, or `take` fails.
+    pub fn each_block(
+        &self,
+        inode: &Inode,
+        mut take: impl FnMut(Block<'_>) -> io::Result<()>,
+    ) -> Result<(), SquashfsError> {
+        let Content::File { start, fragment, offset, blocks } = inode.content else { return Ok(()) };
+        let (mut rest, mut place) = (inode.metadata.size, start);
+        let taken = |source| SquashfsError::Take { inode: inode.reference, source };
+        let mut sizes = Metablocks::new(self, blocks.place.0, blocks.place.1)?;
         for _ in 0..blocks.count {
             let [block] = sizes.numbers()?;
-            let length = self.block_size.min(size - content.len() as u64);
+            let length = self.block_size.min(rest);
             let stored = block & (STORED - 1);
-            let bytes = if stored == 0 {
-                vec![0; usize::try_from(length).unwrap_or_default()]
+            if stored == 0 {
+                take(Block::Hole(length)).map_err(taken)?;
             } else {
-                self.block(place, block)?
-            };
-            if bytes.len() as u64 != length {
-                let (field, value) = ("length of a block", bytes.len() as u64);
-                return Err(SquashfsError::Inode { inode: inode.reference, field, value });
+                let bytes = self.block(place, block)?;
+                if bytes.len() as u64 != length {
+                    let (field, value) = ("length of a block", bytes.len() as u64);
+                    return Err(SquashfsError::Inode { inode: inode.reference, field, value });
+                }
+                take(Block::Data(&bytes)).map_err(taken)?;
             }
             place = place.saturating_add(stored);
-            content.extend(bytes);
+            rest -= length;
         }
-        let tail = size - content.len() as u64;
-        if tail > 0 {
+        if rest > 0 {
             if fragment >= self.fragment_count {
                 return Err(SquashfsError::Inode {
                     inode: inode.reference,
@@ -387,15 +426,15 @@ impl Squashfs {
             let place = low | high << 32;
             let block = self.tails.get_or(place, || self.block(place, size))?;
             let at = |offset| usize::try_from(offset).unwrap_or(usize::MAX);
-            let bytes = block.get(at(offset)..at(offset.saturating_add(tail)));
+            let bytes = block.get(at(offset)..at(offset.saturating_add(rest)));
             let missing = || SquashfsError::Inode {
                 inode: inode.reference,
                 field: "place in a fragment",
                 value: offset,
             };
-            content.extend_from_slice(bytes.ok_or_else(missing)?);
+            take(Block::Data(bytes.ok_or_else(missing)?)).map_err(taken)?;
         }
-        Ok(content)
+        Ok(())
     }
 
     /// A block of data, whose size has the flag of a stored one.

@@ -237,17 +237,20 @@ pub fn verify_tree(
     })
 }
 
-/// Whether a hash device begins as the one of this root hash: its top block is compared, and nothing below it.
+/// The root hash of a hash device, as its tree's top says: of its first two blocks. None where the data is a single
+/// block, which has no tree.
 ///
 /// # Errors
 /// Fails when it has no superblock, or when reading does.
-pub fn is_of(device: &mut impl Read, root_hash: &[u8; 32]) -> Result<bool, VerityError> {
+pub fn root_hash(device: &mut impl Read) -> Result<Option<[u8; 32]>, VerityError> {
     let mut block = vec![0; BLOCK];
     device.read_exact(&mut block)?;
     let superblock = read_superblock(&mut &block[..])?;
+    if superblock.data_blocks < 2 {
+        return Ok(None);
+    }
     device.read_exact(&mut block)?;
-    let salted = Sha256::new_with_prefix(superblock.parameters.salt);
-    Ok(superblock.data_blocks > 1 && hash(&salted, &block) == *root_hash)
+    Ok(Some(hash(&Sha256::new_with_prefix(superblock.parameters.salt), &block)))
 }
 
 /// Whether a tree's own levels fit together, and its top the root hash.

@@ -38,8 +38,12 @@ pub fn run(project: Project<'_>, args: &BundleArgs, report: &Report) -> Result<E
     let keyring = Certificate::parse(keyring.as_bytes(), &updates.certificates.join("`, `"))?;
     let chain = Chain::new(Certificate::read(certificates.as_std_path())?, &keyring, SystemTime::now())?;
 
+    let old = args.from.iter().map(|bundle| build::fits(updates, bundle.as_std_path()));
+    let old = old.collect::<Result<Vec<_>>>()?;
+
     let built = image::build(&project, &args.build, report)?;
-    build::bundle(report, &built.plan, &built.lock, &built.out, &signer, &chain, args.older)?;
+    let options = build::BundleOptions { signer: &signer, chain: &chain, older: args.older, old: &old };
+    build::bundle(report, &built.plan, &built.lock, &built.out, &options)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -272,7 +272,7 @@ impl Inspection {
                 None => None,
             };
             let fits = |(tree, hash): (&super::Partition, [u8; 32])| {
-                verity::is_of(&mut tree.region.reader(), &hash).unwrap_or(false)
+                verity::root_hash(&mut tree.region.reader()).is_ok_and(|top| top == Some(hash))
             };
             let named = |system: &System| {
                 system

@@ -98,6 +98,7 @@ pub fn known(plan: &Plan, staging: &Path) -> Result<Vec<(String, Content)>> {
              size={}\n\n",
             image.size
         );
+        status += &format!("[slot.{part}.1]\nstatus=pending\nsha256={}\nsize=0\n\n", SlotsPlan::EMPTY);
         files.push((format!("EFI/bedplate/{part}-{digest}.index"), Content::from(index)));
     }
     files.push(("EFI/bedplate/central.raucs".to_owned(), Content::from(status.as_str())));

@@ -133,6 +133,8 @@ pub struct SlotsPlan {
 impl SlotsPlan {
     /// What a slot is made of, by the names of RAUC's slot classes.
     pub const PARTS: [&str; 3] = ["root", "verity", "uki"];
+    /// What RAUC is told to be the digest of a slot that nothing was written into.
+    pub const EMPTY: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
     /// The partitions of the first slot, in the order of [`SlotsPlan::PARTS`]. A root with slots is verified: that is a
     /// rule of the description.

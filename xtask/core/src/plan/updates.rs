@@ -65,14 +65,16 @@ const CLOCK: &str = "/usr/lib/clock-epoch";
 pub(super) const STATE: &str = "/var/rauc";
 
 /// The packages that are needed on the device, and why.
-pub(super) const PACKAGES: [(&str, &str); 7] = [
+pub(super) const PACKAGES: [(&str, &str); 9] = [
     ("ca-certificates", "bundles are fetched by https"),
+    ("cryptsetup-bin", "makes the hash tree of a root that is made of the old one"),
     ("dosfstools", "repairs the EFI system partition after a power cut"),
     ("dmsetup", "the slot that runs is known by its verified root"),
     ("rauc", "installs updates"),
     ("rauc-service", "installs updates"),
     ("systemd-boot", "counts the tries of a new version, and takes it for good"),
     ("util-linux", "mounts the EFI system partition where nobody else sees it"),
+    ("zstd", "makes a new root of the old one"),
 ];
 
 /// How the device of `image` is updated, whose disk has the `slots`.
@@ -119,13 +121,24 @@ pub(super) fn files(image: &Image, disk: &DiskPlan) -> Result<Vec<FilePlan>, Unf
         FilePlan::text(KEYRING, keyring(updates), "the certificates that updates must be signed by"),
         program(
             "/usr/lib/bedplate/slots",
-            template!("scripts/slots.sh", VERSION = version, TRIES = &tries, MINUTES = &minutes)?,
+            template!(
+                "scripts/slots.sh",
+                VERSION = version,
+                TRIES = &tries,
+                MINUTES = &minutes,
+                EMPTY = SlotsPlan::EMPTY
+            )?,
             "decides between the slots",
         ),
         program(
             "/usr/lib/bedplate/pre-install",
             template!("scripts/pre-install.sh", VERSION = version, LAYOUT = plan.layout, MINUTES = &minutes)?,
             "refuses bundles that do not fit",
+        ),
+        program(
+            "/usr/lib/bedplate/delta",
+            template!("scripts/delta.sh")?,
+            "makes a new root of the old one, where a bundle says how",
         ),
         FilePlan::text(
             "/usr/lib/udev/rules.d/61-bedplate-damaged.rules",

@@ -29,4 +29,15 @@ if dpkg --compare-versions "$version" lt @VERSION@ && [ "$older" != yes ] && [ !
 fi
 grep -q '"state":"trial"' /run/bedplate/update.json 2>/dev/null &&
     refuse "version @VERSION@ is on trial, and the other slot has the version to go back to: install again when it is proven, @MINUTES@ minutes after its start at the latest"
+
+# The slot's version cannot be started from now on, as RAUC itself would see to in a moment.
+slots=/usr/lib/bedplate/slots
+read -r cmdline </proc/cmdline
+for word in $cmdline; do
+    case $word in roothash=*) hash=${word#*=} ;; esac
+done
+if [ -e "$bundle/delta-${hash:-none}.index" ] && now=$("$slots" get-current); then
+    case $now in a) other=b ;; *) other=a ;; esac
+    "$slots" set-state "$other" bad && /usr/lib/bedplate/delta "$bundle" "$other" "$hash"
+fi
 exit 0

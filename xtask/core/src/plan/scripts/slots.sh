@@ -173,13 +173,18 @@ set_primary() {
 # Starts again: another try, or the other slot.
 start_again() { systemctl --no-block reboot; }
 
-# What RAUC would know of the slot that the image was shipped with, if it had installed it.
+# What RAUC would know of the slot that the image was shipped with, if it had installed it; and of the other, that it
+# holds nothing, which it would read all of it to find out.
 take_over() {
     [ "$1" = a ] && [ -d "$esp/EFI/bedplate" ] && [ ! -e /var/rauc/central.raucs ] || return 0
     for file in "$esp"/EFI/bedplate/*.index; do
         part=${file##*/} sum=${file##*-}
         directory=/var/rauc/slot.${part%%-*}.0/hash-${sum%.index}
         mkdir -p "$directory" && cp "$file" "$directory/block-hash-index" || return
+    done
+    for part in root verity uki; do
+        directory=/var/rauc/slot.$part.1/hash-@EMPTY@
+        mkdir -p "$directory" && head -c 32 /dev/zero >"$directory/block-hash-index" || return
     done
     cp "$esp/EFI/bedplate/central.raucs" /var/rauc/central.raucs.new && sync -f /var/rauc/central.raucs.new &&
         mv /var/rauc/central.raucs.new /var/rauc/central.raucs
