@@ -8,7 +8,7 @@ use bedplate_fixtures::certificate::{Authority, OTHER, Request, file};
 use serde_json::Value;
 
 use crate::product::{self, scratch};
-use crate::versions::{self, bundle, device};
+use crate::versions::{self, bundle, bundle_from, device};
 
 /// What the device tells of itself, once it does, and for as long as it is not `wanted`.
 fn told(guest: &mut Guest, wanted: &str) -> Value {
@@ -94,8 +94,12 @@ fn a_device_is_updated_and_finds_its_way_back_alone() {
     assert!(back["last"]["reason"].as_str().unwrap().contains("good.service"), "{back}");
     assert!(guest.check("rauc status --output-format=shell").unwrap().contains("='bad'"));
 
-    // Its first block is not what was installed.
-    guest.install(&bundle("4", "")).unwrap();
+    // One package more, told in bytes of what runs. Its first block is not what was installed.
+    let fourth = bundle_from("4", "more", &[&second]);
+    let installed = guest.install(&fourth).unwrap();
+    let said = log(&mut guest);
+    assert!(said.contains("slot a has the new root, made of the one that runs"), "{said}");
+    assert!(installed.fetched < 2_000_000, "{} bytes in {} requests", installed.fetched, installed.requests);
     guest.check("dd if=/dev/urandom of=/dev/bedplate/root-a bs=4096 count=1 conv=fsync").unwrap();
     guest.reboot().unwrap();
     let back = runs(&mut guest, "2", "b");
@@ -103,13 +107,14 @@ fn a_device_is_updated_and_finds_its_way_back_alone() {
     assert!(back["last"]["reason"].as_str().unwrap().contains("root could not be entered"), "{back}");
 
     // The next one is installed into what is left of it.
-    guest.install(&bundle("4", "")).unwrap();
+    guest.install(&fourth).unwrap();
     guest.reboot().unwrap();
     runs(&mut guest, "4", "a");
+    guest.check("htop --version").unwrap();
     told(&mut guest, "\"state\":\"proven\"");
 
     // It has proven itself, and a block that nobody read so far is damaged later.
-    let size = std::fs::metadata(versions::built("4", "").join("image.root-x86-64.raw")).unwrap().len();
+    let size = std::fs::metadata(fourth.with_file_name("image.root-x86-64.raw")).unwrap().len();
     let block = size / 4096 / 2;
     guest
         .check(&format!(
@@ -145,6 +150,6 @@ fn what_does_not_fit_is_refused(guest: &mut Guest) {
     let certificate = file(&stranger, "authority.pem", &authority.certificate);
     let signer = file(&stranger, "signer.pem", &authority.issue(&Request::signer("release"), OTHER));
     let key = file(&stranger, "key.pem", OTHER);
-    let bundle = versions::signed("2", "", "updated-stranger", [&certificate, &signer, &key]);
+    let bundle = versions::signed("2", "", "updated-stranger", [&certificate, &signer, &key], &[]);
     refuses(guest, &bundle, "ignature verification failed");
 }

@@ -49,6 +49,11 @@ pub fn built(version: &str, breaks: &str) -> PathBuf {
 
 /// The bundle of a version, signed by whom the devices believe.
 pub fn bundle(version: &str, breaks: &str) -> PathBuf {
+    bundle_from(version, breaks, &[])
+}
+
+/// The same, with what devices need that have the version of an `old` bundle.
+pub fn bundle_from(version: &str, breaks: &str, old: &[&Path]) -> PathBuf {
     static MADE: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     let directory = directory(version, breaks);
@@ -56,20 +61,32 @@ pub fn bundle(version: &str, breaks: &str) -> PathBuf {
         return bundle.clone();
     }
     let files = ["authority.pem", "signer.pem", "key.pem"].map(|name| certificates().join(name));
-    let bundle = signed(version, breaks, &directory, files.each_ref().map(PathBuf::as_path));
+    let bundle = signed(version, breaks, &directory, files.each_ref().map(PathBuf::as_path), old);
     made.insert(directory, bundle.clone());
     bundle
 }
 
-/// The bundle of a version in a directory of its own: the certificate that its devices believe, the signer's, the key.
-pub fn signed(version: &str, breaks: &str, directory: &str, [authority, signer, key]: [&Path; 3]) -> PathBuf {
+/// The bundle of a version in a directory of its own: the certificate that its devices believe, the signer's, the key;
+/// and the bundles of versions that devices have.
+pub fn signed(
+    version: &str,
+    breaks: &str,
+    directory: &str,
+    [authority, signer, key]: [&Path; 3],
+    old: &[&Path],
+) -> PathBuf {
     let out = product::scratch("images").join(directory);
     let mut command = Command::new(product::example("updates"));
     command.current_dir(product::root()).env("NO_COLOR", "1").args(["bundle", IMAGE]);
     command.env("IMAGE_VERSION", version).env("BREAKS", breaks);
     command.env("UPDATE_CERTIFICATE", fs::read_to_string(authority).unwrap());
-    command.arg("--lock").arg(product::scratch("locks").join(format!("{IMAGE}.lock"))).arg("--out").arg(&out);
+    let packages = if breaks == "more" { "-more" } else { "" };
+    let lock = product::scratch("locks").join(format!("{IMAGE}{packages}.lock"));
+    command.arg("--lock").arg(lock).arg("--out").arg(&out);
     command.arg("--key").arg(key).arg("--certificate").arg(signer);
+    for old in old {
+        command.arg("--from").arg(old);
+    }
     product::success(&mut command);
     out.join("image.raucb")
 }

@@ -12,6 +12,7 @@
 //! | `once` | versions that it installs are tried once |
 //! | `other` | it is for other devices |
 //! | `larger` | it is for disks of another layout |
+//! | `more` | it has one package more |
 
 use std::process::ExitCode;
 
@@ -42,9 +43,11 @@ pub fn updated(_: &Target) -> Image {
     } else {
         "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=true\n"
     };
+    let more: &[&str] = if is("more") { &["htop"] } else { &[] };
     Image::debian("trixie")
         .packages(["linux-image-cloud-amd64", "systemd-sysv", "systemd-boot"])
         .packages(["dbus", "dmsetup", "kmod"])
+        .packages(more.iter().copied())
         .hostname("updated-{machine-id}")
         .version(version.as_str())
         .command_line("console=ttyS0,115200")
