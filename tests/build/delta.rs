@@ -33,7 +33,8 @@ impl Version {
             .collect();
         let path = directory.join("root.img");
         fs::write(&path, &root).unwrap();
-        let parameters = Parameters { salt: [name.len().to_le_bytes()[0]; 32], uuid: uuid::Uuid::from_u128(7) };
+        let parameters =
+            Parameters { salt: [name.len().to_le_bytes()[0]; 32], uuid: uuid::Uuid::from_u128(7) };
         let made = verity::format(&File::open(&path).unwrap(), 0..root.len() as u64, &parameters).unwrap();
         fs::write(directory.join("verity.img"), &made.device).unwrap();
         let image = |class: &str| {
@@ -67,7 +68,8 @@ fn scene() -> &'static (PathBuf, Version, Version) {
         fs::create_dir_all(directory.join("bundle")).unwrap();
         let (signer, chain) = crate::bundle::signing(&directory);
         // 20 MiB with holes; in the new one is something more at the beginning, and something less at the end.
-        let blocks = |range: std::ops::Range<u32>| range.map(|number| if number % 9 == 0 { 0 } else { number });
+        let blocks =
+            |range: std::ops::Range<u32>| range.map(|number| if number % 9 == 0 { 0 } else { number });
         let old = Version::new(&directory, "old", blocks(1..5000));
         let new = Version::new(&directory, "newer", (9000..9011).chain(blocks(1..4900)));
         crate::bundle::write(&old.contents("1", Vec::new()), &signer, &chain, &directory.join("1.raucb"));
@@ -82,7 +84,8 @@ fn scene() -> &'static (PathBuf, Version, Version) {
         for (name, _) in files {
             fs::write(directory.join("bundle").join(&name), opened.read(&name).unwrap()).unwrap();
         }
-        fs::copy(product::root().join("xtask/core/src/plan/scripts/delta.sh"), directory.join("delta.sh")).unwrap();
+        fs::copy(product::root().join("xtask/core/src/plan/scripts/delta.sh"), directory.join("delta.sh"))
+            .unwrap();
         (directory, old, new)
     })
 }
@@ -162,7 +165,8 @@ fn what_does_not_fit_is_said_and_left() {
                 it is not of the root that runs\n";
     assert_eq!(said, line.repeat(2), "{}", String::from_utf8_lossy(&output.stderr));
     for name in ["damaged", "short"] {
-        let known = fs::read(directory.join(name).join("state/slot.root.1/hash-00/block-hash-index")).unwrap();
+        let known =
+            fs::read(directory.join(name).join("state/slot.root.1/hash-00/block-hash-index")).unwrap();
         assert_eq!(known, [0; 32], "RAUC is told nothing");
     }
 }

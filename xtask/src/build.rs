@@ -148,7 +148,11 @@ pub fn bundle(
         let started = Instant::now();
         let delta = old.delta(&images, out)?;
         let (from, size) = (&delta.version, bytes(delta.size() as u64));
-        report.timed("Delta", format_args!("from {from}: {size} for {} of blocks", bytes(delta.blocks)), started);
+        report.timed(
+            "Delta",
+            format_args!("from {from}: {size} for {} of blocks", bytes(delta.blocks)),
+            started,
+        );
         extra.extend(delta.files);
     }
     let contents = bundle::Contents {

@@ -246,6 +246,7 @@ pub(super) fn initrd(disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
     let why = "tells which slot was started";
     let failed = "leaves word of a slot that cannot be started";
     let unit = "bedplate-slot-failed.service";
+    let (reads, reading) = ("reads what the root starts with", "bedplate-root-reads.service");
     let program = |path: &str, text: String, why: &str| FilePlan::text(path, text, why).mode(0o755);
     Ok(vec![
         program("/usr/lib/bedplate/booted-slot", template!("scripts/booted-slot.sh")?, why),
@@ -257,6 +258,17 @@ pub(super) fn initrd(disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
             failed,
         ),
         FilePlan::link(format!("{UNITS}/emergency.target.wants/{unit}"), format!("../{unit}"), failed),
+        program("/usr/lib/bedplate/root-reads", template!("scripts/root-reads.sh")?, reads),
+        FilePlan::text(
+            format!("{UNITS}/{reading}"),
+            template!("units/updates/bedplate-root-reads.service")?,
+            reads,
+        ),
+        FilePlan::link(
+            format!("{UNITS}/initrd-root-fs.target.requires/{reading}"),
+            format!("../{reading}"),
+            reads,
+        ),
     ])
 }
 

@@ -6,7 +6,8 @@ use super::*;
 
 /// A block that is like no other, and zeros for 0.
 fn block(number: u32) -> Vec<u8> {
-    let word = |at: u32| if number == 0 { 0 } else { number.wrapping_mul(2_654_435_761) ^ at.wrapping_mul(40_503) };
+    let word =
+        |at: u32| if number == 0 { 0 } else { number.wrapping_mul(2_654_435_761) ^ at.wrapping_mul(40_503) };
     (0..1024).flat_map(|at| word(at).to_le_bytes()).collect()
 }
 
@@ -30,10 +31,8 @@ fn undone(old: &File, chunks: &[Chunk]) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(usize::try_from(CHUNK).unwrap());
         let mut context = DCtx::create();
         context.ref_prefix(&old).unwrap();
-        let (mut out, mut frame) = (
-            zstd::zstd_safe::OutBuffer::around(&mut bytes),
-            zstd::zstd_safe::InBuffer::around(&chunk.frame),
-        );
+        let (mut out, mut frame) =
+            (zstd::zstd_safe::OutBuffer::around(&mut bytes), zstd::zstd_safe::InBuffer::around(&chunk.frame));
         while context.decompress_stream(&mut out, &mut frame).unwrap() > 0 {}
         whole.extend(bytes);
     }

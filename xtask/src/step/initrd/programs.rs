@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use bedplate_formats::elf::{Dlopen, Libraries, Priority};
-use bedplate_formats::tree::{Tree, TreePath};
+use bedplate_formats::tree::{Node, Tree, TreePath};
 
 use super::Need::{self, Always, Makefs, Persistent, Slots, Verity, WhenThere, Writable};
 use super::cut::Cut;
@@ -48,6 +48,7 @@ const PROGRAMS: &[(&str, Need, &str)] = &[
     ("/usr/bin/umount", Always("mount"), "mount units"),
     ("/usr/bin/sh", Always("dash"), "the script that tells the booted disk from its copies"),
     ("/usr/bin/od", Always("coreutils"), "that script reads the firmware's variables with it"),
+    ("/usr/bin/cat", Slots("coreutils"), "reads what the root starts with"),
     ("/usr/bin/mv", Slots("coreutils"), "gives a kernel image up that cannot start its root"),
     ("/usr/sbin/dmsetup", Verity("dmsetup"), "55-dm.rules; libdevmapper waits for its answer"),
     ("/usr/lib/systemd/systemd-fsck", Writable("systemd"), "the service fstab-generator writes for the root"),
@@ -82,6 +83,11 @@ const FEATURES: &[(&str, &str)] = &[
     ("tpm", "measured boot"),
 ];
 
+/// What the root starts with: where one of these cannot be read, the kernel panics or nothing is told.
+const FIRST: [&str; 3] = ["/usr/lib/systemd/systemd", "/usr/lib/systemd/systemd-executor", "/usr/bin/sh"];
+/// The list of these files and of what they load, by which `root-reads.sh` reads them before the root is entered.
+const FIRST_FILES: &str = "/usr/lib/bedplate/first-files";
+
 /// Takes the programs and everything they load.
 pub(super) fn take(cut: &mut Cut<'_>) -> anyhow::Result<()> {
     let mut programs = Vec::new();
@@ -97,7 +103,15 @@ pub(super) fn take(cut: &mut Cut<'_>) -> anyhow::Result<()> {
             bail!("`{path}` vanished from the system");
         }
     }
-    cut.initrd.insert("/init".into(), bedplate_formats::tree::Node::symlink("usr/lib/systemd/systemd"));
+    if cut.options.features.slots {
+        let first: Vec<_> =
+            FIRST.map(TreePath::new).into_iter().filter(|path| programs.contains(path)).collect();
+        let files = libraries.closure(&first, |_| false)?;
+        let real = files.iter().filter_map(|path| Some(format!("{}\n", cut.system.resolve(path)?.0)));
+        let list = Node::file(real.collect::<String>(), 0o644);
+        cut.initrd.insert(FIRST_FILES.into(), list);
+    }
+    cut.initrd.insert("/init".into(), Node::symlink("usr/lib/systemd/systemd"));
     Ok(())
 }
 
