@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bedplate::vm::Fault;
 use bedplate::vm::guest::Guest;
 use bedplate_fixtures::certificate::{Authority, OTHER, Request, file};
 use serde_json::Value;
@@ -37,9 +38,14 @@ fn runs(guest: &mut Guest, version: &str, slot: &str) -> Value {
 
 /// A bundle is refused with these words, and nothing of the other slot is touched.
 fn refuses(guest: &mut Guest, bundle: &Path, words: &str) {
+    refuses_from(guest, bundle, None, words);
+}
+
+/// The same, from a server with a fault.
+fn refuses_from(guest: &mut Guest, bundle: &Path, fault: Option<Fault>, words: &str) {
     let state = "sha256sum /dev/bedplate/verity-* && cat /run/bedplate/update.json";
     let before = guest.check(state).unwrap();
-    let (output, installed) = guest.try_install(bundle).unwrap();
+    let (output, installed) = guest.try_install(bundle, fault).unwrap();
     let said = format!("{}\n{}", installed.said, log(guest));
     assert_ne!(output.code, 0, "{said}");
     assert!(said.contains(words), "`{words}` is not in:\n{said}");
@@ -158,4 +164,21 @@ fn what_does_not_fit_is_refused(guest: &mut Guest) {
     let key = file(&stranger, "key.pem", OTHER);
     let bundle = versions::signed("2", "", "updated-stranger", [&certificate, &signer, &key], &[]);
     refuses(guest, &bundle, "ignature verification failed");
+
+    // Servers that have no ranges, or another file in the middle of it; a network that goes.
+    let good = &versions::bundle("2", "");
+    refuses_from(guest, good, Some(Fault::NoRanges(0)), "range requests");
+    refuses_from(guest, good, Some(Fault::OtherFile(8)), "failed");
+    refuses_from(guest, good, Some(Fault::Gone(8)), "failed");
+
+    // A clock that is behind the signer's certificate.
+    guest.check("date +%s >/run/now && date -s @1000").unwrap();
+    refuses(guest, good, "certificate is not yet valid");
+    guest.check("date -s @$(cat /run/now)").unwrap();
+
+    // An ESP without room: nothing of the slot is written.
+    let esp = "unshare -m sh -ec 'mount /dev/bedplate/esp /mnt; ";
+    guest.check(&format!("{esp} dd if=/dev/zero of=/mnt/full bs=1M 2>/dev/null || true'")).unwrap();
+    refuses(guest, good, "the EFI system partition has no room for its kernel image");
+    guest.check(&format!("{esp} rm /mnt/full'")).unwrap();
 }

@@ -457,15 +457,19 @@ impl Compressed {
         /// An index of unknown size that is larger is no index.
         const LIMIT: u64 = 1 << 30;
         let store = fetcher.store();
-        if let Some(path) = self.unpacked.as_ref().and_then(|sum| store.path(&sum.sha256)) {
+        let unpacked = || self.unpacked.as_ref().and_then(|sum| store.path(&sum.sha256));
+        if let Some(path) = unpacked() {
             return Ok(path);
         }
-        let compressed = store.path(&self.sum.sha256).context("it has left the store")?;
+        let compressed = store.path(&self.sum.sha256);
         if matches!(self.compression, Compression::None) {
-            return Ok(compressed);
+            return compressed.context("it has left the store");
         }
+        let Some(file) = compressed.and_then(|path| fs::File::open(path).ok()) else {
+            // Pockets may have the same index, of which each is unpacked at the same time: another thread was faster.
+            return unpacked().context("it has left the store");
+        };
         let size = self.unpacked.as_ref().map_or(LIMIT, |sum| sum.size);
-        let file = fs::File::open(compressed)?;
         let mut bytes =
             Vec::with_capacity(usize::try_from(self.unpacked.as_ref().map_or(0, |sum| sum.size))?);
         // One byte more than there may be, so that too many are noticed and a bomb does not go off.

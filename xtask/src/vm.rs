@@ -42,6 +42,7 @@ mod platform;
 pub mod replay;
 pub mod second;
 mod serve;
+pub use serve::Fault;
 mod terminal;
 mod tools;
 mod tpm;

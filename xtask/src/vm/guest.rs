@@ -19,7 +19,7 @@ use base64ct::{Base64, Encoding};
 
 use self::port::Port;
 pub use self::unit::State;
-use super::serve::Server;
+use super::serve::{Fault, Server};
 use super::{Kind, Machine, Vm, replay};
 
 /// How long a guest may take to come up, and to go down: an emulated one on a busy machine.
@@ -200,19 +200,19 @@ impl Guest {
     ///
     /// When RAUC refuses: with what it said.
     pub fn install(&mut self, bundle: &Path) -> Result<Installed> {
-        let (output, installed) = self.try_install(bundle)?;
+        let (output, installed) = self.try_install(bundle, None)?;
         let said = &installed.said;
         ensure!(output.code == 0, "the guest did not install `{}`:\n{said}", bundle.display());
         Ok(installed)
     }
 
-    /// As [`Guest::install`], for a bundle that may be refused.
+    /// As [`Guest::install`], for a bundle that may be refused, and a server that may have a fault.
     ///
     /// # Errors
     ///
     /// When the guest does not answer.
-    pub fn try_install(&mut self, bundle: &Path) -> Result<(Output, Installed)> {
-        let server = Server::start(bundle)?;
+    pub fn try_install(&mut self, bundle: &Path, fault: Option<Fault>) -> Result<(Output, Installed)> {
+        let server = Server::start(bundle, fault)?;
         let output = self.run_within(&install(&server), PATIENCE)?;
         let (requests, fetched) = server.counted();
         let installed = Installed { said: output.stdout.clone(), fetched, requests };
@@ -225,7 +225,7 @@ impl Guest {
     ///
     /// As [`Guest::kill`], and when the bundle cannot be served.
     pub fn install_until(mut self, bundle: &Path, after: Duration) -> Result<Vm> {
-        let server = Server::start(bundle)?;
+        let server = Server::start(bundle, None)?;
         self.send(&install(&server))?;
         sleep(after);
         self.kill()

@@ -19,6 +19,17 @@ use anyhow::{Context as _, Result, ensure};
 /// How much is read and sent at a time, in bytes.
 const CHUNK: usize = 64 << 10;
 
+/// What is wrong with a server, after so many requests that it answered well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It sends all of the file, whatever part is asked for.
+    NoRanges(u64),
+    /// It has another file of the same length.
+    OtherFile(u64),
+    /// It answers no more.
+    Gone(u64),
+}
+
 /// A server that lives as long as the value.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -30,6 +41,7 @@ pub(super) struct Server {
 struct Shared {
     file: File,
     size: u64,
+    fault: Option<Fault>,
     ended: AtomicBool,
     requests: AtomicU64,
     sent: AtomicU64,
@@ -37,11 +49,11 @@ struct Shared {
 
 impl Server {
     /// Serves a file, whatever path is asked for.
-    pub(super) fn start(path: &Path) -> Result<Self> {
+    pub(super) fn start(path: &Path, fault: Option<Fault>) -> Result<Self> {
         let file = fs_err::File::open(path)?.into_parts().0;
         let size = file.metadata()?.len();
         let (requests, sent) = (AtomicU64::new(0), AtomicU64::new(0));
-        let shared = Arc::new(Shared { file, size, ended: AtomicBool::new(false), requests, sent });
+        let shared = Arc::new(Shared { file, size, fault, ended: AtomicBool::new(false), requests, sent });
         let listener = TcpListener::bind("127.0.0.1:0").context("could not serve the file")?;
         let address = listener.local_addr()?;
         let of_thread = shared.clone();
@@ -97,32 +109,40 @@ impl Shared {
                     wanted = range(value.trim(), self.size);
                 }
             }
-            let (status, part) = match wanted {
-                Some(part) => ("206 Partial Content", part),
-                None => ("200 OK", 0..self.size),
+            let before = self.requests.fetch_add(1, Ordering::Relaxed);
+            let fault = self.fault.filter(|fault| {
+                let (Fault::NoRanges(after) | Fault::OtherFile(after) | Fault::Gone(after)) = fault;
+                before >= *after
+            });
+            let (status, part) = match (wanted, fault) {
+                (_, Some(Fault::Gone(_))) => return Ok(()),
+                (Some(part), None | Some(Fault::OtherFile(_))) => ("206 Partial Content", part),
+                (None, _) | (_, Some(Fault::NoRanges(_))) => ("200 OK", 0..self.size),
             };
-            let mut head = format!(
-                "HTTP/1.1 {status}\r\nAccept-Ranges: bytes\r\nContent-Length: {}\r\n",
-                part.end - part.start
-            );
+            let mut head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", part.end - part.start);
+            if !matches!(fault, Some(Fault::NoRanges(_))) {
+                head += "Accept-Ranges: bytes\r\n";
+            }
             if status.starts_with("206") {
                 head += &format!("Content-Range: bytes {}-{}/{}\r\n", part.start, part.end - 1, self.size);
             }
             client.write_all(format!("{head}\r\n").as_bytes())?;
-            self.requests.fetch_add(1, Ordering::Relaxed);
             if request.starts_with("GET ") {
-                self.send(client, part)?;
+                let change = if matches!(fault, Some(Fault::OtherFile(_))) { 1 } else { 0 };
+                self.send(client, part, change)?;
             }
         }
     }
 
-    fn send(&self, mut client: &TcpStream, part: Range<u64>) -> Result<()> {
+    /// Sends a part of the file, with these bits of each byte changed.
+    fn send(&self, mut client: &TcpStream, part: Range<u64>, change: u8) -> Result<()> {
         let mut buffer = vec![0; CHUNK];
         let mut at = part.start;
         while at < part.end {
             let most = usize::try_from(part.end - at).unwrap_or(CHUNK).min(CHUNK);
             let count = self.file.read_at(&mut buffer[..most], at)?;
             ensure!(count > 0, "the file became shorter");
+            buffer[..count].iter_mut().for_each(|byte| *byte ^= change);
             client.write_all(&buffer[..count])?;
             self.sent.fetch_add(count as u64, Ordering::Relaxed);
             at += count as u64;
@@ -157,7 +177,7 @@ mod tests {
     fn parts_of_a_file_are_served_and_counted() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "0123456789").unwrap();
-        let server = Server::start(file.path()).unwrap();
+        let server = Server::start(file.path(), None).unwrap();
         let answer = ask(&server, "GET /x HTTP/1.1\r\nRange: bytes=2-4\r\n\r\n");
         assert!(answer.starts_with("HTTP/1.1 206 Partial Content\r\n"), "{answer}");
         assert!(
@@ -168,6 +188,23 @@ mod tests {
         let answer = ask(&server, both);
         assert!(answer.contains("Content-Length: 10\r\n") && answer.ends_with("\r\n\r\n89"), "{answer}");
         assert_eq!(server.counted(), (3, 5));
+    }
+
+    #[test]
+    fn a_server_has_the_fault_that_is_asked_for() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "0123456789").unwrap();
+        let request = "GET /x HTTP/1.1\r\nRange: bytes=2-4\r\n\r\n";
+        for (fault, end) in [
+            (Fault::NoRanges(1), "200 OK\r\nContent-Length: 10\r\n\r\n0123456789"),
+            (Fault::OtherFile(1), "\r\n\r\n325"),
+            (Fault::Gone(1), ""),
+        ] {
+            let server = Server::start(file.path(), Some(fault)).unwrap();
+            assert!(ask(&server, request).ends_with("\r\n\r\n234"));
+            let answer = ask(&server, request);
+            assert!(answer.ends_with(end) && answer.is_empty() == end.is_empty(), "{fault:?}: {answer}");
+        }
     }
 
     #[test]

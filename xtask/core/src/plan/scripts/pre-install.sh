@@ -30,8 +30,10 @@ fi
 grep -q '"state":"trial"' /run/bedplate/update.json 2>/dev/null &&
     refuse "version @VERSION@ is on trial, and the other slot has the version to go back to: install again when it is proven, @MINUTES@ minutes after its start at the latest"
 
-# The slot's version cannot be started from now on, as RAUC itself would see to in a moment.
 slots=/usr/lib/bedplate/slots
+"$slots" room "$(stat -c %s "$bundle/uki.img")" || refuse 'the EFI system partition has no room for its kernel image'
+
+# The slot's version cannot be started from now on, as RAUC itself would see to in a moment.
 read -r cmdline </proc/cmdline
 for word in $cmdline; do
     case $word in roothash=*) hash=${word#*=} ;; esac

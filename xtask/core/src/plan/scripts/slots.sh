@@ -6,6 +6,7 @@
 # highest generation that has tries left, and counts. One without a counter has proven itself.
 #
 #   get-current | get-primary | get-state SLOT | set-state SLOT good|bad | set-primary SLOT     RAUC's
+#   room SIZE         fails where the ESP has no room for a kernel image of an update, of so many bytes
 #   boot              after each start: what became of the last update
 #   proven            the running version is good
 #   failed            the running version is not good: starts again, if it is on trial
@@ -173,6 +174,16 @@ set_primary() {
 # Starts again: another try, or the other slot.
 start_again() { systemctl --no-block reboot; }
 
+# What the other slot has now makes way.
+has_room() {
+    free=$(df --output=avail --block-size=1 "$esp" | tail -n 1)
+    slot=$(other "$(running)")
+    for file in "$esp"/EFI/Linux/bedplate_*-"$slot".efi "$esp"/EFI/Linux/bedplate_*-"$slot"+*.efi "$esp"/EFI/Linux/bedplate.new; do
+        [ ! -e "$file" ] || free=$((free + $(stat -c %s "$file")))
+    done
+    [ "$free" -ge "$1" ]
+}
+
 # What RAUC would know of the slot that the image was shipped with, if it had installed it; and of the other, that it
 # holds nothing, which it would read all of it to find out.
 take_over() {
@@ -257,6 +268,7 @@ set-state)
     esac
     tell ;;
 set-primary) mount_esp no; set_primary "$2"; tell ;;
+room) mount_esp no; has_room "$2" ;;
 boot) mount_esp check; after_boot; tell ;;
 proven)
     mount_esp no
