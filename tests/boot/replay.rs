@@ -147,7 +147,10 @@ fn whatever_a_power_cut_leaves_of_an_update_a_whole_version_is_started() {
     let last: Vec<usize> = installation.rev().take(100).rev().collect();
     let (_, wrong) = session.judge(&mut judge, &last, &mut random);
     println!("{} of 100 cuts are wrong where flushes do nothing: {:?}", wrong.len(), wrong.first());
-    assert!(!wrong.is_empty(), "a disk whose flushes do nothing is as good as one whose flushes do something");
+    assert!(
+        !wrong.is_empty(),
+        "a disk whose flushes do nothing is as good as one whose flushes do something"
+    );
 
     session.replay = session.replay.without_flushes(0..0);
     let directory = product::scratch("replay");

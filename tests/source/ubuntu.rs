@@ -181,7 +181,7 @@ fn yesterday(hours: i64) -> String {
     format!("{}T{}Z", &digits[..8], &digits[8..])
 }
 
-/// The same bytes from the archive, from its snapshot, through a proxy, and from the store alone.
+/// The same bytes from the archive, from its snapshot, through a proxy, and from a directory that was brought along.
 fn same_bytes(world: &World) -> PathBuf {
     let out = |name: &str| world.path(name);
     product::success(world.online(&["image"], "image.lock").arg("--out").arg(out("first")));
@@ -218,9 +218,17 @@ fn same_bytes(world: &World) -> PathBuf {
     assert_eq!(asked, named);
     assert_eq!(requests.len(), named.len(), "something was asked for twice");
 
-    // No network: not even a loopback address, nor a resolver.
-    product::success(ubuntu().arg("clean").env("BEDPLATE_CACHE", world.path("cache")));
-    let build = world.run(&["image", "--locked"], "image.lock");
+    // No network: not even a loopback address, nor a resolver; and nothing in the cache.
+    let carried = world.path("carried");
+    product::success(&mut world.online(&["vendor", carried.to_str().unwrap()], "image.lock"));
+    let check =
+        Command::new("sha256sum").args(["--quiet", "--check", "SHA256SUMS"]).current_dir(&carried).status();
+    assert!(check.unwrap().success());
+    product::success(ubuntu().args(["clean", "--all"]).env("BEDPLATE_CACHE", world.path("cache")));
+    let mut build = world.run(&["image", "--locked", "--offline"], "image.lock");
+    let said = product::refused(&mut build);
+    product::holds(&said, &["name a directory with all of it by `--store DIR`"]);
+    build.arg("--store").arg(&carried);
     let mut alone = Command::new("unshare");
     alone.args(["--net", "--"]).arg(build.get_program()).args(build.get_args()).current_dir(product::root());
     for (name, value) in build.get_envs() {
@@ -230,7 +238,7 @@ fn same_bytes(world: &World) -> PathBuf {
         };
     }
     product::success(alone.arg("--out").arg(out("alone")));
-    assert_eq!(sums(&out("alone")), first, "the image of the store alone");
+    assert_eq!(sums(&out("alone")), first, "the image of what was brought along");
     out("alone")
 }
 

@@ -27,6 +27,8 @@ pub enum Verb {
     Plan(PlanArgs),
     /// Pin every package the image is made of in image/NAME.lock
     Lock(LockArgs),
+    /// Put every package that a locked build needs into a directory, for a machine without a network
+    Vendor(VendorArgs),
     /// Start a built image in QEMU; the image itself stays as it is
     Boot(BootArgs),
     /// Report the mistakes in every description
@@ -59,6 +61,7 @@ impl Verb {
             Self::Image(_)
                 | Self::Bundle(_)
                 | Self::Lock(_)
+                | Self::Vendor(_)
                 | Self::Boot(_)
                 | Self::Tools(_)
                 | Self::Clean { .. }
@@ -105,6 +108,9 @@ pub struct SourceArgs {
     /// Use what the cache holds, and no network
     #[arg(long)]
     pub offline: bool,
+    /// Take packages from a directory that `vendor` filled
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<Utf8PathBuf>,
     /// The lock file, in place of image/NAME.lock
     #[arg(long, value_name = "FILE")]
     pub lock: Option<Utf8PathBuf>,
@@ -176,6 +182,20 @@ pub struct LockArgs {
     /// Move every package to what the archive has now, and print what changed
     #[arg(long)]
     pub update: bool,
+}
+
+/// Options of `vendor`.
+#[derive(Debug, Args)]
+pub struct VendorArgs {
+    /// The directory; it may have the packages of other images
+    #[arg(value_name = "DIR")]
+    pub directory: Utf8PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub image: NameArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub source: SourceArgs,
 }
 
 /// Options of `boot`.

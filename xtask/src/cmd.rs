@@ -10,10 +10,12 @@ pub mod inspect;
 pub mod lock;
 pub mod plan;
 pub mod tools;
+pub mod vendor;
 pub mod verify;
 
 use anyhow::Result;
 use bedplate_core::{Entry, Plan};
+use camino::Utf8Path;
 
 use crate::cli::{NameArgs, SourceArgs};
 use crate::project::Project;
@@ -26,5 +28,6 @@ fn planned<'a>(project: &'a Project<'_>, args: &NameArgs) -> Result<(&'a Entry, 
 
 /// How packages are reached, as the command line says.
 fn access(args: &SourceArgs) -> Access<'_> {
-    Access { mirrors: &args.mirror, offline: args.offline }
+    let carried = args.store.as_deref().map(Utf8Path::as_std_path);
+    Access { mirrors: &args.mirror, offline: args.offline, carried }
 }

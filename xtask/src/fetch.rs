@@ -5,6 +5,7 @@
 //!
 //! Deliberately absent: conditional requests (a digest says more than an `ETag`) and unpacking on the way.
 
+pub mod carried;
 pub mod error;
 mod forward;
 mod http;
@@ -22,7 +23,9 @@ use std::time::Duration;
 use bedplate_core::lock::LockedPackage;
 use bedplate_core::secret::Secret;
 use bedplate_core::value::Sha256;
+use rayon::prelude::*;
 
+use self::carried::Carried;
 pub use self::error::FetchError;
 use self::login::Logins;
 use self::mirror::{Candidate, Mirrors};
@@ -102,6 +105,7 @@ pub struct Fetcher {
     patience: Patience,
     connections: usize,
     offline: bool,
+    carried: Option<Arc<Carried>>,
     client: http::Client,
     /// Bases that did not answer: the others are asked before them.
     silent: Arc<Mutex<BTreeSet<String>>>,
@@ -136,6 +140,7 @@ impl Fetcher {
             patience,
             connections: 8,
             offline: false,
+            carried: None,
             client: http::Client::new(patience),
             silent: Arc::default(),
         }
@@ -170,6 +175,13 @@ impl Fetcher {
         self
     }
 
+    /// Takes from a directory what it has, before anything is fetched.
+    #[must_use]
+    pub fn carried(mut self, carried: Option<Carried>) -> Self {
+        self.carried = carried.map(Arc::new);
+        self
+    }
+
     /// The store it fetches into.
     pub fn store(&self) -> &Store {
         &self.store
@@ -180,11 +192,17 @@ impl Fetcher {
     /// The first failure ends the others; what they had fetched is kept for resuming.
     pub fn fetch(&self, items: &[Item], progress: &dyn Progress) -> Result<(), FetchError> {
         let mut seen = BTreeSet::new();
-        let missing: Vec<&Item> = items
+        let mut missing: Vec<&Item> = items
             .iter()
             .filter(|item| seen.insert(item.sha256.as_str()))
             .filter(|item| self.store.path(&item.sha256).is_none())
             .collect();
+        if let Some(carried) = &self.carried {
+            let taken = missing.par_iter().map(|item| carried.take(&item.sha256, &self.store));
+            let taken = taken.collect::<Result<Vec<bool>, _>>().map_err(FetchError::Store)?;
+            let mut taken = taken.into_iter();
+            missing.retain(|_| taken.next() != Some(true));
+        }
         let Some(first) = missing.first() else { return Ok(()) };
         if self.offline {
             return Err(FetchError::Offline { subject: first.subject.clone(), missing: missing.len() });

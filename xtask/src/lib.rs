@@ -252,6 +252,7 @@ fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<Exi
         Verb::Bundle(args) => cmd::bundle::run(project, args, report),
         Verb::Plan(args) => cmd::plan::run(project, args, report),
         Verb::Lock(args) => cmd::lock::run(project, args, report),
+        Verb::Vendor(args) => cmd::vendor::run(project, args, report),
         Verb::Boot(args) => cmd::boot::run(project, args, report),
         Verb::Check => Ok(cmd::check::run(project, report)),
         Verb::Explain { code } => Ok(cmd::explain::run(code.as_deref(), report)),

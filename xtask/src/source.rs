@@ -19,6 +19,7 @@ use bedplate_core::value::{DebLocation, PackageName};
 use crate::archive::mirror::{HostSources, Mirrors};
 use crate::archive::{Archive, date};
 use crate::error::{LocatedError, UsageError};
+use crate::fetch::carried::Carried;
 use crate::fetch::login::Logins;
 use crate::fetch::{FetchError, Fetcher, Item};
 use crate::report::{Downloads, Report};
@@ -34,6 +35,8 @@ pub struct Access<'a> {
     pub mirrors: &'a [String],
     /// True to use what the store has, and no network.
     pub offline: bool,
+    /// A directory of packages that are not fetched.
+    pub carried: Option<&'a Path>,
 }
 
 /// How the packages of one plan are had, and what was fetched.
@@ -59,6 +62,7 @@ impl Source {
         let mut logins = Logins::read(Path::new("/"));
         mirrors.keep_logins(&mut logins);
         let fetcher = Fetcher::new(&store).mirrors(mirrors).logins(logins).offline(access.offline);
+        let fetcher = fetcher.carried(access.carried.map(Carried::open).transpose()?);
         Ok(Self { store, fetcher, project: project.to_owned() })
     }
 

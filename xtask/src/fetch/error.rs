@@ -227,7 +227,9 @@ impl FetchError {
                  same later; when the archive itself went back, remove the lock, and what was seen with \
                  `cargo xtask clean --all`"
             }
-            Self::Offline { .. } => "run once without `--offline`",
+            Self::Offline { .. } => {
+                "run once without `--offline`, or name a directory with all of it by `--store DIR`"
+            }
             Self::Full { .. } => {
                 "free some space, run `cargo xtask clean`, or name another place in `BEDPLATE_CACHE`"
             }
