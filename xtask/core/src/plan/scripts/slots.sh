@@ -27,6 +27,10 @@ if [ "${BEDPLATE_SLOTS:-}" != inside ]; then
     BEDPLATE_SLOTS=inside exec unshare --mount --propagation private -- "$0" "$@"
 fi
 mount_esp() {
+    # One at a time: who repairs a file system must be alone with it.
+    mkdir -p /run/bedplate
+    exec 9>/run/bedplate/slots.lock
+    flock --timeout 60 9 || refuse 'another step of an update has not ended for a minute'
     [ -b /dev/bedplate/esp ] || refuse "the EFI system partition is not there, or several disks may be the one that was booted"
     # What a power cut left unfinished takes room for ever.
     if [ "$1" = check ] && ! findmnt --source "$(readlink -f /dev/bedplate/esp)" >/dev/null; then
@@ -202,8 +206,6 @@ take_over() {
 }
 
 after_boot() {
-    # The second slot may have been made a moment ago.
-    udevadm settle --timeout=60
     now=$(running) note=''
     take_over "$now"
     recall
@@ -269,7 +271,13 @@ set-state)
     tell ;;
 set-primary) mount_esp no; set_primary "$2"; tell ;;
 room) mount_esp no; has_room "$2" ;;
-boot) mount_esp check; after_boot; tell ;;
+boot)
+    # The second slot may have been made a moment ago.
+    udevadm settle --timeout=60
+    mount_esp check
+    after_boot
+    tell
+    ;;
 proven)
     mount_esp no
     set_proven "$(running)"
