@@ -302,6 +302,9 @@ impl super::ArtifactNames {
             &self.initrd_cpio,
             &self.initrd_link,
             &self.manifest,
+            &self.spdx,
+            &self.cyclonedx,
+            &self.provenance,
             &self.checksums,
             &self.log,
         ];
