@@ -8,6 +8,7 @@ mod cases;
 mod disk;
 mod failures;
 mod filesystems;
+mod papers;
 mod reproducible;
 mod sysprep;
 mod system;

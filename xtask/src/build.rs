@@ -59,11 +59,11 @@ pub fn image(
     let output = Output::open(context.out, report)?;
     let description = description(plan, context.project)?;
     let key = image_key(&description, plan, lock);
-    let commit = papers::commit(context.project, report);
-    let given = provenance::Given { plan, lock, description: &description, commit: commit.as_deref() };
+    let commit = || papers::commit(context.project, report);
+    let given = |commit| provenance::Given { plan, lock, description: &description, commit };
     let disk = context.out.join(&plan.artifacts.disk);
     if output.is_current(&key) {
-        renew_provenance(given, context.out, &output)?;
+        renew_provenance(given(commit().as_deref()), context.out, &output)?;
         if context.verbose {
             show_log(report, &context.out.join(&plan.artifacts.log))?;
         }
@@ -73,7 +73,9 @@ pub fn image(
     text::check(plan, context.project)?;
     fetch()?;
     let staging = output.staging()?;
-    let built = assemble(context, given, &staging).and_then(|()| output.publish(&staging, &key));
+    let commit = commit();
+    let built =
+        assemble(context, given(commit.as_deref()), &staging).and_then(|()| output.publish(&staging, &key));
     if let Err(error) = built {
         let error = or_full(error, staging.parent().unwrap_or(&staging));
         // What cannot be removed now, the next build removes.

@@ -203,7 +203,10 @@ enum Token<'a> {
 fn tokens(text: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     for mut word in text.split_whitespace() {
-        while let Some(rest) = word.strip_prefix('(') {
+        // Behind a word, it belongs to the name: `Own licence (v2)`.
+        while let Some(rest) =
+            word.strip_prefix('(').filter(|_| !matches!(tokens.last(), Some(Token::Word(_))))
+        {
             tokens.push(Token::Open);
             word = rest;
         }

@@ -127,3 +127,47 @@ fn owner(system: &Tree, file: &TreePath) -> Result<Option<String>> {
     }
     Ok(None)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bedplate_fixtures::deb::DebBuilder;
+
+    #[test]
+    fn what_filters_left_out_is_read_out_of_the_package() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::at(directory.path()).unwrap();
+        let text = "Format: dep5\n\nFiles: *\nLicense: Expat\n";
+        let deb = DebBuilder::new("agent", "1")
+            .file("/usr/share/doc/agent/copyright", 0o644, text)
+            .file("/usr/share/doc/agent/README", 0o644, "long")
+            .file("/usr/bin/agent", 0o755, "code");
+        let sha256 = store.insert(&deb.build()).unwrap();
+        let package = LockedPackage {
+            name: "agent".parse().unwrap(),
+            version: "1".to_owned(),
+            architecture: "all".to_owned(),
+            pocket: "release".to_owned(),
+            size: 1,
+            sha256,
+            url: "http://ftp.debian.org/debian/pool/agent.deb".parse().unwrap(),
+        };
+        let tree = documents(&store, &[&package]).unwrap();
+        assert_eq!(tree.content(&path("agent")).unwrap().read().unwrap(), text.as_bytes());
+        assert_eq!(tree.iter().filter(|(_, node)| !node.is_directory()).count(), 1);
+    }
+
+    #[test]
+    fn the_owner_of_a_file_is_the_package_that_lists_it() {
+        let mut system = Tree::new();
+        for (package, list) in
+            [("base:amd64", "/.\n/boot\n"), ("linux-image-6:amd64", "/boot\n/boot/vmlinuz-6\n")]
+        {
+            system
+                .insert(TreePath::new(format!("var/lib/dpkg/info/{package}.list")), Node::file(list, 0o644));
+        }
+        let owner = |path: &str| owner(&system, &path.into()).unwrap();
+        assert_eq!(owner("boot/vmlinuz-6").as_deref(), Some("linux-image-6"));
+        assert_eq!(owner("boot/vmlinuz-7"), None);
+    }
+}

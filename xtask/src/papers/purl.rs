@@ -90,7 +90,7 @@ mod tests {
 
     fn shown(package: &LockedPackage, origin: &str) -> String {
         let base = "https://apt.example.com/linux";
-        let key = Key::fingerprint("9DC858229FC7DD38854AE2D88D81803C0EBFCD88");
+        let key = Key::file("keys/vendor.asc").pinned("9DC858229FC7DD38854AE2D88D81803C0EBFCD88");
         let repository = Repository::signed(base, "stable", ["main"], key);
         let plan = device().repository(repository).plan().unwrap();
         let archive = LockedArchive {

@@ -477,7 +477,7 @@ mod tests {
             artifacts, in build/edge/
               image.raw image image.efi image.esp.raw image.root-x86-64.raw image.root-x86-64-verity.raw
               image.linux-generic.raw image.vmlinuz image.initrd initrd.cpio.zst initrd image.manifest
-              image.SHA256SUMS image.log
+              image.spdx.json image.cdx.json image.provenance.json image.SHA256SUMS image.log
         "#]].assert_eq(&page);
     }
 
