@@ -6,6 +6,7 @@
 /// The identifiers that appear in Debian and Ubuntu, each its own name in any case. The GNU licences have [`family`].
 const IDENTIFIERS: &[&str] = &[
     "0BSD",
+    "AFL-2.0",
     "AFL-2.1",
     "AFL-3.0",
     "Apache-1.0",
@@ -118,6 +119,7 @@ const IDENTIFIERS: &[&str] = &[
 /// What Debian calls otherwise, in lower case; the first column of the format's table, and what people write.
 const ALIASES: &[(&str, &str)] = &[
     ("apache-2", "Apache-2.0"),
+    ("apache-2-llvm-exceptions", "Apache-2.0 WITH LLVM-exception"),
     ("apache2", "Apache-2.0"),
     ("artistic", "Artistic-1.0"),
     ("artistic-1", "Artistic-1.0"),

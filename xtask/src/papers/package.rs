@@ -48,7 +48,8 @@ impl Maintainer {
             None => (field, None),
         };
         let name = name.trim().trim_matches('"').to_owned();
-        let email = email.filter(|email| !email.is_empty());
+        // Some have the address of a page there.
+        let email = email.filter(|email| email.contains('@') && !email.contains(' '));
         match (name.is_empty(), email) {
             (true, None) => None,
             (true, Some(email)) => Some(Self { name: email.clone(), email: Some(email) }),
@@ -107,7 +108,7 @@ impl Origin<'_> {
             purl: purl::of(self.plan, self.lock, locked, self.distro),
             architecture: locked.architecture.clone(),
             summary: field("Description").and_then(|text| text.lines().next()).unwrap_or_default().to_owned(),
-            homepage: field("Homepage").map(str::to_owned),
+            homepage: field("Homepage").filter(|page| is_address(page)).map(str::to_owned),
             maintainer: field("Maintainer").and_then(Maintainer::of),
             sha256: locked.sha256.to_string(),
             licences: licences.cloned(),
@@ -118,6 +119,11 @@ impl Origin<'_> {
             location,
         }
     }
+}
+
+fn is_address(text: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme))
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"\\^`{|}".contains(&byte))
 }
 
 /// What each name stands for among the packages that are installed.
@@ -248,6 +254,7 @@ Provides: mail-agent (= 3), smtp
         assert_eq!(shown("A Team <a@example.com>"), both("A Team", "a@example.com"));
         assert_eq!(shown("\"Vendor, Inc.\""), both("Vendor, Inc.", ""));
         assert_eq!(shown("<a@example.com>"), both("a@example.com", "a@example.com"));
+        assert_eq!(shown("Vendor <https://vendor.example>"), both("Vendor", ""));
         assert_eq!((shown(""), shown("<>")), (None, None));
     }
 }

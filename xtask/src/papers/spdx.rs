@@ -49,7 +49,8 @@ pub fn document(image: &Image<'_>, artifacts: &[(String, String)]) -> Value {
     let files: Vec<Value> = files
         .map(|file| {
             let id = format!("SPDXRef-File-{}", part(file.path.trim_start_matches('/')));
-            relations.add(IMAGE, "CONTAINS", &id, None);
+            // SPDX lets no package contain a file unless all of its files are listed.
+            relations.add(&artifact_id(&image.plan.artifacts.root), "GENERATED_FROM", &id, None);
             json!({
                 "SPDXID": id,
                 "fileName": format!(".{}", file.path),
