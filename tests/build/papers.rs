@@ -176,9 +176,14 @@ impl Python {
         let tree = success(xtask().args(["tools", "--image", "edge-debian", "python3", "python3-pip"]));
         let python =
             Self { tree: PathBuf::from(tree.trim_end()), packages: scratch("papers").join("python") };
+        let installed = python.packages.join("installed");
+        if std::fs::read_to_string(&installed).is_ok_and(|text| text == packages.join(" ")) {
+            return python;
+        }
         let _ = std::fs::remove_dir_all(&python.packages);
         let install = ["-m", "pip", "install", "--quiet", "--only-binary=:all:", "--no-compile", "--target"];
         success(python.command(&install).arg(&python.packages).args(packages));
+        std::fs::write(installed, packages.join(" ")).unwrap();
         python
     }
 

@@ -40,8 +40,12 @@ pub fn statement(given: Given<'_>, artifacts: &[(String, String)]) -> Result<Vec
     if let Some(commit) = commit {
         inputs.insert(0, json!({"name": "repository", "digest": {"gitCommit": commit}}));
     }
-    inputs.extend(lock.packages.iter().map(|package| input(package, "package")));
-    inputs.extend(lock.tools.iter().map(|package| input(package, "tool")));
+    for (packages, role) in [(&lock.packages, "package"), (&lock.tools, "tool")] {
+        // A lock that was just made is in another order than the same one out of its file.
+        let mut packages: Vec<&LockedPackage> = packages.iter().collect();
+        packages.sort();
+        inputs.extend(packages.into_iter().map(|package| input(package, role)));
+    }
     rendered(&json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": subjects,
