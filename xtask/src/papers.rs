@@ -199,10 +199,9 @@ fn own_files(inputs: Inputs<'_>, tree: &Tree, brought: &BTreeSet<TreePath>) -> R
         };
         let Some(content) = tree.content(path) else { continue };
         let bytes = content.read().with_context(|| format!("reading {path}"))?;
-        let origin = match origins.of(path).map(|origin| &origin.file) {
-            Some(Some(file)) => format!("copied from {file} of the project"),
-            Some(None) => "written in the description".to_owned(),
-            None => "generated from the description when the image was built".to_owned(),
+        let origin = match origins.of(path).and_then(|origin| origin.file.as_ref()) {
+            Some(file) => format!("copied from {file} of the project"),
+            None => "generated from the description".to_owned(),
         };
         files.push(OwnFile {
             path: path.to_string(),
