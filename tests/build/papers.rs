@@ -119,8 +119,9 @@ fn every_program_is_of_a_package_or_a_file_of_the_description_in_the_bill_of_mat
 fn listed(tree: &Tree, package: &str) -> Vec<TreePath> {
     let info = TreePath::new("/var/lib/dpkg/info");
     let names = [format!("{package}.list"), format!("{package}:amd64.list")];
-    let content = names.iter().find_map(|name| tree.content(&info.join(name))).expect(package);
-    let content = content.read().unwrap();
+    // That of the EFI programs is not installed.
+    let content = names.iter().find_map(|name| tree.content(&info.join(name)));
+    let content = content.map(|content| content.read().unwrap()).unwrap_or_default();
     let lines = content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let place = |line: &[u8]| {
         let path = TreePath::new(line);
