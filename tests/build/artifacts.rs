@@ -38,7 +38,7 @@ fn link(from: &Path, to: &Path) {
 fn every_artifact_has_its_seeds_name_and_its_checksum() {
     let names = "image.raw image.efi image.esp.raw image.initrd initrd.cpio.zst image.vmlinuz \
                  image.root-x86-64.raw image.root-x86-64-verity.raw image.uki.raw image.linux-generic.raw \
-                 image.manifest";
+                 image.manifest image.spdx.json image.cdx.json image.provenance.json";
     for name in names.split_whitespace() {
         assert!(edge_debian().join(name).is_file(), "{name} is missing");
     }

@@ -9,6 +9,7 @@ mod delta;
 mod disk;
 mod failures;
 mod filesystems;
+mod papers;
 mod reproducible;
 mod sysprep;
 mod system;

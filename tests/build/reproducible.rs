@@ -17,6 +17,9 @@ echo elsewhere >/proc/sys/kernel/hostname
 umask 077
 exec taskset --cpu-list 0 "$@""#;
 
+/// What names the commit, too.
+const PROVENANCE: &str = "image.provenance.json";
+
 #[test]
 fn another_user_in_another_place_builds_the_same_bytes() {
     if product::all() {
@@ -78,6 +81,7 @@ fn compare(program: &Path, name: &str, here: &Path, lock: &Path) {
     run(&["image", name, "--locked", "--offline", "--lock", "the.lock", "--out", out_argument]);
 
     let (one, other) = (sums(here), sums(&out));
+    assert_eq!(provenance(here), provenance(&out));
     if one != other {
         let differ: Vec<&String> = one.keys().filter(|name| one.get(*name) != other.get(*name)).collect();
         // erofs alone is unpacked by this test.
@@ -100,6 +104,15 @@ fn elsewhere(command: &Command) -> Command {
     }
     outer.current_dir(command.get_current_dir().unwrap());
     outer
+}
+
+/// The provenance without the commit, which his copy of the description is none of.
+fn provenance(out: &Path) -> serde_json::Value {
+    let text = fs::read_to_string(out.join(PROVENANCE)).unwrap();
+    let mut provenance: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let inputs = &mut provenance["predicate"]["buildDefinition"]["resolvedDependencies"];
+    inputs.as_array_mut().unwrap().retain(|input| input["digest"].get("gitCommit").is_none());
+    provenance
 }
 
 /// A copy of the description, with the lock beside it.
@@ -131,6 +144,7 @@ fn sums(directory: &Path) -> BTreeMap<String, String> {
     let text = fs::read_to_string(directory.join("image.SHA256SUMS")).unwrap();
     text.lines()
         .map(|line| line.split_once(" *").unwrap())
+        .filter(|(_, name)| *name != PROVENANCE)
         .map(|(sum, name)| (name.into(), sum.into()))
         .collect()
 }

@@ -296,7 +296,7 @@ fn the_plan_is_printed_on_stdout() {
             artifacts, in build/small/
               image.raw image image.efi image.esp.raw image.root-x86-64.raw image.root-x86-64-verity.raw
               image.linux-generic.raw image.vmlinuz image.initrd initrd.cpio.zst initrd image.manifest
-              image.SHA256SUMS image.log
+              image.spdx.json image.cdx.json image.provenance.json image.SHA256SUMS image.log
             --- stderr
         "#]],
     );

@@ -12,6 +12,7 @@ use bedplate_formats::sparse;
 use fs_err as fs;
 use rustix::fs::{FlockOperation, RenameFlags};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::report::{self, Report};
 
@@ -157,11 +158,22 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
         .with_context(|| format!("cannot copy `{}` to `{}`", report::path(from), report::path(to)))
 }
 
-/// Adds the links that the seed's image has, and the checksums of everything but the log.
+/// Files by their names.
+pub type Named = Vec<(String, Vec<u8>)>;
+
+/// The digests of files by their names, in hexadecimal.
+pub type Digests = Vec<(String, String)>;
+
+/// Adds the links that the seed's image has, what `papers` makes of all digests, and the checksums of everything but
+/// the log.
 ///
 /// # Errors
-/// A file cannot be read or written.
-pub fn finish(names: &ArtifactNames, directory: &Path) -> Result<()> {
+/// A file cannot be read or written; what `papers` fails with.
+pub fn finish(
+    names: &ArtifactNames,
+    directory: &Path,
+    papers: impl FnOnce(&Digests) -> Result<Named>,
+) -> Result<()> {
     copy(&directory.join(&names.initrd), &directory.join(&names.initrd_cpio))?;
     fs_err::os::unix::fs::symlink(&names.disk, directory.join(&names.disk_link))?;
     fs_err::os::unix::fs::symlink(&names.initrd_cpio, directory.join(&names.initrd_link))?;
@@ -170,12 +182,25 @@ pub fn finish(names: &ArtifactNames, directory: &Path) -> Result<()> {
     let files: Vec<String> = files.collect();
     let paths: Vec<PathBuf> = files.iter().map(|name| directory.join(name)).collect();
     let digests = digest::sha256_files(&paths).context("hashing the artifacts")?;
-    let mut sums = String::new();
-    for (name, digest) in files.iter().zip(digests) {
-        sums.push_str(&format!("{} *{name}\n", hex(&digest)));
+    let mut sums: Digests = files.into_iter().zip(digests.iter().map(|digest| hex(digest))).collect();
+    for (name, bytes) in papers(&sums)? {
+        fs::write(directory.join(&name), &bytes)?;
+        sums.push((name, hex(&Sha256::digest(&bytes))));
     }
-    fs::write(directory.join(&names.checksums), sums)?;
+    sums.sort();
+    let lines = sums.iter().map(|(name, digest)| format!("{digest} *{name}\n"));
+    fs::write(directory.join(&names.checksums), lines.collect::<String>())?;
     Ok(())
+}
+
+/// Reads the checksums of a finished build.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn checksums(names: &ArtifactNames, directory: &Path) -> Result<Digests> {
+    let text = fs::read_to_string(directory.join(&names.checksums))?;
+    let pairs = text.lines().filter_map(|line| line.split_once(" *"));
+    Ok(pairs.map(|(digest, name)| (name.to_owned(), digest.to_owned())).collect())
 }
 
 #[cfg(test)]

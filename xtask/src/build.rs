@@ -1,6 +1,7 @@
 //! The recipe: from a plan and a lock to a directory of artifacts. Read it
 //! from the top; every step is a file in `step/`.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use crate::artifacts::{self, Output};
 use crate::bundle::{self, delta::Old};
 use crate::certificate::Chain;
 use crate::key::{Key, digest};
+use crate::papers::{self, provenance};
 use crate::report::{Report, bytes, path};
 use crate::sign::Signer;
 use crate::step::homes::Homes;
@@ -55,9 +57,13 @@ pub fn image(
 ) -> Result<()> {
     let Context { report, store, .. } = context;
     let output = Output::open(context.out, report)?;
-    let key = image_key(context, plan, lock)?;
+    let description = description(plan, context.project)?;
+    let key = image_key(&description, plan, lock);
+    let commit = || papers::commit(context.project, report);
+    let given = |commit| provenance::Given { plan, lock, description: &description, commit };
     let disk = context.out.join(&plan.artifacts.disk);
     if output.is_current(&key) {
+        renew_provenance(given(commit().as_deref()), context.out, &output)?;
         if context.verbose {
             show_log(report, &context.out.join(&plan.artifacts.log))?;
         }
@@ -67,7 +73,9 @@ pub fn image(
     text::check(plan, context.project)?;
     fetch()?;
     let staging = output.staging()?;
-    let built = assemble(context, plan, lock, &staging).and_then(|()| output.publish(&staging, &key));
+    let commit = commit();
+    let built =
+        assemble(context, given(commit.as_deref()), &staging).and_then(|()| output.publish(&staging, &key));
     if let Err(error) = built {
         let error = or_full(error, staging.parent().unwrap_or(&staging));
         // What cannot be removed now, the next build removes.
@@ -199,12 +207,36 @@ fn show_log(report: &Report, log: &Path) -> Result<()> {
 }
 
 /// Everything an image is made of, in one digest.
-fn image_key(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<String> {
+fn image_key(description: &str, plan: &Plan, lock: &Lock) -> String {
     let mut key = Key::new("image");
-    key.add(fingerprint(plan)?);
+    key.add(description);
     key.add(LockFile::default().with(plan.architecture, lock.clone()).render());
-    overlay::add_to(&mut key, plan, context.project)?;
+    key.finish()
+}
+
+/// The plan and the files that it names, in one digest. Where the lock's packages are fetched from changes no byte.
+fn description(plan: &Plan, project: &Path) -> Result<String> {
+    let mut plan = plan.clone();
+    (plan.snapshot, plan.mirrors) = (None, Vec::new());
+    plan.archives.iter_mut().for_each(|archive| archive.snapshots.clear());
+    let plan = &plan;
+    let mut key = Key::of_inputs();
+    key.add(fingerprint(plan)?);
+    overlay::add_to(&mut key, plan, project)?;
     Ok(key.finish())
+}
+
+/// Brings the provenance of artifacts that are current to the commit which is checked out now.
+fn renew_provenance(given: provenance::Given<'_>, out: &Path, output: &Output) -> Result<()> {
+    let names = &given.plan.artifacts;
+    let is_subject = |name: &str| names.names().contains(&name) && name != names.provenance;
+    let mut subjects = artifacts::checksums(names, out)?;
+    subjects.retain(|(name, _)| is_subject(name));
+    let statement = provenance::statement(given, &subjects)?;
+    if fs::read(out.join(&names.provenance))? == statement {
+        return Ok(());
+    }
+    output.add(&names.provenance, &names.checksums, |mut file| Ok(file.write_all(&statement)?))
 }
 
 /// A plan without the lines that asked: a comment above a call changes nothing.
@@ -224,8 +256,9 @@ fn fingerprint(plan: &Plan) -> Result<String> {
     Ok(value.to_string())
 }
 
-fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> Result<()> {
+fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) -> Result<()> {
     let Context { report, store, .. } = context;
+    let provenance::Given { plan, lock, .. } = given;
     let names = &plan.artifacts;
 
     let tools_tree = tools::tree(store, &lock.tools)?;
@@ -244,7 +277,19 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
 
     // The initrd and the root are both cut out of the system, and need nothing
     // of each other. The data partition needs nothing at all.
-    let (root, initrd) = std::thread::scope(|scope| {
+    let (root, initrd, bills) = std::thread::scope(|scope| {
+        let bills = scope.spawn(|| {
+            let inputs = papers::Inputs {
+                store,
+                project: context.project,
+                plan,
+                lock,
+                system: (&system_key, &system),
+                kernel: &kernel,
+                tools: &tools_tree,
+            };
+            papers::Image::of(inputs, &tree, &origin::brought(&base, &tree)).context("collecting the papers")
+        });
         let initrd = scope.spawn(|| initrd(context, plan, lock, &system_key, &system));
         let data = scope.spawn(|| write_data(plan, lock, &tools, staging));
         let root = write_root(context, plan, lock, &system_key, (&base, &tree), &tools, staging);
@@ -254,10 +299,11 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
                 data.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
                 Ok(initrd)
             }),
+            bills.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         )
     });
     root?;
-    let initrd = initrd?;
+    let (initrd, bills) = (initrd?, bills?);
 
     let started = Instant::now();
     artifacts::copy(&initrd, &staging.join(&names.initrd))?;
@@ -289,8 +335,9 @@ fn assemble(context: Context<'_>, plan: &Plan, lock: &Lock, staging: &Path) -> R
 
     let started = Instant::now();
     // The disk's digest keeps one core busy for longer than all the rest takes.
+    let papers = |digests: &artifacts::Digests| papers::all(&bills, given, digests);
     let (summed, verified) =
-        rayon::join(|| artifacts::finish(names, staging), || verify::disk(plan, staging));
+        rayon::join(|| artifacts::finish(names, staging, papers), || verify::disk(plan, staging));
     summed?;
     verified.context("the disk is not what the plan says: a defect of the builder")?;
     report.timed("Verified", "checksums, and the disk against its plan", started);

@@ -168,6 +168,8 @@ pub mod host;
 pub mod key;
 #[doc(hidden)]
 pub mod locking;
+#[doc(hidden)]
+pub mod papers;
 mod paths;
 #[doc(hidden)]
 pub mod project;

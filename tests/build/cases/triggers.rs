@@ -2,6 +2,7 @@
 
 use bedplate::disk::Disk;
 
+use crate::papers::debs;
 use crate::product::{self, built, cases, holds};
 
 /// Cases 5, 6, 31 and 34: what is in the root.
@@ -43,6 +44,11 @@ fn files_of_an_overlay_come_out_as_if_a_package_had_brought_them() {
             && !root.exists("/usr/share/doc/udev/changelog.gz").unwrap()
     );
     assert!(root.exists("/usr/share/doc/udev/copyright").unwrap());
+    // Removed for its size, and still accounted for.
+    assert!(!root.exists("/usr/share/doc/ca-certificates").unwrap());
+    let packages = debs(&built("cases", "triggers"));
+    let licences = packages["ca-certificates"]["licenseDeclared"].as_str().unwrap();
+    assert!(licences.contains("MPL-2.0"), "{licences}");
     // The script's, and the trigger's that the script has fired.
     assert!(text("/etc/triggers-libc").starts_with("libc6 2."));
     assert_eq!(root.read_link("/opt/triggers/lib/libz.so.1").unwrap(), "libtriggers.so.1");

@@ -14,6 +14,7 @@ pub fn everything(image: Image) -> Image {
         .path_exclude("/usr/share/doc/*")
         .path_include("/usr/share/doc/*/copyright")
         .remove("/usr/share/bug/*")
+        .remove("/usr/share/doc/ca-certificates")
 }
 
 /// The same device, of these cases alone.

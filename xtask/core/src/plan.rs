@@ -525,6 +525,12 @@ pub struct ArtifactNames {
     pub data: Vec<String>,
     /// Every package in the image, as JSON.
     pub manifest: String,
+    /// The bill of materials in the form of SPDX.
+    pub spdx: String,
+    /// The bill of materials in the form of CycloneDX.
+    pub cyclonedx: String,
+    /// What the build was given, in the form of SLSA.
+    pub provenance: String,
     /// The hashes of all others but the log.
     pub checksums: String,
     /// What dpkg and the packages' scripts printed.

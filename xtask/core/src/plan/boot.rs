@@ -53,6 +53,9 @@ pub(super) fn artifacts(disk: &DiskPlan, architecture: Architecture) -> Artifact
         uki_slot: disk.slots.as_ref().map(|_| "image.uki.raw".to_string()),
         data: data.collect(),
         manifest: "image.manifest".to_string(),
+        spdx: "image.spdx.json".to_string(),
+        cyclonedx: "image.cdx.json".to_string(),
+        provenance: "image.provenance.json".to_string(),
         checksums: "image.SHA256SUMS".to_string(),
         log: "image.log".to_string(),
     }

@@ -302,6 +302,9 @@ impl super::ArtifactNames {
             &self.initrd_cpio,
             &self.initrd_link,
             &self.manifest,
+            &self.spdx,
+            &self.cyclonedx,
+            &self.provenance,
             &self.checksums,
             &self.log,
         ];
@@ -474,7 +477,7 @@ mod tests {
             artifacts, in build/edge/
               image.raw image image.efi image.esp.raw image.root-x86-64.raw image.root-x86-64-verity.raw
               image.linux-generic.raw image.vmlinuz image.initrd initrd.cpio.zst initrd image.manifest
-              image.SHA256SUMS image.log
+              image.spdx.json image.cdx.json image.provenance.json image.SHA256SUMS image.log
         "#]].assert_eq(&page);
     }
 
