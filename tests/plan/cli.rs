@@ -53,6 +53,7 @@ fn without_a_verb_it_lists_them() {
               bundle   Build an image, and the signed bundle that updates devices to it
               plan     Print what will be built, without building it
               lock     Pin every package the image is made of in image/NAME.lock
+              vendor   Put the packages of a lock into a directory, for a machine without a network
               boot     Start a built image in QEMU; the image itself stays as it is
               check    Report the mistakes in every description
               explain  Explain a mistake's code
@@ -87,6 +88,7 @@ fn help_is_no_failure() {
               --out <DIR>         Where the artifacts lie, in place of build/NAME
               --mirror <FROM=TO>  Fetch from TO what the lock names below FROM; may be given again
               --offline           Use what the cache holds, and no network
+              --store <DIR>       Take packages from a directory that `vendor` filled
               --lock <FILE>       The lock file, in place of image/NAME.lock
               --locked            Fail where the lock is missing or would have to change
           -v, --verbose           Show what maintainer scripts print, also in image.log

@@ -27,7 +27,7 @@ pub enum Verb {
     Plan(PlanArgs),
     /// Pin every package the image is made of in image/NAME.lock
     Lock(LockArgs),
-    /// Put every package that a locked build needs into a directory, for a machine without a network
+    /// Put the packages of a lock into a directory, for a machine without a network
     Vendor(VendorArgs),
     /// Start a built image in QEMU; the image itself stays as it is
     Boot(BootArgs),

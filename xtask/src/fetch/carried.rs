@@ -149,7 +149,7 @@ mod tests {
     fn store(directory: &Path, contents: &[&str]) -> (Store, Vec<LockedPackage>) {
         let store = Store::at(&directory.join("store")).unwrap();
         let package = |content: &&str| LockedPackage {
-            name: "a".parse().unwrap(),
+            name: "one".parse().unwrap(),
             version: "1:2.0".to_owned(),
             architecture: "amd64".to_owned(),
             pocket: "release".to_owned(),
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(carry(&packages, &store, &carried).unwrap(), (1, 3));
         let list = fs::read_to_string(carried.join(SUMS)).unwrap();
         assert_eq!(list.lines().count(), 2);
-        assert!(list.contains(" *a_1_2.0_amd64_"), "{list}");
+        assert!(list.contains(" *one_1_2.0_amd64_"), "{list}");
 
         let empty = Store::at(&directory.path().join("empty")).unwrap();
         let from = Carried::open(&carried).unwrap();
