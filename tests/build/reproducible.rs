@@ -1,6 +1,5 @@
 //! One lock, one image: whoever builds it, and wherever.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -80,7 +79,7 @@ fn compare(program: &Path, name: &str, here: &Path, lock: &Path) {
     let out_argument = out.to_str().unwrap();
     run(&["image", name, "--locked", "--offline", "--lock", "the.lock", "--out", out_argument]);
 
-    let (one, other) = (sums(here), sums(&out));
+    let (one, other) = (product::sums(here), product::sums(&out));
     assert_eq!(provenance(here), provenance(&out));
     if one != other {
         let differ: Vec<&String> = one.keys().filter(|name| one.get(*name) != other.get(*name)).collect();
@@ -138,15 +137,6 @@ fn store(user: &User, lock: &Path) -> PathBuf {
     }
     success(Command::new("chown").args(["-R", &format!("{UID}:{UID}")]).arg(&store));
     store
-}
-
-fn sums(directory: &Path) -> BTreeMap<String, String> {
-    let text = fs::read_to_string(directory.join("image.SHA256SUMS")).unwrap();
-    text.lines()
-        .map(|line| line.split_once(" *").unwrap())
-        .filter(|(_, name)| *name != PROVENANCE)
-        .map(|(sum, name)| (name.into(), sum.into()))
-        .collect()
 }
 
 /// What differs between the two root file systems, a path a line.

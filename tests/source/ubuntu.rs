@@ -7,7 +7,7 @@ mod images;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::product;
@@ -88,10 +88,6 @@ fn ubuntu() -> Command {
 }
 
 /// The sums of what a build made.
-fn sums(out: &Path) -> String {
-    fs::read_to_string(out.join("image.SHA256SUMS")).unwrap()
-}
-
 #[test]
 fn a_lock_names_the_pocket_and_the_origin_of_each_package() {
     let mut world = World::of("small", images::small_twin);
@@ -185,11 +181,11 @@ fn yesterday(hours: i64) -> String {
 fn same_bytes(world: &World) -> PathBuf {
     let out = |name: &str| world.path(name);
     product::success(world.online(&["image"], "image.lock").arg("--out").arg(out("first")));
-    let first = sums(&out("first"));
+    let first = product::sums(&out("first"));
     let snapshot = ["image"];
     let mut frozen = world.online(&snapshot, "snapshot.lock");
     product::success(frozen.env("UBUNTU_SNAPSHOT", MOMENT).arg("--out").arg(out("snapshot")));
-    assert_eq!(sums(&out("snapshot")), first, "the snapshot's image");
+    assert_eq!(product::sums(&out("snapshot")), first, "the snapshot's image");
 
     // Nothing is asked for but what the lock names, and each once.
     let lock = world.lock("image.lock");
@@ -210,7 +206,7 @@ fn same_bytes(world: &World) -> PathBuf {
         locked.env_remove(name);
     }
     product::success(locked.env("HTTP_PROXY", proxy.base()).arg("--out").arg(out("proxy")));
-    assert_eq!(sums(&out("proxy")), first, "the image by way of a proxy");
+    assert_eq!(product::sums(&out("proxy")), first, "the image by way of a proxy");
     let requests = proxy.requests();
     let asked: BTreeSet<&str> = requests.iter().map(String::as_str).collect();
     let named: BTreeSet<&str> =
@@ -238,7 +234,7 @@ fn same_bytes(world: &World) -> PathBuf {
         };
     }
     product::success(alone.arg("--out").arg(out("alone")));
-    assert_eq!(sums(&out("alone")), first, "the image of what was brought along");
+    assert_eq!(product::sums(&out("alone")), first, "the image of what was brought along");
     out("alone")
 }
 

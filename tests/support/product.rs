@@ -81,6 +81,15 @@ pub fn edge_debian() -> &'static Path {
     })
 }
 
+/// The digests of a build's artifacts, by name. The provenance is not among them: it names the commit, which is another
+/// one for who copies the description or commits between two builds.
+pub fn sums(out: &Path) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(out.join("image.SHA256SUMS")).unwrap();
+    let lines = text.lines().map(|line| line.split_once(" *").unwrap());
+    let others = lines.filter(|(_, name)| *name != "image.provenance.json");
+    others.map(|(sum, name)| (name.to_owned(), sum.to_owned())).collect()
+}
+
 /// An image of an example, built.
 pub fn built(example: &str, name: &str) -> PathBuf {
     built_with(example, name, name, &[])

@@ -1,7 +1,6 @@
 //! Nothing of one machine in an image: keys, ids and databases that packages
 //! make when they are configured.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -37,17 +36,11 @@ fn two_builds_of_packages_that_make_keys_are_the_same_bytes() {
     again.current_dir(product::root()).env("NO_COLOR", "1").env("BEDPLATE_CACHE", &cache);
     again.args(["image", "identity", "--locked", "--offline", "--lock"]).arg(&lock);
     success(again.arg("--out").arg(&out));
-    let (one, other) = (sums(&here), sums(&out));
+    let (one, other) = (product::sums(&here), product::sums(&out));
     let differ: Vec<&String> = one.keys().filter(|name| one.get(*name) != other.get(*name)).collect();
     assert!(one.len() > 5 && differ.is_empty(), "these artifacts differ: {differ:?}");
     // Files of other owners go with the program that made them.
     success(Command::new(product::example("cases")).arg("clean").env("BEDPLATE_CACHE", &cache));
-}
-
-fn sums(directory: &Path) -> BTreeMap<String, String> {
-    let text = fs::read_to_string(directory.join("image.SHA256SUMS")).unwrap();
-    let lines = text.lines().map(|line| line.split_once(" *").unwrap());
-    lines.map(|(sum, name)| (name.into(), sum.into())).collect()
 }
 
 /// Case O10: a vendor's package that makes a key, and one that notes who it is.

@@ -77,8 +77,8 @@ fn a_cache_holds_what_is_used_and_no_more_than_it_may() {
     let output = again(&third).arg("--offline").output().unwrap();
     assert!(output.status.success() && !stderr(&output).contains("Removed"), "{}", stderr(&output));
     assert_eq!(layers(&workshop), rest);
-    assert_eq!(sums(&elsewhere), sums(&workshop.path("out")));
-    assert_eq!(sums(&third), sums(&workshop.path("out")));
+    assert_eq!(product::sums(&elsewhere), product::sums(&workshop.path("out")));
+    assert_eq!(product::sums(&third), product::sums(&workshop.path("out")));
 
     // `clean` tells what it freed.
     old_layer(&workshop, "system-new", 1);
@@ -93,7 +93,7 @@ fn a_cache_holds_what_is_used_and_no_more_than_it_may() {
 fn artifacts_that_are_written_into_leave_the_cache_as_it_was() {
     let workshop = Workshop::new("edited");
     success(&mut workshop.image());
-    let before = sums(&workshop.path("out"));
+    let before = product::sums(&workshop.path("out"));
     for entry in fs::read_dir(workshop.path("out")).unwrap().map(Result::unwrap) {
         if entry.file_type().unwrap().is_file() {
             let file = fs::File::options().write(true).open(entry.path()).unwrap();
@@ -103,7 +103,7 @@ fn artifacts_that_are_written_into_leave_the_cache_as_it_was() {
     let other = workshop.path("other");
     let mut build = workshop.small(&["image", "small", "--locked", "--offline", "--lock"]);
     success(build.arg(workshop.lock()).arg("--out").arg(&other));
-    assert_eq!(sums(&other), before);
+    assert_eq!(product::sums(&other), before);
     // The file says what its contents are.
     let mut check = std::process::Command::new("sha256sum");
     success(check.args(["--check", "--quiet", "image.SHA256SUMS"]).current_dir(&other));
@@ -127,9 +127,4 @@ fn layers(workshop: &Workshop) -> Vec<String> {
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
-}
-
-/// What a build says of its artifacts.
-fn sums(out: &Path) -> String {
-    fs::read_to_string(out.join("image.SHA256SUMS")).unwrap()
 }
