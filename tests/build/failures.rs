@@ -139,7 +139,7 @@ fn without_a_network_the_store_must_have_it() {
         expect![[r#"
             Building small from Debian trixie
         error: `dmsetup` version `[version]` is not in the store, and no network may be used
-        help: run once without `--offline`
+        help: run once without `--offline`, or name a directory with all of it by `--store DIR`
     "#]],
     );
     let output =

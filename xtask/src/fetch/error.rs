@@ -227,6 +227,7 @@ impl FetchError {
                  same later; when the archive itself went back, remove the lock, and what was seen with \
                  `cargo xtask clean --all`"
             }
+            Self::Offline { subject: Subject::Index(_), .. } => "run once without `--offline`",
             Self::Offline { .. } => {
                 "run once without `--offline`, or name a directory with all of it by `--store DIR`"
             }
