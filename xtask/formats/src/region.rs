@@ -122,14 +122,22 @@ impl Read for Reader {
 
 impl Seek for Reader {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let place = match to {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::End(by) => self.region.len.checked_add_signed(by),
-            SeekFrom::Current(by) => self.position.checked_add_signed(by),
-        };
-        self.position = place.ok_or(io::ErrorKind::InvalidInput)?;
+        self.position = sought(to, self.position, self.region.len)?;
         Ok(self.position)
     }
+}
+
+/// Where [`Seek::seek`] leads in what is so long, from a position.
+///
+/// # Errors
+/// Before the beginning, or beyond every number.
+pub fn sought(to: SeekFrom, position: u64, len: u64) -> io::Result<u64> {
+    let place = match to {
+        SeekFrom::Start(offset) => Some(offset),
+        SeekFrom::End(by) => len.checked_add_signed(by),
+        SeekFrom::Current(by) => position.checked_add_signed(by),
+    };
+    place.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 /// A little-endian number of `N` bytes, at most eight, where there is one.

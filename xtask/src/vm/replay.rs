@@ -43,6 +43,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use bedplate_formats::region::sought;
 use bedplate_formats::sparse;
 use tempfile::TempDir;
 
@@ -298,12 +299,7 @@ impl Read for Cut {
 
 impl Seek for Cut {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let place = match to {
-            SeekFrom::Start(offset) => Some(offset),
-            SeekFrom::End(by) => self.size.checked_add_signed(by),
-            SeekFrom::Current(by) => self.position.checked_add_signed(by),
-        };
-        self.position = place.ok_or(io::ErrorKind::InvalidInput)?;
+        self.position = sought(to, self.position, self.size)?;
         Ok(self.position)
     }
 }
