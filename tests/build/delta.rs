@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use bedplate::bundle::delta::Old;
+use bedplate::bundle::delta::{New, Old};
 use bedplate::bundle::{Bundle, Contents, Source};
 use bedplate_formats::digest::hex;
 use bedplate_formats::verity::{self, Parameters};
@@ -73,7 +73,10 @@ fn scene() -> &'static (PathBuf, Version, Version) {
         let old = Version::new(&directory, "old", blocks(1..5000));
         let new = Version::new(&directory, "newer", (9000..9011).chain(blocks(1..4900)));
         crate::bundle::write(&old.contents("1", Vec::new()), &signer, &chain, &directory.join("1.raucb"));
-        let delta = Old::open(&directory.join("1.raucb")).unwrap().delta(&new.images, &directory).unwrap();
+        let delta = Old::open(&directory.join("1.raucb"))
+            .unwrap()
+            .delta(&New::of(&new.images).unwrap(), &directory)
+            .unwrap();
         assert_eq!(delta.version, "1");
         assert!(delta.size() < 64 << 10, "{} bytes for eleven blocks", delta.size());
         assert_eq!(delta.blocks, 4096 * (11 + (new.tree.len() as u64 / 4096)));

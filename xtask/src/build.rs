@@ -12,7 +12,8 @@ use bedplate_formats::tree::{Tree, TreePath};
 use fs_err as fs;
 
 use crate::artifacts::{self, Output};
-use crate::bundle::{self, delta::Old};
+use crate::bundle::delta::{New, Old};
+use crate::bundle::{self, Source};
 use crate::certificate::Chain;
 use crate::key::{Key, digest};
 use crate::papers::{self, provenance};
@@ -152,17 +153,7 @@ pub fn bundle(
     salt.add(plan.seed.as_bytes());
     let images = slot::images(plan, out);
     let mut extra = vec![(OF_DEVICE.to_owned(), of_device.into_bytes())];
-    for old in old {
-        let started = Instant::now();
-        let delta = old.delta(&images, out)?;
-        let (from, size) = (&delta.version, bytes(delta.size() as u64));
-        report.timed(
-            "Delta",
-            format_args!("from {from}: {size} for {} of blocks", bytes(delta.blocks)),
-            started,
-        );
-        extra.extend(delta.files);
-    }
+    extra.extend(deltas(old, &images, out, report)?);
     let contents = bundle::Contents {
         compatible: updates.compatible.clone(),
         version,
@@ -183,6 +174,24 @@ pub fn bundle(
         started,
     );
     Ok(())
+}
+
+/// The files that tell what is new for devices with each of the `old` versions.
+fn deltas(old: &[Old], images: &[Source], out: &Path, report: &Report) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    if old.is_empty() {
+        return Ok(files);
+    }
+    let new = New::of(images)?;
+    for old in old {
+        let started = Instant::now();
+        let delta = old.delta(&new, out)?;
+        let (from, size) = (&delta.version, bytes(delta.size() as u64));
+        let what = format_args!("from {from}: {size} for {} of blocks", bytes(delta.blocks));
+        report.timed("Delta", what, started);
+        files.extend(delta.files);
+    }
+    Ok(files)
 }
 
 /// The name of an update's bundle among the artifacts.

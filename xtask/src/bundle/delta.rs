@@ -65,6 +65,26 @@ impl Delta {
     }
 }
 
+/// The images of a new version, with the digests of their blocks, which every old version is compared with.
+#[derive(Debug)]
+pub struct New<'a>(Vec<(&'a Source, Vec<u8>)>);
+
+impl<'a> New<'a> {
+    /// Reads and hashes the images.
+    ///
+    /// # Errors
+    /// One cannot be read, or is no multiple of 4096 bytes.
+    pub fn of(images: &'a [Source]) -> Result<Self> {
+        let hashed = images.iter().map(|image| Ok((image, blocks(&File::open(&image.path)?)?)));
+        Ok(Self(hashed.collect::<Result<_>>()?))
+    }
+
+    fn image(&self, class: &str) -> Result<&(&'a Source, Vec<u8>)> {
+        let found = self.0.iter().find(|(image, _)| image.class == class);
+        found.with_context(|| format!("a bundle without an image for `{class}` has no delta"))
+    }
+}
+
 /// An old version's bundle, opened.
 #[derive(Debug)]
 pub struct Old {
@@ -120,23 +140,20 @@ impl Old {
         Ok(to.flush()?)
     }
 
-    /// What a device that has this version makes the new one of; `images` are the new one's, and `scratch` has room for
-    /// the old root.
+    /// The digests of an image's blocks, as the bundle lists them.
+    fn blocks(&self, image: &Source) -> Result<Vec<u8>> {
+        self.read(&format!("{}.{}", image.name, super::BLOCK_INDEX))
+    }
+
+    /// What a device that has this version makes the new one of; `scratch` has room for the old root.
     ///
     /// # Errors
     /// The old bundle has other images; something cannot be read; a full disk.
-    pub fn delta(&self, images: &[Source], scratch: &Path) -> Result<Delta> {
-        let image = |class: &str| {
-            let found = images.iter().find(|image| image.class == class);
-            found.with_context(|| format!("a bundle without an image for `{class}` has no delta"))
-        };
-        let (root, tree) = (image("root")?, image("verity")?);
+    pub fn delta(&self, new: &New<'_>, scratch: &Path) -> Result<Delta> {
+        let ((root, root_blocks), (tree, _)) = (new.image("root")?, new.image("verity")?);
         let old = tempfile::tempfile_in(scratch)?;
         self.copy(&root.name, &old)?;
-        let old_blocks = blocks(&old)?;
-        let new = File::open(&root.path)?;
-        let new_blocks = blocks(&new)?;
-        let chunks = chunks(&old, &old_blocks, &new, &new_blocks)?;
+        let chunks = chunks(&old, &self.blocks(root)?, &File::open(&root.path)?, root_blocks)?;
 
         let mut head = Vec::new();
         File::open(&tree.path)?.take(2 * BLOCK as u64).read_to_end(&mut head)?;
@@ -159,19 +176,17 @@ impl Old {
         Ok(Delta {
             version: self.bundle.manifest.version.clone().unwrap_or_default(),
             files: vec![(format!("{name}.index"), index.into_bytes()), (name, frames)],
-            blocks: self.fetched(images)?,
+            blocks: self.fetched(new)?,
         })
     }
 
     /// The bytes in blocks of the images that the old ones have not.
-    fn fetched(&self, images: &[Source]) -> Result<u64> {
+    fn fetched(&self, new: &New<'_>) -> Result<u64> {
         let mut count = 0;
-        for image in images {
-            let name = format!("{}.{}", image.name, super::BLOCK_INDEX);
-            let old = self.read(&name)?;
+        for (image, blocks) in &new.0 {
+            let old = self.blocks(image)?;
             let known: BTreeSet<&[u8]> = old.chunks(32).collect();
-            let new = blocks(&File::open(&image.path)?)?;
-            let new: BTreeSet<&[u8]> = new.chunks(32).collect();
+            let new: BTreeSet<&[u8]> = blocks.chunks(32).collect();
             count += new.difference(&known).count();
         }
         Ok(count as u64 * BLOCK as u64)
@@ -207,16 +222,11 @@ struct Chunk {
 
 fn chunks(old: &File, old_blocks: &[u8], new: &File, new_blocks: &[u8]) -> Result<Vec<Chunk>> {
     let (old_size, new_size) = (old.metadata()?.len(), new.metadata()?.len());
-    let mut places: HashMap<&[u8], u64> = HashMap::new();
-    for (at, digest) in (0..).step_by(BLOCK).zip(old_blocks.chunks(32)) {
-        places.entry(digest).or_insert(at);
-    }
     // What is there more than once, as a block of zeros, tells nothing of the place.
-    let mut seen = HashMap::<&[u8], u32>::new();
-    for digest in old_blocks.chunks(32) {
-        *seen.entry(digest).or_default() += 1;
+    let mut places: HashMap<&[u8], Option<u64>> = HashMap::new();
+    for (at, digest) in (0..).step_by(BLOCK).zip(old_blocks.chunks(32)) {
+        places.entry(digest).and_modify(|place| *place = None).or_insert(Some(at));
     }
-    places.retain(|digest, _| seen.get(digest) == Some(&1));
     let per_chunk = usize::try_from(CHUNK)? / BLOCK * 32;
     new_blocks
         .par_chunks(per_chunk)
@@ -224,7 +234,7 @@ fn chunks(old: &File, old_blocks: &[u8], new: &File, new_blocks: &[u8]) -> Resul
         .map(|(number, digests)| {
             let start = number as u64 * CHUNK;
             let range = start..(start + CHUNK).min(new_size);
-            let found = digests.chunks(32).filter_map(|digest| places.get(digest).copied());
+            let found = digests.chunks(32).filter_map(|digest| places.get(digest).copied().flatten());
             let stretch = stretch(found.collect(), &range, old_size);
             let frame = compress(&read(old, &stretch)?, &read(new, &range)?)?;
             Ok(Chunk { new: range, old: stretch, frame })
