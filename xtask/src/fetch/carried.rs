@@ -9,7 +9,7 @@
 //! Several locks may share a directory. Nothing in it is believed but by its digest, which the lock has.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
@@ -17,10 +17,9 @@ use bedplate_core::Sha256;
 use bedplate_core::lock::LockedPackage;
 use bedplate_formats::sparse;
 use fs_err as fs;
-use sha2::Digest as _;
 
 use crate::paths;
-use crate::store::{Claim, Store};
+use crate::store::{self, Claim, Store};
 
 /// The list of what is there.
 const SUMS: &str = "SHA256SUMS";
@@ -67,15 +66,9 @@ impl Carried {
         let Claim::Partial(mut partial) = store.claim(sha256)? else { return Ok(true) };
         let copied = (|| -> Result<Sha256> {
             partial.restart()?;
-            let (mut from, mut digest) = (fs::File::open(&path)?, sha2::Sha256::new());
-            let mut chunk = vec![0; 1 << 20];
-            loop {
-                let count = from.read(&mut chunk)?;
-                let Some(read) = chunk.get(..count).filter(|read| !read.is_empty()) else { break };
-                digest.update(read);
-                partial.file().write_all(read)?;
-            }
-            Ok(Sha256::of(digest.finalize().into()))
+            io::copy(fs::File::open(&path)?.file_mut(), partial.file())?;
+            partial.file().rewind()?;
+            Ok(store::hash(partial.file())?)
         })();
         match copied {
             Ok(found) if found == *sha256 => partial.finish().map(|_| true),

@@ -1,7 +1,7 @@
 //! A command that signs: bytes in, a signature out, and nothing that it does wrong is waited for.
 //!
-//! Beside git, which names the commit, it is the one foreign program outside of the sandbox: what it talks to (a token, a key service, an agent) is the
-//! person's own, and none of the build's files are its business.
+//! Beside git, which names the commit, it is the one foreign program outside of the sandbox: what it talks to (a token,
+//! a key service, an agent) is the person's own, and none of the build's files are its business.
 
 use std::io::{Read, Write as _};
 use std::os::unix::process::CommandExt as _;
