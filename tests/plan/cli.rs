@@ -621,6 +621,7 @@ fn a_directory_that_holds_other_files_is_not_built_into() {
             --- stdout
             --- stderr
                 Building small from Debian trixie
+                 warning `[scratch]/cli/fitting.lock` was made by an older program and does not say what was asked for: what is taken out of the description stays in the image until `cargo xtask lock small --update`
             error: `[scratch]/cli/thesis` holds files that no build made; choose another directory
         "#]],
     );

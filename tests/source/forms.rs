@@ -220,6 +220,20 @@ fn versions_suites_and_recommendations_are_taken_as_they_are_asked_for() {
     );
     // What is left out is told once.
     assert!(said.contains("Left out `broken`, recommended by `library`"), "{said}");
+    // What was taken out of the description does not stay for having been locked.
+    let refused = |why: &str| {
+        let mut image = stage.xtask(&["image", "sources-flat", "--locked"]);
+        let said = product::refused(image.arg("--out").arg(stage.path("out")));
+        assert!(said.contains(why), "{said}");
+    };
+    refused("archive `https://vendor.example stable-backports` is not asked for any more");
+    let path = stage.path("image.lock");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, archive) =
+        text.split_once("\n[[amd64.archive]]\nbase = \"https://vendor.example\"\nsuite = \"stable-").unwrap();
+    let (_, after) = archive.split_once("\n\n").unwrap();
+    fs::write(&path, format!("{before}\n{after}")).unwrap();
+    refused("package `tool` is not asked for any more");
     let (lock, said) = stage.locked("sources-flat");
     assert!(said.contains("Left out `broken`, `helper`, recommended by `library`"), "{said}");
     assert_eq!(version(&lock, "helper"), None);

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use bedplate_core::Architecture;
-use bedplate_core::lock::{Lock, LockFile, LockedPackage, Recommended};
+use bedplate_core::lock::{Lock, LockFile, LockedArchive, LockedPackage, Recommended};
 use bedplate_core::plan::{ArchivePlan, PackagePlan, Plan};
 use bedplate_core::value::PackageName;
 use fs_err as fs;
 
 use crate::report::{self, Report, bytes};
 use crate::resolve::why::Dependencies;
-use crate::source::{Source, dkms, kernels, keys, vendor};
+use crate::source::{Source, asked, dkms, kernels, keys, vendor};
 
 /// What may become of a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,13 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
     };
     match (policy, old, why) {
         (Policy::Keep | Policy::Frozen, Some(lock), None) => {
+            if lock.asked.is_none() {
+                let (path, name) = (report::path(path), &plan.name);
+                report.warn(format_args!(
+                    "`{path}` was made by an older program and does not say what was asked for: what is taken out of \
+                     the description stays in the image until `cargo xtask lock {name} --update`"
+                ));
+            }
             kernels::check(plan, &lock.packages, Dependencies::default)?;
             dkms::check(plan, &lock.packages, Dependencies::default)?;
             Ok(lock)
@@ -165,11 +172,18 @@ fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
     if let Some(name) = plan.without.iter().find(|name| has(&lock.packages, name)) {
         return Some(format!("package `{name}` is to be left out"));
     }
-    let locked = |archive: &ArchivePlan| {
-        lock.archives.iter().any(|locked| (&locked.base, &locked.suite) == (&archive.base, &archive.suite))
+    let is_of = |locked: &LockedArchive, archive: &ArchivePlan| {
+        (&locked.base, &locked.suite) == (&archive.base, &archive.suite)
     };
-    let new = plan.archives.iter().find(|archive| !locked(archive))?;
-    Some(format!("archive `{} {}` is not in it", new.base, new.suite))
+    let is_locked = |archive: &&ArchivePlan| lock.archives.iter().any(|locked| is_of(locked, archive));
+    if let Some(new) = plan.archives.iter().find(|archive| !is_locked(archive)) {
+        return Some(format!("archive `{} {}` is not in it", new.base, new.suite));
+    }
+    let is_planned = |locked: &&LockedArchive| plan.archives.iter().any(|archive| is_of(locked, archive));
+    if let Some(old) = lock.archives.iter().find(|locked| !is_planned(locked)) {
+        return Some(format!("archive `{} {}` is not asked for any more", old.base, old.suite));
+    }
+    asked::given_up(plan, lock)
 }
 
 /// Whether a package is locked from the suite, in the version and with the recommendations that the plan says.

@@ -168,7 +168,7 @@ fn advice(error: &anyhow::Error) -> Option<String> {
 /// The signals cannot be watched.
 pub fn watch_for_interrupts() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
-        let said = b"\n interrupted: the last artifacts, the lock and the cache are as they were\n";
+        let said = b"\n interrupted: the last artifacts, the lock and the cache are whole\n";
         let _ = io::stderr().write_all(said);
         std::process::exit(2);
     })?;

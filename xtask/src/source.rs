@@ -1,6 +1,7 @@
 //! Where an image's packages come from: the plan's archives, the mirrors they
 //! are reached by, and the store that keeps what was fetched.
 
+pub mod asked;
 pub mod dkms;
 pub mod files;
 pub mod kernels;
@@ -140,7 +141,7 @@ impl Source {
         };
         let archives = resolver.archives().iter().map(archive).collect();
         let (epoch, keys) = (resolver.epoch(), keychain.into_locked());
-        Ok(Lock { epoch, archives, keys, recommended, packages, tools })
+        Ok(Lock { epoch, asked: Some(asked::words(plan)), archives, keys, recommended, packages, tools })
     }
 
     /// Resolves packages to run programs from, beside any image.

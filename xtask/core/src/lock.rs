@@ -21,8 +21,9 @@ mod render;
 pub use diff::Change;
 pub use error::LockError;
 
-/// The version of the format this program writes. It reads version 1, too, which held one architecture.
-pub const VERSION: u32 = 2;
+/// The version of the format this program writes. It reads the older ones, too: version 1 held one architecture, and
+/// version 2 did not say what was asked for.
+pub const VERSION: u32 = 3;
 
 /// The pocket of packages that come from a vendor's address and from no archive.
 ///
@@ -46,6 +47,10 @@ pub struct Lock {
     /// The newest `Date` of all Release files, in seconds since 1970: the
     /// image's `SOURCE_DATE_EPOCH`.
     pub epoch: i64,
+    /// What the description asked for, in apt's notation: `htop`, `podman=5.4*`, `jq/trixie-backports`, and `nano-` for
+    /// what is left out. None in a lock of an older version.
+    #[serde(default)]
+    pub asked: Option<Vec<String>>,
     /// The Release files the packages were resolved from.
     #[serde(default, rename = "archive")]
     pub archives: Vec<LockedArchive>,
@@ -212,6 +217,7 @@ mod tests {
     pub(super) fn lock() -> Lock {
         Lock {
             epoch: 1_757_000_000,
+            asked: Some(vec!["udev".to_string(), "jq=1.7*".to_string()]),
             archives: vec![LockedArchive {
                 base: Url::known("http://ftp.debian.org/debian"),
                 suite: "trixie".to_string(),
@@ -249,6 +255,7 @@ mod tests {
     fn a_lock_reads_as_it_was_written() {
         let mut sorted = lock();
         sorted.packages.sort();
+        sorted.asked.as_mut().unwrap().sort();
         assert_eq!(read(&file().render()), sorted);
     }
 
@@ -329,6 +336,7 @@ mod tests {
     fn the_order_of_packages_changes_no_byte() {
         let mut turned = lock();
         turned.packages.reverse();
+        turned.asked.as_mut().unwrap().reverse();
         assert_eq!(LockFile::default().with(Architecture::X86_64, turned).render(), file().render());
     }
 
@@ -337,6 +345,7 @@ mod tests {
         let mut odd = lock();
         odd.archives[0].origin = "a\"b\\c".to_string();
         odd.packages = vec![package("jq", "1")];
+        odd.asked = None;
         assert_eq!(read(&LockFile::default().with(Architecture::X86_64, odd.clone()).render()), odd);
     }
 
@@ -376,7 +385,7 @@ url = "http://ports.ubuntu.com/ubuntu-ports/pool/jq.deb"
         assert_eq!(older.of(Architecture::X86_64), None);
         let lock = older.of(Architecture::Aarch64).unwrap();
         assert_eq!((lock.packages.len(), lock.keys.len(), lock.epoch), (2, 0, 1_757_000_000));
-        assert_eq!(LockFile::parse(&older.render()).unwrap(), older, "written as version 2");
+        assert_eq!(LockFile::parse(&older.render()).unwrap(), older, "written as the version of today");
         assert_eq!(
             LockFile::parse(&VERSION_1.replace("epoch", "epok")).unwrap_err().to_string(),
             "line 2: unknown field `epok`, expected one of `version`, `epoch`, `archive`, `key`, `package`, `tool`"
@@ -404,7 +413,7 @@ url = "http://ports.ubuntu.com/ubuntu-ports/pool/jq.deb"
             &[
                 refusal(&text.replace("version = \"1.7.1-6\"", "version = 1.7.1-6")),
                 refusal(&text.replace("size = 1234\n", "")),
-                refusal(&text.replacen("version = 2\n", "version = 9\n", 1)),
+                refusal(&text.replacen("version = 3\n", "version = 9\n", 1)),
                 refusal(&text.replace(&"cd".repeat(32), "cd")),
                 refusal(&text.replace("name = \"jq\"", "name = \"Jq\"")),
                 refusal(&text.replace("\"https://vendor", "\"ftp://vendor")),

@@ -8,9 +8,10 @@ use super::error;
 use super::{Lock, LockError, LockFile, LockedArchive, LockedKey, LockedPackage};
 use crate::image::target::Architecture;
 
+/// Version 2 differs in what a [`Lock`] need not have.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Version2 {
+struct Latest {
     #[serde(rename = "version")]
     _version: u32,
     amd64: Option<Lock>,
@@ -39,7 +40,7 @@ pub(super) fn file(text: &str) -> Result<LockFile, LockError> {
     let locks = match error::version(text)? {
         1 => toml::from_str::<Version1>(text).map_err(malformed)?.into_locks(),
         _ => {
-            let Version2 { amd64, arm64, .. } = toml::from_str(text).map_err(malformed)?;
+            let Latest { amd64, arm64, .. } = toml::from_str(text).map_err(malformed)?;
             let locks = [(Architecture::X86_64, amd64), (Architecture::Aarch64, arm64)];
             locks.into_iter().filter_map(|(architecture, lock)| Some((architecture, lock?))).collect()
         }
@@ -52,9 +53,6 @@ impl Version1 {
         let Version1 { epoch, archives, keys, packages, tools, .. } = self;
         let arm64 = packages.iter().any(|package| package.architecture == Architecture::Aarch64.deb());
         let architecture = if arm64 { Architecture::Aarch64 } else { Architecture::X86_64 };
-        BTreeMap::from([(
-            architecture,
-            Lock { epoch, archives, keys, recommended: Vec::new(), packages, tools },
-        )])
+        BTreeMap::from([(architecture, Lock { epoch, archives, keys, packages, tools, ..Lock::default() })])
     }
 }

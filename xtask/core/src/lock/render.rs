@@ -17,6 +17,11 @@ pub(super) fn file(locks: &BTreeMap<Architecture, Lock>) -> String {
 
 fn section(of: &str, lock: &Lock) -> String {
     let mut text = format!("\n[{of}]\nepoch = {}\n", lock.epoch);
+    if let Some(asked) = &lock.asked {
+        let mut asked: Vec<String> = asked.iter().map(|asked| format!("    {},\n", quoted(asked))).collect();
+        asked.sort();
+        text.push_str(&format!("asked = [\n{}]\n", asked.concat()));
+    }
     // Archives keep their order: it is the order apt is given them.
     for archive in &lock.archives {
         text.push_str(&archive_block(of, archive));
