@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::product::{self, agrees, edge_debian, scratch, success};
 use crate::unpacked;
+use bedplate_fixtures::container;
 use bedplate_fixtures::user::{UID, User};
 use bedplate_formats::tree::Tree;
 
@@ -49,6 +50,25 @@ fn an_ext4_has_the_same_bytes_too_and_no_fault() {
     let Some((out, lock)) = small("ext4") else { return };
     agrees(&out, &["e2fsprogs"], &["fsck.ext4", "-fn", "image.root-x86-64.raw"]);
     compare(&product::example("roots"), "ext4", &out, &lock);
+}
+
+#[test]
+fn a_container_without_privileges_builds_the_same_bytes() {
+    if !product::all() {
+        return;
+    }
+    let directory = tempfile::tempdir_in(scratch("container")).unwrap();
+    let (cache, out) = (directory.path().join("cache"), directory.path().join("out"));
+    carry(&product::lock(), &cache);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["image", "edge-debian", "--locked", "--offline", "--lock"]).arg(product::lock());
+    command.arg("--out").arg(&out).env("BEDPLATE_CACHE", &cache).env("NO_COLOR", "1");
+    let output = container::shut_in(&mut command).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("Sandbox under chroot alone, since this container may not mount"), "{said}");
+    let (one, other) = (product::sums(edge_debian()), product::sums(&out));
+    assert!(one == other, "{}", differences(edge_debian(), &out).join("\n"));
 }
 
 /// An image of `tests/images/roots/main.rs`, and its lock.
@@ -127,6 +147,13 @@ fn project(user: &User, lock: &Path) -> PathBuf {
 /// A store of the user's, with the lock's packages and no layers.
 fn store(user: &User, lock: &Path) -> PathBuf {
     let store = user.home().join("cache");
+    carry(lock, &store);
+    success(Command::new("chown").args(["-R", &format!("{UID}:{UID}")]).arg(&store));
+    store
+}
+
+/// Puts the lock's packages into a store.
+fn carry(lock: &Path, store: &Path) {
     let lock = product::locked(lock);
     for package in lock.packages.iter().chain(&lock.tools) {
         let blob = Path::new("blobs").join(&package.sha256[..2]).join(package.sha256.as_str());
@@ -135,8 +162,6 @@ fn store(user: &User, lock: &Path) -> PathBuf {
         // Its time says that it is whole.
         success(Command::new("cp").args(["--preserve=timestamps,mode", "--reflink=auto"]).arg(from).arg(to));
     }
-    success(Command::new("chown").args(["-R", &format!("{UID}:{UID}")]).arg(&store));
-    store
 }
 
 /// What differs between the two root file systems, a path a line.

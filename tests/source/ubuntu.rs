@@ -16,6 +16,7 @@ use bedplate::report::Report;
 use bedplate::source::{Access, Source};
 use bedplate::{Architecture, Image, Target};
 use bedplate_fixtures::aws;
+use bedplate_fixtures::container;
 use bedplate_fixtures::server::Server;
 use bedplate_fixtures::ubuntu::{ARCHIVE, MOMENT, PORTS, SECURITY, Ubuntu};
 use bedplate_fixtures::vendor::Vendor;
@@ -225,14 +226,8 @@ fn same_bytes(world: &World) -> PathBuf {
     let said = product::refused(&mut build);
     product::holds(&said, &["name a directory with all of it by `--store DIR`"]);
     build.arg("--store").arg(&carried);
-    let mut alone = Command::new("unshare");
-    alone.args(["--net", "--"]).arg(build.get_program()).args(build.get_args()).current_dir(product::root());
-    for (name, value) in build.get_envs() {
-        match value {
-            Some(value) => alone.env(name, value),
-            None => alone.env_remove(name),
-        };
-    }
+    // In a container without privileges, where no other test builds an image of Ubuntu's.
+    let alone = container::shut_in_with(&mut build, container::DOCKER, true);
     product::success(alone.arg("--out").arg(out("alone")));
     assert_eq!(product::sums(&out("alone")), first, "the image of what was brought along");
     out("alone")

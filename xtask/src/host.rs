@@ -7,19 +7,21 @@
 //! the terminal need no care. Files of other owners made inside belong to subordinate ids outside: only a
 //! process inside (any verb after [`enter`]) can remove them.
 //!
-//! Deliberately absent so far: root without CAP_SYS_ADMIN, as in an unprivileged container.
+//! Root in a container may lack the right to mount. It has a user namespace of its own where that is allowed, with the
+//! container's ids; else the sandbox does with `chroot`, which needs what [`CHROOT`] names.
 
 mod ids;
 mod missing;
 
 use std::env;
+use std::fmt;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{getegid, geteuid};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{CapabilitySet, UnshareFlags};
 
 pub use self::ids::{IdRange, WANTED, free_range, ranges};
 pub use self::missing::{Facts, Missing};
@@ -27,30 +29,56 @@ use crate::syscall;
 
 /// Set in the environment of a process that [`enter`] has put into a user namespace.
 const INSIDE: &str = "BEDPLATE_USER_NAMESPACE";
-/// The bit of CAP_SYS_ADMIN in `/proc/self/status`.
-const SYS_ADMIN: u32 = 21;
 
-/// Makes sure that this process may mount and may give files any owner.
+/// What an unprivileged container must leave to root.
+const CHROOT: [(CapabilitySet, &str); 9] = [
+    (CapabilitySet::CHOWN, "CHOWN"),
+    (CapabilitySet::DAC_OVERRIDE, "DAC_OVERRIDE"),
+    (CapabilitySet::FOWNER, "FOWNER"),
+    (CapabilitySet::KILL, "KILL"),
+    (CapabilitySet::MKNOD, "MKNOD"),
+    (CapabilitySet::SETFCAP, "SETFCAP"),
+    (CapabilitySet::SETGID, "SETGID"),
+    (CapabilitySet::SETUID, "SETUID"),
+    (CapabilitySet::SYS_CHROOT, "SYS_CHROOT"),
+];
+
+/// How foreign programs are shut in, the first that the host allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Namespaces, by the rights of root.
+    Root,
+    /// Namespaces, in a user namespace.
+    UserNamespace,
+    /// `chroot` alone, and a supervisor.
+    Chroot,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Root => "as root",
+            Self::UserNamespace => "in a user namespace",
+            Self::Chroot => "under chroot alone, since this container may not mount",
+        })
+    }
+}
+
+/// Makes sure that this process may give files any owner and shut programs in.
 ///
-/// As an ordinary user it does not return on success: the program starts anew, with the same arguments, inside a
-/// user namespace, where this function then has nothing to do. To be called before any thread is started (progress
-/// bars, a handler of Ctrl-C, rayon) and before anything is done that must not be done twice.
+/// Where it takes a user namespace, it does not return on success: the program starts anew, with the same arguments,
+/// inside one, where this function then has nothing to do. To be called before any thread is started (progress bars, a
+/// handler of Ctrl-C, rayon) and before anything is done that must not be done twice.
 ///
 /// # Errors
 ///
-/// When the host lacks something, with all that is lacking and the command that mends each; when root has no
-/// CAP_SYS_ADMIN; when the kernel refuses the namespace.
-pub fn enter() -> Result<()> {
+/// When the host lacks something, with all that is lacking and the command that mends each; when root has neither the
+/// right to mount nor what `chroot` needs; when the kernel refuses the namespace.
+pub fn enter() -> Result<Way> {
     if geteuid().is_root() {
-        let status = fs_err::read_to_string("/proc/self/status")?;
-        ensure!(
-            has_sys_admin(&status),
-            "root here has no CAP_SYS_ADMIN, so it cannot mount: building in such a container is not supported yet; \
-             run it with `--cap-add SYS_ADMIN`, or build as an ordinary user"
-        );
-        return Ok(());
+        return enter_as_root();
     }
-    ensure!(env::var_os(INSIDE).is_none(), "the user namespace was entered, but its root is somebody else");
+    ensure!(!is_inside(), "the user namespace was entered, but its root is somebody else");
 
     let facts = Facts::gather();
     let missing = facts.missing();
@@ -58,25 +86,7 @@ pub fn enter() -> Result<()> {
         let list: Vec<String> = missing.iter().map(|problem| format!("\n  {problem}")).collect();
         bail!("this host is not ready for building as the user `{}`:{}", facts.user, list.concat());
     }
-    enter_user_namespace(&facts)
-}
-
-/// Whether this process runs in a user namespace that [`enter`] made.
-#[must_use]
-pub fn is_inside() -> bool {
-    env::var_os(INSIDE).is_some()
-}
-
-pub(crate) fn has_sys_admin(status: &str) -> bool {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .is_some_and(|mask| mask & (1 << SYS_ADMIN) != 0)
-}
-
-fn enter_user_namespace(facts: &Facts) -> Result<()> {
-    let own = std::process::id().to_string();
+    let own = std::process::id();
     let mut mapping = Vec::new();
     for (tool, id, file) in [
         ("newuidmap", geteuid().as_raw(), facts.subuid.as_deref()),
@@ -86,11 +96,58 @@ fn enter_user_namespace(facts: &Facts) -> Result<()> {
         let map: Vec<String> = ids::map(id, &granted).iter().map(ToString::to_string).collect();
         mapping.push(format!("{tool} {own} {}", map.join(" ")));
     }
+    enter_user_namespace(&mapping.join(" && "))
+}
 
-    // Only a process outside may write the maps, through the two set-user-ID tools. It is started while we are
+fn enter_as_root() -> Result<Way> {
+    if syscall::can_mount(UnshareFlags::NEWNS) {
+        return Ok(if is_inside() { Way::UserNamespace } else { Way::Root });
+    }
+    for file in ["/proc/self/uid_map", "/proc/self/gid_map"] {
+        let count = ids::mapped(&fs_err::read_to_string(file)?);
+        ensure!(
+            count > WANTED,
+            "this container has {count} ids, and {} are needed for the files of an image: give it more \
+             (`{file}`; Podman takes them from `/etc/subuid` and `/etc/subgid`)",
+            WANTED + 1
+        );
+    }
+    if !is_inside() && syscall::can_mount(UnshareFlags::NEWUSER | UnshareFlags::NEWNS) {
+        let own = std::process::id();
+        let map = |kind: &str| format!("echo 0 0 {} > /proc/{own}/{kind}_map", WANTED + 1);
+        return enter_user_namespace(&format!("{} && {}", map("uid"), map("gid")));
+    }
+    let has = rustix::thread::capabilities(None)
+        .context("could not ask for this process's capabilities")?
+        .effective;
+    let lacking: Vec<&str> =
+        CHROOT.iter().filter(|(capability, _)| !has.contains(*capability)).map(|(_, name)| *name).collect();
+    ensure!(
+        lacking.is_empty(),
+        "root here may not mount, nor make a user namespace, and has not what `chroot` needs: run the container with \
+         `--cap-add {}`",
+        lacking.join(" --cap-add ")
+    );
+    Ok(Way::Chroot)
+}
+
+/// Whether this process runs in a user namespace that [`enter`] made.
+#[must_use]
+pub fn is_inside() -> bool {
+    env::var_os(INSIDE).is_some()
+}
+
+/// Whether this process may mount.
+pub(crate) fn may_mount() -> bool {
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
+}
+
+/// `mapping` is a command that writes the maps of this process.
+fn enter_user_namespace(mapping: &str) -> Result<Way> {
+    // Only a process outside may write the maps, as an ordinary user through the two set-user-ID tools. It is started while we are
     // still outside ourselves, and waits for a line.
     let mut helper = Command::new("sh")
-        .args(["-c", &format!("read -r _ && {}", mapping.join(" && "))])
+        .args(["-c", &format!("read -r _ && {mapping}")])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -116,16 +173,4 @@ fn enter_user_namespace(facts: &Facts) -> Result<()> {
     }
     let error = command.args(arguments).env(INSIDE, "1").exec();
     Err(error).context("could not start anew inside the user namespace")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sys_admin_is_read_from_the_effective_set() {
-        assert!(has_sys_admin("CapPrm:\t0\nCapEff:\t000001ffffffffff\n"));
-        assert!(!has_sys_admin("CapPrm:\t000001ffffffffff\nCapEff:\t00000000a80425fb\n"));
-        assert!(!has_sys_admin(""));
-    }
 }

@@ -246,7 +246,10 @@ pub fn main(images: &[Entry]) -> ExitCode {
 
 fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<ExitCode> {
     if verb.works_on_trees() {
-        host::enter()?;
+        let way = host::enter()?;
+        if way == host::Way::Chroot {
+            report.did("Sandbox", way);
+        }
         report::watch_for_interrupts()?;
     }
     match verb {

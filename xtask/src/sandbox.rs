@@ -10,6 +10,7 @@
 //! Deliberately absent: cgroups, resource limits and any defence against a hostile root.
 //! The sandbox keeps the host clean and the build the same everywhere; it does not jail malware.
 
+mod chroot;
 mod enter;
 mod failure;
 mod init;
@@ -26,6 +27,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
+use crate::host::Way;
+
 pub use self::failure::failed;
 pub use self::overlay::is_supported as overlay_is_supported;
 use self::spec::{Bind, Spec};
@@ -34,6 +37,8 @@ use self::spec::{Bind, Spec};
 const ENTER: &str = "sandbox-exec";
 /// The verb under which this program starts itself as process 1 of the sandbox.
 const INIT: &str = "sandbox-init";
+/// The verb under which it starts itself for a command that is shut in by `chroot` alone.
+const CHROOT: &str = "sandbox-chroot";
 /// The host name inside: every machine builds under the same one.
 pub(crate) const HOSTNAME: &str = "bedplate";
 /// The exit code of the sandbox when it could not be set up, or could not start the command.
@@ -194,7 +199,8 @@ pub fn dispatch() -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     match arguments.next()?.to_str()? {
         ENTER => Some(enter::main(arguments.collect())),
-        INIT => Some(init::main(arguments.collect())),
+        INIT => Some(init::main(arguments.collect(), Way::Root)),
+        CHROOT => Some(init::main(arguments.collect(), Way::Chroot)),
         _ => None,
     }
 }

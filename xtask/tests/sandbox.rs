@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -11,6 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bedplate::sandbox::Sandbox;
+use bedplate_fixtures::container;
 use bedplate_fixtures::user::{self, User};
 use tempfile::TempDir;
 
@@ -340,12 +341,178 @@ fn a_program_without_rights_starts_a_sandbox_as_an_ordinary_user() {
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(7), &b"0\nbedplate\n"[..]), "{said}");
 }
 
+/// What the scripts call.
+const PROGRAMS: &str = "bash cat chmod chown cp find head id ln ls mkdir mountpoint mv readlink rm setpriv setsid sh \
+                        sleep sort stat touch uname uniq wc";
+
+/// A root with programs of the host, and a program that shows it from within a container or outside of one.
+struct Both {
+    root: TempDir,
+    work: TempDir,
+}
+
+impl Both {
+    fn new() -> Self {
+        let both = Self { root: tempfile::tempdir().unwrap(), work: tempfile::tempdir().unwrap() };
+        let root = both.root.path();
+        let programs = PROGRAMS.split_whitespace().map(|name| format!("/usr/bin/{name}"));
+        let programs: Vec<String> = programs.collect();
+        let needed = said(Command::new("ldd").args(&programs));
+        let libraries = needed.split_whitespace().filter(|word| word.starts_with("/lib"));
+        let libraries = libraries.map(|path| format!("/usr{}", path.trim_end_matches(':')));
+        let mut copy = Command::new("cp");
+        said(copy.args(["-L", "--parents"]).args(&programs).args(libraries).arg(root));
+        for link in ["bin", "lib", "lib64"] {
+            symlink(format!("usr/{link}"), root.join(link)).unwrap();
+        }
+        for directory in ["root", "etc", "tmp", "dev", "proc", "sys"] {
+            fs::create_dir(root.join(directory)).unwrap();
+        }
+        fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n")
+            .unwrap();
+        fs::write(root.join("etc/program"), "#!/bin/sh\necho the real one\n").unwrap();
+        fs::set_permissions(root.join("etc/program"), Permissions::from_mode(0o755)).unwrap();
+        fs::write(root.join("dev/kept"), "").unwrap();
+        fs::write(both.work.path().join("stand-in"), "#!/bin/sh\necho a stand-in\n").unwrap();
+        fs::set_permissions(both.work.path().join("stand-in"), Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(both.work.path().join("shown")).unwrap();
+        both
+    }
+
+    fn command(&self, script: &str) -> Command {
+        let mut command = Command::new(PROGRAM);
+        let work = self.work.path().display();
+        command.env("BIND", format!("{work}/stand-in:/etc/program:ro,{work}/shown:/run/shown"));
+        command.arg(self.root.path()).args(["sh", "-c", script]);
+        command
+    }
+
+    /// What the script says in the namespaces of root, and under `chroot` alone.
+    #[track_caller]
+    fn same(&self, script: &str) -> String {
+        let outside = said(&mut self.command(script));
+        let inside = said(container::shut_in(&mut self.command(script)));
+        assert_eq!(inside, outside, "{script}");
+        outside
+    }
+}
+
+#[track_caller]
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{error}");
+    String::from_utf8(output.stdout).unwrap() + &error
+}
+
 #[test]
-fn root_without_sys_admin_is_told_so() {
-    let output = Command::new("setpriv")
-        .args(["--bounding-set=-sys_admin", "--inh-caps=-sys_admin", PROGRAM])
-        .output()
-        .unwrap();
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.starts_with("root here has no CAP_SYS_ADMIN"), "{error}");
+fn a_container_without_privileges_shows_a_command_the_same() {
+    let both = Both::new();
+    let before = files(both.root.path());
+    for (script, expected) in [
+        ("uname -n; cat /proc/sys/kernel/hostname; id -u; umask; pwd", "bedplate\nbedplate\n0\n0022\n/\n"),
+        // What systemd and ischroot compare, and what `mountpoint` looks for.
+        ("stat -Lc %d:%i / /proc/1/root | uniq | wc -l", "2\n"),
+        ("stat -Lc %d:%i / /proc/self/root | uniq | wc -l", "1\n"),
+        ("mountpoint -q /proc && echo mounted; mountpoint -q /etc || echo not", "mounted\nnot\n"),
+        ("readlink /proc/self/exe /proc/self/cwd; cat /proc/self/comm", "/usr/bin/readlink\n/\ncat\n"),
+        ("bash -c 'cat <(echo a) /dev/fd/3' 3</etc/passwd | head -1", "a\n"),
+        ("echo b >/dev/stderr; echo c | cat /dev/stdin", "c\nb\n"),
+        // Root may not look into another user's processes without CAP_SYS_PTRACE.
+        (
+            "setpriv --reuid 1000 --regid 1000 --clear-groups sh -c 'cat /proc/self/comm; ls /proc/self/fd'",
+            "cat\n0\n1\n",
+        ),
+        ("setpriv --reuid 1000 --regid 1000 --clear-groups touch /tmp/e; stat -c %u:%a /tmp/e", "1000:644\n"),
+        ("ls -m /dev /run /tmp; stat -c %a /dev /dev/null /dev/shm /run /tmp", "shown"),
+        ("echo y >/dev/null && ! echo x 2>/dev/null >/dev/full; head -c1 /dev/zero | wc -c", "1\n"),
+        (CONNECT, "Network is unreachable"),
+        (
+            "! echo 1 2>/dev/null >/proc/sys/vm/swappiness; ! echo c 2>/dev/null >/sys/c; echo refused",
+            "refused\n",
+        ),
+        ("/etc/program", "a stand-in\n"),
+        (WRITE, "d/b f 644\nd/c f 600\nl l 777\n"),
+    ] {
+        let said = both.same(script);
+        assert!(said.contains(expected), "{script}: {said}");
+    }
+    assert_eq!(files(both.root.path()), before, "the root is as it was");
+    assert_eq!(fs::read_dir(both.work.path().join("shown")).unwrap().count(), 0);
+}
+
+const CONNECT: &str = "bash -c ': <>/dev/tcp/192.0.2.1/9' 2>&1 | cat";
+
+/// In a directory of the host, by all sorts of calls.
+const WRITE: &str = "cd /; d=/run/shown; echo x >$d/a; mkdir $d/d; mv $d/a $d/d/b; ln -s d $d/l; ln $d/d/b $d/f
+    cp -p /etc/passwd $d/l/c; chmod 600 $d/d/c; chown 7:8 $d/f; touch -d @1 $d/f; mv $d/f /f; stat -c %u:%g:%Y /f
+    rm /f; find $d -mindepth 1 -printf '%P %y %m\n' | sort; rm -r $d/*";
+
+#[test]
+fn a_container_without_privileges_ends_what_is_left_and_passes_what_comes() {
+    let both = Both::new();
+    let marker = format!("31{}", std::process::id());
+    let mut command = both.command(&format!("setsid sleep {marker} >/dev/null 2>&1 & exit 7"));
+    let output = container::shut_in(&mut command).output().unwrap();
+    assert_eq!(output.status.code(), Some(7));
+    assert_eq!(processes(&marker), 0);
+    let output = container::shut_in(&mut both.command("kill -TERM $$")).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "the helper's word for an end by a signal");
+
+    // From outside.
+    let mut command = both.command(&format!("setsid sleep {marker} & sleep {marker}"));
+    let mut child = container::shut_in(&mut command).spawn().unwrap();
+    wait_until(|| processes(&marker) == 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until(|| processes(&marker) == 0);
+}
+
+#[test]
+fn a_read_only_root_in_a_container_is_a_copy() {
+    let both = Both::new();
+    let before = files(both.root.path());
+    let mut command =
+        both.command("echo x >/etc/new; mv /etc/passwd /etc/other; echo y >/run/shown/made; ls /etc");
+    let listed = said(container::shut_in(command.env("READ_ONLY", "1")));
+    assert_eq!(listed, "new\nother\nprogram\n");
+    assert_eq!(files(both.root.path()), before);
+    assert_eq!(fs::read_to_string(both.work.path().join("shown/made")).unwrap(), "y\n");
+}
+
+#[test]
+fn what_a_container_cannot_do_is_said_and_by_which_program() {
+    let both = Both::new();
+    let refusal = |script: &str| {
+        let output = container::shut_in(&mut both.command(script)).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let said = refusal("cd /proc/self && pwd || true");
+    let expected = "`sh` wants to make its current directory `/proc/self`, which this container does not allow; \
+                    build with `--cap-add SYS_ADMIN`, or as an ordinary user";
+    assert!(said.contains(expected), "{said}");
+
+    let few = container::DOCKER & !(1 << 18 | 1 << 27);
+    let output = container::shut_in_with(&mut both.command("true"), few, false).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = "root here may not mount, nor make a user namespace, and has not what `chroot` needs: run the \
+                    container with `--cap-add MKNOD --cap-add SYS_CHROOT`\n";
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn root_without_the_right_to_mount_has_a_user_namespace() {
+    let root = Root::new();
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-sys_admin", "--inh-caps=-sys_admin", PROGRAM]).arg(root.path());
+    command.args(["sh", "-c", "cat /proc/self/uid_map; hostname"]);
+    assert_eq!(said(&mut command), "         0          0      65536\nbedplate\n");
+}
+
+/// What is below a directory: the times of directories and files, their modes, and where links lead.
+fn files(root: &Path) -> String {
+    let mut find = Command::new("find");
+    find.arg(root).args(["-path", "*/usr/*", "-prune", "-o", "-printf", "%P %y %m %U:%G %T@ %l\n"]);
+    said(&mut find)
 }

@@ -75,6 +75,21 @@ pub(super) fn map(own: u32, granted: &[IdRange]) -> Vec<Mapped> {
     map
 }
 
+/// How many ids, from 0 on without a gap, there are by the text of `/proc/self/uid_map`.
+pub(super) fn mapped(map: &str) -> u32 {
+    let mut lines: Vec<(u32, u32)> = map
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace();
+            Some((fields.next()?.parse().ok()?, fields.nth(1)?.parse().ok()?))
+        })
+        .collect();
+    lines.sort_unstable();
+    lines
+        .iter()
+        .fold(0, |end, &(start, count)| if start <= end { end.max(start.saturating_add(count)) } else { end })
+}
+
 fn lines(file: &str) -> impl Iterator<Item = (&str, IdRange)> {
     file.lines().filter_map(|line| {
         let mut fields = line.trim().split(':');
@@ -102,6 +117,15 @@ mod tests {
         let text: Vec<String> =
             map(1000, &ranges(FILE, "ann", 1000)).iter().map(ToString::to_string).collect();
         assert_eq!(text, ["0 1000 1", "1 100000 65535"]);
+    }
+
+    #[test]
+    fn ids_count_as_far_as_there_is_no_gap() {
+        assert_eq!(mapped("         0          0 4294967295\n"), u32::MAX);
+        assert_eq!(mapped("1 100000 65536\n0 1000 1\n"), 65537);
+        assert_eq!(mapped("0 1000 1\n"), 1);
+        assert_eq!(mapped("0 1000 1\n5 100000 65536\n"), 1);
+        assert_eq!(mapped(""), 0);
     }
 
     #[test]

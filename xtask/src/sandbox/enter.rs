@@ -22,7 +22,8 @@ use rustix::thread::UnshareFlags;
 
 use super::failure::NO_SANDBOX;
 use super::spec::{Ending, Spec};
-use super::{INIT, NOT_STARTED};
+use super::{CHROOT, INIT, NOT_STARTED};
+use crate::host::Way;
 use crate::syscall;
 
 pub(super) fn main(arguments: Vec<OsString>) -> ExitCode {
@@ -45,7 +46,7 @@ fn run(arguments: &[OsString]) -> Result<Ending> {
     let argument = argument.to_str().context("what was asked for is not UTF-8")?;
     let spec = Spec::from_argument(argument)?;
     // Whoever asks from a program of his own, a test, has no rights yet; this process goes on as another.
-    crate::host::enter()?;
+    let way = crate::host::enter()?;
     let parent = watch_parent(spec.parent)?;
 
     let mut namespaces =
@@ -53,20 +54,22 @@ fn run(arguments: &[OsString]) -> Result<Ending> {
     if !spec.network {
         namespaces |= UnshareFlags::NEWNET;
     }
-    syscall::unshare(namespaces).context("could not leave the host's namespaces")?;
+    if way != Way::Chroot {
+        syscall::unshare(namespaces).context("could not leave the host's namespaces")?;
+    }
 
     let (word, telling) = pipe_with(PipeFlags::empty()).context("could not make a pipe")?;
     rustix::io::fcntl_setfd(&word, rustix::io::FdFlags::CLOEXEC)?;
     let init = Command::new("/proc/self/exe")
         .arg0("sandbox")
-        .arg(INIT)
+        .arg(if way == Way::Chroot { CHROOT } else { INIT })
         .arg(telling.as_raw_fd().to_string())
         .arg(argument)
         .args(argv)
         .spawn()
         .context("could not start process 1")?;
     drop(telling);
-    wait(init, word, &parent)
+    wait(init, word, &parent, way)
 }
 
 /// A descriptor that becomes readable when the parent has ended.
@@ -78,14 +81,19 @@ fn watch_parent(parent: u32) -> Result<OwnedFd> {
 }
 
 /// Waits until process 1 has told how the command ended, and is gone with all that was inside.
-fn wait(mut init: Child, word: OwnedFd, parent: &OwnedFd) -> Result<Ending> {
+fn wait(mut init: Child, word: OwnedFd, parent: &OwnedFd, way: Way) -> Result<Ending> {
     let mut watched = [PollFd::new(&word, PollFlags::IN), PollFd::new(parent, PollFlags::IN)];
     loop {
         match poll(&mut watched, None) {
             Err(Errno::INTR) => {}
             Err(error) => return Err(error).context("could not wait for the sandbox"),
             Ok(_) if !watched[1].revents().is_empty() => {
-                init.kill().context("could not end the sandbox")?;
+                if way == Way::Chroot {
+                    // It takes down what is inside when nobody listens to it any more.
+                    drop(word);
+                } else {
+                    init.kill().context("could not end the sandbox")?;
+                }
                 init.wait()?;
                 return Ok(Ending::Signalled(Signal::KILL.as_raw()));
             }

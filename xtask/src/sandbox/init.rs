@@ -17,17 +17,18 @@ use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal,
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
 use super::spec::{Ending, Spec};
-use super::{mounts, sync};
+use super::{chroot, mounts, sync};
+use crate::host::Way;
 use crate::syscall;
 
-pub(super) fn main(arguments: Vec<OsString>) -> ExitCode {
+pub(super) fn main(arguments: Vec<OsString>, way: Way) -> ExitCode {
     let [number, argument, argv @ ..] = arguments.as_slice() else {
         return ExitCode::FAILURE;
     };
     let Some(telling) = telling(number) else {
         return ExitCode::FAILURE;
     };
-    let ending = match run(&telling, argument, argv) {
+    let ending = match run(&telling, argument, argv, way) {
         Ok(ending) => ending,
         Err(error) => Ending::NotStarted(format!("{error:#}")),
     };
@@ -44,9 +45,12 @@ fn telling(number: &OsStr) -> Option<OwnedFd> {
     Some(telling)
 }
 
-fn run(telling: &OwnedFd, argument: &OsStr, argv: &[OsString]) -> Result<Ending> {
-    end_with_parent(telling)?;
+fn run(telling: &OwnedFd, argument: &OsStr, argv: &[OsString], way: Way) -> Result<Ending> {
     let spec = Spec::from_argument(argument.to_str().context("what was asked for is not UTF-8")?)?;
+    if way == Way::Chroot {
+        return chroot::run(telling, &spec, argv);
+    }
+    end_with_parent(telling)?;
     let (program, arguments) = argv.split_first().context("no command was given")?;
 
     mounts::enter(&spec)?;
@@ -79,10 +83,16 @@ fn run(telling: &OwnedFd, argument: &OsStr, argv: &[OsString]) -> Result<Ending>
 /// in a chroot, where no system manager runs, when the two differ. `/proc` is a directory that every sandbox has.
 fn leave_root(command: &mut Command, directory: &str) -> Result<()> {
     std::env::set_current_dir("/").context("could not enter the root directory")?;
-    let directory = CString::new(directory).context("the directory has a NUL in its name")?;
-    syscall::root_is_current_directory(command, directory);
+    enter_current_directory(command, directory)?;
     // The current directory stays the root that the command gets.
     rustix::process::chroot("/proc").context("could not change the root of process 1")
+}
+
+/// Gives the command this process's current directory as its root, and the directory `inside` that as its own.
+pub(super) fn enter_current_directory(command: &mut Command, inside: &str) -> Result<()> {
+    let inside = CString::new(inside).context("the directory has a NUL in its name")?;
+    syscall::root_is_current_directory(command, inside);
+    Ok(())
 }
 
 /// Asks the kernel to end this process with its parent, which may have happened already.
@@ -95,7 +105,7 @@ fn end_with_parent(telling: &OwnedFd) -> Result<()> {
 }
 
 /// Reaps orphans until the command itself has ended.
-fn reap(command: i32) -> Result<Ending> {
+pub(super) fn reap(command: i32) -> Result<Ending> {
     loop {
         match wait(WaitOptions::empty()) {
             Err(Errno::INTR) | Ok(None) => {}

@@ -24,9 +24,9 @@ use super::spec::Spec;
 use crate::syscall;
 
 /// The device nodes a sandbox has.
-const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+pub(super) const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// The links in `/dev` that programs count on.
-const LINKS: [(&str, &str); 5] = [
+pub(super) const LINKS: [(&str, &str); 5] = [
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),

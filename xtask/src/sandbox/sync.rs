@@ -1,4 +1,4 @@
-//! A seccomp filter under which `fsync` and its relatives succeed without doing anything.
+//! A seccomp filter under which `fsync` and its relatives succeed without doing anything, and how filters are made.
 //!
 //! dpkg syncs every file it installs; in a directory that is thrown away when a build fails, that is waiting for
 //! nothing. Calls of another architecture's programs pass unchanged, so that those run too, only slower.
@@ -31,23 +31,23 @@ const IGNORED: [libc::c_long; 6] = [
 
 /// Installs the filter for this process and all it starts.
 pub(super) fn ignore() -> io::Result<()> {
-    syscall::install_filter(&program())
+    syscall::install_filter(&filter(IGNORED, libc::SECCOMP_RET_ERRNO)) // with errno 0: the call returns 0
 }
 
-/// The filter: `ALLOW` unless the architecture is ours and the call one of [`IGNORED`].
-fn program() -> Vec<sock_filter> {
+/// A filter: `ALLOW` unless the architecture is ours and the call one of these, which get `action`.
+pub(super) fn filter(calls: impl IntoIterator<Item = libc::c_long>, action: u32) -> Vec<sock_filter> {
     let load = |offset| instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, offset);
     let equal = |value, jt, jf| instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, jt, jf, value);
     let end = |value| instruction(libc::BPF_RET | libc::BPF_K, 0, 0, value);
-    let calls: Vec<u32> = IGNORED.iter().filter_map(|&call| u32::try_from(call).ok()).collect();
-    // Jumps count instructions from the next one; the last two are ALLOW and, behind it, the success.
+    let calls: Vec<u32> = calls.into_iter().filter_map(|call| u32::try_from(call).ok()).collect();
+    // Jumps count instructions from the next one; the last two are ALLOW and, behind it, the action.
     let to_allow = |left: usize| u8::try_from(left).unwrap_or(u8::MAX);
     let mut program = vec![load(ARCHITECTURE), equal(NATIVE, 0, to_allow(calls.len() + 1)), load(NUMBER)];
     for (index, &call) in calls.iter().enumerate() {
         program.push(equal(call, to_allow(calls.len() - index), 0));
     }
     program.push(end(libc::SECCOMP_RET_ALLOW));
-    program.push(end(libc::SECCOMP_RET_ERRNO)); // with errno 0: the call returns 0
+    program.push(end(action));
     program
 }
 

@@ -34,7 +34,21 @@ fn run() -> anyhow::Result<ExitCode> {
     if let Some(kind) = std::env::var_os("SCRATCH") {
         return scratch(Path::new(&root), kind == "copy", arguments);
     }
-    let sandbox = Sandbox::new(Path::new(&root)).bind_read_only(Path::new("/usr"), "/usr");
+    // With what `BIND` says, and the host's programs where the root has none.
+    let mut sandbox = Sandbox::new(Path::new(&root));
+    if !Path::new(&root).join("usr/bin").exists() {
+        sandbox = sandbox.bind_read_only(Path::new("/usr"), "/usr");
+    }
+    for bind in std::env::var("BIND").iter().flat_map(|binds| binds.split(',')) {
+        sandbox = match bind.split(':').collect::<Vec<_>>()[..] {
+            [host, inside, "ro"] => sandbox.bind_read_only(Path::new(host), inside),
+            [host, inside] => sandbox.bind(Path::new(host), inside),
+            _ => anyhow::bail!("`{bind}` is no bind"),
+        };
+    }
+    if std::env::var_os("READ_ONLY").is_some() {
+        sandbox = sandbox.read_only();
+    }
     let status = sandbox.command(arguments).unchecked().run()?.status;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
