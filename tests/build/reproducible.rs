@@ -57,6 +57,7 @@ fn a_container_without_privileges_builds_the_same_bytes() {
     if !product::all() {
         return;
     }
+    let here = edge_debian();
     let directory = tempfile::tempdir_in(scratch("container")).unwrap();
     let (cache, out) = (directory.path().join("cache"), directory.path().join("out"));
     carry(&product::lock(), &cache);
@@ -67,8 +68,8 @@ fn a_container_without_privileges_builds_the_same_bytes() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     assert!(said.contains("Sandbox under chroot alone, since this container may not mount"), "{said}");
-    let (one, other) = (product::sums(edge_debian()), product::sums(&out));
-    assert!(one == other, "{}", differences(edge_debian(), &out).join("\n"));
+    let (one, other) = (product::sums(here), product::sums(&out));
+    assert!(one == other, "{}", differences(here, &out).join("\n"));
 }
 
 /// An image of `tests/images/roots/main.rs`, and its lock.

@@ -88,7 +88,6 @@ fn ubuntu() -> Command {
     command
 }
 
-/// The sums of what a build made.
 #[test]
 fn a_lock_names_the_pocket_and_the_origin_of_each_package() {
     let mut world = World::of("small", images::small_twin);
@@ -178,15 +177,19 @@ fn yesterday(hours: i64) -> String {
     format!("{}T{}Z", &digits[..8], &digits[8..])
 }
 
-/// The same bytes from the archive, from its snapshot, through a proxy, and from a directory that was brought along.
-fn same_bytes(world: &World) -> PathBuf {
+/// The artifacts' sums from the archive.
+fn first(world: &World) -> BTreeMap<String, String> {
+    let out = world.path("first");
+    product::success(world.online(&["image"], "image.lock").arg("--out").arg(&out));
+    product::sums(&out)
+}
+
+/// The same bytes from the archive's snapshot, and through a proxy.
+fn snapshot_and_proxy(world: &World, first: &BTreeMap<String, String>) {
     let out = |name: &str| world.path(name);
-    product::success(world.online(&["image"], "image.lock").arg("--out").arg(out("first")));
-    let first = product::sums(&out("first"));
-    let snapshot = ["image"];
-    let mut frozen = world.online(&snapshot, "snapshot.lock");
+    let mut frozen = world.online(&["image"], "snapshot.lock");
     product::success(frozen.env("UBUNTU_SNAPSHOT", MOMENT).arg("--out").arg(out("snapshot")));
-    assert_eq!(product::sums(&out("snapshot")), first, "the snapshot's image");
+    assert_eq!(&product::sums(&out("snapshot")), first, "the snapshot's image");
 
     // Nothing is asked for but what the lock names, and each once.
     let lock = world.lock("image.lock");
@@ -207,15 +210,20 @@ fn same_bytes(world: &World) -> PathBuf {
         locked.env_remove(name);
     }
     product::success(locked.env("HTTP_PROXY", proxy.base()).arg("--out").arg(out("proxy")));
-    assert_eq!(product::sums(&out("proxy")), first, "the image by way of a proxy");
+    assert_eq!(&product::sums(&out("proxy")), first, "the image by way of a proxy");
     let requests = proxy.requests();
     let asked: BTreeSet<&str> = requests.iter().map(String::as_str).collect();
     let named: BTreeSet<&str> =
         lock.packages.iter().chain(&lock.tools).map(|package| package.url.as_str()).collect();
     assert_eq!(asked, named);
     assert_eq!(requests.len(), named.len(), "something was asked for twice");
+}
 
-    // No network: not even a loopback address, nor a resolver; and nothing in the cache.
+/// The same bytes from a directory that was brought along, in a container without privileges, in which no other test
+/// builds an image of Ubuntu's. There is no network: not even a loopback address, nor a resolver; and nothing is in the
+/// cache.
+fn alone(world: &World, first: &BTreeMap<String, String>) -> PathBuf {
+    let out = world.path("alone");
     let carried = world.path("carried");
     product::success(&mut world.online(&["vendor", carried.to_str().unwrap()], "image.lock"));
     let check =
@@ -226,25 +234,27 @@ fn same_bytes(world: &World) -> PathBuf {
     let said = product::refused(&mut build);
     product::holds(&said, &["name a directory with all of it by `--store DIR`"]);
     build.arg("--store").arg(&carried);
-    // In a container without privileges, where no other test builds an image of Ubuntu's.
     let alone = container::shut_in_with(&mut build, container::DOCKER, true);
-    product::success(alone.arg("--out").arg(out("alone")));
-    assert_eq!(product::sums(&out("alone")), first, "the image of what was brought along");
-    out("alone")
+    product::success(alone.arg("--out").arg(&out));
+    assert_eq!(&product::sums(&out), first, "the image of what was brought along");
+    out
 }
 
 #[test]
 fn a_small_image_is_the_same_from_the_archive_a_snapshot_a_proxy_and_the_store() {
-    same_bytes(&World::of("small", images::small_twin));
+    let world = World::of("small", images::small_twin);
+    let first = first(&world);
+    snapshot_and_proxy(&world, &first);
+    alone(&world, &first);
 }
 
 #[test]
-fn the_edge_device_is_the_same_from_everywhere_and_boots() {
+fn the_edge_device_is_the_same_without_a_network_and_boots() {
     if !product::all() {
         return;
     }
     let world = World::of("edge", images::edge_twin);
-    let out = same_bytes(&world);
+    let out = alone(&world, &first(&world));
     let lock = world.lock("image.lock");
     let pocket =
         |name: &str| lock.packages.iter().find(|package| package.name == name).unwrap().pocket.clone();

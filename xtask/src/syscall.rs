@@ -145,6 +145,15 @@ pub(crate) fn no_new_privileges() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Lets a supervised process and the one that answers it change places on one processor, as Linux 6.6 and newer can:
+/// neither has anything to do while the other works.
+pub(crate) fn wake_at_once(listener: BorrowedFd<'_>) {
+    /// `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`
+    const SYNC_WAKE_UP: u64 = 1;
+    // SAFETY: the flags are a number. An older kernel refuses them, and is slower.
+    let _ = unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_SET_FLAGS, SYNC_WAKE_UP) };
+}
+
 /// Waits for the next call that a supervised process makes.
 pub(crate) fn next_call(listener: BorrowedFd<'_>) -> io::Result<libc::seccomp_notif> {
     // SAFETY: plain data for which zero is a value, and must be zero; the kernel fills it.

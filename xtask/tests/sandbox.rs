@@ -365,7 +365,7 @@ impl Both {
         for link in ["bin", "lib", "lib64"] {
             symlink(format!("usr/{link}"), root.join(link)).unwrap();
         }
-        for directory in ["root", "etc", "tmp", "dev", "proc", "sys"] {
+        for directory in ["root", "etc", "tmp", "dev", "proc", "run", "sys"] {
             fs::create_dir(root.join(directory)).unwrap();
         }
         fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/:/bin/sh\n")
@@ -376,13 +376,17 @@ impl Both {
         fs::write(both.work.path().join("stand-in"), "#!/bin/sh\necho a stand-in\n").unwrap();
         fs::set_permissions(both.work.path().join("stand-in"), Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(both.work.path().join("shown")).unwrap();
+        fs::write(both.work.path().join("text"), "a text\n").unwrap();
         both
     }
 
     fn command(&self, script: &str) -> Command {
         let mut command = Command::new(PROGRAM);
         let work = self.work.path().display();
-        command.env("BIND", format!("{work}/stand-in:/etc/program:ro,{work}/shown:/run/shown"));
+        command.env(
+            "BIND",
+            format!("{work}/stand-in:/etc/program:ro,{work}/shown:/run/shown,{work}/text:/run/text:ro"),
+        );
         command.arg(self.root.path()).args(["sh", "-c", script]);
         command
     }
@@ -431,7 +435,7 @@ fn a_container_without_privileges_shows_a_command_the_same() {
             "! echo 1 2>/dev/null >/proc/sys/vm/swappiness; ! echo c 2>/dev/null >/sys/c; echo refused",
             "refused\n",
         ),
-        ("/etc/program", "a stand-in\n"),
+        ("/etc/program; cat /run/text", "a stand-in\na text\n"),
         (WRITE, "d/b f 644\nd/c f 600\nl l 777\n"),
     ] {
         let said = both.same(script);
@@ -445,8 +449,8 @@ const CONNECT: &str = "bash -c ': <>/dev/tcp/192.0.2.1/9' 2>&1 | cat";
 
 /// In a directory of the host, by all sorts of calls.
 const WRITE: &str = "cd /; d=/run/shown; echo x >$d/a; mkdir $d/d; mv $d/a $d/d/b; ln -s d $d/l; ln $d/d/b $d/f
-    cp -p /etc/passwd $d/l/c; chmod 600 $d/d/c; chown 7:8 $d/f; touch -d @1 $d/f; mv $d/f /f; stat -c %u:%g:%Y /f
-    rm /f; find $d -mindepth 1 -printf '%P %y %m\n' | sort; rm -r $d/*";
+    cp -p /etc/passwd $d/l/c; chmod 600 $d/d/c; chown 7:8 $d/f; touch -d @1 $d/f; mv $d/f /tmp/f; stat -c %u:%g:%Y /tmp/f
+     find $d -mindepth 1 -printf '%P %y %m\n' | sort; rm -r $d/*";
 
 #[test]
 fn a_container_without_privileges_ends_what_is_left_and_passes_what_comes() {

@@ -9,7 +9,8 @@
 //! * What is left running ends with the command, since this process is its heir.
 //!
 //! Deliberately absent: whatever needs to be somewhere else in earnest, such as a current directory in `/proc`. It is
-//! an error that names the program.
+//! an error that names the program. Not seen is `/proc` by programs of another architecture than this one's, and by a
+//! process that has become another user and not started a program since: nobody may look into its memory.
 
 mod root;
 mod shapes;
@@ -19,7 +20,8 @@ use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -42,12 +44,13 @@ pub(super) fn run(telling: &OwnedFd, spec: &Spec, argv: &[OsString]) -> Result<E
     set_child_subreaper(Some(rustix::process::getpid())).context("could not become the heir of orphans")?;
     let root = Root::new(spec)?;
     let led = spec.binds.iter().filter(|bind| root::is_led(bind));
-    let supervisor = Supervisor {
+    let supervisor = Arc::new(Supervisor {
         root: root.path.clone(),
         shown: led.map(|bind| (bind.inside.clone(), bind.host.clone())).collect(),
         network: spec.network,
         impossible: Mutex::new(None),
-    };
+        is_over: AtomicBool::new(false),
+    });
     umask(Mode::WGRP | Mode::WOTH);
     std::env::set_current_dir(&root.path).context("could not enter the root directory")?;
     let mut command = Command::new(program);
@@ -70,16 +73,19 @@ pub(super) fn run(telling: &OwnedFd, spec: &Spec, argv: &[OsString]) -> Result<E
             let _ = end.recv();
         });
         if let Ok(listener) = listener.recv() {
-            let supervisor = &supervisor;
-            scope.spawn(move || supervisor.serve(&listener));
+            let supervisor = Arc::clone(&supervisor);
+            // It waits for calls until this process ends.
+            thread::spawn(move || supervisor.serve(&listener));
         }
         let ended = child.recv().context("nobody started the command")?.and_then(init::reap);
         drop(ending);
         end_heirs()?;
+        supervisor.is_over.store(true, Ordering::Relaxed);
         ended
     });
     root.restore().context("could not put the root directory back in order")?;
-    match supervisor.impossible.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    let impossible = supervisor.impossible.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match impossible {
         Some(what) => Ok(Ending::NotStarted(format!(
             "{what}, which this container does not allow; build with `--cap-add SYS_ADMIN`, or as an ordinary user"
         ))),

@@ -121,13 +121,13 @@ impl Root {
 
     /// Puts a file of the host, or a directory that is not written to, where it is seen.
     fn show(&mut self, bind: &Bind) -> Result<()> {
-        let is_ours = ["/run/", "/tmp/", "/dev/"].iter().any(|own| bind.inside.starts_with(own));
+        let is_own = is_own(&bind.inside);
         let target = match self.resolve(&bind.inside) {
             Ok(target) => target,
-            Err(_) if is_ours => self.path.join(bind.inside.trim_start_matches('/')),
+            Err(_) if is_own => self.path.join(bind.inside.trim_start_matches('/')),
             Err(error) => return Err(error).with_context(|| format!("could not find `{}`", bind.inside)),
         };
-        if is_ours {
+        if is_own {
             fs::create_dir_all(target.parent().unwrap_or(&self.path))?;
         } else {
             let directory = target.parent().unwrap_or(&self.path).to_owned();
@@ -136,7 +136,11 @@ impl Root {
             self.put.push(target.clone());
         }
         if is_led(bind) {
-            return Ok(fs::create_dir(&target)?);
+            return Ok(if bind.host.is_dir() {
+                fs::create_dir(&target)?
+            } else {
+                drop(File::create(&target)?)
+            });
         }
         // What is written to must be the file itself.
         copy(&bind.host, &target, !bind.read_only)
@@ -206,9 +210,19 @@ impl Drop for Root {
     }
 }
 
-/// Whether the supervisor leads to what is bound: a directory that is written to.
+/// Whether the supervisor leads to what is bound: a directory that is written to, or a file that is no program, where
+/// nothing is covered. What is started must be there.
 pub(super) fn is_led(bind: &Bind) -> bool {
-    !bind.read_only && bind.host.is_dir()
+    match fs::metadata(&bind.host) {
+        Ok(metadata) if metadata.is_dir() => !bind.read_only,
+        Ok(metadata) => is_own(&bind.inside) && metadata.permissions().mode() & 0o111 == 0,
+        Err(_) => false,
+    }
+}
+
+/// Whether a path is in a directory that every sandbox has for itself.
+fn is_own(inside: &str) -> bool {
+    ["/run/", "/tmp/", "/dev/"].iter().any(|own| inside.starts_with(own))
 }
 
 fn times(metadata: &Metadata) -> Timestamps {

@@ -16,11 +16,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::sock_filter;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
-use rustix::io::Errno;
 
 use super::shapes::{self, Kind, Name, Shape, Size};
 use crate::sandbox::{HOSTNAME, sync};
@@ -58,6 +57,8 @@ pub(super) struct Supervisor {
     pub network: bool,
     /// The first call that could not be had.
     pub impossible: Mutex<Option<String>>,
+    /// Whether the command is over.
+    pub is_over: AtomicBool,
 }
 
 /// What becomes of a call.
@@ -80,13 +81,15 @@ impl Supervisor {
         sync::filter(calls.chain([libc::SYS_uname]), libc::SECCOMP_RET_USER_NOTIF)
     }
 
-    /// Answers until nobody is left who could ask.
+    /// Answers until the command is over.
     pub fn serve(&self, listener: &OwnedFd) {
-        // Before it reads, since a read would wait for ever when nobody is left.
-        while is_asked(listener) {
-            // The process may have died meanwhile, or a signal have interrupted it.
-            if let Ok(call) = syscall::next_call(listener.as_fd()) {
-                let _ = give(listener, call.id, &self.answer(&call));
+        syscall::wake_at_once(listener.as_fd());
+        while !self.is_over.load(Ordering::Relaxed) {
+            match syscall::next_call(listener.as_fd()) {
+                // The process may have died meanwhile, or a signal have interrupted it.
+                Ok(call) => drop(give(listener, call.id, &self.answer(&call))),
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EINTR | libc::ENOENT)) => {}
+                Err(_) => return,
             }
         }
     }
@@ -193,15 +196,27 @@ impl Asked<'_> {
             return Ok(Answer::GoOn);
         }
         if let Kind::Impossible { what } = shape.kind {
-            return self.impossible(what, &paths[0]);
+            return Ok(self.impossible(what, &paths[0]));
         }
         if let Some(answer) = self.special(shape, &places) {
             return Ok(answer);
         }
+        // From here on the kernel would find nothing: what fails is an error of the call.
+        let made = self.redirected(shape, &paths, places);
+        Ok(made.unwrap_or_else(|error| Answer::Result(-i64::from(error.raw_os_error().unwrap_or(libc::EIO)))))
+    }
+
+    /// Makes the call with the paths on the host.
+    fn redirected(
+        &self,
+        shape: &Shape,
+        paths: &[String],
+        places: Vec<Option<PathBuf>>,
+    ) -> io::Result<Answer> {
         // Descriptors of directories, for as long as the call is made.
         let mut held = Vec::new();
         let mut strings = Vec::new();
-        for ((name, path), place) in shape.names.iter().zip(&paths).zip(places) {
+        for ((name, path), place) in shape.names.iter().zip(paths).zip(places) {
             let place = match place {
                 Some(place) => place,
                 None => self.in_the_root(*name, path, &mut held)?,
@@ -450,11 +465,11 @@ impl Asked<'_> {
     }
 
     /// Refuses a call, and keeps what it was for the error of the whole command.
-    fn impossible(&self, what: &str, path: &str) -> io::Result<Answer> {
+    fn impossible(&self, what: &str, path: &str) -> Answer {
         let program = std::fs::read_to_string(format!("/proc/{}/comm", self.thread)).unwrap_or_default();
         let mut first = self.supervisor.impossible.lock().unwrap_or_else(|poison| poison.into_inner());
         first.get_or_insert_with(|| format!("`{}` wants {what} `{path}`", program.trim()));
-        Ok(Answer::Result(-i64::from(libc::ENOTSUP)))
+        Answer::Result(-i64::from(libc::ENOTSUP))
     }
 }
 
@@ -491,18 +506,6 @@ fn give(listener: &OwnedFd, id: u64, answer: &Answer) -> io::Result<()> {
         }
     };
     syscall::end_call(listener.as_fd(), id, result, flags)
-}
-
-/// Waits for a call. False when nobody is left who could make one.
-fn is_asked(listener: &OwnedFd) -> bool {
-    let mut watched = [PollFd::new(listener, PollFlags::IN)];
-    loop {
-        match poll(&mut watched, None) {
-            Err(Errno::INTR) => {}
-            Err(_) => return false,
-            Ok(_) => return watched[0].revents().contains(PollFlags::IN),
-        }
-    }
 }
 
 /// Does the work as the user that a process runs as.
