@@ -36,11 +36,13 @@ fn word(PackagePlan { name, from, version, .. }: &PackagePlan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bedplate_core::{Image, Package};
+    use bedplate_core::{Erofs, Esp, Image, MiB, Package, Root};
 
     fn plan(image: Image) -> Plan {
         image
             .packages(["linux-image-amd64", "systemd-sysv", "systemd-boot", "dbus"])
+            .partition(Esp::new(MiB(512)))
+            .partition(Root::new(Erofs))
             .plan_named("test")
             .unwrap()
     }

@@ -136,11 +136,11 @@ impl Root {
             self.put.push(target.clone());
         }
         if is_led(bind) {
-            return Ok(if bind.host.is_dir() {
-                fs::create_dir(&target)?
-            } else {
-                drop(File::create(&target)?)
-            });
+            match bind.host.is_dir() {
+                true => fs::create_dir(&target)?,
+                false => drop(File::create(&target)?),
+            }
+            return Ok(());
         }
         // What is written to must be the file itself.
         copy(&bind.host, &target, !bind.read_only)
