@@ -15,7 +15,7 @@ mod ar;
 #[cfg(test)]
 pub(crate) mod builder;
 mod compression;
-mod entries;
+pub(crate) mod entries;
 mod version;
 
 use std::collections::BTreeMap;

@@ -18,6 +18,7 @@ pub mod region;
 pub mod sparse;
 pub mod squashfs;
 pub mod tar;
+pub mod tarball;
 pub mod tree;
 pub mod uki;
 pub mod unpack;

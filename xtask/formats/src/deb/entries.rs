@@ -1,4 +1,4 @@
-//! The entries of a package's tar archives.
+//! The entries of a tar archive: a package's, or a cache entry's.
 //!
 //! The `tar` crate splits the stream; long names and pax records are read here,
 //! because the crate cuts a pax value at its first line feed, and the value of
@@ -6,8 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-
-use super::DebError;
 
 /// How long all names and pax records of an entry are together, at most, in bytes.
 const MAX_EXTENSION: u64 = 1 << 20;
@@ -32,7 +30,7 @@ pub enum EntryKind {
     Other(u8),
 }
 
-/// An entry of a package's file tree.
+/// An entry of a tar archive: of a package's file tree, say.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Its path without leading `./` and `/` and without trailing `/`, `..`
@@ -62,10 +60,10 @@ struct Extensions {
     size: u64,
 }
 
-/// Reads a tar archive to the end of its stream.
-pub(super) fn read<E: From<DebError>>(
+/// Reads a tar archive to the end of its stream. `damaged` makes an error of what is wrong with it.
+pub fn read<D, E: From<D>>(
     reader: &mut dyn Read,
-    damaged: &dyn Fn(io::Error) -> DebError,
+    damaged: &dyn Fn(io::Error) -> D,
     mut visit: impl FnMut(Entry, &mut dyn Read) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut archive = tar::Archive::new(reader);
