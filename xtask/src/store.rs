@@ -40,6 +40,7 @@ use thiserror::Error;
 
 pub use self::trim::{Freed, entries};
 use self::usage::{Gate, Mark};
+use crate::error::LocatedError;
 use crate::paths::path;
 
 /// The store of one user, open for this process. Clones are the same store.
@@ -61,6 +62,9 @@ struct Opened {
     /// Held as long as this process uses `scratch`; who finds it unlocked may remove the directory.
     _lock: File,
 }
+
+/// What is in the store's directory.
+const DIRECTORIES: [&str; 6] = ["blobs", "partial", "kept", "layers", "temporary", "locks"];
 
 /// What [`Store::claim`] found.
 #[derive(Debug)]
@@ -103,8 +107,12 @@ impl Store {
     }
 
     fn limited(root: &Path, limit: u64) -> Result<Self> {
-        for directory in ["blobs", "partial", "kept", "layers", "temporary", "locks"] {
+        if root.exists() {
+            check_owner(root)?;
+        }
+        for directory in DIRECTORIES {
             fs::create_dir_all(root.join(directory)).context("cannot make the store")?;
+            check_owner(&root.join(directory))?;
         }
         let root = fs::canonicalize(root)?;
         let (scratch, lock) =
@@ -385,6 +393,25 @@ fn stamped(metadata: &Metadata) -> bool {
     u64::try_from(metadata.mtime()) == Ok(metadata.len()) && metadata.mtime_nsec() == 0
 }
 
+/// Refuses a directory of another user's: half of what is written there could neither be used nor removed by the one,
+/// and the other half not by the other.
+fn check_owner(directory: &Path) -> Result<()> {
+    /// Who has no number in a user namespace.
+    const NOBODY: u32 = 65534;
+    let (owner, own) = (fs::metadata(directory)?.uid(), rustix::process::geteuid().as_raw());
+    if owner == own {
+        return Ok(());
+    }
+    let whose = match owner {
+        NOBODY => "another user".to_owned(),
+        number => format!("the user with the number {number}"),
+    };
+    let message = format!("the cache directory `{}` belongs to {whose}", path(directory));
+    let help = "name a directory of your own in `BEDPLATE_CACHE`, run as that user, or give it to this one with \
+                `chown -R`";
+    Err(LocatedError::without_line(message, help).into())
+}
+
 /// Makes a scratch directory of our own and removes those of processes that are gone.
 fn open_scratch(temporary: &Path) -> Result<(PathBuf, File)> {
     let _guard = lock(&temporary.join(".lock"))?;
@@ -541,6 +568,24 @@ mod tests {
             })
             .unwrap();
         assert!(!again);
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_refused() {
+        // Nobody else can give one away.
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let refused =
+            |path: &Path| Store::at(path).unwrap_err().to_string().replace(path.to_str().unwrap(), "[cache]");
+        let (directory, _) = store();
+        std::os::unix::fs::chown(directory.path().join("layers"), Some(1234), None).unwrap();
+        let expected = "the cache directory `[cache]/layers` belongs to the user with the number 1234";
+        assert_eq!(refused(directory.path()), expected);
+        let volume = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(volume.path(), Some(65534), None).unwrap();
+        assert_eq!(refused(volume.path()), "the cache directory `[cache]` belongs to another user");
+        assert_eq!(fs::read_dir(volume.path()).unwrap().count(), 0);
     }
 
     #[test]
