@@ -16,8 +16,8 @@ use der::asn1::{ObjectIdentifier, UintRef};
 use der::{AnyRef, Decode as _};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey};
-use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer};
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
 use crate::error::LocatedError;
@@ -54,10 +54,18 @@ impl Signer {
     /// The file cannot be read, holds no private key, an encrypted one, or one of another kind.
     pub fn key(path: &Path) -> Result<Self> {
         let name = paths::path(path).to_string();
+        let text = std::fs::read(path).with_context(|| format!("cannot read the private key `{name}`"))?;
+        Self::pem(&text, name)
+    }
+
+    /// The same of a text, which `name` names in messages.
+    ///
+    /// # Errors
+    /// As [`Signer::key`].
+    pub fn pem(text: &[u8], name: String) -> Result<Self> {
         let refuse = |why: &str, help: &str| {
             LocatedError::without_line(format!("invalid private key in `{name}`: {why}"), help)
         };
-        let text = std::fs::read(path).with_context(|| format!("cannot read the private key `{name}`"))?;
         let has = |words: &str| text.windows(words.len()).any(|window| window == words.as_bytes());
         if has("BEGIN ENCRYPTED PRIVATE KEY") || has("Proc-Type: 4,ENCRYPTED") {
             let help = "nobody is asked for its password: decrypt it with `openssl pkey` into a file that only the \
@@ -66,7 +74,7 @@ impl Signer {
         }
         let rsa = "make one with `openssl genrsa 3072`";
         // The reasons of the parsers could quote the file.
-        let key = PrivateKeyDer::from_pem_slice(&text);
+        let key = PrivateKeyDer::from_pem_slice(text);
         let pair = match key {
             Ok(PrivateKeyDer::Pkcs8(der)) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
             Ok(PrivateKeyDer::Pkcs1(der)) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
@@ -108,6 +116,14 @@ impl Signer {
             Source::Key { name, .. } => name,
             Source::Command(command) => &command.program,
         }
+    }
+
+    /// The public key that belongs to it. A command does not tell.
+    pub fn public_key(&self) -> Option<PublicKey> {
+        let Source::Key { name, pair } = &self.0 else { return None };
+        let pkcs1 = pair.public().as_ref().to_vec();
+        let bits = modulus_bits(&pkcs1).ok()?;
+        Some(PublicKey { what: format!("`{name}`"), pkcs1, bits })
     }
 
     /// Signs bytes, and checks that the public key accepts the signature.
@@ -172,6 +188,32 @@ impl PublicKey {
             return Err(refuse(format!("it has {bits} bits, and 2048 to 8192 are accepted")).into());
         }
         Ok(Self { what, pkcs1: pkcs1.to_vec(), bits })
+    }
+
+    /// Reads the public keys of a PEM text, one at least, which `name` names in messages.
+    ///
+    /// # Errors
+    /// It holds none, one that is damaged, or one of another kind.
+    pub fn parse(text: &[u8], name: &str) -> Result<Vec<Self>> {
+        let refuse = |why: &str| {
+            let help = "make one of the private key with `openssl pkey -in PRIVATE -pubout`";
+            LocatedError::without_line(format!("invalid public key in `{name}`: {why}"), help)
+        };
+        let mut found = Vec::new();
+        for block in SubjectPublicKeyInfoDer::pem_slice_iter(text) {
+            let block = block.map_err(|_| refuse("the PEM block is damaged"))?;
+            let key = SubjectPublicKeyInfoOwned::from_der(&block).map_err(|_| refuse("it is damaged"))?;
+            found.push(Self::new(&key, format!("`{name}`"))?);
+        }
+        if found.is_empty() {
+            return Err(refuse("it has no PEM block `PUBLIC KEY`").into());
+        }
+        Ok(found)
+    }
+
+    /// Whether it is the same key, wherever it was read.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.pkcs1 == other.pkcs1
     }
 
     /// Whether it accepts a signature of a message.
