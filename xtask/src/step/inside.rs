@@ -106,7 +106,7 @@ impl<'a> Inside<'a> {
     }
 }
 
-/// Adds nodes of a tree to a key: paths, attributes and contents. What lies in the cache is known by its path.
+/// Adds nodes of a tree to a key: paths, attributes and contents. What lies in the cache is known by its path there.
 ///
 /// # Errors
 /// A content that cannot be read.
@@ -128,15 +128,24 @@ pub fn add_to<'a>(
             Kind::Symlink(target) => key.add(target),
             Kind::Directory => key.add("directory"),
             _ => match tree.content(path) {
-                Some(Content::File { path, .. }) if path.starts_with(store.root()) => {
-                    key.add(path.as_os_str().as_encoded_bytes());
-                }
-                Some(content) => key.add(content.read()?),
+                Some(content) => match within(content, store.root()) {
+                    // The key of its entry is in it, and the place of the cache is not.
+                    Some(path) => key.add(path.as_os_str().as_encoded_bytes()),
+                    None => key.add(content.read()?),
+                },
                 None => key.add("special"),
             },
         }
     }
     Ok(())
+}
+
+/// The path of a content in a directory that it lies in.
+fn within<'a>(content: &'a Content, directory: &Path) -> Option<&'a Path> {
+    match content {
+        Content::File { path, .. } => path.strip_prefix(directory).ok(),
+        Content::Bytes(_) => None,
+    }
 }
 
 /// Takes out what would be sysprepped.
