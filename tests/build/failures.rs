@@ -2,7 +2,7 @@
 //! the last artifacts as they were.
 
 mod cache;
-mod workshop;
+pub mod workshop;
 
 use std::collections::BTreeMap;
 use std::fs;

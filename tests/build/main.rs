@@ -10,12 +10,15 @@ mod disk;
 mod failures;
 mod filesystems;
 mod papers;
+mod remote;
 mod reproducible;
 mod sysprep;
 mod system;
 
 #[path = "../support/product.rs"]
 mod product;
+#[path = "../support/python.rs"]
+mod python;
 #[path = "../support/scene.rs"]
 mod scene;
 #[path = "../support/unpacked.rs"]

@@ -1,10 +1,10 @@
 //! The bills of materials and the provenance of a build, held against the image and against readers of others.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use crate::product::{self, edge_debian, scratch, success, xtask};
+use crate::product::{self, edge_debian, success};
+use crate::python::Python;
 use bedplate::disk::Disk;
 use bedplate_formats::tree::{Kind, Tree, TreePath};
 use serde_json::Value;
@@ -161,40 +161,7 @@ fn readers_of_others_find_no_fault_with_the_papers() {
     if !product::all() {
         return;
     }
-    let python = Python::with(&READERS);
+    let python = Python::with("papers", &READERS);
     let said = success(python.command(&["tests/build/papers/judge.py"]).arg(edge_debian()));
     assert!(said.contains("package URLs"), "{said}");
-}
-
-/// Debian's interpreter, so that the host needs none, with packages of Python's.
-struct Python {
-    tree: PathBuf,
-    packages: PathBuf,
-}
-
-impl Python {
-    fn with(packages: &[&str]) -> Self {
-        let tree = success(xtask().args(["tools", "--image", "edge-debian", "python3", "python3-pip"]));
-        let python =
-            Self { tree: PathBuf::from(tree.trim_end()), packages: scratch("papers").join("python") };
-        let installed = python.packages.join("installed");
-        if std::fs::read_to_string(&installed).is_ok_and(|text| text == packages.join(" ")) {
-            return python;
-        }
-        let _ = std::fs::remove_dir_all(&python.packages);
-        let install = ["-m", "pip", "install", "--quiet", "--only-binary=:all:", "--no-compile", "--target"];
-        success(python.command(&install).arg(&python.packages).args(packages));
-        std::fs::write(installed, packages.join(" ")).unwrap();
-        python
-    }
-
-    /// Outside of the sandbox, since packages are fetched; with libraries of its own.
-    fn command(&self, arguments: &[&str]) -> Command {
-        let libraries = self.tree.join("usr/lib/x86_64-linux-gnu");
-        let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-        command.arg("--library-path").arg(&libraries).arg(self.tree.join("usr/bin/python3")).args(arguments);
-        command.current_dir(product::root()).env("PYTHONHOME", self.tree.join("usr"));
-        command.env("PYTHONPATH", &self.packages).env("PYTHONDONTWRITEBYTECODE", "1");
-        command
-    }
 }

@@ -37,6 +37,8 @@ pub struct Context<'a> {
     pub report: &'a Report,
     /// What was fetched, and the layers made of it.
     pub store: &'a Store,
+    /// Brings every package of the lock into the store. Called again, it costs a `stat` for each.
+    pub fetch: &'a (dyn Fn() -> Result<()> + Sync),
     /// The directory that paths in the description start from.
     pub project: &'a Path,
     /// Where the artifacts go.
@@ -45,17 +47,13 @@ pub struct Context<'a> {
     pub verbose: bool,
 }
 
-/// Builds the image. `fetch` is called once it is certain that something has
-/// to be built, and brings every package of the lock into the store.
+/// Builds the image. Packages are fetched once it is certain that something has
+/// to be built; where layers may come from another machine, once one has to be
+/// made of them.
 ///
 /// # Errors
 /// The step that failed, and why; the last good artifacts are then untouched.
-pub fn image(
-    context: Context<'_>,
-    plan: &Plan,
-    lock: &Lock,
-    fetch: impl FnOnce() -> Result<()>,
-) -> Result<()> {
+pub fn image(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<()> {
     let Context { report, store, .. } = context;
     let output = Output::open(context.out, report)?;
     let description = description(plan, context.project)?;
@@ -72,7 +70,9 @@ pub fn image(
         return Ok(());
     }
     text::check(plan, context.project)?;
-    fetch()?;
+    if !store.exchanges() {
+        (context.fetch)()?;
+    }
     let staging = output.staging()?;
     let commit = commit();
     let built =
@@ -270,17 +270,27 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) 
     let provenance::Given { plan, lock, .. } = given;
     let names = &plan.artifacts;
 
-    let tools_tree = tools::tree(store, &lock.tools)?;
+    let tools_tree = tools::tree(store, &lock.tools, context.fetch)?;
     let tools = tools::sandbox(&tools_tree);
     let started = Instant::now();
-    let (layer, system_key) = system_layer(context, plan, lock)?;
+    let system_key = system_key(plan, lock);
+    let layer = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let (options, key) = (root_options(plan, lock, &tools), packages_key(plan, &system_key));
+            root::take_ahead(options, store, &key);
+        });
+        system_layer(context, plan, lock, &system_key)
+    })?;
     fs::copy(layer.with_file_name("log"), staging.join(&names.log))?;
     let system = Tree::scan(&layer).context("reading the system")?;
     report.timed("System", format_args!("{} packages", lock.packages.len()), started);
     let kernel = initrd::Kernel::of(&system)?;
 
     let shown = Base { directory: &layer, tree: &system };
-    let again = |directory: &Path| install(store, plan, lock, directory, &system::Log::new(&|_| ()));
+    let again = |directory: &Path| {
+        (context.fetch)()?;
+        install(store, plan, lock, directory, &system::Log::new(&|_| ()))
+    };
     let machine = identity::findings(store, &system_key, &system, lock.epoch, again)?;
     let (base, tree) = root_tree(context, plan, lock, (&system_key, &machine), shown)?;
 
@@ -290,6 +300,7 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) 
         let bills = scope.spawn(|| {
             let inputs = papers::Inputs {
                 store,
+                fetch: context.fetch,
                 project: context.project,
                 plan,
                 lock,
@@ -353,10 +364,8 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) 
     Ok(())
 }
 
-/// The packages, installed: a directory in the cache, and its key. `log` beside
-/// the directory is what was printed meanwhile.
-fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathBuf, String)> {
-    let Context { report, store, verbose, .. } = context;
+/// The key of the packages, installed.
+fn system_key(plan: &Plan, lock: &Lock) -> String {
     let options = system_options(plan, lock);
     let mut key = Key::new("system");
     key.add(&options.architecture);
@@ -374,9 +383,16 @@ fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathB
         key.add(format!("{} {}", answer.name, answer.answer.as_str()));
     }
     lock.packages.iter().for_each(|package| key.add(&package.sha256));
-    let key = key.finish();
+    key.finish()
+}
+
+/// The packages, installed: a directory in the cache. `log` beside the directory
+/// is what was printed meanwhile.
+fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock, key: &str) -> Result<PathBuf> {
+    let Context { report, store, verbose, .. } = context;
     let mut made = false;
-    let layer = store.layer_or_make("system", &key, |directory| {
+    let layer = store.layer_or_make("system", key, |directory| {
+        (context.fetch)()?;
         check::packages(plan, lock, store)?;
         made = true;
         let root = directory.join("root");
@@ -388,13 +404,13 @@ fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathB
         };
         let log = system::Log::new(&show);
         install(store, plan, lock, &root, &log)?;
-        scratch::clamp_times(&root, options.epoch)?;
+        scratch::clamp_times(&root, lock.epoch)?;
         Ok(fs::write(directory.join("log"), log.into_text())?)
     })?;
     if verbose && !made {
         show_log(report, &layer.join("log"))?;
     }
-    Ok((layer.join("root"), key))
+    Ok(layer.join("root"))
 }
 
 fn system_options(plan: &Plan, lock: &Lock) -> system::Options {
@@ -538,20 +554,29 @@ fn write_root(
 ) -> Result<()> {
     let started = Instant::now();
     let file = staging.join(&plan.artifacts.root);
-    let options = root::Options {
+    let (options, key) = (root_options(plan, lock, tools), packages_key(plan, system_key));
+    let filesystem = root::write(options, context.store, &key, base, tree, &file)?;
+    let size = fs::metadata(file)?.len();
+    context.report.timed("Root", format_args!("{filesystem} of {}", bytes(size)), started);
+    Ok(())
+}
+
+fn root_options<'a>(plan: &'a Plan, lock: &Lock, tools: &'a crate::sandbox::Sandbox) -> root::Options<'a> {
+    root::Options {
         root: &plan.disk.root,
         sector_size: plan.disk.sector_size,
         epoch: lock.epoch,
         tools,
         appends: root::appends(lock),
-    };
+    }
+}
+
+/// The key of the tree that the packages' file system is made of.
+fn packages_key(plan: &Plan, system_key: &str) -> String {
     let mut key = Key::new("packages");
     key.add(system_key);
     remove::add_to(&mut key, &plan.contents.removed);
-    let filesystem = root::write(options, context.store, &key.finish(), base, tree, &file)?;
-    let size = fs::metadata(file)?.len();
-    context.report.timed("Root", format_args!("{filesystem} of {}", bytes(size)), started);
-    Ok(())
+    key.finish()
 }
 
 /// The empty file systems of the data partitions.

@@ -19,6 +19,7 @@ use camino::Utf8Path;
 
 use crate::cli::{NameArgs, SourceArgs};
 use crate::project::Project;
+use crate::report::Report;
 use crate::source::Access;
 
 /// The image that the command line names, with its plan.
@@ -27,7 +28,7 @@ fn planned<'a>(project: &'a Project<'_>, args: &NameArgs) -> Result<(&'a Entry, 
 }
 
 /// How packages are reached, as the command line says.
-fn access(args: &SourceArgs) -> Access<'_> {
+fn access<'a>(args: &'a SourceArgs, report: &'a Report) -> Access<'a> {
     let carried = args.store.as_deref().map(Utf8Path::as_std_path);
-    Access { mirrors: &args.mirror, offline: args.offline, carried }
+    Access { mirrors: &args.mirror, offline: args.offline, carried, report: Some(report) }
 }

@@ -12,6 +12,7 @@ mod http;
 pub mod login;
 pub mod mirror;
 mod names;
+pub mod remote;
 mod transfer;
 
 use std::collections::BTreeSet;
@@ -29,6 +30,7 @@ use self::carried::Carried;
 pub use self::error::FetchError;
 use self::login::Logins;
 use self::mirror::{Candidate, Mirrors};
+use self::remote::RemoteCache;
 use crate::store::Store;
 
 /// Hears how far the downloads are. Called from several threads.
@@ -106,6 +108,7 @@ pub struct Fetcher {
     connections: usize,
     offline: bool,
     carried: Option<Arc<Carried>>,
+    remote: Option<Arc<RemoteCache>>,
     client: http::Client,
     /// Bases that did not answer: the others are asked before them.
     silent: Arc<Mutex<BTreeSet<String>>>,
@@ -127,6 +130,10 @@ impl Item {
             size: locked.size,
         }
     }
+
+    fn is_index(&self) -> bool {
+        matches!(self.subject, Subject::Index(_))
+    }
 }
 
 impl Fetcher {
@@ -141,6 +148,7 @@ impl Fetcher {
             connections: 8,
             offline: false,
             carried: None,
+            remote: None,
             client: http::Client::new(patience),
             silent: Arc::default(),
         }
@@ -182,6 +190,13 @@ impl Fetcher {
         self
     }
 
+    /// Asks a shared cache for packages, before anybody else.
+    #[must_use]
+    pub fn remote(mut self, remote: Option<Arc<RemoteCache>>) -> Self {
+        self.remote = remote;
+        self
+    }
+
     /// The store it fetches into.
     pub fn store(&self) -> &Store {
         &self.store
@@ -219,6 +234,11 @@ impl Fetcher {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Relaxed) {
                         let Some(item) = missing.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+                        // What is in an index is of today alone, and not worth keeping for others.
+                        let remote = self.remote.as_deref().filter(|_| !item.is_index());
+                        if remote.is_some_and(|remote| remote.package(item, progress)) {
+                            continue;
+                        }
                         match transfer::run(self, item, &stop, progress) {
                             Ok(()) => {}
                             Err(error) => {

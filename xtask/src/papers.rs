@@ -24,10 +24,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use bedplate_core::lock::LockedPackage;
 use bedplate_core::{Lock, Plan};
-use bedplate_formats::deb::read_control;
+use bedplate_formats::control::stanzas;
 use bedplate_formats::digest::hex;
 use bedplate_formats::tree::{Kind, Tree, TreePath};
-use fs_err as fs;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use uuid::Uuid;
 
@@ -75,6 +74,8 @@ struct OwnFile {
 pub struct Inputs<'a> {
     /// The cache.
     pub store: &'a Store,
+    /// Brings the packages into it.
+    pub fetch: &'a (dyn Fn() -> Result<()> + Sync),
     /// The directory that paths in the description start from.
     pub project: &'a Path,
     /// What was decided.
@@ -114,12 +115,9 @@ impl<'a> Image<'a> {
         let tool = lock.tools.iter().find(|package| package.name == EFI_PROGRAMS);
         let is_installed =
             |tool: &LockedPackage| lock.packages.iter().any(|other| other.sha256 == tool.sha256);
-        let efi_programs = tool.filter(|tool| !is_installed(tool)).map(|tool| -> Result<Package> {
-            let file =
-                inputs.store.path(&tool.sha256).context("the EFI programs' package is not in the store")?;
-            let control =
-                read_control(fs::File::open(&file)?).context("reading the EFI programs' package")?;
-            Ok(origin.package(tool, &control.stanza(), found.efi_programs.as_ref()))
+        let efi_programs = tool.filter(|tool| !is_installed(tool)).map(|tool| {
+            let control = stanzas(&found.efi_control).next().unwrap_or_default();
+            origin.package(tool, &control, found.efi_programs.as_ref())
         });
         let vendors =
             lock.packages.iter().filter(|package| plan.debs.iter().any(|deb| deb.url == package.url));
@@ -134,7 +132,7 @@ impl<'a> Image<'a> {
                 .chain(vendors.map(|package| package.name.to_string()))
                 .collect(),
             kernel: found.kernel,
-            efi_programs: efi_programs.transpose()?,
+            efi_programs,
             files: own_files(inputs, tree, brought)?,
             system,
         })

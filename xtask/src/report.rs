@@ -19,7 +19,8 @@ use crate::fetch::{FetchError, Progress};
 pub use crate::paths::path;
 use crate::store::{Full, disk_is_full};
 
-/// Where a run tells what it does.
+/// Where a run tells what it does. Clones tell it in the same place.
+#[derive(Clone)]
 pub struct Report {
     color: bool,
     bar: ProgressBar,

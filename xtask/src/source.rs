@@ -9,7 +9,8 @@ pub mod keys;
 pub mod vendor;
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 use bedplate_core::Architecture;
@@ -22,15 +23,16 @@ use crate::archive::{Archive, date};
 use crate::error::{LocatedError, UsageError};
 use crate::fetch::carried::Carried;
 use crate::fetch::login::Logins;
+use crate::fetch::remote::{Amount, PATIENCE, RemoteCache, Settings};
 use crate::fetch::{FetchError, Fetcher, Item};
-use crate::report::{Downloads, Report};
+use crate::report::{Downloads, Report, bytes};
 use crate::resolve::{Request, ResolveError, Resolver, Solution, VendorDeb};
 use crate::store::Store;
 use keys::Keychain;
 use vendor::Vendors;
 
 /// How a run reaches what it fetches.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Access<'a> {
     /// Pairs `FROM=TO` of addresses: what is below the one is fetched from below the other.
     pub mirrors: &'a [String],
@@ -38,6 +40,8 @@ pub struct Access<'a> {
     pub offline: bool,
     /// A directory of packages that are not fetched.
     pub carried: Option<&'a Path>,
+    /// Hears of the shared cache of the environment, which is not asked where nobody hears.
+    pub report: Option<&'a Report>,
 }
 
 /// How the packages of one plan are had, and what was fetched.
@@ -45,6 +49,7 @@ pub struct Source {
     /// What was fetched.
     pub store: Store,
     fetcher: Fetcher,
+    remote: Option<Arc<RemoteCache>>,
     project: PathBuf,
 }
 
@@ -52,9 +57,9 @@ impl Source {
     /// Makes ready what a plan's packages are fetched with; fetches nothing.
     ///
     /// # Errors
-    /// A mirror that is no pair of addresses, a key that is not there, no store.
+    /// A mirror that is no pair of addresses, a key that is not there, no store; a shared cache that is named wrongly.
     pub fn open(plan: &Plan, project: &Path, access: Access<'_>) -> Result<Self> {
-        let store = Store::open()?;
+        let mut store = Store::open()?;
         let mut archives = archives(plan, &Keychain::of_files(project))?;
         archives.extend(runner(plan, &archives)?.map(|(archive, _)| archive));
         let explicit = access.mirrors.iter().map(|pair| mirror(pair)).collect::<Result<Vec<_>>>()?;
@@ -62,9 +67,34 @@ impl Source {
         let mut mirrors = Mirrors::choose(&archives, &explicit, &plan.mirrors, &host);
         let mut logins = Logins::read(Path::new("/"));
         mirrors.keep_logins(&mut logins);
+        let remote = remote(&store, &logins, access)?;
         let fetcher = Fetcher::new(&store).mirrors(mirrors).logins(logins).offline(access.offline);
-        let fetcher = fetcher.carried(access.carried.map(Carried::open).transpose()?);
-        Ok(Self { store, fetcher, project: project.to_owned() })
+        let carried = access.carried.map(Carried::open).transpose()?;
+        let fetcher = fetcher.carried(carried).remote(remote.clone());
+        if let Some(remote) = &remote {
+            store = store.exchanging(remote.clone());
+        }
+        Ok(Self { store, fetcher, remote, project: project.to_owned() })
+    }
+
+    /// Puts into the shared cache what this run has made and it has not, and says what was had from there. Nothing that
+    /// goes wrong is an error: it is told.
+    pub fn share(&self, report: &Report) {
+        let Some(remote) = &self.remote else { return };
+        let amount = |amount: Amount| {
+            let plural = if amount.files == 1 { "" } else { "s" };
+            format!("{} file{plural}, {}", amount.files, bytes(amount.bytes))
+        };
+        let taken = remote.taken();
+        if taken.files > 0 {
+            report.did("Shared", format_args!("{}, from `{}`", amount(taken), remote.address()));
+        }
+        let started = Instant::now();
+        let sent = remote.upload();
+        if sent.files > 0 {
+            let what = format_args!("{}, to `{}`", amount(sent), remote.address());
+            report.timed("Uploaded", what, started);
+        }
     }
 
     /// Brings packages of a lock into the store; those of vendors are the plan's.
@@ -198,6 +228,17 @@ fn runner(plan: &Plan, archives: &[Archive]) -> Result<Option<(Archive, &'static
     let base = plan.release_base(host).context("the release is for other machines than this one")?;
     let own = archives.iter().find(|archive| archive.pocket == "release").cloned();
     Ok(own.map(|own| (Archive { base, not_before: None, ..own }, host.deb())))
+}
+
+/// The shared cache of the environment.
+fn remote(store: &Store, logins: &Logins, access: Access<'_>) -> Result<Option<Arc<RemoteCache>>> {
+    let Some(report) = access.report else { return Ok(None) };
+    let Some(settings) = Settings::of_environment()? else { return Ok(None) };
+    let report = report.clone();
+    let notice = Box::new(move |text: &str| report.warn(text));
+    let remote = RemoteCache::new(settings, store, logins.clone(), PATIENCE, notice);
+    // What was taken from it before is there without the packages that it was made of.
+    Ok(Some(Arc::new(if access.offline { remote.offline() } else { remote })))
 }
 
 /// Refuses a snapshot that may still change: one that is younger than a day, or of the future.

@@ -47,6 +47,16 @@ use crate::paths::path;
 #[derive(Debug, Clone)]
 pub struct Store {
     opened: Arc<Opened>,
+    exchange: Option<Arc<dyn Exchange>>,
+}
+
+/// Where layers come from that another machine has made, and where this one's go.
+pub trait Exchange: std::fmt::Debug + Send + Sync {
+    /// Makes in an empty directory the layer of this name (`system-KEY`); whether it did. If not, the directory may be
+    /// half filled.
+    fn take(&self, name: &str, directory: &Path) -> bool;
+    /// Hears of a layer that was made here.
+    fn made(&self, name: &str, layer: &Path);
 }
 
 #[derive(Debug)]
@@ -119,7 +129,20 @@ impl Store {
             open_scratch(&root.join("temporary")).context("cannot make the store's scratch directory")?;
         let gate = Gate::open(&root.join("locks"));
         let (next, grown) = (AtomicU32::new(0), AtomicBool::new(false));
-        Ok(Self { opened: Arc::new(Opened { root, scratch, next, gate, limit, grown, _lock: lock }) })
+        let opened = Arc::new(Opened { root, scratch, next, gate, limit, grown, _lock: lock });
+        Ok(Self { opened, exchange: None })
+    }
+
+    /// The same store, which exchanges layers.
+    #[must_use]
+    pub fn exchanging(mut self, exchange: Arc<dyn Exchange>) -> Self {
+        self.exchange = Some(exchange);
+        self
+    }
+
+    /// Whether layers may come from another machine.
+    pub fn exchanges(&self) -> bool {
+        self.exchange.is_some()
     }
 
     /// The store's directory.
@@ -257,6 +280,15 @@ impl Store {
         self.opened.grown.load(Ordering::Relaxed)
     }
 
+    /// Takes the layer of this kind with this key from another machine, where it is to be had, so that it is there when it
+    /// is asked for.
+    pub fn take_ahead(&self, kind: &str, key: &str) {
+        if self.exchanges() {
+            // Whatever is wrong is told by who asks for it.
+            let _ = self.layer_or_make(kind, key, |_| bail!("it is made when it is asked for"));
+        }
+    }
+
     /// The layer of this kind with this key, made by `make` in an empty directory when the store does not have
     /// it. Two processes that want the same one make it once.
     pub fn layer_or_make(
@@ -274,6 +306,15 @@ impl Store {
         if self.layer(kind, key).is_dir() {
             return Ok(layer);
         }
+        let name = format!("{kind}-{key}");
+        if let Some(exchange) = &self.exchange {
+            let temporary = self.temporary()?;
+            if exchange.take(&name, &temporary) {
+                self.add(&temporary, &layer, Mark::Modified)?;
+                return Ok(layer);
+            }
+            fs::remove_dir_all(temporary)?;
+        }
         let temporary = self.temporary()?;
         if let Err(error) = make(&temporary) {
             let error = or_full(error, self.root());
@@ -282,6 +323,9 @@ impl Store {
             return Err(error);
         }
         self.add(&temporary, &layer, Mark::Modified)?;
+        if let Some(exchange) = &self.exchange {
+            exchange.made(&name, &layer);
+        }
         Ok(layer)
     }
 

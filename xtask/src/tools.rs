@@ -15,16 +15,21 @@ use crate::key::Key;
 use crate::sandbox::Sandbox;
 use crate::store::Store;
 
-/// The tree of these packages, unpacked into the cache when it is not there.
+/// The tree of these packages, unpacked into the cache when it is not there. `fetch` brings them into the store.
 ///
 /// # Errors
-/// A package that is not in the store, or cannot be unpacked.
-pub fn tree(store: &Store, packages: &[LockedPackage]) -> Result<PathBuf> {
+/// A package that cannot be had, or cannot be unpacked.
+pub fn tree(
+    store: &Store,
+    packages: &[LockedPackage],
+    fetch: impl FnOnce() -> Result<()>,
+) -> Result<PathBuf> {
     let mut key = Key::new("tools");
     for package in packages {
         key.add(&package.sha256);
     }
     store.layer_or_make("tools", &key.finish(), |directory| {
+        fetch()?;
         let debs = debs(store, packages)?;
         let staging = store.temporary()?;
         unpack::unpack(&debs, directory, &staging).context("unpacking the tools")?;

@@ -66,6 +66,13 @@ impl Workshop {
         workshop
     }
 
+    /// With no layers.
+    pub fn without_layers(name: &str) -> Self {
+        let workshop = Self::new(name);
+        fs::remove_file(workshop.path("cache/layers")).unwrap();
+        workshop
+    }
+
     /// Lets what is made or removed among the layers be this test's alone.
     pub fn own_layers(&self) {
         let layers = self.path("cache/layers");

@@ -23,7 +23,7 @@ pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<Exi
     if !disk.is_file() {
         bail!("there is no `{}`; build it with `cargo xtask image {}`", path(&disk), plan.name);
     }
-    let source = Source::open(&plan, project.root, access(&args.source))?;
+    let source = Source::open(&plan, project.root, access(&args.source, report))?;
     let tools = tools::tree(&source, &plan, &vm::PACKAGES.map(str::to_owned), report)?;
     let mut vm =
         Vm::new(&disk).tools(&tools).program(Path::new("/proc/self/exe")).memory(args.memory).network();

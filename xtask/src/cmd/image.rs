@@ -46,15 +46,17 @@ pub(super) fn build(project: &Project<'_>, args: &ImageArgs, report: &Report) ->
             plan.name
         );
     }
-    let source = Source::open(&plan, project.root, access(&args.source))?;
+    let source = Source::open(&plan, project.root, access(&args.source, report))?;
     let policy = if args.locked { Policy::Frozen } else { Policy::Keep };
     let lock =
         locking::settle(&source, &plan, &project.lock(entry, args.source.lock.as_ref()), policy, report)?;
     let out = project.out(entry, args.image.out.as_ref());
     let (store, verbose) = (&source.store, args.verbose);
-    let context = build::Context { report, store, project: project.root, out: &out, verbose };
-    build::image(context, &plan, &lock, || {
-        source.fetch(&plan, lock.packages.iter().chain(&lock.tools), report)
-    })?;
+    let fetch = || source.fetch(&plan, lock.packages.iter().chain(&lock.tools), report);
+    let context = build::Context { report, store, fetch: &fetch, project: project.root, out: &out, verbose };
+    let built = build::image(context, &plan, &lock);
+    // What was made on the way to a failure is as good.
+    source.share(report);
+    built?;
     Ok(Built { plan, lock, out })
 }

@@ -19,7 +19,7 @@ use crate::step::overlay;
 pub fn run(project: Project<'_>, args: &LockArgs, report: &Report) -> Result<ExitCode> {
     let (entry, plan) = planned(&project, &args.image)?;
     overlay::check(&plan, project.root, report, &|file| project.source(file))?;
-    let source = Source::open(&plan, project.root, access(&args.source))?;
+    let source = Source::open(&plan, project.root, access(&args.source, report))?;
     let path = project.lock(entry, args.source.lock.as_ref());
     let policy = if args.update { Policy::Update } else { Policy::Keep };
     locking::settle(&source, &plan, &path, policy, report)?;

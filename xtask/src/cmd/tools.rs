@@ -27,7 +27,7 @@ const WORK: &str = "/run/work";
 pub fn run(project: Project<'_>, args: &ToolsArgs, report: &Report) -> Result<ExitCode> {
     let entry = project.entry(args.image.as_deref())?;
     let plan = project::plan(entry, Architecture::default())?;
-    let source = Source::open(&plan, project.root, access(&args.source))?;
+    let source = Source::open(&plan, project.root, access(&args.source, report))?;
     let tree = tree(&source, &plan, &args.packages, report)?;
     if args.command.is_empty() {
         report.data(format_args!("{}\n", tree.display()));
@@ -59,12 +59,12 @@ pub fn tree(source: &Source, plan: &Plan, names: &[String], report: &Report) -> 
     if let Some(packages) = kept
         && source.fetch(plan, &packages, report).is_ok()
     {
-        return tools::tree(&source.store, &packages);
+        return tools::tree(&source.store, &packages, || Ok(()));
     }
     let packages = source.tools(plan, &names, report)?;
     source.fetch(plan, &packages, report)?;
     let temporary = source.store.temporary()?.join("resolved");
     fs::write(&temporary, serde_json::to_vec(&packages)?)?;
     fs::rename(&temporary, &resolved)?;
-    tools::tree(&source.store, &packages)
+    tools::tree(&source.store, &packages, || Ok(()))
 }

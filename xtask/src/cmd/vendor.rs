@@ -18,7 +18,7 @@ use crate::source::Source;
 /// What cannot be locked or fetched; a directory that cannot be written to.
 pub fn run(project: Project<'_>, args: &VendorArgs, report: &Report) -> Result<ExitCode> {
     let (entry, plan) = planned(&project, &args.image)?;
-    let source = Source::open(&plan, project.root, access(&args.source))?;
+    let source = Source::open(&plan, project.root, access(&args.source, report))?;
     let lock = project.lock(entry, args.source.lock.as_ref());
     let lock = locking::settle(&source, &plan, &lock, Policy::Keep, report)?;
     let packages = || lock.packages.iter().chain(&lock.tools);

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use ureq::config::{ConfigBuilder, RedirectAuthHeaders};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::typestate::{AgentScope, WithoutBody};
+use ureq::typestate::{AgentScope, WithBody, WithoutBody};
 use ureq::{Agent, RequestBuilder};
 
 use super::Patience;
@@ -16,24 +16,40 @@ use super::names::Names;
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     patience: Patience,
+    /// Whether no proxy is asked.
+    direct: bool,
     // Reading a few hundred certificates takes time that a build with a full store need not spend.
     agent: Arc<OnceLock<Agent>>,
 }
 
 impl Client {
     pub(super) fn new(patience: Patience) -> Self {
-        Self { patience, agent: Arc::default() }
+        Self { patience, direct: false, agent: Arc::default() }
+    }
+
+    /// The same that asks no proxy.
+    pub(super) fn direct(patience: Patience) -> Self {
+        Self { direct: true, ..Self::new(patience) }
     }
 
     pub(super) fn get(&self, url: &str) -> RequestBuilder<WithoutBody> {
-        self.agent.get_or_init(|| agent(self.patience)).get(url)
+        self.agent().get(url)
+    }
+
+    pub(super) fn put(&self, url: &str) -> RequestBuilder<WithBody> {
+        self.agent().put(url)
+    }
+
+    fn agent(&self) -> &Agent {
+        self.agent.get_or_init(|| agent(self.patience, self.direct))
     }
 }
 
-fn agent(patience: Patience) -> Agent {
+fn agent(patience: Patience, is_direct: bool) -> Agent {
     let tls = TlsConfig::builder().root_certs(host_certificates()).build();
     let direct = config(patience, &tls).proxy(None).build();
-    Agent::with_parts(config(patience, &tls).build(), Forward::new(direct), Names::default())
+    let own = if is_direct { direct.clone() } else { config(patience, &tls).build() };
+    Agent::with_parts(own, Forward::new(direct), Names::default())
 }
 
 /// With the proxy of the environment.

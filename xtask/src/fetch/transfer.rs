@@ -156,7 +156,7 @@ struct Transfer<'a> {
 }
 
 /// Why an attempt ended.
-enum Failure {
+pub(super) enum Failure {
     Status(u16),
     Transport(String),
     /// The server hung up in the middle.
@@ -179,7 +179,7 @@ enum Failure {
     Stopped,
 }
 
-enum Waiting {
+pub(super) enum Waiting {
     Connection,
     Bytes,
 }
@@ -333,8 +333,18 @@ impl Transfer<'_> {
 }
 
 impl Failure {
+    /// What the network said, in words.
+    pub(super) fn words(self) -> String {
+        match self {
+            Self::Transport(cause) => cause,
+            Self::Closed => "the connection was closed early".to_owned(),
+            Self::Timeout(_) => "no answer in time".to_owned(),
+            _ => "the answer is not what was asked for".to_owned(),
+        }
+    }
+
     /// What reading a body says when it fails.
-    fn reading(error: io::Error) -> Self {
+    pub(super) fn reading(error: io::Error) -> Self {
         match error.downcast::<ureq::Error>() {
             Ok(error) => error.into(),
             Err(error) => ureq::Error::Io(error).into(),
@@ -366,9 +376,8 @@ impl Failure {
                 let again = status >= 500 || matches!(status, 408 | 425 | 429);
                 (again, FetchError::Status { subject, url, status, attempts })
             }
-            Self::Closed => {
-                let cause = "the connection was closed early".to_owned();
-                (true, FetchError::Transport { subject, url, cause, attempts })
+            closed @ Self::Closed => {
+                (true, FetchError::Transport { subject, url, cause: closed.words(), attempts })
             }
             Self::Transport(cause) => (true, FetchError::Transport { subject, url, cause, attempts }),
             Self::Timeout(waiting) => {

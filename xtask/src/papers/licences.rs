@@ -28,6 +28,8 @@ pub struct Found {
     pub packages: BTreeMap<String, Licences>,
     /// Those of the package with the EFI programs among the tools.
     pub efi_programs: Option<Licences>,
+    /// The control file of that package; empty where it is not among the tools.
+    pub efi_control: String,
     /// The package that the kernel's image is of.
     pub kernel: Option<String>,
 }
@@ -56,6 +58,10 @@ fn find(inputs: Inputs<'_>, status: &str) -> Result<Found> {
         true => Vec::new(),
         false => lock.packages.iter().filter(has_none).collect(),
     };
+    let efi = lock.tools.iter().find(|package| package.name == EFI_PROGRAMS);
+    if efi.is_some() || !without.is_empty() {
+        (inputs.fetch)()?;
+    }
     let left_out = documents(store, &without)?;
     let read = |name: &&str| -> Result<Option<(String, Licences)>> {
         let Some(content) = system.content(&path(name)).or_else(|| left_out.content(&path(name))) else {
@@ -69,9 +75,20 @@ fn find(inputs: Inputs<'_>, status: &str) -> Result<Found> {
     let of_tool = tools.content(&path(EFI_PROGRAMS)).map(Content::read).transpose()?;
     Ok(Found {
         packages: packages.into_iter().flatten().collect(),
+        efi_control: efi.map(|package| control(store, package)).transpose()?.unwrap_or_default(),
         efi_programs: of_tool.and_then(|bytes| copyright::read(&bytes)),
         kernel: owner(system, &inputs.kernel.image)?,
     })
+}
+
+/// The control file of a package.
+fn control(store: &Store, package: &LockedPackage) -> Result<String> {
+    let file = store
+        .path(&package.sha256)
+        .with_context(|| format!("package `{}` is not in the store", package.name))?;
+    let control = deb::read_control(File::open(file)?)
+        .with_context(|| format!("reading package `{}`", package.name))?;
+    Ok(String::from_utf8(control.file("control").map(|file| file.bytes.clone()).unwrap_or_default())?)
 }
 
 fn path(package: &str) -> TreePath {

@@ -77,11 +77,7 @@ pub fn write(
         stream(options, &argv, tree, file)?;
         return Ok(filesystem.name());
     };
-    let mut layer = Key::new("root");
-    layer.add(key);
-    layer.add(options.epoch.to_le_bytes());
-    argv.iter().for_each(|word| layer.add(word));
-    let layer = store.layer_or_make("root", &layer.finish(), |directory| {
+    let layer = store.layer_or_make(LAYER, &layer_key(options, key, &argv), |directory| {
         stream(options, &argv, base, &directory.join("root"))
     })?;
     let (from, to) = (File::open(layer.join("root"))?, File::create(file)?);
@@ -89,6 +85,26 @@ pub fn write(
     let append = argv.iter().cloned().chain(["--incremental=data".to_owned()]).collect::<Vec<_>>();
     stream(options, &append, &added, file)?;
     Ok(filesystem.name())
+}
+
+/// Takes the packages' file system from another machine, where it is to be had. `key` is what [`write()`] gets.
+pub fn take_ahead(options: Options<'_>, store: &Store, key: &str) {
+    if options.root.filesystem == Filesystem::Erofs && options.appends {
+        // Nothing of the top directory is in its command line.
+        let argv = command(options.root, &Node::directory(0o755));
+        store.take_ahead(LAYER, &layer_key(options, key, &argv));
+    }
+}
+
+/// The kind of the packages' file system in the cache.
+const LAYER: &str = "root";
+
+fn layer_key(options: Options<'_>, key: &str, argv: &[String]) -> String {
+    let mut layer = Key::new(LAYER);
+    layer.add(key);
+    layer.add(options.epoch.to_le_bytes());
+    argv.iter().for_each(|word| layer.add(word));
+    layer.finish()
 }
 
 /// Streams a tree into the tool, which writes `file`.
