@@ -52,6 +52,13 @@ pub(super) fn plan(image: &Image) -> UnitsPlan {
             at: None,
         });
     }
+    if image.updates.is_some() {
+        mask.push(UnitPlan {
+            name: UnitName::known("systemd-boot-random-seed.service"),
+            why: Some("the ESP decides what is started, and only updates write to it".to_string()),
+            at: None,
+        });
+    }
     for units in [&mut enable, &mut mask] {
         units.sort_by(|left, right| left.name.cmp(&right.name));
         units.dedup_by(|later, first| later.name == first.name);

@@ -22,9 +22,14 @@ last=/var/rauc/bedplate/last
 say() { echo "<$1>bedplate: $2" >&2; }
 refuse() { say 3 "$1"; exit 1; }
 
-# Mounted for this program alone.
-if [ "${BEDPLATE_SLOTS:-}" != inside ]; then
-    BEDPLATE_SLOTS=inside exec unshare --mount --propagation private -- "$0" "$@"
+# Mounted for this program alone, which does not see then who else mounts it.
+if [ -z "${BEDPLATE_SLOTS:-}" ]; then
+    # The second slot may have been made a moment ago.
+    [ "$1" != boot ] || udevadm settle --timeout=60
+    BEDPLATE_SLOTS=free
+    if findmnt --source "$(readlink -f /dev/bedplate/esp)" >/dev/null; then BEDPLATE_SLOTS=mounted; fi
+    export BEDPLATE_SLOTS
+    exec unshare --mount --propagation private -- "$0" "$@"
 fi
 mount_esp() {
     # One at a time: who repairs a file system must be alone with it.
@@ -33,7 +38,7 @@ mount_esp() {
     flock --timeout 60 9 || refuse 'another step of an update has not ended for a minute'
     [ -b /dev/bedplate/esp ] || refuse "the EFI system partition is not there, or several disks may be the one that was booted"
     # What a power cut left unfinished takes room for ever.
-    if [ "$1" = check ] && ! findmnt --source "$(readlink -f /dev/bedplate/esp)" >/dev/null; then
+    if [ "$1" = check ] && [ "$BEDPLATE_SLOTS" = free ]; then
         fsck.vfat -a /dev/bedplate/esp >/dev/null || say 4 'the EFI system partition was repaired, or could not be'
     fi
     mkdir -p "$esp"
@@ -81,7 +86,7 @@ can_start() { case $(left_of "$1") in '' | 0) return 1 ;; esac; }
 newest() { entries | { read -r generation rest || generation=0; echo "$generation"; }; }
 
 # Only then is it on the disk.
-rename() { mv "$1" "$2" && sync -f "$esp"; }
+rename() { mv "$1" "$2" && sync -f "$esp" || refuse "cannot give ${1##*/} the name ${2##*/} on the EFI system partition"; }
 
 version_of() {
     if [ "$1" = "$(running)" ]; then
@@ -97,7 +102,7 @@ header() {
     done
 }
 
-# A full data partition keeps nobody from an update, or from going back.
+# A full data partition keeps nobody from going back.
 remember() {
     mkdir -p "${last%/*}" && printf '%s\n' "$@" >"$last.new" && sync -f "$last.new" && mv "$last.new" "$last" &&
         sync -f "$last" || say 4 "cannot write $last: what became of this update will not be known"
@@ -158,8 +163,13 @@ set_primary() {
     next=$(($(newest) + 1))
     if [ -n "$found" ]; then
         [ "$(primary)" = "$slot" ] && return
-        case $found in *' - '*) new=bedplate_$next-$slot.efi ;; *) new=bedplate_$next-$slot+@TRIES@-0.efi ;; esac
-        rename "${found#* * * }" "$esp/EFI/Linux/$new"
+        file=${found#* * * }
+        case $found in
+        *' - '*) rename "$file" "$esp/EFI/Linux/bedplate_$next-$slot.efi" ;;
+        *)
+            rename "$file" "$esp/EFI/Linux/bedplate_$next-$slot+@TRIES@-0.efi"
+            remember installed "$slot" "$(version_of "$slot")" '' ;;
+        esac
         return
     fi
     size=$(header "$slot" size) sum=$(header "$slot" sha256) version=$(header "$slot" version)
@@ -272,8 +282,6 @@ set-state)
 set-primary) mount_esp no; set_primary "$2"; tell ;;
 room) mount_esp no; has_room "$2" ;;
 boot)
-    # The second slot may have been made a moment ago.
-    udevadm settle --timeout=60
     mount_esp check
     after_boot
     tell
