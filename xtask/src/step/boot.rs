@@ -97,6 +97,11 @@ impl Boot<'_> {
         further.into_iter().for_each(|(path, content)| put(path, content));
         // No menu: a device in the field has nobody to choose.
         put("loader/loader.conf".into(), Content::from("timeout 0\neditor no\n"));
+        if self.slots {
+            // A kernel image that cannot be loaded makes systemd-boot before 258 return to the firmware. One whose last
+            // resort is the UEFI shell starts again with this, and each start uses up a try.
+            put("startup.nsh".into(), Content::from("reset\r\n"));
+        }
         let file = fs::File::options()
             .read(true)
             .write(true)
