@@ -42,7 +42,7 @@ mod platform;
 pub mod replay;
 pub mod second;
 mod serve;
-pub use serve::Fault;
+pub use serve::{Fault, Server};
 mod terminal;
 mod tools;
 mod tpm;

@@ -68,6 +68,8 @@ pub struct Guest {
     port: Port,
     boot: String,
     last: u64,
+    /// How much of the console was waited for, so that a panic in it is no reason to give up.
+    awaited: usize,
 }
 
 impl Guest {
@@ -81,7 +83,7 @@ impl Guest {
         }
         let machine = Machine::start(vm)?;
         let port = Port::connect(&machine)?;
-        Ok(Self { machine, port, boot: String::new(), last: 0 })
+        Ok(Self { machine, port, boot: String::new(), last: 0, awaited: 0 })
     }
 
     /// Whether it is a container, on the kernel of this host.
@@ -108,7 +110,8 @@ impl Guest {
                 return Ok(());
             }
             let console = self.console();
-            let hopeless = HOPELESS.iter().find(|text| console.contains(**text));
+            let unexpected = console.get(self.awaited..).unwrap_or_default();
+            let hopeless = HOPELESS.iter().find(|text| unexpected.contains(**text));
             if let Some(text) = hopeless {
                 bail!("the guest did not come up (`{text}`):\n{}", tail(&console));
             }
@@ -172,14 +175,19 @@ impl Guest {
         Ok(output.stdout)
     }
 
-    /// Waits until the console has said `text`.
+    /// Waits until the console has said `text`. A panic before it was expected: [`Guest::wait_ready`] waits for the
+    /// start after it.
     ///
     /// # Errors
     ///
     /// When it has not within `patience`, or the machine ends.
     pub fn wait_console(&mut self, text: &str, patience: Duration) -> Result<()> {
         let start = Instant::now();
-        while !self.console().contains(text) {
+        loop {
+            if let Some(at) = self.console().find(text) {
+                self.awaited = at + text.len();
+                return Ok(());
+            }
             let _ = self.next_line()?;
             ensure!(
                 start.elapsed() < patience,
@@ -188,7 +196,6 @@ impl Guest {
                 tail(&self.console())
             );
         }
-        Ok(())
     }
 
     /// Installs an update as a device does: the bundle is served over HTTP, and RAUC fetches what it needs. The new

@@ -30,9 +30,10 @@ pub enum Fault {
     Gone(u64),
 }
 
-/// A server that lives as long as the value.
+/// A server of one file, for [`Guest::install`](super::guest::Guest::install) and whatever else a guest fetches. It
+/// lives as long as the value.
 #[derive(Debug)]
-pub(super) struct Server {
+pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -49,7 +50,11 @@ struct Shared {
 
 impl Server {
     /// Serves a file, whatever path is asked for.
-    pub(super) fn start(path: &Path, fault: Option<Fault>) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or no port can be had.
+    pub fn start(path: &Path, fault: Option<Fault>) -> Result<Self> {
         let file = fs_err::File::open(path)?.into_parts().0;
         let size = file.metadata()?.len();
         let (requests, sent) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -73,12 +78,20 @@ impl Server {
     }
 
     /// Its address, as a guest sees it.
-    pub(super) fn address_in_guest(&self, name: &str) -> String {
-        format!("http://10.0.2.2:{}/{name}", self.address.port())
+    #[must_use]
+    pub fn address_in_guest(&self, name: &str) -> String {
+        format!("http://10.0.2.2:{}/{name}", self.port())
+    }
+
+    /// Its port on this host's loopback.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// How many requests were answered, and with how many bytes of the file.
-    pub(super) fn counted(&self) -> (u64, u64) {
+    #[must_use]
+    pub fn counted(&self) -> (u64, u64) {
         (self.shared.requests.load(Ordering::Relaxed), self.shared.sent.load(Ordering::Relaxed))
     }
 }
