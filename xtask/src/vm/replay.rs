@@ -175,13 +175,13 @@ impl Vm {
 
     /// QEMU's description of a disk whose writes are logged.
     pub(super) fn logged_drive(&self) -> String {
-        let append = self.log().and_then(|log| Ok(fs_err::metadata(log)?.len() > 0)).unwrap_or_default();
-        let append = if append { "on" } else { "off" };
+        // A log that goes on has its sectors already.
+        let begun = self.log().and_then(|log| Ok(fs_err::metadata(log)?.len() > 0)).unwrap_or_default();
+        let log = if begun { "log-append=on".to_owned() } else { format!("log-sector-size={SECTOR}") };
         // The number of entries is right after each, wherever the machine is killed.
         format!(
             "driver=blklogwrites,file.driver=qcow2,file.file.driver=file,file.file.filename={WORK}/{OVERLAY},\
-             log.driver=file,log.filename={WORK}/{LOG},log-sector-size={SECTOR},log-super-update-interval=1,\
-             log-append={append}"
+             log.driver=file,log.filename={WORK}/{LOG},log-super-update-interval=1,{log}"
         )
     }
 
