@@ -8,8 +8,10 @@
 
 #![expect(clippy::print_stdout, reason = "a failure is told with the seed that repeats it")]
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::replay::{INSTALLED, STARTED, Session};
 use crate::{product, versions};
 use bedplate::vm::Vm;
 use bedplate::vm::guest::Guest;
@@ -116,43 +118,90 @@ fn whenever_the_power_is_cut_a_version_runs_and_the_next_update_works() {
         return;
     }
     let mut random = StdRng::seed_from_u64(seed());
+    let devices = Devices::new();
     let stages = [Stage::Installation, Stage::Trial, Stage::Blessing, Stage::First];
     let first = random.gen_range(0..stages.len());
-    for stage in stages.iter().cycle().skip(first).take(cuts() as usize) {
+    for (number, stage) in (0..cuts()).zip(stages.iter().cycle().skip(first)) {
         let chance = random.gen_range(0.0..1.0);
-        println!("cut in {stage:?}, after {:.0} % of the time it may take", chance * 100.0);
-        let (vm, versions) = cut(*stage, chance);
-        versions::hold(vm, versions, !matches!(stage, Stage::First));
+        println!("cut {number} in {stage:?}, after {:.0} % of the time it may take", chance * 100.0);
+        let started = Instant::now();
+        let vm = devices.cut(*stage, chance);
+        let kept = !matches!(stage, Stage::First);
+        let (version, guest) = versions::hold(vm, stage.versions(), kept);
+        if versions::goes_on(number) {
+            versions::go_on(guest, kept);
+        }
+        println!("version {version} runs, and is updated; {:.0?}", started.elapsed());
     }
 }
 
-/// A device whose power was cut in a stage, and the versions that may run on it.
-fn cut(stage: Stage, chance: f64) -> (Vm, &'static [&'static str]) {
-    let started = Instant::now();
-    let mut guest = versions::device("1").start().unwrap();
-    // A start takes as long again.
-    let boot = started.elapsed();
-    if let Stage::First = stage {
-        drop(guest);
-        let guest = versions::device("1").begin().unwrap();
-        std::thread::sleep(boot.mul_f64(chance));
-        return (guest.kill().unwrap(), &["1"]);
+impl Stage {
+    /// The versions that may run on a device whose power was cut in this stage.
+    fn versions(self) -> &'static [&'static str] {
+        match self {
+            Self::First => &["1"],
+            Self::Installation => &["1", "2"],
+            // One try is used up, the other is left.
+            Self::Trial | Self::Blessing => &["2"],
+        }
     }
-    guest.settle().unwrap();
-    versions::keep(&mut guest);
-    versions::online(&mut guest);
-    let update = versions::bundle("2", "");
-    if let Stage::Installation = stage {
-        return (guest.install_until(&update, boot.mul_f64(chance)).unwrap(), &["1", "2"]);
+}
+
+/// Disks of a device before what the power is cut in, each made once.
+struct Devices {
+    /// Version 1 was started.
+    started: PathBuf,
+    /// Version 2 is installed, and was not started yet.
+    installed: PathBuf,
+    /// How long a start takes.
+    boot: Duration,
+}
+
+impl Devices {
+    fn new() -> Self {
+        let mut session = Session::installed("true");
+        let [started, installed] = [STARTED, INSTALLED].map(|phase| {
+            let directory = product::scratch(&format!("power-{}", session.end(phase)));
+            session.whole(phase).write(&directory.join("image.raw")).unwrap();
+            directory
+        });
+        let begun = Instant::now();
+        drop(product::machine(&started).start().unwrap());
+        Self { started, installed, boot: begun.elapsed() }
     }
-    guest.install(&update).unwrap();
-    if let Stage::Blessing = stage {
-        guest.reboot().unwrap();
-        std::thread::sleep(boot.mul_f64(chance / 2.0));
-        return (guest.kill().unwrap(), &["2"]);
+
+    /// A device whose power was cut in a stage.
+    fn cut(&self, stage: Stage, chance: f64) -> Vm {
+        let device = |disk: &Path| product::machine(disk).network();
+        let moment = self.boot.mul_f64(chance);
+        match stage {
+            Stage::Installation => {
+                let mut guest = device(&self.started).start().unwrap();
+                versions::online(&mut guest);
+                guest.install_until(&versions::bundle("2", ""), moment).unwrap()
+            }
+            Stage::Blessing => {
+                let guest = device(&self.installed).start().unwrap();
+                std::thread::sleep(moment / 2);
+                guest.kill().unwrap()
+            }
+            Stage::First | Stage::Trial => {
+                let vm = match stage {
+                    Stage::First => versions::device("1"),
+                    _ => device(&self.installed),
+                };
+                let guest = vm.begin().unwrap();
+                std::thread::sleep(moment);
+                guest.kill().unwrap()
+            }
+        }
     }
-    guest.check("systemctl --no-block reboot").unwrap();
-    std::thread::sleep(boot.mul_f64(chance));
-    // One try is used up, the other is left.
-    (guest.kill().unwrap(), &["2"])
+}
+
+impl Drop for Devices {
+    fn drop(&mut self) {
+        for directory in [&self.started, &self.installed] {
+            std::fs::remove_dir_all(directory).unwrap();
+        }
+    }
 }

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Instant;
 
+use bedplate::vm::Vm;
 use bedplate::vm::guest::Guest;
-use bedplate::vm::replay::{Action, Replay};
+use bedplate::vm::replay::{Action, Cut, Replay};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -19,17 +20,17 @@ use crate::power::{asked, cuts, seed};
 use crate::{product, versions};
 
 /// A device's life, as its disk saw it, and what was done when, by the number of the first write.
-struct Session {
+pub struct Session {
     replay: Replay,
     phases: Phases,
 }
 
 /// Names of what was done, and where it ended.
-type Phases = Vec<(&'static str, usize)>;
+pub type Phases = Vec<(&'static str, usize)>;
 
 /// The phase at whose end there is something that the device keeps.
-const STARTED: &str = "the first start";
-const INSTALLED: &str = "the installation";
+pub const STARTED: &str = "the first start";
+pub const INSTALLED: &str = "the installation";
 
 /// Version 1 starts for the first time and makes its second slot; version 2 is installed. `before` is a script that is
 /// run before the installation.
@@ -57,32 +58,48 @@ fn proven() -> Session {
     versions::proven(&mut guest);
     guest.check("sync").unwrap();
     phases.push(("the blessing", guest.logged().unwrap()));
-    Session { replay: guest.kill().unwrap().replay().unwrap(), phases }
+    Session::new(guest.kill().unwrap(), phases)
 }
 
 impl Session {
+    /// Of a device that is off now.
+    pub fn new(vm: Vm, phases: Phases) -> Self {
+        Self { replay: vm.replay().unwrap(), phases }
+    }
+
+    /// A device until version 2 is installed. `before` is a script that is run before the installation.
+    pub fn installed(before: &str) -> Self {
+        let (guest, phases) = installed(before);
+        Self::new(guest.kill().unwrap(), phases)
+    }
+
+    /// The disk at the end of a phase, with all that was written.
+    pub fn whole(&mut self, phase: &str) -> Cut {
+        // Of chance, what leaves each write whole.
+        self.replay.cut(self.end(phase), || 2)
+    }
+
     /// What was being done when a write was the next one.
     fn phase(&self, at: usize) -> &'static str {
         self.phases.iter().find(|(_, end)| at < *end).map_or("the end", |(name, _)| name)
     }
 
     /// Where a phase ends.
-    fn end(&self, phase: &str) -> usize {
+    pub fn end(&self, phase: &str) -> usize {
         self.phases.iter().find(|(name, _)| *name == phase).unwrap().1
     }
 
-    /// So many moments at which to cut, in their order: three of four while something is on its way to what decides
-    /// about the start, which are few, and the others anywhere.
-    fn moments(&self, judge: &Judge, count: usize, random: &mut StdRng) -> Vec<usize> {
+    /// So many moments before an `end` at which to cut, in their order: three of four while something is on its way to
+    /// what decides about the start, which are few, and the others anywhere.
+    fn moments(&self, judge: &Judge, count: usize, end: usize, random: &mut StdRng) -> Vec<usize> {
         let (mut dense, mut on_its_way) = (Vec::new(), false);
-        for (at, entry) in self.replay.entries().iter().enumerate() {
+        for (at, entry) in self.replay.entries()[..end].iter().enumerate() {
             on_its_way = entry.action != Action::Flush && (on_its_way || judge.decides(&entry.range));
             if on_its_way {
                 dense.push(at + 1);
             }
         }
         assert!(dense.len() > 10, "only {} writes go to what decides about the start", dense.len());
-        let end = self.replay.entries().len();
         let mut moments: Vec<usize> = (0..count)
             .map(|number| match number % 4 {
                 0 => random.gen_range(0..=end),
@@ -113,8 +130,27 @@ const TORN: &str = "is listed, and is not version 2's kernel image";
 
 type Seen = BTreeMap<(&'static str, State), u32>;
 
-fn judge() -> Judge {
-    Judge::new(&versions::built("1", ""), &versions::built("2", ""))
+/// Of the artifacts of version 2, with what is wrong with it.
+fn judge(breaks: &str) -> Judge {
+    Judge::new(&versions::built("1", ""), &versions::built("2", breaks))
+}
+
+/// Cuts a session so many times until version 2 is installed, and finds nothing wrong.
+pub fn holds(mut session: Session, breaks: &str, count: usize, random: &mut StdRng) {
+    let (mut judge, started) = (judge(breaks), Instant::now());
+    let end = session.end(INSTALLED);
+    let into_running =
+        session.replay.entries()[..end].iter().filter(|entry| judge.is_running_slot(&entry.range));
+    assert_eq!(into_running.count(), 0, "something was written into the slot that runs");
+    let mut moments = session.moments(&judge, count - 1, end, random);
+    // The new version is listed by now.
+    moments.push(end - 1);
+    let (seen, wrong) = session.judge(&mut judge, &moments, random);
+    println!("{count} cuts in {:.0?}: {seen:?}", started.elapsed());
+    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong.join("\n"));
+    for state in [State::Old, State::New] {
+        assert!(seen.contains_key(&(INSTALLED, state)), "no cut within the installation leaves {state:?}");
+    }
 }
 
 #[test]
@@ -124,12 +160,12 @@ fn whatever_a_power_cut_leaves_of_an_update_a_whole_version_is_started() {
     }
     let seed = seed();
     let mut random = StdRng::seed_from_u64(seed);
-    let (mut session, mut judge) = (proven(), judge());
+    let (mut session, mut judge) = (proven(), judge(""));
     let into_running = session.replay.entries().iter().filter(|entry| judge.is_running_slot(&entry.range));
     assert_eq!(into_running.count(), 0, "something was written into the slot that runs");
 
     let count = if product::all() { 2000 } else { 1000 };
-    let moments = session.moments(&judge, count, &mut random);
+    let moments = session.moments(&judge, count, session.replay.entries().len(), &mut random);
     let started = Instant::now();
     let (seen, wrong) = session.judge(&mut judge, &moments, &mut random);
     println!("{count} of {} cuts in {:.0?}", session.replay.entries().len(), started.elapsed());
@@ -158,8 +194,12 @@ fn whatever_a_power_cut_leaves_of_an_update_a_whole_version_is_started() {
         let at = moments[random.gen_range(0..moments.len())];
         println!("start {number}: cut at write {at}, in {}", session.phase(at));
         session.replay.cut(at, || random.r#gen()).write(&directory.join("image.raw")).unwrap();
-        let kept = session.phase(at) != STARTED;
-        versions::hold(product::machine(&directory).network(), &["1", "2"], kept);
+        let (kept, started) = (session.phase(at) != STARTED, Instant::now());
+        let (version, guest) = versions::hold(product::machine(&directory).network(), &["1", "2"], kept);
+        if versions::goes_on(number) {
+            versions::go_on(guest, kept);
+        }
+        println!("version {version} runs, and is updated; {:.0?}", started.elapsed());
     }
     fs::remove_dir_all(directory).unwrap();
 }
@@ -172,10 +212,8 @@ fn an_update_that_is_listed_too_early_is_found() {
     }
     let mut random = StdRng::seed_from_u64(seed());
     let early = r#"sed -i '/^    sync -f "$esp"$/d; s/ conv=fsync//' /usr/lib/bedplate/slots"#;
-    let (guest, phases) = installed(early);
-    let (mut session, mut judge) =
-        (Session { replay: guest.kill().unwrap().replay().unwrap(), phases }, judge());
-    let moments = session.moments(&judge, 1000, &mut random);
+    let (mut session, mut judge) = (Session::installed(early), judge(""));
+    let moments = session.moments(&judge, 1000, session.end(INSTALLED), &mut random);
     let (_, wrong) = session.judge(&mut judge, &moments, &mut random);
     let torn = wrong.iter().filter(|error| error.contains(TORN)).count();
     println!("{torn} of 1000 cuts list what is not whole");

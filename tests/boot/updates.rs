@@ -1,15 +1,25 @@
 //! A device that is updated, and finds its way back alone.
 
-use std::path::Path;
-use std::time::Duration;
+mod tls;
 
-use bedplate::vm::Fault;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use bedplate::vm::guest::Guest;
-use bedplate_fixtures::certificate::{Authority, OTHER, Request, file};
+use bedplate::vm::{Fault, Server};
+use bedplate_fixtures::certificate::{Authority, OTHER, Request, SIGNER, file};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
 
+use crate::power;
 use crate::product::{self, scratch};
+use crate::replay::{self, INSTALLED, STARTED, Session};
 use crate::versions::{self, bundle, bundle_from, device};
+
+/// How long an installation may take.
+const INSTALLATION: Duration = Duration::from_secs(600);
 
 /// What the device tells of itself, once it does, and for as long as it is not `wanted`.
 fn told(guest: &mut Guest, wanted: &str) -> Value {
@@ -43,10 +53,16 @@ fn refuses(guest: &mut Guest, bundle: &Path, words: &str) {
 
 /// The same, from a server with a fault.
 fn refuses_from(guest: &mut Guest, bundle: &Path, fault: Option<Fault>, words: &str) {
+    let server = Server::start(bundle, fault).unwrap();
+    refuses_at(guest, &server.address_in_guest("update.raucb"), words);
+}
+
+/// The same, from an address.
+fn refuses_at(guest: &mut Guest, address: &str, words: &str) {
     let state = "sha256sum /dev/bedplate/verity-* && cat /run/bedplate/update.json";
     let before = guest.check(state).unwrap();
-    let (output, installed) = guest.try_install(bundle, fault).unwrap();
-    let said = format!("{}\n{}", installed.said, log(guest));
+    let output = guest.run_within(&format!("rauc install {address} 2>&1"), INSTALLATION).unwrap();
+    let said = format!("{}\n{}", output.stdout, log(guest));
     assert_ne!(output.code, 0, "{said}");
     assert!(said.contains(words), "`{words}` is not in:\n{said}");
     assert_eq!(guest.check(state).unwrap(), before);
@@ -66,9 +82,12 @@ fn a_device_is_updated_and_finds_its_way_back_alone() {
     if !product::all() {
         return;
     }
-    let mut guest = device("1").start().unwrap();
+    let mut random = StdRng::seed_from_u64(power::seed());
+    // What it writes until the second version is installed is cut at the end.
+    let mut guest = device("1").log_writes().argument("-device").argument("i6300esb").start().unwrap();
     guest.settle().unwrap();
     guest.check("echo mine >/local/kept && sync /local/kept").unwrap();
+    let mut phases = vec![(STARTED, guest.logged().unwrap())];
     let factory = runs(&mut guest, "1", "a");
     assert_eq!((&factory["state"], &factory["second_slot"]), (&"proven".into(), &true.into()));
     assert_eq!(guest.check("lsblk -bno SIZE /dev/bedplate/root-b").unwrap().trim(), (384 << 20).to_string());
@@ -78,14 +97,26 @@ fn a_device_is_updated_and_finds_its_way_back_alone() {
 
     // One file of the description has changed: what is fetched is the index of blocks and little more.
     let second = bundle("2", "waits,once");
-    let installed = guest.install(&second).unwrap();
-    assert!(installed.fetched < 1_500_000, "{} bytes in {} requests", installed.fetched, installed.requests);
+    let mut guest = interrupted(guest, &second, &mut random);
+    phases.push(("what ends early", guest.logged().unwrap()));
+    let server = Server::start(&second, None).unwrap();
+    let address = server.address_in_guest("update.raucb");
+    let other = "rauc install $address >/run/other 2>&1; echo $? >>/run/other";
+    let both = format!("address={address}; (sleep 2; {other}) & rauc install $address 2>&1 && wait");
+    let said = guest.run_within(&both, INSTALLATION).unwrap();
+    assert_eq!(said.code, 0, "{}", said.stdout);
+    let other = guest.check("cat /run/other").unwrap();
+    assert!(other.contains("Already processing a different method") && other.ends_with("\n2\n"), "{other}");
+    let (requests, fetched) = server.counted();
+    assert!(fetched < 1_500_000, "{fetched} bytes in {requests} requests");
     assert!(
         !log(&mut guest).contains("index for active_slot"),
         "the slot it was shipped with was read whole"
     );
-    guest.reboot().unwrap();
-    assert_eq!(runs(&mut guest, "2", "b")["state"], "trial");
+    guest.check("sync").unwrap();
+    phases.push((INSTALLED, guest.logged().unwrap()));
+    comes_back_without_a_word(&mut guest);
+
     refuses(&mut guest, &bundle("4", ""), "version 2 is on trial");
     guest.check("touch /run/good").unwrap();
     assert_eq!(told(&mut guest, "\"state\":\"proven\"")["last"]["result"], "proven");
@@ -137,6 +168,85 @@ fn a_device_is_updated_and_finds_its_way_back_alone() {
     guest.wait_ready().unwrap();
     let over = runs(&mut guest, "2", "b");
     assert_eq!((&over["last"]["result"], &over["last"]["version"]), (&"went-over".into(), &"4".into()));
+
+    replay::holds(Session::new(guest.kill().unwrap(), phases), "waits,once", 100, &mut random);
+}
+
+/// An installation that a shutdown ends, and one that ends with the power: each leaves the old version.
+fn interrupted(mut guest: Guest, bundle: &Path, random: &mut StdRng) -> Guest {
+    for by_shutdown in [true, false] {
+        versions::online(&mut guest);
+        let server = Server::start(bundle, None).unwrap();
+        let address = server.address_in_guest("update.raucb");
+        // It outlives the agent, and what it says is heard to the end.
+        let rauc = format!("rauc install {address} >/dev/console 2>&1; echo It ended with $?. >/dev/console");
+        guest.check(&format!("systemd-run --quiet -p DefaultDependencies=no sh -c '{rauc}'")).unwrap();
+        let enough = random.gen_range(5..60);
+        let started = Instant::now();
+        while server.counted().0 < enough {
+            assert!(started.elapsed() < INSTALLATION, "{}", log(&mut guest));
+            sleep(Duration::from_millis(20));
+        }
+        if by_shutdown {
+            guest.reboot().unwrap();
+            let console = guest.console();
+            assert!(console.contains("It ended with ") && !console.contains("It ended with 0."), "{console}");
+        } else {
+            guest = guest.kill().unwrap().start().unwrap();
+        }
+        guest.settle().unwrap();
+        assert_eq!(runs(&mut guest, "1", "a")["next_start"], "a", "after {enough} requests");
+    }
+    versions::online(&mut guest);
+    guest
+}
+
+/// Tries of a version end without a word, the first one while there is no room to remember anything: a hang, a kernel
+/// image that cannot be loaded, and a panic.
+fn comes_back_without_a_word(guest: &mut Guest) {
+    fill(guest);
+    guest.reboot().unwrap();
+    assert_eq!(runs(guest, "2", "b")["tries_left"], 1);
+    let said = log(guest);
+    assert!(said.contains("cannot write /var/rauc/bedplate/last"), "{said}");
+    let property = "busctl set-property org.freedesktop.systemd1 /org/freedesktop/systemd1 \
+                    org.freedesktop.systemd1.Manager RuntimeWatchdogUSec t 20000000";
+    let watchdog = "udevadm wait --timeout=60 /dev/watchdog0 && systemctl show -P RuntimeWatchdogUSec && ";
+    assert_eq!(guest.check(&format!("{watchdog}{property}")).unwrap(), "2min\n");
+    guest.check("rm -r /local/full").unwrap();
+    on_esp(guest, "truncate -s -4096 /mnt/EFI/Linux/bedplate_*-b+*.efi");
+    // The first process runs no more, and who waits for it waits for ever.
+    guest.check("(sleep 1; echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze) >/dev/null 2>&1 &").unwrap();
+    guest.wait_ready().unwrap();
+    let console = guest.console();
+    assert!(console.contains("Error loading \\EFI\\Linux\\bedplate_2-b+0-2.efi"), "{console}");
+    guest.settle().unwrap();
+    let back = runs(guest, "1", "a");
+    assert_eq!((&back["last"]["result"], &back["last"]["version"]), (&"went-back".into(), &"2".into()));
+    assert_eq!(back["last"]["reason"], "it did not start, and left no word: a panic, a hang, or no power");
+
+    // By hand, it is tried again, from what its slot holds.
+    on_esp(guest, "rm /mnt/EFI/Linux/bedplate_*-b+*.efi");
+    guest.check("rauc status mark-active other").unwrap();
+    guest.reboot().unwrap();
+    assert_eq!(runs(guest, "2", "b")["tries_left"], 1);
+    guest.check("(sleep 1; echo c >/proc/sysrq-trigger) >/dev/null 2>&1 &").unwrap();
+    guest.wait_console("Rebooting in 10 seconds", Duration::from_secs(60)).unwrap();
+    guest.wait_ready().unwrap();
+    assert_eq!(runs(guest, "2", "b")["tries_left"], 0);
+}
+
+/// Changes the EFI system partition, which is at `/mnt` meanwhile.
+fn on_esp(guest: &mut Guest, script: &str) {
+    guest.check(&format!("unshare -m sh -ec 'mount /dev/bedplate/esp /mnt; {script}; umount /mnt'")).unwrap();
+}
+
+/// Leaves no room on the data partition.
+fn fill(guest: &mut Guest) {
+    let script = "mkdir /local/full; i=0; for size in 256M 16M 1M 64K 4K 1K; do \
+                  while fallocate -l $size /local/full/$i 2>/dev/null; do i=$((i+1)); done; rm -f /local/full/$i; \
+                  done; sync -f /local; ! dd if=/dev/zero of=/local/full/last bs=4K count=1 2>/dev/null";
+    guest.check(script).unwrap();
 }
 
 /// Bundles for others, of others, and in pieces.
@@ -176,9 +286,25 @@ fn what_does_not_fit_is_refused(guest: &mut Guest) {
     refuses(guest, good, "certificate is not yet valid");
     guest.check("date -s @$(cat /run/now)").unwrap();
 
+    // A server whose certificate is issued by a stranger, or has expired. RAUC's log has the reason.
+    let server = Server::start(good, None).unwrap();
+    let servers = Authority::new(&Request::authority("servers"));
+    let port = tls::before(server.port(), &servers.issue(&Request::server([10, 0, 2, 2]), SIGNER), SIGNER);
+    let address = format!("https://10.0.2.2:{port}/update.raucb");
+    refuses_at(guest, &address, "certificate signer not trusted");
+    let trust = format!("echo '{}' >>/etc/ssl/certs/ca-certificates.crt", servers.certificate);
+    guest.check(&format!("{trust} && rauc info {address}")).unwrap();
+    guest.check("date +%s >/run/now && date -s '+400 days'").unwrap();
+    refuses_at(guest, &address, "certificate has expired");
+    guest.check("date -s @$(cat /run/now)").unwrap();
+
+    // A data partition without room for RAUC's notes.
+    fill(guest);
+    refuses(guest, good, "No space left on device");
+    guest.check("rm -r /local/full").unwrap();
+
     // An ESP without room: nothing of the slot is written.
-    let esp = "unshare -m sh -ec 'mount /dev/bedplate/esp /mnt; ";
-    guest.check(&format!("{esp} dd if=/dev/zero of=/mnt/full bs=1M 2>/dev/null || true'")).unwrap();
+    on_esp(guest, "dd if=/dev/zero of=/mnt/full bs=1M 2>/dev/null || true");
     refuses(guest, good, "the EFI system partition has no room for its kernel image");
-    guest.check(&format!("{esp} rm /mnt/full'")).unwrap();
+    on_esp(guest, "rm /mnt/full");
 }
