@@ -19,7 +19,7 @@ use base64ct::{Base64, Encoding};
 
 use self::port::Port;
 pub use self::unit::State;
-use super::serve::{Fault, Server};
+use super::serve::Server;
 use super::{Kind, Machine, Vm, replay};
 
 /// How long a guest may take to come up, and to go down: an emulated one on a busy machine.
@@ -199,7 +199,7 @@ impl Guest {
     }
 
     /// Installs an update as a device does: the bundle is served over HTTP, and RAUC fetches what it needs. The new
-    /// version is started by [`Guest::reboot`].
+    /// version is started by [`Guest::reboot`]. A [`Server`] is for bundles that may be refused.
     ///
     /// The guest needs a [network](Vm::network), up and configured.
     ///
@@ -207,23 +207,12 @@ impl Guest {
     ///
     /// When RAUC refuses: with what it said.
     pub fn install(&mut self, bundle: &Path) -> Result<Installed> {
-        let (output, installed) = self.try_install(bundle, None)?;
-        let said = &installed.said;
-        ensure!(output.code == 0, "the guest did not install `{}`:\n{said}", bundle.display());
-        Ok(installed)
-    }
-
-    /// As [`Guest::install`], for a bundle that may be refused, and a server that may have a fault.
-    ///
-    /// # Errors
-    ///
-    /// When the guest does not answer.
-    pub fn try_install(&mut self, bundle: &Path, fault: Option<Fault>) -> Result<(Output, Installed)> {
-        let server = Server::start(bundle, fault)?;
+        let server = Server::start(bundle, None)?;
         let output = self.run_within(&install(&server), PATIENCE)?;
+        let said = output.stdout;
+        ensure!(output.code == 0, "the guest did not install `{}`:\n{said}", bundle.display());
         let (requests, fetched) = server.counted();
-        let installed = Installed { said: output.stdout.clone(), fetched, requests };
-        Ok((output, installed))
+        Ok(Installed { said, fetched, requests })
     }
 
     /// Begins to install an update as [`Guest::install`] does, and cuts the power after a while.
