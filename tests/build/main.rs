@@ -7,6 +7,7 @@ mod bundle;
 mod cases;
 mod delta;
 mod disk;
+mod environments;
 mod failures;
 mod filesystems;
 mod papers;

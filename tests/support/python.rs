@@ -36,4 +36,11 @@ impl Python {
         command.env("PYTHONPATH", &self.packages).env("PYTHONDONTWRITEBYTECODE", "1");
         command
     }
+
+    /// A program that a package brings and that needs no interpreter.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.packages.join("bin").join(name));
+        command.current_dir(product::root());
+        command
+    }
 }
