@@ -58,9 +58,13 @@ fn run() -> Result<()> {
     let bench = Bench::new()?;
     let image = || bench.xtask(["image", "--out", "out"]);
     // Neither resolving nor fetching is what is measured, but for the last case.
+    let other = bedplate::source::host_architecture()?.other();
+    let cross = || bench.xtask(["image", "--arch", other.deb(), "--out", "cross"]);
     measure::run(&mut image())?;
+    measure::run(&mut cross())?;
     measure::run(&mut bench.xtask(["clean"]))?;
     fs::remove_dir_all(bench.directory.join("out"))?;
+    fs::remove_dir_all(bench.directory.join("cross"))?;
 
     say("| `edge-debian` | wall | processor | memory |\n|---|--:|--:|--:|");
     row("(a) everything downloaded, nothing cached", measure::run(&mut image())?);
@@ -74,6 +78,7 @@ fn run() -> Result<()> {
     ensure!(sums()? != before, "the disk does not hold the changed line");
     row("(c) one line of one overlay file changed", changed);
     row("(d) one package added, and resolved", measure::run(image().env(MORE, "1"))?);
+    row(&format!("(e) as (a), for {other}, emulated"), measure::run(&mut cross())?);
     row("mmdebstrap: the packages of (d), no image", mmdebstrap::run(&bench)?);
     if env::args().any(|argument| argument == "--cold") {
         cold(&bench)?;

@@ -87,8 +87,8 @@ fn versions_are_those_of_the_archive() {
             Named::As(names) => names.to_vec(),
             Named::Within(whole) => vec![*whole],
         });
-        for package in named.chain(release.verity.iter().copied()).chain([release.repart, release.libarchive])
-        {
+        let tools = [release.repart, release.libarchive, release.emulators.0];
+        for package in named.chain(release.verity.iter().copied()).chain(tools) {
             let known = [&amd64, &arm64].iter().any(|index| index.find(package).next().is_some());
             assert!(known, "{name} has no `{package}`");
         }

@@ -88,6 +88,23 @@ fn ubuntu() -> Command {
     command
 }
 
+/// A lock that was made on a machine of the image's architecture gets the tools of this one's, and keeps the rest.
+fn without_cross_tools(world: &World, text: &str) {
+    let file = LockFile::parse(text).unwrap();
+    let lock = Lock { cross_tools: Vec::new(), ..file.of(Architecture::Aarch64).unwrap().clone() };
+    let native = file.with(Architecture::Aarch64, lock).render();
+    fs::write(world.path("native.lock"), &native).unwrap();
+    let mut locked = world.online(&["image"], "native.lock");
+    let said = product::refused(locked.args(["--arch", "arm64", "--locked"]));
+    product::holds(
+        &said,
+        &["has no tool `base-files` to build for arm64 on x86-64", "lock small --arch arm64"],
+    );
+    assert_eq!(fs::read_to_string(world.path("native.lock")).unwrap(), native);
+    product::success(world.online(&["lock"], "native.lock").args(["--arch", "arm64"]));
+    assert_eq!(fs::read_to_string(world.path("native.lock")).unwrap(), text);
+}
+
 #[test]
 fn a_lock_names_the_pocket_and_the_origin_of_each_package() {
     let mut world = World::of("small", images::small_twin);
@@ -123,9 +140,13 @@ fn a_lock_names_the_pocket_and_the_origin_of_each_package() {
     assert_eq!(arm64.packages.len(), lock.packages.len());
     assert!(arm64.packages.iter().all(|package| package.url.starts_with(PORTS)));
     assert!(arm64.tools.iter().all(|package| package.architecture != "amd64"));
-    let output = world.online(&["image"], "image.lock").args(["--arch", "arm64"]).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("an image for arm64 is built on arm64, and this machine is x86-64"), "{said}");
+    // The programs that a build runs are this machine's, and so is the emulator.
+    assert!(arm64.cross_tools.iter().all(|package| package.architecture != "arm64"));
+    assert!(arm64.cross_tools.iter().all(|package| package.url.starts_with(&format!("{ARCHIVE}/pool/"))));
+    let has = |name: &str| arm64.cross_tools.iter().any(|package| package.name == name);
+    assert!(has("qemu-user-static") && has("erofs-utils") && !has("systemd-boot-efi"));
+    assert_eq!(file.of(Architecture::X86_64).unwrap().cross_tools, []);
+    without_cross_tools(&world, &after);
 
     // A fix comes out.
     let less = lock.packages.iter().find(|package| package.name == "less").unwrap();

@@ -64,10 +64,32 @@ pub fn lock() -> PathBuf {
     scratch("locks").join("edge-debian.lock")
 }
 
-/// What is in a lock file for the architecture that all tests build for.
+/// What is in a lock file for the architecture that most tests build for.
 pub fn locked(path: &Path) -> Lock {
+    locked_for(path, Architecture::X86_64)
+}
+
+/// What is in a lock file for an architecture.
+pub fn locked_for(path: &Path, architecture: Architecture) -> Lock {
     let file = LockFile::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
-    file.of(Architecture::X86_64).unwrap().clone()
+    file.of(architecture).unwrap().clone()
+}
+
+/// The lock of `small` for arm64.
+pub fn small_arm64_lock() -> PathBuf {
+    scratch("locks").join("small-arm64.lock")
+}
+
+/// `small` for arm64, built on whatever this machine is, once for all tests.
+pub fn small_arm64() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let out = scratch("images").join("small-arm64");
+        let mut build = small();
+        build.args(["image", "small", "--arch", "arm64", "--lock"]).arg(small_arm64_lock());
+        success(build.arg("--out").arg(&out));
+        out
+    })
 }
 
 /// `edge-debian`, built by the product once for all tests: the second call

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use bedplate_core::lock::{Lock, LockFile};
-use bedplate_core::plan::{FilePlan, Plan, UpdatesPlan};
+use bedplate_core::lock::{Lock, LockFile, LockedPackage};
+use bedplate_core::plan::{FilePlan, NATIVE, Plan, UpdatesPlan};
 use bedplate_formats::tree::{Tree, TreePath};
 use fs_err as fs;
 
@@ -18,6 +18,7 @@ use crate::certificate::Chain;
 use crate::key::{Key, digest};
 use crate::papers::{self, provenance};
 use crate::report::{Report, bytes, path};
+use crate::sandbox::emulation::{Emulation, Emulator};
 use crate::sign::Signer;
 use crate::step::homes::Homes;
 use crate::step::inside::Inside;
@@ -45,6 +46,8 @@ pub struct Context<'a> {
     pub out: &'a Path,
     /// Whether what maintainer scripts print is shown.
     pub verbose: bool,
+    /// How programs of the image are run, where this machine does not run them.
+    pub emulation: Option<Emulation>,
 }
 
 /// Builds the image. Packages are fetched once it is certain that something has
@@ -271,7 +274,22 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) 
     let names = &plan.artifacts;
 
     let tools_tree = tools::tree(store, &lock.tools, context.fetch)?;
-    let tools = tools::sandbox(&tools_tree);
+    // What is copied from is of the image's architecture, and what is run of this machine's.
+    let (programs, emulator) = match context.emulation {
+        None => (tools_tree.clone(), None),
+        Some(emulation) => {
+            let (programs, emulator) = cross_tools(context, plan, lock)?;
+            let emulator = emulation.emulator(plan.architecture, &emulator);
+            let version = |packages: &[LockedPackage]| {
+                let mut named = packages.iter().filter(|package| package.name == NATIVE);
+                named.next().map(|package| package.version.clone())
+            };
+            let is_same = version(&lock.packages) == version(&lock.cross_tools);
+            let native = is_same.then_some(programs.as_path());
+            (programs.clone(), Some(emulator.native(native)))
+        }
+    };
+    let (tools, emulator) = (tools::sandbox(&programs), emulator.as_ref());
     let started = Instant::now();
     let system_key = system_key(plan, lock);
     let layer = std::thread::scope(|scope| {
@@ -279,17 +297,17 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) 
             let (options, key) = (root_options(plan, lock, &tools), packages_key(plan, &system_key));
             root::take_ahead(options, store, &key);
         });
-        system_layer(context, plan, lock, &system_key)
+        system_layer(context, plan, lock, (&system_key, emulator))
     })?;
     fs::copy(layer.with_file_name("log"), staging.join(&names.log))?;
     let system = Tree::scan(&layer).context("reading the system")?;
     report.timed("System", format_args!("{} packages", lock.packages.len()), started);
     let kernel = initrd::Kernel::of(&system)?;
 
-    let shown = Base { directory: &layer, tree: &system };
+    let shown = Base { directory: &layer, tree: &system, emulator };
     let again = |directory: &Path| {
         (context.fetch)()?;
-        install(store, plan, lock, directory, &system::Log::new(&|_| ()))
+        install(store, plan, lock, (directory, emulator), &system::Log::new(&|_| ()))
     };
     let machine = identity::findings(store, &system_key, &system, lock.epoch, again)?;
     let (base, tree) = root_tree(context, plan, lock, (&system_key, &machine), shown)?;
@@ -328,7 +346,7 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) 
     let started = Instant::now();
     artifacts::copy(&initrd, &staging.join(&names.initrd))?;
     let image = system.content(&kernel.image).context("the kernel's image is gone")?;
-    fs::write(staging.join(&names.kernel), image.read()?)?;
+    fs::write(staging.join(&names.kernel), initrd::executable(image.read()?)?)?;
     let root_hash = disk::verity(&plan.disk.root, &plan.artifacts, staging)?;
     let stub = boot::Stub::of(lock, &tools_tree);
     let slots = plan.updates.is_some();
@@ -364,6 +382,16 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) 
     Ok(())
 }
 
+/// The tree of the programs that this machine runs in place of those of the image's architecture, and the emulator.
+fn cross_tools(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathBuf, PathBuf)> {
+    let Context { store, fetch, .. } = context;
+    let (package, program) = plan.emulator().context("the release has no emulator")?;
+    let (emulators, programs): (Vec<_>, Vec<_>) =
+        lock.cross_tools.iter().cloned().partition(|locked| locked.name == package);
+    let emulator = emulators.first().context("the lock has no emulator")?;
+    Ok((tools::tree(store, &programs, fetch)?, tools::program(store, emulator, &program, fetch)?))
+}
+
 /// The key of the packages, installed.
 fn system_key(plan: &Plan, lock: &Lock) -> String {
     let options = system_options(plan, lock);
@@ -388,7 +416,12 @@ fn system_key(plan: &Plan, lock: &Lock) -> String {
 
 /// The packages, installed: a directory in the cache. `log` beside the directory
 /// is what was printed meanwhile.
-fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock, key: &str) -> Result<PathBuf> {
+fn system_layer(
+    context: Context<'_>,
+    plan: &Plan,
+    lock: &Lock,
+    (key, emulator): (&str, Option<&Emulator>),
+) -> Result<PathBuf> {
     let Context { report, store, verbose, .. } = context;
     let mut made = false;
     let layer = store.layer_or_make("system", key, |directory| {
@@ -403,7 +436,7 @@ fn system_layer(context: Context<'_>, plan: &Plan, lock: &Lock, key: &str) -> Re
             }
         };
         let log = system::Log::new(&show);
-        install(store, plan, lock, &root, &log)?;
+        install(store, plan, lock, (&root, emulator), &log)?;
         scratch::clamp_times(&root, lock.epoch)?;
         Ok(fs::write(directory.join("log"), log.into_text())?)
     })?;
@@ -426,7 +459,13 @@ fn system_options(plan: &Plan, lock: &Lock) -> system::Options {
 }
 
 /// Installs the lock's packages into an empty directory.
-fn install(store: &Store, plan: &Plan, lock: &Lock, root: &Path, log: &system::Log<'_>) -> Result<()> {
+fn install(
+    store: &Store,
+    plan: &Plan,
+    lock: &Lock,
+    (root, emulator): (&Path, Option<&Emulator>),
+    log: &system::Log<'_>,
+) -> Result<()> {
     let paths = tools::debs(store, &lock.packages)?;
     let deb = |(package, path): (&bedplate_core::lock::LockedPackage, PathBuf)| system::Deb {
         name: package.name.clone(),
@@ -434,7 +473,7 @@ fn install(store: &Store, plan: &Plan, lock: &Lock, root: &Path, log: &system::L
         path,
     };
     let debs: Vec<system::Deb> = lock.packages.iter().zip(paths).map(deb).collect();
-    let sandbox = crate::sandbox::Sandbox::new(root);
+    let sandbox = crate::sandbox::Sandbox::new(root).emulated(emulator);
     let options = system_options(plan, lock);
     system::build(&sandbox, root, &debs, &options, log).context("installing the packages")
 }

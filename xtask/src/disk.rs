@@ -104,6 +104,11 @@ impl Disk {
         }
     }
 
+    /// The architecture of a disk's root; of a disk with none, and of what is no disk, it is not known.
+    pub fn architecture(&self) -> Option<Architecture> {
+        self.partitions().iter().find_map(Partition::architecture)
+    }
+
     /// The size of a disk's sectors, in bytes; what is no disk has none.
     pub fn sector_size(&self) -> Option<u64> {
         match self.holds {
@@ -308,7 +313,12 @@ impl Partition {
 
     /// Whether it is the root of some architecture.
     pub fn is_root(&self) -> bool {
-        architectures().any(|architecture| guid::root(architecture) == self.type_guid)
+        self.architecture().is_some()
+    }
+
+    /// The architecture that it is the root of.
+    pub fn architecture(&self) -> Option<Architecture> {
+        architectures().find(|architecture| guid::root(*architecture) == self.type_guid)
     }
 
     /// Whether it holds the hash tree of a root.

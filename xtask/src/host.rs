@@ -144,8 +144,37 @@ pub(crate) fn may_mount() -> bool {
 
 /// `mapping` is a command that writes the maps of this process.
 fn enter_user_namespace(mapping: &str) -> Result<Way> {
-    // Only a process outside may write the maps, as an ordinary user through the two set-user-ID tools. It is started while we are
-    // still outside ourselves, and waits for a line.
+    unshare_mapped(UnshareFlags::NEWUSER | UnshareFlags::NEWNS, mapping)?;
+
+    let mut arguments = env::args_os();
+    let mut command = Command::new("/proc/self/exe");
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    let error = command.args(arguments).env(INSIDE, "1").exec();
+    Err(error).context("could not start anew inside the user namespace")
+}
+
+/// Puts this process into one more user namespace, with all ids of the one it is in, in which it stays root. To be
+/// called by a process of a single thread.
+///
+/// # Errors
+/// The kernel refuses it.
+pub(crate) fn nest() -> Result<()> {
+    let own = std::process::id();
+    let mut mapping = Vec::new();
+    for file in ["uid_map", "gid_map"] {
+        let map = ids::same(&fs_err::read_to_string(format!("/proc/self/{file}"))?);
+        // The kernel takes a map in one write alone.
+        mapping.push(format!("printf '{map}' >/proc/{own}/{file}"));
+    }
+    unshare_mapped(UnshareFlags::NEWUSER, &mapping.join(" && "))
+}
+
+/// Leaves namespaces, the user's among them, and has the new one's ids mapped by a shell command.
+///
+/// Only a process outside may write the maps. It is started while we are still outside ourselves, and waits for a line.
+fn unshare_mapped(namespaces: UnshareFlags, mapping: &str) -> Result<()> {
     let mut helper = Command::new("sh")
         .args(["-c", &format!("read -r _ && {mapping}")])
         .stdin(Stdio::piped())
@@ -153,7 +182,7 @@ fn enter_user_namespace(mapping: &str) -> Result<Way> {
         .stderr(Stdio::piped())
         .spawn()
         .context("could not start `sh`")?;
-    let entered = syscall::unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)
+    let entered = syscall::unshare(namespaces)
         .context("could not make a user namespace (in a container, its seccomp profile may forbid it)");
     if let (Ok(()), Some(stdin)) = (&entered, &mut helper.stdin) {
         stdin.write_all(b"go\n").context("could not ask for the id maps")?;
@@ -165,12 +194,5 @@ fn enter_user_namespace(mapping: &str) -> Result<Way> {
         "could not write the id maps of the user namespace: {}",
         String::from_utf8_lossy(&output.stderr).trim().replace('\n', ": ")
     );
-
-    let mut arguments = env::args_os();
-    let mut command = Command::new("/proc/self/exe");
-    if let Some(name) = arguments.next() {
-        command.arg0(name);
-    }
-    let error = command.args(arguments).env(INSIDE, "1").exec();
-    Err(error).context("could not start anew inside the user namespace")
+    Ok(())
 }

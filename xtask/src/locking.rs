@@ -12,7 +12,7 @@ use fs_err as fs;
 
 use crate::report::{self, Report, bytes};
 use crate::resolve::why::Dependencies;
-use crate::source::{Source, asked, dkms, kernels, keys, vendor};
+use crate::source::{Source, asked, dkms, host_architecture, kernels, keys, vendor};
 
 /// What may become of a lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,8 +48,16 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
         }
         None => None,
     };
+    let crossed = old.as_ref().is_some_and(|lock| !lock.cross_tools.is_empty());
+    let machine = plan.architecture.other();
+    let cross_tools = |lock: Lock| -> Result<Lock> {
+        let cross_tools = source
+            .tools(plan, machine, &plan.cross_tools(), report)
+            .with_context(|| format!("resolving the packages of the tools for {machine}"))?;
+        Ok(Lock { cross_tools, ..lock })
+    };
     match (policy, old, why) {
-        (Policy::Keep | Policy::Frozen, Some(lock), None) => {
+        (Policy::Keep | Policy::Frozen, Some(mut lock), None) => {
             if lock.asked.is_none() {
                 let (path, name) = (report::path(path), &plan.name);
                 report.warn(format_args!(
@@ -59,6 +67,25 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
             }
             kernels::check(plan, &lock.packages, Dependencies::default)?;
             dkms::check(plan, &lock.packages, Dependencies::default)?;
+            let missing = plan.cross_tools().into_iter().find(|name| !has(&lock.cross_tools, name));
+            if let Some(tool) = missing.filter(|_| host_architecture().ok() == Some(machine)) {
+                if policy == Policy::Frozen {
+                    bail!(
+                        "`{}` has no tool `{tool}` to build for {} on {machine}; run `cargo xtask lock {} --arch {}` \
+                         on such a machine",
+                        report::path(path),
+                        plan.architecture,
+                        plan.name,
+                        plan.architecture
+                    );
+                }
+                let started = Instant::now();
+                lock = cross_tools(lock)?;
+                write(path, &file.with(plan.architecture, lock.clone()))?;
+                let count = lock.cross_tools.len();
+                let summary = format!("{count} packages of tools for {machine}, in {}", report::path(path));
+                report.timed("Locked", summary, started);
+            }
             Ok(lock)
         }
         (Policy::Frozen, None, _) => bail!("{}", missing(plan, path)),
@@ -71,7 +98,10 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
         }
         (_, old, _) => {
             let started = Instant::now();
-            let new = source.lock(plan, old.as_ref(), policy == Policy::Update, report)?;
+            let mut new = source.lock(plan, old.as_ref(), policy == Policy::Update, report)?;
+            if crossed || host_architecture()? == machine {
+                new = cross_tools(new)?;
+            }
             write(path, &file.with(plan.architecture, new.clone()))?;
             let size = new.packages.iter().map(|package| package.size).sum();
             let summary =
@@ -139,8 +169,6 @@ fn missing(plan: &Plan, path: &Path) -> String {
 
 /// Why a lock is not this plan's any more, if it is not.
 fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
-    let has =
-        |locked: &[LockedPackage], name: &PackageName| locked.iter().any(|package| package.name == *name);
     if let Some(package) = plan.packages.iter().find(|package| !has(&lock.packages, &package.name)) {
         return Some(format!("package `{}` is not in it", package.name));
     }
@@ -184,6 +212,10 @@ fn outgrown(plan: &Plan, lock: &Lock) -> Option<String> {
         return Some(format!("archive `{} {}` is not asked for any more", old.base, old.suite));
     }
     asked::given_up(plan, lock)
+}
+
+fn has(locked: &[LockedPackage], name: &PackageName) -> bool {
+    locked.iter().any(|package| package.name == *name)
 }
 
 /// Whether a package is locked from the suite, in the version and with the recommendations that the plan says.

@@ -11,6 +11,7 @@
 //! The sandbox keeps the host clean and the build the same everywhere; it does not jail malware.
 
 mod chroot;
+pub mod emulation;
 mod enter;
 mod failure;
 mod init;
@@ -27,11 +28,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use crate::host::Way;
-
+use self::emulation::Emulator;
 pub use self::failure::failed;
 pub use self::overlay::is_supported as overlay_is_supported;
 use self::spec::{Bind, Spec};
+use crate::host::Way;
 
 /// The verb under which this program starts itself to leave the host's namespaces.
 const ENTER: &str = "sandbox-exec";
@@ -39,6 +40,8 @@ const ENTER: &str = "sandbox-exec";
 const INIT: &str = "sandbox-init";
 /// The verb under which it starts itself for a command that is shut in by `chroot` alone.
 const CHROOT: &str = "sandbox-chroot";
+/// The verb under which this program starts itself to find out whether an emulator can be registered.
+const PROBE: &str = "sandbox-probe";
 /// The host name inside: every machine builds under the same one.
 pub(crate) const HOSTNAME: &str = "bedplate";
 /// The exit code of the sandbox when it could not be set up, or could not start the command.
@@ -133,6 +136,22 @@ impl Sandbox {
         self
     }
 
+    /// Runs programs of another architecture, too.
+    #[must_use]
+    pub fn emulated(mut self, emulator: Option<&Emulator>) -> Self {
+        if let Some(emulator) = emulator {
+            let (name, value) = emulator.environment();
+            self = self.env(name, value);
+            self.spec.emulator = Some(emulator.clone());
+        }
+        self
+    }
+
+    /// The tree that stands in for programs which would be emulated.
+    pub(crate) fn native(&self) -> Option<&Path> {
+        self.spec.emulator.as_ref()?.native.as_deref()
+    }
+
     /// Sets an environment variable for the command.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -201,6 +220,7 @@ pub fn dispatch() -> Option<ExitCode> {
         ENTER => Some(enter::main(arguments.collect())),
         INIT => Some(init::main(arguments.collect(), Way::Root)),
         CHROOT => Some(init::main(arguments.collect(), Way::Chroot)),
+        PROBE => Some(emulation::main()),
         _ => None,
     }
 }

@@ -8,6 +8,7 @@ pub mod kernels;
 pub mod keys;
 pub mod vendor;
 
+use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -60,8 +61,10 @@ impl Source {
     /// A mirror that is no pair of addresses, a key that is not there, no store; a shared cache that is named wrongly.
     pub fn open(plan: &Plan, project: &Path, access: Access<'_>) -> Result<Self> {
         let mut store = Store::open()?;
-        let mut archives = archives(plan, &Keychain::of_files(project))?;
-        archives.extend(runner(plan, &archives)?.map(|(archive, _)| archive));
+        let keychain = Keychain::of_files(project);
+        let mut archives = archives(&plan.archives, plan, &keychain)?;
+        // Tools come from those of the machine that builds.
+        archives.extend(self::archives(&plan.own_archives(plan.architecture.other()), plan, &keychain)?);
         let explicit = access.mirrors.iter().map(|pair| mirror(pair)).collect::<Result<Vec<_>>>()?;
         let host = HostSources::read(Path::new("/"));
         let mut mirrors = Mirrors::choose(&archives, &explicit, &plan.mirrors, &host);
@@ -154,7 +157,7 @@ impl Source {
             ..Request::from(name.clone())
         });
         let requests: Vec<Request> = plan.packages.iter().map(request).chain(vendors).collect();
-        let resolver = self.resolver(plan, &keychain, before, debs, report)?;
+        let resolver = self.resolver((plan, plan.architecture), &keychain, before, debs, report)?;
         let Solution { packages, recommended } =
             resolver.system(&requests, &plan.without).map_err(|error| at_its_line(error, plan, &lines))?;
         kernels::check(plan, &packages, || resolver.dependencies(&packages))?;
@@ -171,27 +174,40 @@ impl Source {
         };
         let archives = resolver.archives().iter().map(archive).collect();
         let (epoch, keys) = (resolver.epoch(), keychain.into_locked());
-        Ok(Lock { epoch, asked: Some(asked::words(plan)), archives, keys, recommended, packages, tools })
+        let asked = Some(asked::words(plan));
+        Ok(Lock { epoch, asked, archives, keys, recommended, packages, tools, cross_tools: Vec::new() })
     }
 
-    /// Resolves packages to run programs from, beside any image.
+    /// Resolves packages to run programs from on a machine of an architecture, beside any image.
     ///
     /// # Errors
     /// As [`Source::lock`].
-    pub fn tools(&self, plan: &Plan, names: &[String], report: &Report) -> Result<Vec<LockedPackage>> {
-        let keychain = Keychain::of_archives(plan, None, &self.fetcher, &self.project)?;
-        self.resolver(plan, &keychain, None, Vec::new(), report)?.tools(names)
-    }
-
-    fn resolver(
+    pub fn tools(
         &self,
         plan: &Plan,
+        architecture: Architecture,
+        names: &[impl Borrow<str>],
+        report: &Report,
+    ) -> Result<Vec<LockedPackage>> {
+        let keychain = Keychain::of_archives(plan, None, &self.fetcher, &self.project)?;
+        self.resolver((plan, architecture), &keychain, None, Vec::new(), report)?.tools(names)
+    }
+
+    /// What is had of a plan's archives for an architecture; for another one than the image's, of the distribution's own.
+    fn resolver(
+        &self,
+        (plan, architecture): (&Plan, Architecture),
         keychain: &Keychain,
         before: Option<&Lock>,
         debs: Vec<VendorDeb>,
         report: &Report,
     ) -> Result<Resolver> {
-        let (mut archives, progress) = (archives(plan, keychain)?, Downloads::new(report));
+        let own = plan.own_archives(architecture);
+        let plans = if architecture == plan.architecture { &plan.archives } else { &own };
+        if plans.is_empty() {
+            bail!("{} {} is not for {architecture}", plan.distribution, plan.release);
+        }
+        let (mut archives, progress) = (archives(plans, plan, keychain)?, Downloads::new(report));
         let locked = |archive: &Archive| {
             let mut locked = before.into_iter().flat_map(|lock| &lock.archives);
             let is_same =
@@ -201,9 +217,8 @@ impl Source {
         for archive in archives.iter_mut().filter(|archive| archive.snapshots.is_empty()) {
             archive.not_before = locked(archive);
         }
-        let runner = runner(plan, &archives)?;
-        let architecture = plan.architecture.deb();
-        Resolver::open(&self.fetcher, &archives, debs, architecture, runner, now(), &progress)
+        let runner = runner((plan, architecture), keychain)?;
+        Resolver::open(&self.fetcher, &archives, debs, architecture.deb(), runner, now(), &progress)
     }
 }
 
@@ -219,15 +234,19 @@ pub fn host_architecture() -> Result<Architecture> {
     }
 }
 
-/// Where this machine's apt comes from, when that is not where the image's packages come from.
-fn runner(plan: &Plan, archives: &[Archive]) -> Result<Option<(Archive, &'static str)>> {
+/// Where this machine's apt comes from, when that is not where packages of the architecture come from.
+fn runner(
+    (plan, architecture): (&Plan, Architecture),
+    keychain: &Keychain,
+) -> Result<Option<(Archive, &'static str)>> {
     let host = host_architecture()?;
-    if host == plan.architecture {
+    if host == architecture {
         return Ok(None);
     }
-    let base = plan.release_base(host).context("the release is for other machines than this one")?;
-    let own = archives.iter().find(|archive| archive.pocket == "release").cloned();
-    Ok(own.map(|own| (Archive { base, not_before: None, ..own }, host.deb())))
+    let own = plan.own_archives(host);
+    let own = own.first().context("the release is for other machines than this one")?;
+    let own = archives(std::slice::from_ref(own), plan, keychain)?.pop();
+    Ok(own.map(|own| (own, host.deb())))
 }
 
 /// The shared cache of the environment.
@@ -269,7 +288,7 @@ fn mirror(pair: &str) -> Result<(String, String)> {
     Mirrors::parse_pair(pair).map_err(|error| UsageError(error.to_string()).into())
 }
 
-fn archives(plan: &Plan, keychain: &Keychain) -> Result<Vec<Archive>> {
+fn archives(archives: &[ArchivePlan], plan: &Plan, keychain: &Keychain) -> Result<Vec<Archive>> {
     let archive = |archive: &ArchivePlan| {
         Ok(Archive {
             base: archive.base.clone(),
@@ -284,7 +303,7 @@ fn archives(plan: &Plan, keychain: &Keychain) -> Result<Vec<Archive>> {
             key_at: archive.key_place().cloned(),
         })
     };
-    plan.archives.iter().map(archive).collect()
+    archives.iter().map(archive).collect()
 }
 
 /// Points a package that could not be fetched at the line of its archive; every release has its own archives without

@@ -4,10 +4,12 @@
 //! Only the packages' files are in it: no maintainer script has run, since
 //! nothing in it is ever started but as one command in the sandbox.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use bedplate_core::lock::LockedPackage;
+use bedplate_formats::deb::{self, DebError, EntryKind};
 use bedplate_formats::unpack;
 use fs_err as fs;
 
@@ -36,6 +38,65 @@ pub fn tree(
         fs::remove_dir_all(&staging)?;
         Ok(())
     })
+}
+
+/// A statically linked program of a package, in the cache: the package may be a hundred times as large, and is read no
+/// further than to the program. `fetch` brings it into the store, where it has to be read.
+///
+/// # Errors
+/// The package is not in the store, cannot be read, or has no such program.
+pub fn program(
+    store: &Store,
+    package: &LockedPackage,
+    name: &str,
+    fetch: impl FnOnce() -> Result<()>,
+) -> Result<PathBuf> {
+    let mut key = Key::new("program");
+    key.add(&package.sha256);
+    key.add(name);
+    let layer = store.layer_or_make("program", &key.finish(), |directory| {
+        fetch()?;
+        let path = debs(store, std::slice::from_ref(package))?.remove(0);
+        let wanted = format!("usr/bin/{name}").into_bytes();
+        let found = deb::read(
+            fs::File::open(path)?,
+            |_| Ok(()),
+            |entry, content| {
+                if entry.path != wanted || !matches!(entry.kind, EntryKind::File { .. }) {
+                    return Ok(());
+                }
+                let mut file = fs::File::create_new(directory.join(name))?;
+                std::io::copy(content, &mut file)?;
+                fs::set_permissions(directory.join(name), PermissionsExt::from_mode(0o755))?;
+                Err(Stopped::Found)
+            },
+        );
+        match found {
+            Err(Stopped::Found) => Ok(()),
+            Err(Stopped::Failed(error)) => Err(error),
+            Ok(_) => bail!("it has no program `{name}`"),
+        }
+        .with_context(|| format!("package `{} {}`", package.name, package.version))
+    })?;
+    Ok(layer.join(name))
+}
+
+/// Why a package is read no further.
+enum Stopped {
+    Found,
+    Failed(anyhow::Error),
+}
+
+impl From<DebError> for Stopped {
+    fn from(error: DebError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<std::io::Error> for Stopped {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 /// Where the files of locked packages are in the store.

@@ -29,7 +29,9 @@
 //! That directory lives as long as the [`Vm`], so a guest can be started again on what it wrote, also after a
 //! power cut.
 //!
-//! Deliberately absent so far: Secure Boot, and any architecture but x86-64 (`platform.rs` is the place for one).
+//! A guest of another architecture than this machine's is translated, whatever the host has, and is never a container.
+//!
+//! Deliberately absent so far: Secure Boot.
 
 mod accelerator;
 mod container;
@@ -56,11 +58,9 @@ use tempfile::TempDir;
 use self::credential::Credential;
 use self::guest::Guest;
 pub(crate) use self::machine::Machine;
+use self::platform::Platform;
 use self::second::Second;
 use crate::report::Report;
-
-/// The packages of the tools tree that QEMU, its firmware and its TPM are in.
-pub const PACKAGES: [&str; 5] = ["base-files", "ovmf", "qemu-system-x86", "qemu-utils", "swtpm"];
 
 /// Where the sandbox shows the disk, and the directory of everything that is written.
 const DISK: &str = "/run/disk.raw";
@@ -79,6 +79,7 @@ enum Kind {
 #[derive(Debug)]
 pub struct Vm {
     disk: PathBuf,
+    platform: &'static Platform,
     kind: Kind,
     tools: Option<PathBuf>,
     program: Option<PathBuf>,
@@ -112,11 +113,13 @@ impl Vm {
 
     /// A machine with 2 GiB of memory, two processors, a TPM and no network, that starts from the raw image `disk`.
     ///
-    /// The kernel is asked to speak on the serial port.
+    /// The machine is of the architecture of the disk's root. The kernel is asked to speak on the serial port.
     #[must_use]
     pub fn new(disk: &Path) -> Self {
+        let platform = Platform::of_disk(disk);
         Self {
             disk: disk.to_owned(),
+            platform,
             kind: Kind::Whole,
             tools: None,
             program: None,
@@ -126,7 +129,7 @@ impl Vm {
             memory: 2048,
             cpus: 2,
             network: false,
-            credentials: vec![Credential::command_line("console=ttyS0")],
+            credentials: vec![Credential::command_line(&format!("console={}", platform.serial))],
             arguments: Vec::new(),
             work: None,
             asked: false,
@@ -151,7 +154,7 @@ impl Vm {
     /// That QEMU is asked, and why, is said on standard error.
     #[must_use]
     pub fn quick(self) -> Self {
-        match container::obstacle() {
+        match container::obstacle(&self) {
             None => self.container(),
             Some(why) => {
                 Report::default().warn(format_args!("asking QEMU, which takes longer: {why}"));
@@ -230,7 +233,13 @@ impl Vm {
         self
     }
 
-    /// Takes the tools from this tree, in which [`PACKAGES`] are unpacked.
+    /// The packages of the tools tree that QEMU, its firmware and its TPM are in.
+    #[must_use]
+    pub fn packages(&self) -> [&'static str; 5] {
+        self.platform.packages
+    }
+
+    /// Takes the tools from this tree, in which [`Vm::packages`] are unpacked.
     #[must_use]
     pub fn tools(mut self, tree: &Path) -> Self {
         self.tools = Some(tree.to_owned());
@@ -266,7 +275,7 @@ impl Vm {
     /// When QEMU or the TPM cannot be started, or QEMU fails.
     pub fn attend(mut self, say: &dyn Fn(&str)) -> Result<ExitCode> {
         self.prepare_qemu()?;
-        let accelerator = accelerator::choose(&self.bare()?);
+        let accelerator = accelerator::choose(self.platform, &self.bare()?);
         say(accelerator.describe());
         say("the guest's console follows; leave with Ctrl-A X, its monitor is Ctrl-A C");
         let tpm = tpm::Tpm::start(&self)?;

@@ -314,6 +314,53 @@ fn an_ordinary_user_is_root_of_all_ids_inside() {
     assert_eq!(owner("b"), (user::SUBORDINATE, user::SUBORDINATE + 65534));
 }
 
+/// A program of the other architecture, as far as the kernel looks.
+fn foreign(path: &Path) {
+    let mut program = vec![0; 64];
+    program[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    program[16] = 3;
+    program[18] = if cfg!(target_arch = "x86_64") { 183 } else { 62 };
+    fs::write(path, program).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+}
+
+/// What a command prints; nothing when the kernel does not run it, or has a shell read it.
+fn output_of(command: duct::Expression) -> String {
+    let output = command.stdout_capture().stderr_null().unchecked().run();
+    output.map(|output| String::from_utf8(output.stdout).unwrap()).unwrap_or_default()
+}
+
+/// The emulator is registered in the sandbox and nowhere else: not for another one beside it, and not on the host. Root
+/// makes it a namespace of its own, too.
+#[test]
+fn programs_of_another_architecture_are_run_by_an_emulator_of_the_sandboxs_own() {
+    let user = User::new();
+    let program = user.install(Path::new(PROGRAM));
+    for mut command in [Command::new(&program), user.command(&program)] {
+        let root = Root::new();
+        chown(root.path(), Some(user::UID), Some(user::UID)).unwrap();
+        foreign(&root.path().join("foreign"));
+        // All that an emulator is to the kernel: a program that is given another one's name and arguments.
+        command.env("EMULATOR", "/usr/bin/echo").arg(root.path());
+        let script = "/foreign a 'b c'; touch /new && chown 7:8 /new && stat -c %u:%g /new";
+        let output = command.args(["sh", "-c", script]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "/foreign /foreign a b c\n7:8\n", "{said}");
+        let beside = output_of(root.sandbox().command(["/foreign", "a"]));
+        let host = output_of(duct::cmd!(root.path().join("foreign"), "a"));
+        assert_eq!((beside.as_str(), host.as_str()), ("", ""));
+    }
+}
+
+#[test]
+fn an_emulator_that_is_not_there_is_named() {
+    let root = Root::new();
+    let mut command = Command::new(PROGRAM);
+    let output = command.env("EMULATOR", "/no/emulator").arg(root.path()).arg("true").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("could not set up the sandbox: could not enter `/no`"), "{said}");
+}
+
 #[test]
 fn a_user_without_ids_is_told_what_to_run() {
     let user = User::with_subordinate(0);

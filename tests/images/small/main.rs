@@ -23,12 +23,16 @@ pub fn small(target: &Target) -> Image {
     smallest(target).volatile(Volatile::Overlay).volatile_size(MiB(64))
 }
 
-fn smallest(_: &Target) -> Image {
+fn smallest(target: &Target) -> Image {
+    let (kernel, console) = match target.architecture {
+        Architecture::X86_64 => ("linux-image-cloud-amd64", "console=ttyS0,115200"),
+        Architecture::Aarch64 => ("linux-image-cloud-arm64", "console=ttyAMA0,115200"),
+    };
     Image::debian("trixie")
-        .packages(["linux-image-cloud-amd64", "systemd-sysv", "systemd-boot"])
+        .packages([kernel, "systemd-sysv", "systemd-boot"])
         .packages(["dbus", "dmsetup", "kmod"])
         .hostname("small-{machine-id}")
-        .command_line("console=ttyS0,115200")
+        .command_line(console)
         .partition(Esp::new(MiB(256)))
         .partition(Root::new(Erofs).verity())
         .partition(Data::new("persistent", Ext4).mount("/local"))

@@ -66,6 +66,9 @@ pub struct Lock {
     /// Every package of the tools tree.
     #[serde(default, rename = "tool")]
     pub tools: Vec<LockedPackage>,
+    /// Every package of the tools tree on a machine of the other architecture; none until the image is locked on one.
+    #[serde(default, rename = "cross-tool")]
+    pub cross_tools: Vec<LockedPackage>,
 }
 
 /// A Release file.
@@ -152,6 +155,11 @@ impl LockedPackage {
 }
 
 impl Lock {
+    /// Every package that is named in it, for the image and for the builds of it on all machines.
+    pub fn all_packages(&self) -> impl Iterator<Item = &LockedPackage> {
+        self.packages.iter().chain(&self.tools).chain(&self.cross_tools)
+    }
+
     /// What changes from `old` to `new`, packages first, by name.
     #[must_use]
     pub fn diff(old: &Lock, new: &Lock) -> Vec<Change> {
@@ -240,6 +248,7 @@ mod tests {
             }],
             packages: vec![package("udev", "257.8-1"), package("jq", "1.7.1-6")],
             tools: vec![package("erofs-utils", "1.8.6-1")],
+            cross_tools: Vec::new(),
         }
     }
 

@@ -58,6 +58,10 @@ use units::UNITS;
 mod updates;
 pub use updates::{HealthyWhen, UpdatesPlan};
 
+/// The package with `depmod`, which takes half a minute for an ordinary kernel when it is emulated, and which is the same
+/// program for every architecture.
+pub const NATIVE: &str = "kmod";
+
 /// Everything that was decided about an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
@@ -595,11 +599,41 @@ impl Plan {
         self.units.enable.iter().any(|enabled| enabled.name == unit)
     }
 
-    /// The address of the release's main archive for an architecture, which need not be the image's.
+    /// The distribution's own archives for an architecture, which need not be the image's. None where the release is
+    /// not for it.
     #[must_use]
-    pub fn release_base(&self, architecture: Architecture) -> Option<Url> {
-        let release = release::find(self.distribution, &self.release)?;
-        release.pockets(architecture).next().map(|pocket| Url::known(pocket.base))
+    pub fn own_archives(&self, architecture: Architecture) -> Vec<ArchivePlan> {
+        let Some(release) = release::find(self.distribution, &self.release) else { return Vec::new() };
+        let pockets: Vec<release::Pocket> = release.pockets(architecture).collect();
+        let Some(main) = pockets.first() else { return Vec::new() };
+        let own = self.archives.iter().filter(|archive| archive.own);
+        let there = own.map(|archive| {
+            // Further suites are in the main archive.
+            let pocket = pockets.iter().find(|pocket| pocket.name == archive.pocket).unwrap_or(main);
+            ArchivePlan { base: Url::known(pocket.base), ..archive.clone() }
+        });
+        there.collect()
+    }
+
+    /// The packages of which programs are run on a machine of the other architecture: those of [`Plan::tools`], the
+    /// emulator's, and [`NATIVE`].
+    #[must_use]
+    pub fn cross_tools(&self) -> Vec<PackageName> {
+        // The image's own EFI programs are copied from the image's architecture, and never run.
+        let programs = self.tools.iter().filter(|name| **name != *packages::EFI_PROGRAMS).cloned();
+        let further =
+            self.emulator().map(|(package, _)| package).into_iter().chain([PackageName::known(NATIVE)]);
+        let mut names: Vec<PackageName> = programs.chain(further).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// What runs programs of the image on a machine of the other architecture: a package, and the name of the program in
+    /// its `/usr/bin`.
+    #[must_use]
+    pub fn emulator(&self) -> Option<(PackageName, String)> {
+        let (package, end) = release::find(self.distribution, &self.release)?.emulators;
+        Some((PackageName::known(package), format!("qemu-{}{end}", self.architecture.machine())))
     }
 
     /// The image's name as `IMAGE_ID` of os-release has it.

@@ -37,6 +37,9 @@ pub struct Release {
     pub repart: &'static str,
     /// The library `mke2fs` loads to read a tar stream.
     pub libarchive: &'static str,
+    /// The package with statically linked emulators of other processors, and what follows the processor's name in
+    /// theirs.
+    pub emulators: (&'static str, &'static str),
     /// What other releases call otherwise.
     pub named: &'static [(Thing, Named)],
 }
@@ -120,6 +123,9 @@ static UBUNTU: Archives = Archives {
 
 const DEBIAN_KERNELS: Named =
     As(&["linux-image-amd64", "linux-image-cloud-amd64", "linux-image-arm64", "linux-image-cloud-arm64"]);
+const EMULATORS: (&str, &str) = ("qemu-user", "");
+/// Where `qemu-user` is linked dynamically.
+const STATIC_EMULATORS: (&str, &str) = ("qemu-user-static", "-static");
 /// Since the transition to 64-bit time.
 const TPM: Named = As(&["libtss2-esys-3.0.2-0t64"]);
 
@@ -138,6 +144,7 @@ pub static RELEASES: [Release; 5] = [
         verity: &["dmsetup", "systemd-cryptsetup"],
         repart: "systemd-repart",
         libarchive: "libarchive13t64",
+        emulators: EMULATORS,
         named: &[
             (Thing::Kernel, As(&["linux-generic", "linux-virtual", "linux-aws"])),
             (Thing::Compose, As(&["docker-compose-v2", "docker-compose"])),
@@ -159,6 +166,7 @@ pub static RELEASES: [Release; 5] = [
         verity: &["cryptsetup-bin", "dmsetup"],
         repart: "systemd",
         libarchive: "libarchive13t64",
+        emulators: STATIC_EMULATORS,
         named: &[
             (Thing::Kernel, As(&["linux-generic", "linux-generic-hwe-24.04", "linux-virtual", "linux-aws"])),
             (Thing::Compose, As(&["docker-compose-v2", "docker-compose"])),
@@ -180,6 +188,7 @@ pub static RELEASES: [Release; 5] = [
         verity: &["cryptsetup-bin", "dmsetup"],
         repart: "systemd",
         libarchive: "libarchive13",
+        emulators: STATIC_EMULATORS,
         named: &[],
     },
     Release {
@@ -195,6 +204,7 @@ pub static RELEASES: [Release; 5] = [
         verity: &["dmsetup", "systemd-cryptsetup"],
         repart: "systemd-repart",
         libarchive: "libarchive13t64",
+        emulators: EMULATORS,
         named: &[
             (Thing::Kernel, DEBIAN_KERNELS),
             (Thing::Compose, As(&["docker-compose"])),
@@ -216,6 +226,7 @@ pub static RELEASES: [Release; 5] = [
         verity: &["cryptsetup-bin", "dmsetup"],
         repart: "systemd",
         libarchive: "libarchive13",
+        emulators: STATIC_EMULATORS,
         named: &[
             (Thing::Kernel, DEBIAN_KERNELS),
             // Version 1, a program of its own: no package of bookworm has `docker compose`.

@@ -125,8 +125,9 @@ impl Modules {
             modules.weakdeps.entry(normal(name)).or_default().extend(others.iter().map(|&o| o.to_owned()));
         }
         for (line, text) in lines("modules.alias")? {
-            let words: Vec<&str> = text.split_whitespace().collect();
-            let ["alias", pattern, name] = words[..] else {
+            // A pattern may have spaces: one of a driver for sound does.
+            let alias = text.strip_prefix("alias ").and_then(|rest| rest.rsplit_once(' '));
+            let Some((pattern, name)) = alias else {
                 return Err(ModulesError::Line { path: directory.join("modules.alias"), line, text });
             };
             modules.aliases.push((pattern.to_owned(), normal(name)));
@@ -351,7 +352,8 @@ mod tests {
         put("modules.softdep", "# soft\nsoftdep ext4 pre: crypto-crc32c gone\n");
         put(
             "modules.alias",
-            "alias crypto-crc32c crc32c_fast\nalias crypto-crc32c crc32c_slow\nalias fs-ext4 ext4\n",
+            "alias crypto-crc32c crc32c_fast\nalias crypto-crc32c crc32c_slow\nalias fs-ext4 ext4\n\
+             alias sound soc card sound\n",
         );
         put("modules.devname", "dm_mod mapper/control c10:236\next4 x c1:1\n");
         Modules::read(&tree, &"/m".into()).unwrap()

@@ -11,7 +11,7 @@ use crate::cmd::{access, planned};
 use crate::project::Project;
 use crate::report::{Report, path};
 use crate::source::Source;
-use crate::vm::{self, Vm};
+use crate::vm::Vm;
 
 /// Starts the disk with its serial console in this terminal.
 ///
@@ -24,9 +24,9 @@ pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<Exi
         bail!("there is no `{}`; build it with `cargo xtask image {}`", path(&disk), plan.name);
     }
     let source = Source::open(&plan, project.root, access(&args.source, report))?;
-    let tools = tools::tree(&source, &plan, &vm::PACKAGES.map(str::to_owned), report)?;
-    let mut vm =
-        Vm::new(&disk).tools(&tools).program(Path::new("/proc/self/exe")).memory(args.memory).network();
+    let vm = Vm::new(&disk);
+    let tools = tools::tree(&source, &plan, &vm.packages().map(str::to_owned), report)?;
+    let mut vm = vm.tools(&tools).program(Path::new("/proc/self/exe")).memory(args.memory).network();
     if let Some(gibibytes) = args.disk {
         vm = vm.size(gibibytes << 30);
     }

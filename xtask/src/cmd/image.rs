@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use bedplate_core::{Lock, Plan};
 
 use crate::build;
@@ -12,6 +12,7 @@ use crate::cmd::{access, planned};
 use crate::locking::{self, Policy};
 use crate::project::Project;
 use crate::report::Report;
+use crate::sandbox::emulation::Emulation;
 use crate::source::{Source, host_architecture};
 use crate::step::overlay;
 
@@ -38,13 +39,9 @@ pub(super) fn build(project: &Project<'_>, args: &ImageArgs, report: &Report) ->
     let what = format_args!("{} from {} {}{weakened}", plan.name, plan.distribution, plan.release);
     report.did("Building", what);
     let host = host_architecture()?;
-    if host != plan.architecture {
-        bail!(
-            "an image for {0} is built on {0}, and this machine is {host}: the packages' own scripts run in it; \
-             `cargo xtask lock {1} --arch {0}` pins its packages here, too",
-            plan.architecture,
-            plan.name
-        );
+    let emulation = (host != plan.architecture).then(|| Emulation::find(plan.architecture)).transpose()?;
+    if let Some(emulation) = emulation {
+        report.did("Emulating", format_args!("{} on {host}, with {emulation}", plan.architecture));
     }
     let source = Source::open(&plan, project.root, access(&args.source, report))?;
     let policy = if args.locked { Policy::Frozen } else { Policy::Keep };
@@ -52,8 +49,11 @@ pub(super) fn build(project: &Project<'_>, args: &ImageArgs, report: &Report) ->
         locking::settle(&source, &plan, &project.lock(entry, args.source.lock.as_ref()), policy, report)?;
     let out = project.out(entry, args.image.out.as_ref());
     let (store, verbose) = (&source.store, args.verbose);
-    let fetch = || source.fetch(&plan, lock.packages.iter().chain(&lock.tools), report);
-    let context = build::Context { report, store, fetch: &fetch, project: project.root, out: &out, verbose };
+    let cross_tools = lock.cross_tools.iter().filter(|_| emulation.is_some());
+    let fetched = || lock.packages.iter().chain(&lock.tools).chain(cross_tools.clone());
+    let fetch = || source.fetch(&plan, fetched(), report);
+    let context =
+        build::Context { report, store, fetch: &fetch, project: project.root, out: &out, verbose, emulation };
     let built = build::image(context, &plan, &lock);
     // What was made on the way to a failure is as good.
     source.share(report);

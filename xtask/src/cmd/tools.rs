@@ -13,8 +13,8 @@ use crate::cmd::access;
 use crate::key::Key;
 use crate::project::{self, Project};
 use crate::report::Report;
-use crate::source::Source;
-use crate::{Architecture, tools};
+use crate::source::{Source, host_architecture};
+use crate::tools;
 
 /// Where the working directory is inside.
 const WORK: &str = "/run/work";
@@ -26,7 +26,7 @@ const WORK: &str = "/run/work";
 /// A package that cannot be had. The command's own failure is its exit code.
 pub fn run(project: Project<'_>, args: &ToolsArgs, report: &Report) -> Result<ExitCode> {
     let entry = project.entry(args.image.as_deref())?;
-    let plan = project::plan(entry, Architecture::default())?;
+    let plan = project::plan(entry, host_architecture()?)?;
     let source = Source::open(&plan, project.root, access(&args.source, report))?;
     let tree = tree(&source, &plan, &args.packages, report)?;
     if args.command.is_empty() {
@@ -39,7 +39,7 @@ pub fn run(project: Project<'_>, args: &ToolsArgs, report: &Report) -> Result<Ex
     Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(2)).unwrap_or(2)))
 }
 
-/// A tree of these packages. What they mean is resolved once and kept in the
+/// A tree of these packages for this machine, from the distribution's own archives. What they mean is resolved once and kept in the
 /// cache, until one of them cannot be had any more.
 ///
 /// # Errors
@@ -50,8 +50,9 @@ pub fn tree(source: &Source, plan: &Plan, names: &[String], report: &Report) -> 
     names.push("base-files".to_owned());
     names.sort();
     names.dedup();
+    let architecture = host_architecture()?;
     let mut key = Key::new("resolved");
-    key.add(format!("{} {} {}", plan.distribution, plan.release, plan.architecture.deb()));
+    key.add(format!("{} {} {}", plan.distribution, plan.release, architecture.deb()));
     names.iter().for_each(|name| key.add(name));
     let resolved = source.store.layer("resolved", &key.finish());
     let kept =
@@ -61,7 +62,7 @@ pub fn tree(source: &Source, plan: &Plan, names: &[String], report: &Report) -> 
     {
         return tools::tree(&source.store, &packages, || Ok(()));
     }
-    let packages = source.tools(plan, &names, report)?;
+    let packages = source.tools(plan, architecture, &names, report)?;
     source.fetch(plan, &packages, report)?;
     let temporary = source.store.temporary()?.join("resolved");
     fs::write(&temporary, serde_json::to_vec(&packages)?)?;

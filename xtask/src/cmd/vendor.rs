@@ -21,7 +21,7 @@ pub fn run(project: Project<'_>, args: &VendorArgs, report: &Report) -> Result<E
     let source = Source::open(&plan, project.root, access(&args.source, report))?;
     let lock = project.lock(entry, args.source.lock.as_ref());
     let lock = locking::settle(&source, &plan, &lock, Policy::Keep, report)?;
-    let packages = || lock.packages.iter().chain(&lock.tools);
+    let packages = || lock.all_packages();
     source.fetch(&plan, packages(), report)?;
     let directory = args.directory.as_std_path();
     let fetched = packages().filter(|package| !package.is_projects());

@@ -90,6 +90,17 @@ pub(super) fn mapped(map: &str) -> u32 {
         .fold(0, |end, &(start, count)| if start <= end { end.max(start.saturating_add(count)) } else { end })
 }
 
+/// The map of a namespace in which all ids are those of the one around it, whose own map is `map`; line feeds are
+/// escaped.
+pub(super) fn same(map: &str) -> String {
+    let line = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let (inside, _, count) = (fields.next()?, fields.next()?, fields.next()?);
+        Some(format!("{inside} {inside} {count}\\n"))
+    };
+    map.lines().filter_map(line).collect()
+}
+
 fn lines(file: &str) -> impl Iterator<Item = (&str, IdRange)> {
     file.lines().filter_map(|line| {
         let mut fields = line.trim().split(':');
@@ -133,6 +144,12 @@ mod tests {
         let granted = [IdRange { start: 5000, count: 1000 }, IdRange { start: 100_000, count: 65536 }];
         let text: Vec<String> = map(7, &granted).iter().map(ToString::to_string).collect();
         assert_eq!(text, ["0 7 1", "1 5000 1000", "1001 100000 64535"]);
+    }
+
+    #[test]
+    fn a_namespace_inside_has_the_ids_of_the_one_around_it() {
+        assert_eq!(same("         0          0 4294967295\n"), "0 0 4294967295\\n");
+        assert_eq!(same("0 1000 1\n1 100000 65535\n"), "0 0 1\\n1 1 65535\\n");
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub fn statement(given: Given<'_>, artifacts: &[(String, String)]) -> Result<Vec
     if let Some(commit) = commit {
         inputs.insert(0, json!({"name": "repository", "digest": {"gitCommit": commit}}));
     }
-    for (packages, role) in [(&lock.packages, "package"), (&lock.tools, "tool")] {
+    let roles = [(&lock.packages, "package"), (&lock.tools, "tool"), (&lock.cross_tools, "cross-tool")];
+    for (packages, role) in roles {
         // A lock that was just made is in another order than the same one out of its file.
         let mut packages: Vec<&LockedPackage> = packages.iter().collect();
         packages.sort();

@@ -47,6 +47,9 @@ fn run(arguments: &[OsString]) -> Result<Ending> {
     let spec = Spec::from_argument(argument)?;
     // Whoever asks from a program of his own, a test, has no rights yet; this process goes on as another.
     let way = crate::host::enter()?;
+    if spec.emulator.as_ref().is_some_and(|emulator| emulator.program.is_some()) {
+        crate::host::nest()?;
+    }
     let parent = watch_parent(spec.parent)?;
 
     let mut namespaces =
@@ -126,6 +129,6 @@ fn imitate(signal: i32) -> ExitCode {
     clippy::print_stderr,
     reason = "standard error is this process's only way to the one that started it"
 )]
-fn complain(text: &str) {
+pub(super) fn complain(text: &str) {
     eprintln!("{text}");
 }

@@ -53,7 +53,7 @@ fn run(telling: &OwnedFd, argument: &OsStr, argv: &[OsString], way: Way) -> Resu
     end_with_parent(telling)?;
     let (program, arguments) = argv.split_first().context("no command was given")?;
 
-    mounts::enter(&spec)?;
+    let _registered = mounts::enter(&spec)?;
     rustix::system::sethostname(super::HOSTNAME.as_bytes()).context("could not set the host name")?;
     if !spec.network {
         syscall::loopback_up().context("could not bring up `lo`")?;

@@ -19,6 +19,7 @@ use rustix::mount::{
     move_mount, open_tree, unmount,
 };
 
+use super::emulation::Emulator;
 use super::overlay;
 use super::spec::Spec;
 use crate::syscall;
@@ -42,11 +43,13 @@ struct Detached {
     target: String,
 }
 
-/// Makes the root directory of `spec` this process's root, with all that belongs in it.
-pub(super) fn enter(spec: &Spec) -> Result<()> {
+/// Makes the root directory of `spec` this process's root, with all that belongs in it. Returns what must live as long
+/// as programs of another architecture are run.
+pub(super) fn enter(spec: &Spec) -> Result<Option<OwnedFd>> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .context("could not make the mounts private")?;
 
+    let registered = spec.emulator.as_ref().map(Emulator::register).transpose()?.flatten();
     let system = system()?;
     let mut binds = Vec::new();
     for bind in &spec.binds {
@@ -90,7 +93,7 @@ pub(super) fn enter(spec: &Spec) -> Result<()> {
         }
         attach(bind)?;
     }
-    Ok(())
+    Ok(registered)
 }
 
 /// What every sandbox has, in the order in which it is attached.

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use super::emulation::Emulator;
+
 /// A sandbox, as the outermost process asks for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Spec {
@@ -18,6 +20,8 @@ pub(super) struct Spec {
     pub overlay: Option<PathBuf>,
     /// Whether that directory is mounted read-only.
     pub read_only: bool,
+    /// What runs programs of another architecture.
+    pub emulator: Option<Emulator>,
     /// What is bound into it, in this order.
     pub binds: Vec<Bind>,
     /// Whether the host's network stays visible.
@@ -48,6 +52,7 @@ impl Spec {
             root,
             overlay: None,
             read_only: false,
+            emulator: None,
             binds: Vec::new(),
             network: false,
             without_sync: false,

@@ -31,7 +31,7 @@ use super::homes::Homes;
 use super::owners::Owners;
 use crate::error::LocatedError;
 use cut::Cut;
-pub use kernel::Kernel;
+pub use kernel::{Kernel, executable};
 use settings::Setting;
 
 /// What may differ between two initrds of one system.

@@ -22,6 +22,7 @@ use fs_err as fs;
 pub use self::changes::Changes;
 pub use self::write::clamp_times;
 use self::write::{Names, Stamp};
+use crate::sandbox::emulation::Emulator;
 use crate::sandbox::{Sandbox, overlay_is_supported};
 use crate::store::Store;
 
@@ -32,6 +33,8 @@ pub struct Base<'a> {
     pub directory: &'a Path,
     /// The same as a tree, as it was scanned.
     pub tree: &'a Tree,
+    /// What runs its programs, where this machine does not.
+    pub emulator: Option<&'a Emulator>,
 }
 
 /// A tree as a root directory. It is gone when this is dropped.
@@ -87,7 +90,8 @@ impl Scratch {
             Kind::Overlay => Sandbox::overlay(&directory),
             Kind::Copy => Sandbox::new(&root),
         };
-        let mut scratch = Self { directory, sandbox: sandbox.without_sync(), written: BTreeMap::new(), kind };
+        let sandbox = sandbox.without_sync().emulated(base.emulator);
+        let mut scratch = Self { directory, sandbox, written: BTreeMap::new(), kind };
         let written = match kind {
             Kind::Copy => {
                 write::write(tree, &tree.iter().map(|(path, _)| path.clone()).collect(), &root, Names::Apart)

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::WORK;
-use super::platform::X86_64;
+use super::platform::Platform;
 use crate::sandbox::Sandbox;
 
 /// How long the firmware may take to its first word; emulated it takes about a second.
@@ -30,12 +30,10 @@ pub(super) enum Accelerator {
 
 impl Accelerator {
     /// QEMU's options for it.
-    pub(super) fn arguments(self) -> [&'static str; 4] {
+    pub(super) fn arguments(self, platform: &Platform) -> [&'static str; 4] {
         match self {
             Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            // Translated, each level of page tables and each module loaded for a feature costs: a sixth of the
-            // time until a guest is up.
-            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off,svm=off"],
+            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", platform.translated],
         }
     }
 
@@ -59,28 +57,31 @@ impl Accelerator {
 }
 
 /// The best accelerator that works. Asked once per process: the answer takes seconds, and stays.
-pub(super) fn choose(tools: &Sandbox) -> Accelerator {
+pub(super) fn choose(platform: &Platform, tools: &Sandbox) -> Accelerator {
     static CHOSEN: OnceLock<Accelerator> = OnceLock::new();
+    if !platform.is_native() {
+        return Accelerator::Tcg;
+    }
     *CHOSEN.get_or_init(|| {
         // Every failure of the probe, also one of its own, means the same: do without.
-        let works =
-            File::options().read(true).write(true).open("/dev/kvm").is_ok() && probe(tools).unwrap_or(false);
+        let works = File::options().read(true).write(true).open("/dev/kvm").is_ok()
+            && probe(platform, tools).unwrap_or(false);
         if works { Accelerator::Kvm } else { Accelerator::Tcg }
     })
 }
 
 /// Starts the firmware on KVM, without a disk, and listens.
-fn probe(tools: &Sandbox) -> Result<bool> {
+fn probe(platform: &Platform, tools: &Sandbox) -> Result<bool> {
     let work = tempfile::tempdir()?;
     let [serial, errors] = ["serial", "errors"].map(|name| work.path().join(name));
     let sandbox = Accelerator::Kvm.admit(tools.clone().bind(work.path(), WORK));
-    let mut command: Vec<String> = [X86_64.emulator, "-nodefaults", "-no-user-config", "-display", "none"]
+    let mut command: Vec<String> = [platform.emulator, "-nodefaults", "-no-user-config", "-display", "none"]
         .into_iter()
-        .chain(["-machine", X86_64.machine, "-m", "256"])
-        .chain(Accelerator::Kvm.arguments())
+        .chain(["-machine", platform.machine, "-m", "256"])
+        .chain(Accelerator::Kvm.arguments(platform))
         .map(str::to_owned)
         .collect();
-    for (unit, file, options) in [(0, X86_64.code, "readonly=on"), (1, X86_64.variables, "snapshot=on")] {
+    for (unit, file, options) in [(0, platform.code, "readonly=on"), (1, platform.variables, "snapshot=on")] {
         command.push("-drive".to_owned());
         command.push(format!("if=pflash,unit={unit},format=raw,file={file},{options}"));
     }

@@ -36,7 +36,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SCRIPT: &str = include_str!("container.sh");
 
 /// Why no container can be started by this process, if so.
-pub(super) fn obstacle() -> Option<String> {
+pub(super) fn obstacle(vm: &Vm) -> Option<String> {
+    if !vm.platform.is_native() {
+        return Some(format!("this machine does not run programs of {}", vm.platform.architecture));
+    }
     if !geteuid().is_root() {
         return Some("only root can start a container on a disk".to_owned());
     }
@@ -52,7 +55,7 @@ pub(super) fn obstacle() -> Option<String> {
 
 /// Makes what the container needs in the machine's directory.
 pub(super) fn prepare(vm: &mut Vm) -> Result<()> {
-    if let Some(why) = obstacle() {
+    if let Some(why) = obstacle(vm) {
         bail!(
             "could not start a container: {why}; QEMU needs no rights (`Vm::start` without `.container()`)"
         );

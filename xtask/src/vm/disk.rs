@@ -10,7 +10,6 @@ use anyhow::{Context, Result, ensure};
 use bedplate_formats::gpt::LARGE_SECTOR;
 use bedplate_formats::sparse;
 
-use super::platform::X86_64;
 use super::{DISK, Vm, WORK};
 use crate::sandbox::Sandbox;
 
@@ -50,7 +49,7 @@ impl Vm {
         self.prepare()?;
         let variables = self.work()?.join("variables.fd");
         if !variables.exists() {
-            let empty = self.tree(&super::PACKAGES)?.join(X86_64.variables.trim_start_matches('/'));
+            let empty = self.tree(&self.packages())?.join(self.platform.variables.trim_start_matches('/'));
             fs_err::create_dir_all(self.work()?.join("tpm"))?;
             fs_err::copy(empty, variables)?;
         }
@@ -118,7 +117,7 @@ impl Vm {
 
     /// A sandbox with QEMU and nothing else.
     pub(super) fn bare(&self) -> Result<Sandbox> {
-        self.sandbox_of(&super::PACKAGES)
+        self.sandbox_of(&self.packages())
     }
 
     /// A sandbox with these packages.

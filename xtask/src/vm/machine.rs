@@ -8,7 +8,6 @@ use anyhow::{Context, Result, bail};
 
 use super::accelerator::{self, Accelerator};
 use super::disk::sectors;
-use super::platform::X86_64;
 use super::tpm::Tpm;
 use super::{Kind, Vm, WORK, container};
 use crate::sandbox::{Sandbox, failed};
@@ -53,7 +52,7 @@ impl Machine {
         let mut tpm = None;
         let (sandbox, command) = match vm.kind {
             Kind::Whole => {
-                let accelerator = accelerator::choose(&vm.bare()?);
+                let accelerator = accelerator::choose(vm.platform, &vm.bare()?);
                 tpm = Some(Tpm::start(&vm)?);
                 (vm.sandbox(accelerator)?, vm.qemu(accelerator, Console::File))
             }
@@ -149,16 +148,16 @@ impl Vm {
         let memory = self.memory.to_string();
         let cpus = self.cpus.to_string();
         let mut command: Vec<String> =
-            [X86_64.emulator, "-nodefaults", "-no-user-config", "-display", "none"]
+            [self.platform.emulator, "-nodefaults", "-no-user-config", "-display", "none"]
                 .into_iter()
-                .chain(["-machine", X86_64.machine, "-m", &memory, "-smp", &cpus])
-                .chain(accelerator.arguments())
+                .chain(["-machine", self.platform.machine, "-m", &memory, "-smp", &cpus])
+                .chain(accelerator.arguments(self.platform))
                 .chain(["-device", "virtio-rng-pci"])
                 .map(str::to_owned)
                 .collect();
         let mut option = |name: &str, value: String| command.extend([name.to_owned(), value]);
 
-        option("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", X86_64.code));
+        option("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", self.platform.code));
         option("-drive", format!("if=pflash,unit=1,format=raw,file={WORK}/variables.fd"));
         // Writeback, as a disk has a cache: what the guest did not flush may be lost when the power is cut.
         let flat = self.flat.then(|| self.name().ok()).flatten().map(|name| format!("{name}.raw"));
@@ -174,10 +173,10 @@ impl Vm {
         second.into_iter().for_each(|[name, value]| option(&name, value));
         option("-chardev", format!("socket,id=tpm,path={}", Tpm::SOCKET));
         option("-tpmdev", "emulator,id=tpm,chardev=tpm".to_owned());
-        option("-device", format!("{},tpmdev=tpm", X86_64.tpm));
+        option("-device", format!("{},tpmdev=tpm", self.platform.tpm));
         if self.network {
             option("-netdev", "user,id=network".to_owned());
-            option("-device", "virtio-net-pci,netdev=network".to_owned());
+            option("-device", "virtio-net-pci,netdev=network,romfile=".to_owned());
         }
         for credential in &self.credentials {
             option("-smbios", credential.to_argument());

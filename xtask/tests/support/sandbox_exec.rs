@@ -1,12 +1,14 @@
 //! The smallest program that can be re-executed by the sandbox, as tests need one.
 //!
 //! With arguments `ROOT COMMAND…` it does what a verb of the real one does: it gets its rights, and runs the command
-//! in a sandbox with the host's `/usr`; with `SCRATCH` in the environment in a tree that was made from a system.
+//! in a sandbox with the host's `/usr`, and with `EMULATOR` in the environment with that program for those of the other
+//! architecture; with `SCRATCH` in the environment in a tree that was made from a system.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use bedplate::sandbox::Sandbox;
+use bedplate::sandbox::emulation::Emulation;
 use bedplate::step::scratch::{Base, Scratch};
 use bedplate::store::Store;
 use bedplate_formats::tree::{Kind, Node, Tree};
@@ -49,6 +51,10 @@ fn run() -> anyhow::Result<ExitCode> {
     if std::env::var_os("READ_ONLY").is_some() {
         sandbox = sandbox.read_only();
     }
+    let emulator = std::env::var_os("EMULATOR");
+    let other = bedplate::source::host_architecture()?.other();
+    let emulator = emulator.map(|program| Emulation::Own.emulator(other, Path::new(&program)));
+    let sandbox = sandbox.emulated(emulator.as_ref());
     let status = sandbox.command(arguments).unchecked().run()?.status;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
@@ -58,7 +64,7 @@ fn scratch(root: &Path, copied: bool, command: impl Iterator<Item = String>) -> 
     let store = Store::at(&root.join("store"))?;
     let directory = root.join("system");
     let system = Tree::scan(&directory)?;
-    let base = Base { directory: &directory, tree: &system };
+    let base = Base { directory: &directory, tree: &system, emulator: None };
     let mut tree = system.clone();
     tree.remove(&"etc/gone".into());
     tree.insert("etc/kind".into(), Node::directory(0o700));

@@ -35,6 +35,24 @@ impl Architecture {
         }
     }
 
+    /// The kernel's name, as `uname -m` and QEMU have it: `x86_64`.
+    #[must_use]
+    pub fn machine(self) -> &'static str {
+        match self {
+            Architecture::X86_64 => "x86_64",
+            Architecture::Aarch64 => "aarch64",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Architecture {
+        match self {
+            Architecture::X86_64 => Architecture::Aarch64,
+            Architecture::Aarch64 => Architecture::X86_64,
+        }
+    }
+
     /// UEFI's name, as in `linuxx64.efi.stub`: `x64`.
     #[must_use]
     pub fn efi(self) -> &'static str {

@@ -123,7 +123,9 @@ fn age(newer: i64) -> &'static str {
 
 pub(super) fn locks(old: &Lock, new: &Lock) -> Vec<Change> {
     let mut changes = packages(&old.packages, &new.packages);
-    changes.extend(packages(&old.tools, &new.tools).into_iter().map(|change| Change::Tool(Box::new(change))));
+    for (old, new) in [(&old.tools, &new.tools), (&old.cross_tools, &new.cross_tools)] {
+        changes.extend(packages(old, new).into_iter().map(|change| Change::Tool(Box::new(change))));
+    }
     changes.extend(keys(&old.keys, &new.keys));
     for archive in &new.archives {
         let before =

@@ -49,6 +49,7 @@ pub(super) fn version(text: &str) -> Result<i64, LockError> {
 pub(super) fn values(lock: &Lock) -> Result<(), LockError> {
     let found = twice("the package", lock.packages.iter().map(|package| &package.name))
         .or_else(|| twice("the tool", lock.tools.iter().map(|tool| &tool.name)))
+        .or_else(|| twice("the cross tool", lock.cross_tools.iter().map(|tool| &tool.name)))
         .or_else(|| twice("the key", lock.keys.iter().map(|key| &key.fingerprint)))
         .or_else(|| {
             // A suite that is named for several of its components has one `InRelease`.

@@ -36,7 +36,8 @@ fn section(of: &str, lock: &Lock) -> String {
     for recommended in recommended {
         text.push_str(&recommended_block(of, recommended));
     }
-    for (kind, packages) in [("package", &lock.packages), ("tool", &lock.tools)] {
+    let kinds = [("package", &lock.packages), ("tool", &lock.tools), ("cross-tool", &lock.cross_tools)];
+    for (kind, packages) in kinds {
         let mut sorted: Vec<&LockedPackage> = packages.iter().collect();
         sorted.sort();
         for package in sorted {

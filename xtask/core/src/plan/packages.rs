@@ -131,10 +131,13 @@ pub(super) fn without(image: &Image) -> Vec<PackageName> {
     names
 }
 
+/// The package whose files are copied into the image's EFI system partition.
+pub(super) const EFI_PROGRAMS: &str = "systemd-boot-efi";
+
 /// What the build runs or copies from, in a tree of its own.
 pub(super) fn tools(image: &Image, release: &Release, root: &RootSlot) -> Vec<PackageName> {
     // base-files has the links of a merged /usr, without which no program finds its loader.
-    let mut names = vec!["base-files", "systemd-boot-efi"];
+    let mut names = vec!["base-files", EFI_PROGRAMS];
     match root.filesystem {
         Filesystem::Erofs => names.push("erofs-utils"),
         Filesystem::Squashfs => names.push("squashfs-tools"),

@@ -53,6 +53,22 @@ impl Kernel {
     }
 }
 
+/// What firmware starts of a kernel's image: arm64 kernels may come compressed, by one who expects a boot loader to
+/// unpack them. Those that unpack themselves are EFI programs as they are.
+///
+/// # Errors
+/// The image is broken.
+pub fn executable(image: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    if !image.starts_with(b"\x1f\x8b") {
+        return Ok(image);
+    }
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(&image[..])
+        .read_to_end(&mut plain)
+        .context("the kernel's image is broken")?;
+    Ok(plain)
+}
+
 /// A module's bytes, unpacked as its name says.
 pub(in crate::step) fn plain_module(path: &TreePath, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
     let name = path.name().unwrap_or_default();
@@ -69,4 +85,23 @@ pub(in crate::step) fn plain_module(path: &TreePath, bytes: Vec<u8>) -> anyhow::
         plain = bytes;
     }
     Ok(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_compressed_kernel_is_unpacked_and_another_one_is_taken_as_it_is() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(b"MZ, and the rest").unwrap();
+        let compressed = gzip.finish().unwrap();
+        assert_eq!(executable(compressed.clone()).unwrap(), b"MZ, and the rest");
+        // An EFI program that unpacks the kernel in it.
+        assert_eq!(executable(b"MZ\0\0zimg\x1f\x8b".to_vec()).unwrap(), b"MZ\0\0zimg\x1f\x8b");
+        let error = executable(compressed[..20].to_vec()).unwrap_err().to_string();
+        assert_eq!(error, "the kernel's image is broken");
+    }
 }

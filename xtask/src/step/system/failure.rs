@@ -34,7 +34,15 @@ impl Explainer<'_> {
             Some(Failed { package, headline, printed }) => {
                 self.package(&package, &headline, &format!("{printed}{more}"))
             }
-            None => sandbox::failed(argv, output.status, &output.stdout),
+            None => {
+                let error = sandbox::failed(argv, output.status, &output.stdout);
+                match last_set_up(&text) {
+                    Some(package) => {
+                        error.context(format!("dpkg ended while it set up the package `{package}`"))
+                    }
+                    None => error,
+                }
+            }
         }
     }
 
@@ -52,7 +60,7 @@ impl Explainer<'_> {
             message: format!("{headline}{printed}"),
             at: origin.and_then(|asked| asked.at.clone()),
             word: origin.map(|asked| asked.word.clone()),
-            help: self.help(name),
+            help: self.help(name, printed),
         }
         .into()
     }
@@ -71,13 +79,19 @@ impl Explainer<'_> {
         self.asked.iter().find(|asked| asked.name == name)
     }
 
-    fn help(&self, package: &str) -> String {
+    fn help(&self, package: &str, printed: &str) -> String {
         let answered = |template: &Template| self.answers.iter().any(|answer| answer.name == template.name);
         let control = self.controls.iter().find(|control| control.package() == package);
         let open = control.into_iter().flat_map(debconf::templates);
         let open: Vec<String> =
             open.filter(|template| template.is_question() && !answered(template)).map(|t| t.call()).collect();
-        let more = "`cargo xtask image -v` shows everything that was printed";
+        let more = match emulator_failed(printed) {
+            true => {
+                "the emulator gave up in it, which a build on the image's own architecture does without; \
+                 `cargo xtask image -v` shows everything that was printed"
+            }
+            false => "`cargo xtask image -v` shows everything that was printed",
+        };
         match open.as_slice() {
             [] => more.to_owned(),
             [call] => format!("the package asks a question that has no answer: add {call}; {more}"),
@@ -87,6 +101,17 @@ impl Explainer<'_> {
             }
         }
     }
+}
+
+/// True for the output of a program of another architecture of which QEMU could not run an instruction or a call, or
+/// which ended by a fault: `qemu: uncaught target signal 11 (Segmentation fault) - core dumped`.
+fn emulator_failed(printed: &str) -> bool {
+    printed.lines().any(|line| line.trim_start().starts_with("qemu: ") || line.contains(" qemu: "))
+}
+
+/// The package that dpkg was at when it ended without a word.
+fn last_set_up(text: &str) -> Option<&str> {
+    text.lines().rev().find_map(|line| line.strip_prefix("Setting up ")?.split_whitespace().next())
 }
 
 /// A package that dpkg could not configure.
@@ -111,8 +136,14 @@ fn script(text: &str) -> Option<Failed> {
     });
     let said = &lines[begin.map_or(at, |begin| begin + 1)..at];
     let code = reason.rsplit_once("status ").map(|(_, code)| code);
-    let headline = match (reason.contains("post-installation script"), code) {
-        (true, Some(code)) => format!("`postinst` of the package `{package}` failed with exit code {code}"),
+    let signal = reason.split_once("killed by signal ").map(|(_, signal)| signal);
+    let headline = match (reason.contains("post-installation script"), code, signal) {
+        (true, Some(code), _) => {
+            format!("`postinst` of the package `{package}` failed with exit code {code}")
+        }
+        (true, None, Some(signal)) => {
+            format!("`postinst` of the package `{package}` was ended by signal {signal}")
+        }
         _ => format!("the package `{package}` could not be configured: {reason}"),
     };
     Some(Failed { package: package.to_owned(), headline, printed: last_lines(said.iter().copied()) })
@@ -143,6 +174,28 @@ mod tests {
         let expected =
             "`postinst` of the package `lib:amd64` failed with exit code 7:\n  no such user\n  boom";
         assert_eq!(error, expected);
+    }
+
+    /// As an emulator says it of a program that it runs, and of the script itself.
+    #[test]
+    fn a_script_in_which_the_emulator_gave_up_is_named() {
+        let text = "Setting up a (1) ...\nqemu: uncaught target signal 11 (Segmentation fault) - core dumped\n\
+            dpkg: error processing package a (--configure):\n \
+            installed a package post-installation script subprocess was killed by signal (Segmentation fault), core dumped\n";
+        let error = told(text).unwrap();
+        let expected = "`postinst` of the package `a` was ended by signal (Segmentation fault), core dumped:\n  \
+            qemu: uncaught target signal 11 (Segmentation fault) - core dumped";
+        assert_eq!(error, expected);
+        let explainer = Explainer { controls: &[], asked: &[], answers: &[] };
+        assert!(explainer.help("a", &error).starts_with("the emulator gave up in it"));
+        assert!(explainer.help("a", "no such user").starts_with("`cargo xtask image -v`"));
+    }
+
+    #[test]
+    fn dpkg_that_ended_itself_was_at_a_package() {
+        let text = "Setting up a (1) ...\nfine\nSetting up lib:arm64 (2) ...\n";
+        assert_eq!(last_set_up(text), Some("lib:arm64"));
+        assert_eq!(last_set_up("no word of it"), None);
     }
 
     #[test]

@@ -34,6 +34,9 @@ const COVERED: [&str; 5] = [
 /// Where a script that stands in for a program finds the program.
 const PROGRAMS: &str = "/run/bedplate/programs";
 
+/// Where this machine's own programs are, when those of the image are emulated.
+const NATIVE: &str = "/run/bedplate/native";
+
 /// A script that decides what reaches a program.
 struct StandIn {
     /// Where the program is.
@@ -74,6 +77,10 @@ impl Quiet {
         for StandIn { names, script, .. } in &STAND_INS {
             write_program(&directory.join(names[0]), script.as_bytes())?;
         }
+        let sandbox = match sandbox.native().map(Path::to_owned) {
+            Some(tree) => sandbox.bind_read_only(&tree, NATIVE),
+            None => sandbox,
+        };
         // The kernel packages' hooks ask for it.
         let sandbox = sandbox
             .without_mounts()
@@ -125,7 +132,10 @@ impl Quiet {
         }
         write_program(&own, &program().with_context(|| format!("could not read `{}`", stand_in.path))?)?;
         for name in others {
-            fs_err::hard_link(&own, own.with_file_name(name))?;
+            match *name == "depmod" && self.sandbox.native().is_some() {
+                true => write_program(&own.with_file_name(name), native(name, "usr/bin/kmod").as_bytes())?,
+                false => fs_err::hard_link(&own, own.with_file_name(name))?,
+            }
         }
         Ok(())
     }
@@ -134,6 +144,17 @@ impl Quiet {
     pub fn clean(&self, inside: &Inside) -> Result<()> {
         inside.remove(POLICY).with_context(|| format!("could not remove `/{POLICY}`"))
     }
+}
+
+/// A script that runs a program of [`NATIVE`], by its loader and with its libraries, which the tree has not.
+fn native(name: &str, program: &str) -> String {
+    let (loader, libraries) = match cfg!(target_arch = "x86_64") {
+        true => ("usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
+        false => ("usr/lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu"),
+    };
+    format!(
+        "#!/bin/sh\nexec {NATIVE}/{loader} --library-path {NATIVE}/{libraries} --argv0 {name} {NATIVE}/{program} \"$@\"\n"
+    )
 }
 
 fn write_program(path: &Path, bytes: &[u8]) -> Result<()> {
