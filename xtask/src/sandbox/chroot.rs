@@ -44,9 +44,11 @@ pub(super) fn run(telling: &OwnedFd, spec: &Spec, argv: &[OsString]) -> Result<E
     set_child_subreaper(Some(rustix::process::getpid())).context("could not become the heir of orphans")?;
     let root = Root::new(spec)?;
     let led = spec.binds.iter().filter(|bind| root::is_led(bind));
+    // The supervisor has another current directory than the one that these are named in.
+    let led = led.map(|bind| Ok((bind.inside.clone(), std::path::absolute(&bind.host)?)));
     let supervisor = Arc::new(Supervisor {
         root: root.path.clone(),
-        shown: led.map(|bind| (bind.inside.clone(), bind.host.clone())).collect(),
+        shown: led.collect::<Result<_>>()?,
         network: spec.network,
         impossible: Mutex::new(None),
         is_over: AtomicBool::new(false),
