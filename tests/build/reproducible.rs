@@ -85,7 +85,11 @@ fn a_container_without_privileges_builds_the_same_bytes() {
     carry(&product::lock(), &cache);
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.args(["image", "edge-debian", "--locked", "--offline", "--lock"]).arg(product::lock());
-    command.arg("--out").arg(&out).env("BEDPLATE_CACHE", &cache).env("NO_COLOR", "1");
+    command
+        .args(["--out", "out"])
+        .current_dir(directory.path())
+        .env("BEDPLATE_CACHE", &cache)
+        .env("NO_COLOR", "1");
     let output = container::shut_in(&mut command).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");

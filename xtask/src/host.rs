@@ -117,6 +117,12 @@ fn enter_as_root() -> Result<Way> {
         let map = |kind: &str| format!("echo 0 0 {} > /proc/{own}/{kind}_map", WANTED + 1);
         return enter_user_namespace(&format!("{} && {}", map("uid"), map("gid")));
     }
+    let map = fs_err::read_to_string("/proc/self/uid_map")?;
+    ensure!(
+        ids::mapped(&map) == u32::MAX,
+        "root here is root of a user namespace, in which `chroot` has no devices, and may make no other one: run the \
+         container with `--security-opt seccomp=unconfined`"
+    );
     let has = rustix::thread::capabilities(None)
         .context("could not ask for this process's capabilities")?
         .effective;
