@@ -389,9 +389,9 @@ fn check_tells_all_mistakes_with_their_lines() {
                |
             18 |     small(target).bind("/var/lib/kept").hostname("-small-")
                |                   ^^^^^^^^^^^^^^^^^^^^^
-              ::: tests/images/small/main.rs:35:10
+              ::: tests/images/small/main.rs:39:10
                |
-            35 |     .bind("/var/lib/kept")
+            39 |     .bind("/var/lib/kept")
                |      --------------------- first bound here
                |
                = help: remove one of the two

@@ -272,10 +272,14 @@ mod tests {
     fn a_lock_is_made_to_be_read_in_a_diff() {
         expect![[r##"
             # Made by `cargo xtask lock`. It pins every byte of the image: keep it in git.
-            version = 2
+            version = 3
 
             [amd64]
             epoch = 1757000000
+            asked = [
+                "jq=1.7*",
+                "udev",
+            ]
 
             [[amd64.archive]]
             base = "http://ftp.debian.org/debian"
@@ -409,15 +413,15 @@ url = "http://ports.ubuntu.com/ubuntu-ports/pool/jq.deb"
     fn what_is_wrong_with_a_lock_is_said_with_its_line() {
         let text = file().render();
         expect![[r#"
-            line 28: invalid float, expected nothing
-            line 26: missing field `size`
-            it has version 9, and this program reads versions up to 2
-            line 14: `cd` is not a sha256: it does not have 64 digits
-            line 27: `Jq` is not a package name: `J` is not one of a-z 0-9 + - .
-            line 18: `ftp://vendor.example/vendor.gpg` is not the address of an archive: `ftp` is neither `http` nor `https`
+            line 32: invalid float, expected nothing
+            line 30: missing field `size`
+            it has version 9, and this program reads versions up to 3
+            line 18: `cd` is not a sha256: it does not have 64 digits
+            line 31: `Jq` is not a package name: `J` is not one of a-z 0-9 + - .
+            line 22: `ftp://vendor.example/vendor.gpg` is not the address of an archive: `ftp` is neither `http` nor `https`
             line 1: key with no value, expected `=`
-            it does not start with `version = 2`, as every lock does
-            line 10: unknown field `pockt`, expected one of `base`, `suite`, `pocket`, `origin`, `date`, `signed_by`, `sha256`
+            it does not start with `version = 3`, as every lock does
+            line 14: unknown field `pockt`, expected one of `base`, `suite`, `pocket`, `origin`, `date`, `signed_by`, `sha256`
             line 4: unknown field `riscv64`, expected one of `version`, `amd64`, `arm64`"#]].assert_eq(
             &[
                 refusal(&text.replace("version = \"1.7.1-6\"", "version = 1.7.1-6")),
