@@ -165,8 +165,15 @@ fn provenance(out: &Path) -> serde_json::Value {
 /// A copy of the description, with the lock beside it.
 fn project(user: &User, lock: &Path) -> PathBuf {
     let project = user.home().join("some/other project");
-    fs::create_dir_all(&project).unwrap();
-    success(Command::new("cp").arg("-R").arg(product::root().join("image")).arg(&project));
+    fs::create_dir_all(project.join("tests")).unwrap();
+    for description in ["image", "tests/images"] {
+        success(
+            Command::new("cp")
+                .arg("-R")
+                .arg(product::root().join(description))
+                .arg(project.join(description)),
+        );
+    }
     fs::copy(lock, project.join("the.lock")).unwrap();
     success(Command::new("chown").args(["-R", &format!("{UID}:{UID}")]).arg(user.home().join("some")));
     project
