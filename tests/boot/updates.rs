@@ -102,9 +102,12 @@ fn a_device_is_updated_and_finds_its_way_back_alone() {
     let server = Server::start(&second, None).unwrap();
     let address = server.address_in_guest("update.raucb");
     let other = "rauc install $address >/run/other 2>&1; echo $? >>/run/other";
-    let both = format!("address={address}; (sleep 2; {other}) & rauc install $address 2>&1 && wait");
+    // The other comes once the first is being installed.
+    let installing = "busctl get-property de.pengutronix.rauc / de.pengutronix.rauc.Installer Operation | grep -q installing";
+    let wait = format!("for i in $(seq 100); do if {installing}; then break; fi; sleep 0.2; done");
+    let both = format!("address={address}; ({wait}; {other}) & rauc install $address 2>&1 && wait");
     let said = guest.run_within(&both, INSTALLATION).unwrap();
-    assert_eq!(said.code, 0, "{}", said.stdout);
+    assert_eq!(said.code, 0, "{}\n{}", said.stdout, log(&mut guest));
     let other = guest.check("cat /run/other").unwrap();
     assert!(other.contains("Already processing a different method") && other.ends_with("\n2\n"), "{other}");
     let (requests, fetched) = server.counted();

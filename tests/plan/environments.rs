@@ -50,9 +50,8 @@ fn codebuild_and_github_take_the_same_steps_to_the_same_files() {
     let steps = |text: &str| -> Vec<String> {
         let commands = ["rustup toolchain ", "git check-ignore ", "cargo xtask ", "gzip "];
         let lines = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-        let command = |line: &str| {
-            commands.iter().find_map(|command| Some(&line[line.find(command)?..]).map(str::to_owned))
-        };
+        let command =
+            |line: &str| commands.iter().find_map(|command| Some(line[line.find(command)?..].to_owned()));
         lines.filter_map(command).collect()
     };
     assert_eq!(steps(&codebuild), steps(&github));
