@@ -18,10 +18,12 @@ use std::fmt;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{getegid, geteuid};
 use rustix::thread::{CapabilitySet, UnshareFlags};
+use serde::{Deserialize, Serialize};
 
 pub use self::ids::{IdRange, WANTED, free_range, ranges};
 pub use self::missing::{Facts, Missing};
@@ -44,7 +46,7 @@ const CHROOT: [(CapabilitySet, &str); 9] = [
 ];
 
 /// How foreign programs are shut in, the first that the host allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Way {
     /// Namespaces, by the rights of root.
     Root,
@@ -64,6 +66,14 @@ impl fmt::Display for Way {
     }
 }
 
+/// What [`enter`] has found.
+static ENTERED: OnceLock<Way> = OnceLock::new();
+
+/// The way that [`enter`] has found in this process: trying costs a process each time.
+pub(crate) fn entered() -> Option<Way> {
+    ENTERED.get().copied()
+}
+
 /// Makes sure that this process may give files any owner and shut programs in.
 ///
 /// Where it takes a user namespace, it does not return on success: the program starts anew, with the same arguments,
@@ -76,7 +86,8 @@ impl fmt::Display for Way {
 /// right to mount nor what `chroot` needs; when the kernel refuses the namespace.
 pub fn enter() -> Result<Way> {
     if geteuid().is_root() {
-        return enter_as_root();
+        let way = enter_as_root()?;
+        return Ok(*ENTERED.get_or_init(|| way));
     }
     ensure!(!is_inside(), "the user namespace was entered, but its root is somebody else");
 
@@ -103,6 +114,7 @@ fn enter_as_root() -> Result<Way> {
     if syscall::can_mount(UnshareFlags::NEWNS) {
         return Ok(if is_inside() { Way::UserNamespace } else { Way::Root });
     }
+    let mut all = true;
     for file in ["/proc/self/uid_map", "/proc/self/gid_map"] {
         let count = ids::mapped(&fs_err::read_to_string(file)?);
         ensure!(
@@ -111,15 +123,15 @@ fn enter_as_root() -> Result<Way> {
              (`{file}`; Podman takes them from `/etc/subuid` and `/etc/subgid`)",
             WANTED + 1
         );
+        all &= count == u32::MAX;
     }
     if !is_inside() && syscall::can_mount(UnshareFlags::NEWUSER | UnshareFlags::NEWNS) {
         let own = std::process::id();
         let map = |kind: &str| format!("echo 0 0 {} > /proc/{own}/{kind}_map", WANTED + 1);
         return enter_user_namespace(&format!("{} && {}", map("uid"), map("gid")));
     }
-    let map = fs_err::read_to_string("/proc/self/uid_map")?;
     ensure!(
-        ids::mapped(&map) == u32::MAX,
+        all,
         "root here is root of a user namespace, in which `chroot` has no devices, and may make no other one: run the \
          container with `--security-opt seccomp=unconfined`"
     );

@@ -6,7 +6,7 @@
 //! starts the command and reaps. When any of them dies, everything inside dies with it.
 //!
 //! Needs CAP_SYS_ADMIN, by being root or by [`crate::host::enter`], which `sandbox-exec` calls where nobody has
-//! before, and Linux 5.12 (`mount_setattr`).
+//! before, and Linux 5.12 (`mount_setattr`). Where root cannot have it, `chroot` does in place of namespaces.
 //! Deliberately absent: cgroups, resource limits and any defence against a hostile root.
 //! The sandbox keeps the host clean and the build the same everywhere; it does not jail malware.
 
@@ -32,14 +32,11 @@ use self::emulation::Emulator;
 pub use self::failure::failed;
 pub use self::overlay::is_supported as overlay_is_supported;
 use self::spec::{Bind, Spec};
-use crate::host::Way;
 
 /// The verb under which this program starts itself to leave the host's namespaces.
 const ENTER: &str = "sandbox-exec";
 /// The verb under which this program starts itself as process 1 of the sandbox.
 const INIT: &str = "sandbox-init";
-/// The verb under which it starts itself for a command that is shut in by `chroot` alone.
-const CHROOT: &str = "sandbox-chroot";
 /// The verb under which this program starts itself to find out whether an emulator can be registered.
 const PROBE: &str = "sandbox-probe";
 /// The host name inside: every machine builds under the same one.
@@ -180,6 +177,7 @@ impl Sandbox {
     pub fn command<I: AsRef<str>>(&self, argv: impl IntoIterator<Item = I>) -> duct::Expression {
         let mut spec = self.spec.clone();
         spec.parent = std::process::id();
+        spec.way = crate::host::entered();
         let mut arguments = vec![OsString::from(ENTER), spec.to_argument().into()];
         arguments.extend(argv.into_iter().map(|argument| argument.as_ref().into()));
         duct::cmd(&self.program, arguments)
@@ -218,8 +216,7 @@ pub fn dispatch() -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
     match arguments.next()?.to_str()? {
         ENTER => Some(enter::main(arguments.collect())),
-        INIT => Some(init::main(arguments.collect(), Way::Root)),
-        CHROOT => Some(init::main(arguments.collect(), Way::Chroot)),
+        INIT => Some(init::main(arguments.collect())),
         PROBE => Some(emulation::main()),
         _ => None,
     }

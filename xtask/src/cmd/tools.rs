@@ -39,8 +39,8 @@ pub fn run(project: Project<'_>, args: &ToolsArgs, report: &Report) -> Result<Ex
     Ok(ExitCode::from(u8::try_from(status.code().unwrap_or(2)).unwrap_or(2)))
 }
 
-/// A tree of these packages for this machine, from the distribution's own archives. What they mean is resolved once and kept in the
-/// cache, until one of them cannot be had any more.
+/// A tree of these packages for this machine, from the distribution's own archives. What they mean is resolved once and
+/// kept in the cache, until one of them cannot be had any more.
 ///
 /// # Errors
 /// A package that cannot be had.

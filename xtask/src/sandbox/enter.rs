@@ -22,7 +22,7 @@ use rustix::thread::UnshareFlags;
 
 use super::failure::NO_SANDBOX;
 use super::spec::{Ending, Spec};
-use super::{CHROOT, INIT, NOT_STARTED};
+use super::{INIT, NOT_STARTED};
 use crate::host::Way;
 use crate::syscall;
 
@@ -44,9 +44,10 @@ pub(super) fn main(arguments: Vec<OsString>) -> ExitCode {
 fn run(arguments: &[OsString]) -> Result<Ending> {
     let (argument, argv) = arguments.split_first().context("nothing was asked for")?;
     let argument = argument.to_str().context("what was asked for is not UTF-8")?;
-    let spec = Spec::from_argument(argument)?;
+    let mut spec = Spec::from_argument(argument)?;
     // Whoever asks from a program of his own, a test, has no rights yet; this process goes on as another.
-    let way = crate::host::enter()?;
+    let way = spec.way.map_or_else(crate::host::enter, Ok)?;
+    spec.way = Some(way);
     if spec.emulator.as_ref().is_some_and(|emulator| emulator.program.is_some()) {
         crate::host::nest()?;
     }
@@ -65,9 +66,9 @@ fn run(arguments: &[OsString]) -> Result<Ending> {
     rustix::io::fcntl_setfd(&word, rustix::io::FdFlags::CLOEXEC)?;
     let init = Command::new("/proc/self/exe")
         .arg0("sandbox")
-        .arg(if way == Way::Chroot { CHROOT } else { INIT })
+        .arg(INIT)
         .arg(telling.as_raw_fd().to_string())
-        .arg(argument)
+        .arg(spec.to_argument())
         .args(argv)
         .spawn()
         .context("could not start process 1")?;

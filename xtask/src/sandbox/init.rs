@@ -21,14 +21,14 @@ use super::{chroot, mounts, sync};
 use crate::host::Way;
 use crate::syscall;
 
-pub(super) fn main(arguments: Vec<OsString>, way: Way) -> ExitCode {
+pub(super) fn main(arguments: Vec<OsString>) -> ExitCode {
     let [number, argument, argv @ ..] = arguments.as_slice() else {
         return ExitCode::FAILURE;
     };
     let Some(telling) = telling(number) else {
         return ExitCode::FAILURE;
     };
-    let ending = match run(&telling, argument, argv, way) {
+    let ending = match run(&telling, argument, argv) {
         Ok(ending) => ending,
         Err(error) => Ending::NotStarted(format!("{error:#}")),
     };
@@ -45,9 +45,9 @@ fn telling(number: &OsStr) -> Option<OwnedFd> {
     Some(telling)
 }
 
-fn run(telling: &OwnedFd, argument: &OsStr, argv: &[OsString], way: Way) -> Result<Ending> {
+fn run(telling: &OwnedFd, argument: &OsStr, argv: &[OsString]) -> Result<Ending> {
     let spec = Spec::from_argument(argument.to_str().context("what was asked for is not UTF-8")?)?;
-    if way == Way::Chroot {
+    if spec.way == Some(Way::Chroot) {
         return chroot::run(telling, &spec, argv);
     }
     end_with_parent(telling)?;

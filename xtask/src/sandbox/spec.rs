@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::host::Way;
+
 use super::emulation::Emulator;
 
 /// A sandbox, as the outermost process asks for it.
@@ -36,6 +38,8 @@ pub(super) struct Spec {
     pub directory: String,
     /// The process whose end ends the sandbox.
     pub parent: u32,
+    /// How the command is shut in; none as long as nobody has found out.
+    pub way: Option<Way>,
 }
 
 /// A file or directory of the host that is seen inside.
@@ -60,6 +64,7 @@ impl Spec {
             environment,
             directory: "/".to_owned(),
             parent: 0,
+            way: None,
         }
     }
 
