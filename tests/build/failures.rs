@@ -423,7 +423,7 @@ fn interrupt(
     }
     assert_eq!(status.code(), Some(2), "{said}");
     assert!(
-        said.contains("interrupted: the last artifacts, the lock and the cache are as they were"),
+        said.contains("interrupted: the last artifacts, the lock and the cache are whole"),
         "{said}"
     );
     assert!(!said.contains("error"), "{said}");

@@ -15,14 +15,11 @@ use std::num::NonZero;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, lsetxattr,
-    mknodat, utimensat,
-};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::deb::{Entry, EntryKind, entries};
 use crate::tar;
-use crate::tree::{Kind, Tree, TreePath};
+use crate::tree::{self, Kind, Tree, TreePath};
 
 /// Levels beyond it take longer than is saved on the way.
 const LEVEL: i32 = 3;
@@ -132,18 +129,9 @@ impl Made<'_> {
 
 /// Gives owner, mode, attributes and time to what was made.
 fn finish(entry: &Entry, host: &Path) -> io::Result<()> {
-    // The owner first: changing it takes set-id bits and capabilities away.
-    let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
-    chownat(CWD, host, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-    if !matches!(entry.kind, EntryKind::Symlink(_)) {
-        chmodat(CWD, host, Mode::from_raw_mode(entry.mode), AtFlags::empty())?;
-    }
-    for (name, value) in &entry.xattrs {
-        lsetxattr(host, name.as_slice(), value, XattrFlags::empty())?;
-    }
-    let time = Timespec { tv_sec: entry.mtime, tv_nsec: 0 };
-    let times = Timestamps { last_access: time, last_modification: time };
-    Ok(utimensat(CWD, host, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+    let mode = (!matches!(entry.kind, EntryKind::Symlink(_))).then_some(entry.mode);
+    tree::give(host, (entry.uid, entry.gid), mode, &entry.xattrs)?;
+    tree::set_time(host, entry.mtime)
 }
 
 fn invalid(what: impl Into<String>) -> io::Error {
@@ -156,6 +144,7 @@ mod tests {
 
     use super::*;
     use crate::tree::Node;
+    use rustix::fs::{AtFlags, Timespec, Timestamps, utimensat};
 
     fn packed(directory: &Path) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -19,6 +19,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::fs::{
+    AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, lsetxattr, utimensat,
+};
+
 pub use self::path::TreePath;
 
 /// What a regular file holds: bytes in memory, or a file of the host.
@@ -381,6 +385,43 @@ fn further_names(nodes: &BTreeMap<TreePath, Node>) -> BTreeMap<TreePath, BTreeSe
         }
     }
     names
+}
+
+/// Gives a file, or a link itself, its owner, its mode where it has one, and extended attributes.
+///
+/// # Errors
+/// As the system calls.
+pub fn give(
+    host: &Path,
+    (uid, gid): (u32, u32),
+    mode: Option<u32>,
+    xattrs: &BTreeMap<Vec<u8>, Vec<u8>>,
+) -> io::Result<()> {
+    // The owner first: changing it takes set-id bits and capabilities away.
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    chownat(CWD, host, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    if let Some(mode) = mode {
+        chmodat(CWD, host, Mode::from_raw_mode(mode), AtFlags::empty())?;
+    }
+    for (name, value) in xattrs {
+        lsetxattr(host, name.as_slice(), value, XattrFlags::empty())?;
+    }
+    Ok(())
+}
+
+/// Gives a file, or a link itself, its time in seconds since 1970.
+///
+/// # Errors
+/// As the system call.
+pub fn set_time(host: &Path, seconds: i64) -> io::Result<()> {
+    Ok(utimensat(CWD, host, &timestamps(seconds), AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// A modification time to the second; the access time is the same, so that
+/// nothing of the clock remains.
+pub(crate) fn timestamps(seconds: i64) -> Timestamps {
+    let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
+    Timestamps { last_access: time, last_modification: time }
 }
 
 /// The extended attributes of a file that belong in an image.

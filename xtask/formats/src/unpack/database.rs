@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use super::UnpackError;
 use super::inside::Inside;
 use super::layout::{Layout, Listed};
-use super::stage::timestamps;
 use crate::deb::{Control, ControlFile};
+use crate::tree::timestamps;
 
 /// Where the database lies in a root.
 const PLACE: &str = "var/lib/dpkg";

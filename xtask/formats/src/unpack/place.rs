@@ -12,9 +12,9 @@ use rustix::io::Errno;
 
 use super::inside::{Inside, split};
 use super::layout::{Placement, Placements};
-use super::stage::timestamps;
 use super::{Conffiles, UnpackError};
 use crate::deb::Entry;
+use crate::tree::timestamps;
 
 /// Makes directories and links and moves files into place.
 pub(super) fn place(directory: &Path, placements: &Placements) -> Result<(), UnpackError> {

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use md5::{Digest as _, Md5};
 use rayon::iter::{ParallelBridge, ParallelIterator};
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, XattrFlags};
 
 use super::UnpackError;
 use crate::deb::{self, Control, DebError, Entry, EntryKind};
 use crate::digest::hex;
+use crate::tree::timestamps;
 
 /// How much is written at once, in bytes.
 const BUFFER: usize = 128 << 10;
@@ -246,11 +247,4 @@ impl Stage<'_> {
     fn failed(&self, name: &str, source: io::Error) -> Failed {
         Failed::Unpack(UnpackError::Io { path: self.directory.join(name), source })
     }
-}
-
-/// A modification time to the second; the access time is the same, so that
-/// nothing of the clock remains.
-pub(super) fn timestamps(seconds: i64) -> Timestamps {
-    let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
-    Timestamps { last_access: time, last_modification: time }
 }

@@ -8,12 +8,9 @@ use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
+use bedplate_formats::tree::{self, Content, Kind, Node, Tree, TreePath};
 use fs_err as fs;
-use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, lsetxattr,
-    makedev, mknodat, utimensat,
-};
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::io::Errno;
 
 /// What tells whether a file was changed: every change moves its `ctime`, which nobody can set.
@@ -104,15 +101,8 @@ fn make(tree: &Tree, node: &Node, host: &Path, linked: impl Fn(&TreePath) -> Opt
     if host.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Ok(());
     }
-    let (uid, gid) = (Uid::from_raw(node.uid), Gid::from_raw(node.gid));
-    chownat(CWD, host, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
-    if !matches!(node.kind, Kind::Symlink(_)) {
-        chmodat(CWD, host, Mode::from_raw_mode(node.mode), AtFlags::empty())?;
-    }
-    for (name, value) in &node.xattrs {
-        lsetxattr(host, name.as_slice(), value, XattrFlags::empty())?;
-    }
-    Ok(())
+    let mode = (!matches!(node.kind, Kind::Symlink(_))).then_some(node.mode);
+    Ok(tree::give(host, (node.uid, node.gid), mode, &node.xattrs)?)
 }
 
 /// A copy, since a program may write into the file itself.
@@ -131,11 +121,9 @@ fn special(host: &Path, kind: FileType, device: u64) -> rustix::io::Result<()> {
     }
 }
 
-fn set_time(host: &Path, seconds: i64) -> rustix::io::Result<()> {
-    let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
-    let times = Timestamps { last_access: time, last_modification: time };
-    match utimensat(CWD, host, &times, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => Ok(()),
+fn set_time(host: &Path, seconds: i64) -> io::Result<()> {
+    match tree::set_time(host, seconds) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         set => set,
     }
 }
