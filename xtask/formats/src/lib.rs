@@ -1,6 +1,7 @@
 //! File trees and the byte formats of a bootable Linux disk, over `Read`,
 //! `Write` and `Seek`. Nothing here knows what an image description is.
 
+pub mod authenticode;
 pub mod control;
 pub mod cpio;
 pub mod deb;
@@ -14,6 +15,7 @@ pub mod jks;
 pub mod metadata;
 pub mod modules;
 pub mod pe;
+pub mod pkcs7;
 pub mod region;
 pub mod sparse;
 pub mod squashfs;

@@ -16,6 +16,9 @@ use object::read::pe::ImageNtHeaders;
 /// The most bytes that are searched for headers.
 const MOST_HEADER_BYTES: u64 = 64 * 1024;
 
+/// The optional header's offset in the file header.
+pub(crate) const OPTIONAL_HEADER: usize = 20;
+
 /// What is wrong with an executable.
 #[derive(Debug, thiserror::Error)]
 pub enum PeError {
@@ -73,6 +76,8 @@ pub struct Image {
     pub(crate) symbol_table: u32,
     /// Offset of the file header, which the optional header follows.
     pub(crate) file_header: usize,
+    /// How many data directories follow the optional header.
+    directories: usize,
     /// Offset of the first section header.
     pub(crate) section_table: usize,
 }
@@ -154,10 +159,22 @@ impl Image {
             size_of_headers: optional.size_of_headers.get(LE),
             size_of_initialized_data: optional.size_of_initialized_data.get(LE),
             symbol_table: nt.file_header.pointer_to_symbol_table.get(LE),
+            directories: directories.len(),
             // Both offsets lie inside `head`.
             file_header: usize::try_from(nt_offset).unwrap_or_default() + 4,
             section_table: usize::try_from(end).unwrap_or_default(),
         })
+    }
+
+    /// Offset of the check sum over the file, four bytes.
+    pub(crate) fn check_sum(&self) -> usize {
+        self.file_header + OPTIONAL_HEADER + 64
+    }
+
+    /// Offset of the eight bytes that say where the signatures are; `None` where there is no room for them.
+    pub(crate) fn security_entry(&self) -> Option<usize> {
+        let number = IMAGE_DIRECTORY_ENTRY_SECURITY;
+        (self.directories > number).then(|| self.file_header + OPTIONAL_HEADER + 112 + 8 * number)
     }
 
     /// The first section of a name.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Place, UkiError, copying};
-use crate::pe::{Image, Section};
+use crate::pe::{Image, OPTIONAL_HEADER, Section};
 use crate::tree::Content;
 
 /// `IMAGE_DLLCHARACTERISTICS_NX_COMPAT`.
@@ -14,8 +14,6 @@ pub(super) const DATA: u32 = 0x4000_0040;
 const CODE: u32 = 0x4000_0020;
 
 const SECTION_HEADER: usize = 40;
-/// The optional header's offset in the file header.
-const OPTIONAL_HEADER: usize = 20;
 
 /// The stub's headers while they are changed.
 pub(super) struct Layout<'a> {
