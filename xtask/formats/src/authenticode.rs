@@ -13,6 +13,7 @@ use der::asn1::ObjectIdentifier;
 use sha2::digest::Output;
 use sha2::{Digest, Sha256};
 
+use crate::digest::hash_range;
 use crate::pe::{Image, PeError};
 use crate::pkcs7::Pkcs7Error;
 
@@ -29,8 +30,6 @@ mod tests;
 const PKCS7_ENTRY: [u8; 4] = [0x00, 0x02, 0x02, 0x00];
 /// Tables and their entries begin at multiples of this many bytes.
 const ALIGNMENT: u32 = 8;
-/// How much is read at a time, in bytes.
-const CHUNK: usize = 1 << 18;
 
 /// Why an executable cannot be signed, or what is wrong with its signatures.
 #[derive(Debug, thiserror::Error)]
@@ -133,16 +132,8 @@ impl Hashed {
 
     fn hash<D: Digest>(&self, source: &mut (impl Read + Seek)) -> io::Result<D> {
         let mut hasher = D::new();
-        let mut buffer = vec![0; CHUNK];
         for range in &self.ranges {
-            source.seek(SeekFrom::Start(range.start))?;
-            let mut rest = range.end - range.start;
-            while rest > 0 {
-                let part = usize::try_from(rest).unwrap_or(CHUNK).min(CHUNK);
-                source.read_exact(&mut buffer[..part])?;
-                hasher.update(&buffer[..part]);
-                rest -= part as u64;
-            }
+            hash_range(source, range.clone(), &mut hasher)?;
         }
         Ok(hasher)
     }

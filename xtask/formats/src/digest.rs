@@ -1,10 +1,10 @@
-//! SHA-256 of files, many at once, without reading their holes.
+//! SHA-256 of files, many at once, without reading their holes; any hash of parts of them.
 //!
 //! A digest is of the bytes a reader would see: a hole counts as its zeros, so
 //! two files that read the same have the same digest however they are stored.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -66,6 +66,27 @@ pub fn sha256_files<P: AsRef<Path> + Sync>(paths: &[P]) -> io::Result<Vec<[u8; 3
         }
     });
     digests.into_iter().collect()
+}
+
+/// Adds a range of bytes to what is hashed, by any hash.
+///
+/// # Errors
+/// Fails when they end before the range does, or reading does.
+pub(crate) fn hash_range(
+    source: &mut (impl Read + Seek),
+    range: Range<u64>,
+    hasher: &mut impl Digest,
+) -> io::Result<()> {
+    source.seek(SeekFrom::Start(range.start))?;
+    let mut buffer = vec![0; CHUNK];
+    let mut rest = range.end.saturating_sub(range.start);
+    while rest > 0 {
+        let part = usize::try_from(rest).unwrap_or(CHUNK).min(CHUNK);
+        source.read_exact(&mut buffer[..part])?;
+        hasher.update(&buffer[..part]);
+        rest -= part as u64;
+    }
+    Ok(())
 }
 
 /// Sixty-four lower-case hexadecimal digits, as `sha256sum` writes them.

@@ -15,6 +15,7 @@ pub mod gpt;
 pub mod jks;
 pub mod metadata;
 pub mod modules;
+pub mod pcr;
 pub mod pe;
 pub mod pkcs7;
 pub mod region;

@@ -2,8 +2,11 @@
 
 use std::io::{Read, Seek, SeekFrom, Write};
 
-use super::{ALIGNMENT, AuthenticodeError, CHUNK, Hashed, PKCS7_ENTRY, content};
+use super::{ALIGNMENT, AuthenticodeError, Hashed, PKCS7_ENTRY, content};
 use crate::pkcs7;
+
+/// How much is read at a time, in bytes.
+const CHUNK: usize = 1 << 18;
 
 /// An executable that is about to be signed.
 #[derive(Debug, Clone)]

@@ -1,0 +1,79 @@
+//! PCR 11, `kernel-boot`: the sections of a unified kernel image, and how far the start has come.
+
+use std::io::{self, Read, Seek};
+
+use sha2::{Digest, Sha256, Sha384};
+
+use super::{Bank, Pcr, PcrError};
+use crate::digest::hash_range;
+use crate::pe::{Image, Section};
+
+/// The sections that systemd's stub measures, in its order. `.pcrsig` is about the result.
+const MEASURED: [&str; 13] = [
+    ".linux", ".osrel", ".cmdline", ".initrd", ".ucode", ".splash", ".dtb", ".uname", ".sbat", ".pcrpkey",
+    ".profile", ".dtbauto", ".hwids",
+];
+
+/// How far the start of a system has come; `systemd-pcrphase` measures each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The initrd begins.
+    EnterInitrd,
+    /// The initrd has done its work.
+    LeaveInitrd,
+    /// Early services have started.
+    Sysinit,
+    /// All services have.
+    Ready,
+}
+
+impl Phase {
+    /// All of them, in their order. A register of a phase has those before it measured, too.
+    pub const ALL: [Self; 4] = [Self::EnterInitrd, Self::LeaveInitrd, Self::Sysinit, Self::Ready];
+
+    /// The word that is measured.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::EnterInitrd => "enter-initrd",
+            Self::LeaveInitrd => "leave-initrd",
+            Self::Sysinit => "sysinit",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+/// PCR 11 once a unified kernel image has been measured and the phases were entered, first to last; without any, as the
+/// stub leaves it. It is what `systemd-measure calculate` prints.
+///
+/// Of an image with profiles, it is that of the first one.
+///
+/// # Errors
+/// Fails when it is no executable, has a section that is longer in memory than in the file, or reading does.
+pub fn kernel_boot(bank: Bank, uki: &mut (impl Read + Seek), phases: &[Phase]) -> Result<Pcr, PcrError> {
+    let image = Image::read(uki)?;
+    let mut pcr = Pcr::new(bank);
+    for name in MEASURED {
+        let Some(section) = image.section(name).filter(|section| section.virtual_size > 0) else { continue };
+        if section.virtual_size > section.raw_size {
+            return Err(PcrError::Section(name.to_owned()));
+        }
+        pcr.measure(&[name.as_bytes(), b"\0"].concat());
+        let digest = match bank {
+            Bank::Sha256 => digest::<Sha256>(uki, section)?,
+            Bank::Sha384 => digest::<Sha384>(uki, section)?,
+        };
+        pcr.extend(&digest);
+    }
+    for phase in phases {
+        pcr.measure(phase.word().as_bytes());
+    }
+    Ok(pcr)
+}
+
+/// The digest of a section, which may be an initrd of any length.
+fn digest<D: Digest>(source: &mut (impl Read + Seek), section: &Section) -> io::Result<Vec<u8>> {
+    let start = u64::from(section.offset);
+    let mut hasher = D::new();
+    hash_range(source, start..start + u64::from(section.virtual_size), &mut hasher)?;
+    Ok(hasher.finalize().to_vec())
+}
