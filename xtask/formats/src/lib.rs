@@ -25,6 +25,7 @@ pub mod squashfs;
 pub mod tar;
 pub mod tarball;
 pub mod tree;
+pub mod uefi_data;
 pub mod uki;
 pub mod unpack;
 pub mod verity;
