@@ -14,6 +14,7 @@ use crate::digest::hex;
 use crate::pe::PeError;
 
 pub use self::boot_loader::boot_loader_code;
+pub(crate) use self::kernel::sections_and_phases;
 pub use self::kernel::{Phase, kernel_boot};
 pub use self::secure_boot::SecureBootPolicy;
 pub use self::signature::{PcrPolicy, PcrSignature, PcrSignatureError, PcrSignatures};
@@ -23,7 +24,7 @@ mod kernel;
 mod secure_boot;
 mod signature;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// `EV_SEPARATOR`: firmware extends it before it starts anything.
 const SEPARATOR: [u8; 4] = [0; 4];
@@ -69,12 +70,49 @@ impl Bank {
         }
     }
 
+    /// Hashes what is written to it.
+    pub(crate) fn hasher(self) -> Hasher {
+        match self {
+            Self::Sha256 => Hasher::Sha256(Sha256::new()),
+            Self::Sha384 => Hasher::Sha384(Sha384::new()),
+        }
+    }
+
     /// The digest of bytes.
-    fn hash(self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn hash(self, bytes: &[u8]) -> Vec<u8> {
         match self {
             Self::Sha256 => Sha256::digest(bytes).to_vec(),
             Self::Sha384 => Sha384::digest(bytes).to_vec(),
         }
+    }
+}
+
+/// The hash of a bank, under way.
+pub(crate) enum Hasher {
+    Sha256(Sha256),
+    Sha384(Sha384),
+}
+
+impl Hasher {
+    pub(crate) fn finalize(self) -> Vec<u8> {
+        match self {
+            Self::Sha256(hasher) => hasher.finalize().to_vec(),
+            Self::Sha384(hasher) => hasher.finalize().to_vec(),
+        }
+    }
+}
+
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Sha384(hasher) => hasher.update(bytes),
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -2,8 +2,10 @@
 //! `ukify build` writes them.
 //!
 //! <https://uapi-group.org/specifications/specs/unified_kernel_image/>, and
-//! `pe_add_sections` of ukify 257 for what the specification leaves open. Signing,
-//! PCR signatures, profiles and stubs that need repair are deliberately absent.
+//! `pe_add_sections` of ukify 257 for what the specification leaves open. Profiles
+//! and stubs that need repair are deliberately absent. A finished image is signed by
+//! [`authenticode`](crate::authenticode); what it makes of a TPM is signed before, by
+//! [`pcr`](crate::pcr), and is a section of it.
 //!
 //! A finished image is read with [`Image`]. Kernel and stub pass through memory,
 //! everything else is streamed.
@@ -19,9 +21,10 @@ use crate::tree::Content;
 pub use self::uname::uname;
 
 mod layout;
+mod measured;
 mod sbat;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod uname;
 
 /// Why a unified kernel image cannot be written.
@@ -102,6 +105,7 @@ enum Place {
     Ucode,
     Extra(usize, String),
     Sbat,
+    Pcrsig,
 }
 
 impl Place {
@@ -118,6 +122,7 @@ impl Place {
             Self::Ucode => ".ucode",
             Self::Extra(_, name) => name,
             Self::Sbat => ".sbat",
+            Self::Pcrsig => ".pcrsig",
         }
     }
 }
@@ -129,6 +134,14 @@ pub struct Uki {
     /// The pieces of each section; only an initrd has several.
     sections: BTreeMap<Place, Vec<Content>>,
     sbat: Vec<String>,
+}
+
+/// What an image is put together from.
+struct Parts {
+    stub: Vec<u8>,
+    image: Image,
+    kernel: Image,
+    sections: BTreeMap<Place, Vec<Content>>,
 }
 
 impl Uki {
@@ -209,6 +222,15 @@ impl Uki {
         self
     }
 
+    /// The signed policies that the image is for, as [`PcrSignatures::section`] writes
+    /// them. They are not measured.
+    ///
+    /// [`PcrSignatures::section`]: crate::pcr::PcrSignatures::section
+    #[must_use]
+    pub fn pcr_signatures(self, content: impl Into<Content>) -> Self {
+        self.only(Place::Pcrsig, content.into())
+    }
+
     fn text(self, place: Place, text: &str) -> Self {
         if text.is_empty() { self } else { self.only(place, text.into()) }
     }
@@ -218,40 +240,39 @@ impl Uki {
         self
     }
 
+    /// Stub, kernel and every section, as they are written and measured.
+    fn parts(&self) -> Result<Parts, UkiError> {
+        let stub = self.stub.clone();
+        let image = Image::read(&mut Cursor::new(&stub)).map_err(UkiError::Stub)?;
+        let mut sections = self.sections.clone();
+        let content = self.sections.get(&Place::Linux).and_then(|pieces| pieces.first());
+        let bytes = content.ok_or(UkiError::NoKernel)?.read().map_err(copying(".linux"))?;
+        let kernel = Image::read(&mut Cursor::new(&bytes)).map_err(UkiError::Kernel)?;
+        if let Entry::Vacant(place) = sections.entry(Place::Uname) {
+            place.insert(vec![uname(&bytes).ok_or(UkiError::Uname)?.into()]);
+        }
+        let sources = [("stub", &stub[..], &image), ("kernel", &bytes[..], &kernel)];
+        let sbat = sbat::merge(&sources, &self.sbat)?;
+        sections.insert(Place::Sbat, vec![sbat.into()]);
+        sections.insert(Place::Linux, vec![bytes.into()]);
+        check_names(&sections)?;
+        Ok(Parts { stub, image, kernel, sections })
+    }
+
     /// Writes the image and says how long it is, in bytes.
     ///
     /// # Errors
     /// Fails when stub, kernel or sections cannot be what they are given as,
     /// before anything is written, or when copying does.
     pub fn write(&self, to: &mut impl Write) -> Result<u64, UkiError> {
-        let mut stub = self.stub.clone();
-        let image = Image::read(&mut Cursor::new(&stub)).map_err(UkiError::Stub)?;
-        let mut sections = self.sections.clone();
-        let content = self.sections.get(&Place::Linux).and_then(|pieces| pieces.first());
-        let kernel = content.ok_or(UkiError::NoKernel)?.read().map_err(copying(".linux"))?;
-        let kernel_image = Image::read(&mut Cursor::new(&kernel)).map_err(UkiError::Kernel)?;
-        if let Entry::Vacant(place) = sections.entry(Place::Uname) {
-            place.insert(vec![uname(&kernel).ok_or(UkiError::Uname)?.into()]);
-        }
-        let sources = [("stub", &stub[..], &image), ("kernel", &kernel[..], &kernel_image)];
-        let sbat = sbat::merge(&sources, &self.sbat)?;
-        sections.insert(Place::Sbat, vec![sbat.into()]);
-        sections.insert(Place::Linux, vec![kernel.into()]);
-        check_names(&sections)?;
-
-        let appended = Layout::new(&mut stub, &image)?.place(&sections, &kernel_image)?;
+        let Parts { mut stub, image, kernel, sections } = self.parts()?;
+        let appended = Layout::new(&mut stub, &image)?.place(&sections, &kernel)?;
         to.write_all(&stub).map_err(copying("stub"))?;
         let mut written = stub.len() as u64;
         for (place, section) in appended {
             let copying = copying(place.name());
             written += pad(to, u64::from(section.offset) - written).map_err(copying)?;
-            let pieces = &sections[place];
-            for piece in pieces {
-                written += copy(piece, to).map_err(copying)?;
-                if pieces.len() > 1 {
-                    written += pad(to, piece.len().next_multiple_of(4) - piece.len()).map_err(copying)?;
-                }
-            }
+            written += copy_all(&sections[place], to).map_err(copying)?;
             let end = u64::from(section.offset) + u64::from(section.raw_size);
             written += pad(to, end - written).map_err(copying)?;
         }
@@ -273,6 +294,18 @@ fn check_names(sections: &BTreeMap<Place, Vec<Content>>) -> Result<(), UkiError>
 
 fn copying(section: &str) -> impl Fn(io::Error) -> UkiError + Copy {
     move |source| UkiError::Io { section: section.to_owned(), source }
+}
+
+/// Copies the pieces of a section; of several, each is padded to four bytes.
+fn copy_all(pieces: &[Content], to: &mut impl Write) -> io::Result<u64> {
+    let mut copied = 0;
+    for piece in pieces {
+        copied += copy(piece, to)?;
+        if pieces.len() > 1 {
+            copied += pad(to, piece.len().next_multiple_of(4) - piece.len())?;
+        }
+    }
+    Ok(copied)
 }
 
 /// Copies a piece that has the length it said to have.

@@ -1,12 +1,9 @@
 //! PCR 11, `kernel-boot`: the sections of a unified kernel image, and how far the start has come.
 
-use std::io::{self, Read, Seek};
-
-use sha2::{Digest, Sha256, Sha384};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use super::{Bank, Pcr, PcrError};
-use crate::digest::hash_range;
-use crate::pe::{Image, Section};
+use crate::pe::Image;
 
 /// The sections that systemd's stub measures, in its order. `.pcrsig` is about the result.
 const MEASURED: [&str; 13] = [
@@ -51,29 +48,38 @@ impl Phase {
 /// Fails when it is no executable, has a section that is longer in memory than in the file, or reading does.
 pub fn kernel_boot(bank: Bank, uki: &mut (impl Read + Seek), phases: &[Phase]) -> Result<Pcr, PcrError> {
     let image = Image::read(uki)?;
-    let mut pcr = Pcr::new(bank);
-    for name in MEASURED {
-        let Some(section) = image.section(name).filter(|section| section.virtual_size > 0) else { continue };
+    sections_and_phases(bank, phases, |name| {
+        let Some(section) = image.section(name).filter(|section| section.virtual_size > 0) else {
+            return Ok(None);
+        };
         if section.virtual_size > section.raw_size {
             return Err(PcrError::Section(name.to_owned()));
         }
-        pcr.measure(&[name.as_bytes(), b"\0"].concat());
-        let digest = match bank {
-            Bank::Sha256 => digest::<Sha256>(uki, section)?,
-            Bank::Sha384 => digest::<Sha384>(uki, section)?,
-        };
-        pcr.extend(&digest);
+        let mut hasher = bank.hasher();
+        uki.seek(SeekFrom::Start(section.offset.into()))?;
+        let copied = io::copy(&mut uki.take(section.virtual_size.into()), &mut hasher)?;
+        if copied != u64::from(section.virtual_size) {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        Ok(Some(hasher.finalize()))
+    })
+}
+
+/// The same of the digests of sections, `None` for one that is not there or empty.
+pub(crate) fn sections_and_phases<E>(
+    bank: Bank,
+    phases: &[Phase],
+    mut digest: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>,
+) -> Result<Pcr, E> {
+    let mut pcr = Pcr::new(bank);
+    for name in MEASURED {
+        if let Some(digest) = digest(name)? {
+            pcr.measure(&[name.as_bytes(), b"\0"].concat());
+            pcr.extend(&digest);
+        }
     }
     for phase in phases {
         pcr.measure(phase.word().as_bytes());
     }
     Ok(pcr)
-}
-
-/// The digest of a section, which may be an initrd of any length.
-fn digest<D: Digest>(source: &mut (impl Read + Seek), section: &Section) -> io::Result<Vec<u8>> {
-    let start = u64::from(section.offset);
-    let mut hasher = D::new();
-    hash_range(source, start..start + u64::from(section.virtual_size), &mut hasher)?;
-    Ok(hasher.finalize().to_vec())
 }

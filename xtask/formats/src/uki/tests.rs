@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use super::layout::{DATA, NX_COMPAT};
 use super::*;
 use crate::digest::hex;
+use crate::pcr::{Bank, Phase, kernel_boot};
 use crate::pe::Section;
 
 /// A small PE32+ with the layout of systemd's stub: sections of text, at 0x1000
@@ -100,6 +101,35 @@ fn a_named_version_and_own_revocation_data_are_taken() {
     let uki = Uki::new(stub()).linux(kernel()).uname("1.2").sbat("sbat,1\nmine,1\n").section(".extra", "x");
     expect!["052b4939774178db1df9b3601c14e9044d1f2d8c9fe5a4939823165bdbb7fb37"]
         .assert_eq(&hex(&Sha256::digest(bytes(&uki))));
+}
+
+/// `ukify build … --pcr-private-key … --pcr-public-key … --phases … --pcrpkey …` 257.13 wrote it, with two keys.
+#[test]
+fn with_signed_registers_the_bytes_are_those_of_ukify() {
+    use crate::pcr::tests::{PUBLIC_KEY, UKI, pcrsig};
+    let magic = b"#### LoaderInfo: systemd-stub 257.13-1~deb13u1 ####\0";
+    let sections = [(".text", &b"stub"[..]), (".sbat", SBAT), (".sdmagic", magic), (".reloc", b"reloc")];
+    let kernel = executable(&[(".text", b"kernel"), (".sbat", b"sbat,1\nlinux,1,a\n")], 0, 0);
+    let uki = Uki::new(executable(&sections, 0x0160, 12))
+        .pcr_signatures(pcrsig())
+        .pcr_public_key(PUBLIC_KEY)
+        .linux(kernel)
+        .initrd(vec![b'i'; 1021])
+        .cmdline("root=/dev/x quiet")
+        .osrel("ID=edge\n")
+        .uname("6.12.0");
+    assert!(bytes(&uki) == UKI);
+}
+
+#[test]
+fn what_is_measured_is_known_before_an_image_is_written() {
+    let signed = uki().pcr_signatures("{}").section(".hwids", "x").osrel("");
+    for uki in [uki(), signed] {
+        for (bank, phases) in [(Bank::Sha256, &Phase::ALL[..1]), (Bank::Sha384, &Phase::ALL)] {
+            let written = kernel_boot(bank, &mut Cursor::new(bytes(&uki)), phases).unwrap();
+            assert_eq!(uki.kernel_boot(bank, phases).unwrap(), written);
+        }
+    }
 }
 
 #[test]
