@@ -16,6 +16,7 @@ pub mod bundle;
 pub mod disk;
 pub mod package;
 pub mod sparse;
+pub mod trust;
 
 /// What is done with an input. Says whether a parser took it for what it reads, so
 /// that a test can tell a corpus from noise.
@@ -24,12 +25,14 @@ pub type Target = fn(&[u8]) -> bool;
 /// Every target by the name of its corpus.
 pub const TARGETS: &[(&str, Target)] = &[
     ("ar", package::ar),
+    ("authenticode", trust::authenticode),
     ("bundle", bundle::bundle),
     ("certificates", bundle::certificates),
     ("cms", bundle::cms),
     ("control", package::control),
     ("cpio", boot::cpio),
     ("deb", package::deb),
+    ("efi_variable", trust::efi_variable),
     ("elf", boot::elf),
     ("erofs", disk::erofs),
     ("ext4", disk::ext4),
@@ -39,11 +42,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("keys", archive::keys),
     ("lock", archive::lock),
     ("manifest", bundle::manifest),
+    ("measured", trust::measured),
     ("modules", boot::modules),
     ("packages", archive::packages),
+    ("pcr_signatures", trust::pcr_signatures),
     ("pe", boot::pe),
     ("release", archive::release),
     ("signature", archive::signature),
+    ("signature_list", trust::signature_list),
     ("squashfs", disk::squashfs),
     ("tar", package::tar),
     ("verity", disk::verity),

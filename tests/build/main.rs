@@ -15,6 +15,7 @@ mod remote;
 mod reproducible;
 mod sysprep;
 mod system;
+mod trust;
 
 #[path = "../support/product.rs"]
 mod product;

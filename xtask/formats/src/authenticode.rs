@@ -28,7 +28,7 @@ mod tests;
 
 /// `WIN_CERT_REVISION_2_0` and `WIN_CERT_TYPE_PKCS_SIGNED_DATA`, behind the length of a table's entry.
 const PKCS7_ENTRY: [u8; 4] = [0x00, 0x02, 0x02, 0x00];
-/// Tables and their entries begin at multiples of this many bytes.
+/// Certificate tables and their entries begin at multiples of this many bytes.
 const ALIGNMENT: u32 = 8;
 
 /// Why an executable cannot be signed, or what is wrong with its signatures.
@@ -43,14 +43,14 @@ pub enum AuthenticodeError {
     /// It cannot be read or written.
     #[error("cannot read or write the executable")]
     Io(#[from] io::Error),
-    /// Its headers reach beyond it, or have no room for the place of a signature.
-    #[error("invalid PE executable: its headers have no place for signatures")]
+    /// Its headers end beyond it, or before the entry of the certificate table.
+    #[error("invalid PE executable: its headers have no entry for a certificate table")]
     Headers,
     /// A byte would be hashed twice.
-    #[error("invalid PE executable: section `{0}` overlaps what lies before it")]
+    #[error("invalid PE executable: section `{0}` overlaps the headers or another section")]
     Overlap(String),
-    /// The table of signatures is not at the end of the file, or is damaged.
-    #[error("invalid table of signatures at `{offset}`, `{size}` bytes long: {why}")]
+    /// The certificate table is not at the end of the file, or is damaged.
+    #[error("invalid certificate table at `{offset}`, `{size}` bytes long: {why}")]
     Table {
         /// Where it begins, in bytes.
         offset: u32,
@@ -59,7 +59,7 @@ pub enum AuthenticodeError {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// What is signed is no digest of an executable.
+    /// The signature is over something else than the digest of an executable.
     #[error("invalid signature: its content is of type `{0}`, not the digest of an executable")]
     Content(ObjectIdentifier),
     /// The content of a signature is damaged.
@@ -68,12 +68,13 @@ pub enum AuthenticodeError {
     /// The executable is not the one that was read.
     #[error("the executable changed while it was signed")]
     Changed,
-    /// Places in a PE have 32 bits.
+    /// Offsets in a PE have 32 bits.
     #[error("with its signature the executable has `{0}` bytes, and a PE executable ends at 4 GiB")]
     TooLarge(u64),
 }
 
-/// The digest of an executable: without its check sum, its signatures, and where they are.
+/// Returns the digest of an executable: of all its bytes but the check sum, the certificate table, and the table's entry
+/// in the headers.
 ///
 /// Firmware extends PCR 4 with it, in the hash of each bank.
 ///
@@ -89,7 +90,7 @@ struct Hashed {
     image: Image,
     /// In the order in which they are hashed.
     ranges: Vec<Range<u64>>,
-    /// Where the table of signatures is or may be put: its end, in bytes.
+    /// Where the certificate table begins, or will begin after some padding, in bytes.
     end: u64,
 }
 
@@ -125,7 +126,8 @@ impl Hashed {
             last = start + size;
             total += size;
         }
-        // Counted, not looked up: with a gap between sections, this is where the others begin, too.
+        // The sum of what was hashed, as the specification counts: with a gap between sections, it is not where the
+        // last one ends.
         ranges.push(total..end);
         Ok(Self { image, ranges, end })
     }
@@ -138,7 +140,7 @@ impl Hashed {
         Ok(hasher)
     }
 
-    /// How many zeros are put at the end of an unsigned file, so that a table can follow.
+    /// How many zeros align the certificate table of an unsigned file.
     fn padding(&self) -> usize {
         // Less than eight.
         usize::try_from(self.end.next_multiple_of(ALIGNMENT.into()) - self.end).unwrap_or_default()

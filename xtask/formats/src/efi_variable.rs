@@ -1,4 +1,4 @@
-//! The variables of firmware that Secure Boot is made of, and signed changes of them.
+//! The variables of Secure Boot, and authenticated updates of them.
 //!
 //! UEFI 2.10, sections 8.2.2 and 32.3: `EFI_VARIABLE_AUTHENTICATION_2`, the content of an `.auth` file, byte for byte as
 //! `sign-efi-sig-list` writes it. Signing is in two steps: [`VariableUpdate::bytes`] are signed, and
@@ -34,11 +34,11 @@ const PKCS7: Uuid = uuid!("4aafd29d-68df-49ee-8aa9-347d375665a7");
 const CERTIFICATE: [u8; 4] = [0x00, 0x02, 0xf1, 0x0e];
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 
-/// What is wrong with a signed change of a variable.
+/// What is wrong with an authenticated update of a variable.
 #[derive(Debug, thiserror::Error)]
 pub enum EfiVariableError {
     /// Its header is cut off, or of another kind.
-    #[error("invalid authenticated variable: {0}")]
+    #[error("invalid update of an EFI variable: {0}")]
     Header(&'static str),
     /// Its certificate or its signature is damaged.
     #[error(transparent)]
@@ -46,21 +46,21 @@ pub enum EfiVariableError {
     /// Its content is no signature database.
     #[error(transparent)]
     SignatureList(#[from] SignatureListError),
-    /// A time has no date that firmware can read.
-    #[error("invalid time of a variable: `{0}` seconds after 1970")]
+    /// The time is after the year 9999.
+    #[error("invalid time of an EFI variable: `{0}` seconds after 1970")]
     Time(u64),
 }
 
-/// A variable that says whom firmware believes.
+/// A variable of Secure Boot that holds signature lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Variable {
-    /// The platform key: who may change the others. While there is none, anybody may.
+    /// The platform key: signs updates of itself and of `KEK`. Without one, firmware is in setup mode and takes any update.
     Pk,
-    /// Key exchange keys: who may change `db` and `dbx`.
+    /// Key exchange keys: sign updates of `db` and `dbx`.
     Kek,
-    /// Whose executables are started.
+    /// Signers and digests of executables that are started.
     Db,
-    /// Which are not, whoever signed them.
+    /// Signers and digests of executables that are refused, also with a signature by `db`.
     Dbx,
 }
 
@@ -87,7 +87,7 @@ impl Variable {
     }
 }
 
-/// A change of a variable that is to be signed.
+/// An update of a variable that is to be signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VariableUpdate {
     variable: Variable,
@@ -99,7 +99,7 @@ pub struct VariableUpdate {
 impl VariableUpdate {
     /// Sets a variable to these lists, as of a time in seconds after 1970. No lists at all delete it.
     ///
-    /// Firmware takes a change only when its time is later than that of the one before.
+    /// Firmware takes an update only when its time is later than that of the one before.
     ///
     /// # Errors
     /// Fails when the time is after the year 9999.
@@ -118,14 +118,13 @@ impl VariableUpdate {
         Self { append: true, ..self }
     }
 
-    /// The bytes that are to be signed: RSA, PKCS#1 v1.5 over their SHA-256. `PK` signs itself and `KEK`, `KEK` signs
-    /// `db` and `dbx`.
+    /// The bytes that are to be signed: RSA, PKCS#1 v1.5 over their SHA-256.
     pub fn bytes(&self) -> Vec<u8> {
         let attributes = if self.append { ATTRIBUTES | APPEND } else { ATTRIBUTES };
         message(self.variable, attributes, &self.time, &self.content)
     }
 
-    /// The change with its signature and the signer's certificate in DER: an `.auth` file.
+    /// The update with its signature and the signer's certificate in DER: an `.auth` file.
     ///
     /// # Errors
     /// Fails when the certificate is none.

@@ -1,8 +1,8 @@
-//! What a TPM's registers hold once an image has started: measured boot, worked out without a machine.
+//! Measured boot: the values of a TPM's PCRs after an image has started, predicted without a machine.
 //!
 //! TCG PC Client Platform Firmware Profile, sections 2.3.4 and 3.3.4, and what systemd-boot and systemd's stub extend,
-//! <https://uapi-group.org/specifications/specs/linux_tpm_pcr_registry/>. A register begins as zeros and is extended
-//! with the digest of what is about to be used. Registers are named as systemd names them.
+//! <https://uapi-group.org/specifications/specs/linux_tpm_pcr_registry/>. A PCR begins as zeros and is extended
+//! with the digest of what is about to be used. PCRs are named as systemd names them.
 
 use std::fmt;
 use std::io;
@@ -29,7 +29,7 @@ pub(crate) mod tests;
 /// `EV_SEPARATOR`: firmware extends it before it starts anything.
 const SEPARATOR: [u8; 4] = [0; 4];
 
-/// Why a register cannot be worked out.
+/// Why a PCR cannot be predicted.
 #[derive(Debug, thiserror::Error)]
 pub enum PcrError {
     /// An executable is none.
@@ -49,7 +49,7 @@ pub enum PcrError {
     Section(String),
 }
 
-/// The registers of one hash.
+/// The PCRs of one hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bank {
     /// What every TPM 2.0 has.
@@ -116,7 +116,7 @@ impl io::Write for Hasher {
     }
 }
 
-/// The value of a register.
+/// The value of a PCR.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pcr {
     bank: Bank,
@@ -151,7 +151,7 @@ impl Pcr {
     }
 }
 
-/// Lower-case hexadecimal digits, as everybody writes it.
+/// Lower-case hexadecimal digits, as tpm2-tools print it.
 impl fmt::Display for Pcr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex(&self.value))

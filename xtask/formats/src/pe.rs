@@ -171,7 +171,7 @@ impl Image {
         self.file_header + OPTIONAL_HEADER + 64
     }
 
-    /// Offset of the eight bytes that say where the signatures are; `None` where there is no room for them.
+    /// Offset of the certificate table's entry, eight bytes; `None` where the headers end before it.
     pub(crate) fn security_entry(&self) -> Option<usize> {
         let number = IMAGE_DIRECTORY_ENTRY_SECURITY;
         (self.directories > number).then(|| self.file_header + OPTIONAL_HEADER + 112 + 8 * number)

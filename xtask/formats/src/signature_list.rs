@@ -1,4 +1,4 @@
-//! Signature databases of Secure Boot: which keys and digests firmware knows.
+//! Signature databases of Secure Boot: the certificates and digests that firmware trusts or refuses.
 //!
 //! `EFI_SIGNATURE_LIST`, UEFI 2.10, section 32.4.1. A database is lists one after another; in a list, all entries have
 //! one kind and one length, so certificates have a list each.
@@ -40,14 +40,14 @@ pub struct SignatureList {
 /// An entry of a list: `EFI_SIGNATURE_DATA`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignatureData {
-    /// Who put it there; any value, and no one checks it.
+    /// Who added it. Any value will do: it is compared with nothing.
     pub owner: Uuid,
     /// A certificate in DER, a digest.
     pub data: Vec<u8>,
 }
 
 impl SignatureData {
-    /// The entry as firmware keeps it, and measures it when it has accepted an executable.
+    /// Returns the entry as it is in a list. Firmware measures it when it accepts an executable by it.
     pub fn to_bytes(&self) -> Vec<u8> {
         [&self.owner.to_bytes_le()[..], &self.data].concat()
     }

@@ -5,13 +5,13 @@ use std::io::{Read, Seek, SeekFrom};
 use super::{ALIGNMENT, AuthenticodeError, Hashed, PKCS7_ENTRY, content};
 use crate::pkcs7::{self, Signed};
 
-/// The longest table of signatures that is read, in bytes.
+/// The longest certificate table that is read, in bytes.
 const MOST_BYTES: u32 = 256 * 1024;
 
 /// A signature that nobody has checked yet.
 ///
-/// It holds when [`fits`](Self::fits) is true and the key of the certificate accepts the signature of the message; who
-/// that is, is another question.
+/// It is valid when [`fits`](Self::fits) is true and the key of the certificate accepts the signature of the message.
+/// Whether the certificate is trusted is for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
     /// The signer's certificate, in DER.
@@ -20,7 +20,7 @@ pub struct Signature {
     pub message: Vec<u8>,
     /// RSA, PKCS#1 v1.5 over the SHA-256 of the message.
     pub signature: Vec<u8>,
-    /// The SHA-256 of the executable that the message is about.
+    /// The SHA-256 of the executable that was signed.
     pub digest: [u8; 32],
     /// Whether it is the digest of this executable.
     pub fits: bool,

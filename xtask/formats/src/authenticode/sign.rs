@@ -48,8 +48,8 @@ impl ToBeSigned {
 
     /// Puts the signature into the executable, and returns its new length in bytes.
     ///
-    /// It is appended to the signatures that are there, as `sbsign` does: all of them stay valid. A file whose length is
-    /// no multiple of eight is filled up with zeros. The check sum is made anew.
+    /// Signatures that the file has are kept and stay valid, as with `sbsign`. A file whose length is no multiple of eight
+    /// is padded with zeros. The check sum is updated.
     ///
     /// # Errors
     /// Fails when the file is not the one that was hashed, would be too long, or reading and writing do.
@@ -106,7 +106,7 @@ pub(super) fn check_sum(file: &mut (impl Read + Seek), at: u64) -> std::io::Resu
         sum += words(&buffer);
         buffer.clear();
     }
-    // Added carries make the sum one modulo 0xffff.
+    // With its carries added, the sum counts modulo 0xffff.
     sum += 2 * 0xffff - words(&own);
     while sum > 0xffff {
         sum = (sum >> 16) + (sum & 0xffff);

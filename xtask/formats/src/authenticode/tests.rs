@@ -135,13 +135,13 @@ fn what_cannot_be_signed_is_refused() {
     refused(SIGNED, &[(optional + 240 + 16, 0x4000)]);
     expect![[r#"
         no 64-bit PE executable: the DOS header at offset `0`
-        invalid PE executable: its headers have no place for signatures
-        invalid PE executable: its headers have no place for signatures
-        invalid PE executable: its headers have no place for signatures
-        invalid PE executable: section `.reloc` overlaps what lies before it
-        invalid PE executable: section `.reloc` overlaps what lies before it
-        invalid table of signatures at `1544`, `8` bytes long: it is not at the end of the file
-        invalid table of signatures at `1545`, `1479` bytes long: it is not aligned to 8 bytes
+        invalid PE executable: its headers have no entry for a certificate table
+        invalid PE executable: its headers have no entry for a certificate table
+        invalid PE executable: its headers have no entry for a certificate table
+        invalid PE executable: section `.reloc` overlaps the headers or another section
+        invalid PE executable: section `.reloc` overlaps the headers or another section
+        invalid certificate table at `1544`, `8` bytes long: it is not at the end of the file
+        invalid certificate table at `1545`, `1479` bytes long: it is not aligned to 8 bytes
         section `.text` lies at `512`, `16384` bytes long, in a file of `3024`"#]]
     .assert_eq(&messages.join("\n"));
     let error = ToBeSigned::new(&mut Cursor::new(UNSIGNED), b"none").unwrap_err();
@@ -162,10 +162,10 @@ fn damaged_tables_are_refused() {
     refused(1550, &[1]);
     refused(1552, &[0x31]);
     expect![[r#"
-        invalid table of signatures at `1544`, `1480` bytes long: an entry reaches beyond it
-        invalid table of signatures at `1544`, `1480` bytes long: an entry reaches beyond it
-        invalid table of signatures at `1544`, `1480` bytes long: an entry is no PKCS#7
-        invalid table of signatures at `1544`, `1480` bytes long: an entry is no PKCS#7
+        invalid certificate table at `1544`, `1480` bytes long: an entry reaches beyond it
+        invalid certificate table at `1544`, `1480` bytes long: an entry reaches beyond it
+        invalid certificate table at `1544`, `1480` bytes long: an entry is no PKCS#7
+        invalid certificate table at `1544`, `1480` bytes long: an entry is no PKCS#7
         invalid PKCS#7 signed data"#]]
     .assert_eq(&messages.join("\n"));
     for at in 0..SIGNED.len() {

@@ -1,4 +1,4 @@
-//! Signed changes of variables, as they are in `.auth` files.
+//! Authenticated updates of variables, as they are in `.auth` files.
 
 use super::{
     APPEND, ATTRIBUTES, CERTIFICATE, CERTIFICATE_HEADER, EfiVariableError, PKCS7, Variable, message,
@@ -6,7 +6,7 @@ use super::{
 use crate::pkcs7;
 use crate::signature_list::SignatureList;
 
-/// A signed change of a variable; nobody has checked its signature. Of which variable is not in the file.
+/// An authenticated update whose signature nobody has checked. The name of the variable is signed, and not in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthenticatedVariable {
     time: [u8; 16],
@@ -55,7 +55,7 @@ impl AuthenticatedVariable {
         format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
     }
 
-    /// The bytes that the signature is over, when this is a change of that variable.
+    /// The bytes that the signature is over, when this is an update of that variable.
     pub fn message(&self, variable: Variable, append: bool) -> Vec<u8> {
         let attributes = if append { ATTRIBUTES | APPEND } else { ATTRIBUTES };
         message(variable, attributes, &self.time, &self.content)

@@ -86,13 +86,13 @@ fn damage_is_refused_or_does_not_hold() {
                 "invalid PKCS#7 signed data",
             ),
             Err(
-                "invalid authenticated variable: its signature is no PKCS#7",
+                "invalid update of an EFI variable: its signature is no PKCS#7",
             ),
             Err(
-                "invalid authenticated variable: its signature is no PKCS#7",
+                "invalid update of an EFI variable: its signature is no PKCS#7",
             ),
             Err(
-                "invalid authenticated variable: its signature is no PKCS#7",
+                "invalid update of an EFI variable: its signature is no PKCS#7",
             ),
             Err(
                 "invalid PKCS#7 signed data",
@@ -118,6 +118,6 @@ fn damage_is_refused_or_does_not_hold() {
 #[test]
 fn a_time_that_has_no_date_is_refused() {
     let error = VariableUpdate::new(Variable::Pk, u64::MAX, &[]).unwrap_err();
-    expect!["invalid time of a variable: `18446744073709551615` seconds after 1970"]
+    expect!["invalid time of an EFI variable: `18446744073709551615` seconds after 1970"]
         .assert_eq(&error.to_string());
 }

@@ -11,7 +11,7 @@ const MEASURED: [&str; 13] = [
     ".profile", ".dtbauto", ".hwids",
 ];
 
-/// How far the start of a system has come; `systemd-pcrphase` measures each.
+/// A phase of the boot; `systemd-pcrphase` measures each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// The initrd begins.
@@ -25,7 +25,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// All of them, in their order. A register of a phase has those before it measured, too.
+    /// All of them, in their order. In a phase, those before it have been measured, too.
     pub const ALL: [Self; 4] = [Self::EnterInitrd, Self::LeaveInitrd, Self::Sysinit, Self::Ready];
 
     /// The word that is measured.

@@ -1,12 +1,12 @@
-//! PCR 7, `secure-boot-policy`: whom firmware believes, and whom it believed.
+//! PCR 7, `secure-boot-policy`: the keys that firmware trusts, and those by which it accepted executables.
 
 use super::{Bank, Pcr, SEPARATOR};
 use crate::efi_variable::{GLOBAL, Variable};
 use crate::signature_list::{SignatureData, SignatureList};
 
-/// Secure Boot of a machine, as its firmware measures it.
+/// The state of Secure Boot, as firmware measures it.
 ///
-/// A virtual machine has nothing else in PCR 7. Firmware of hardware may measure more: `dbt`, deployed mode, signers of
+/// Virtual machines measure nothing else into PCR 7. Firmware of hardware may measure more: `dbt`, deployed mode, signers of
 /// option ROMs, or a `dbx` of its maker's.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecureBootPolicy {

@@ -1,9 +1,9 @@
-//! Signed values of PCR 11: who holds a key says which kernels may open what is sealed to it.
+//! PCR signatures: the values of PCR 11 at which a secret may be unsealed that is bound to a key.
 //!
 //! The section `.pcrsig`, <https://www.freedesktop.org/software/systemd/man/latest/systemd-measure.html>. A TPM compares
-//! the registers with the policy, and believes a policy whose digest the key has signed. `systemd-measure` before 260
-//! signs a policy of the SHA-384 bank with SHA-384, and no systemd accepts that; the signature is always over SHA-256
-//! here.
+//! its PCRs with a policy, and accepts any policy whose digest the key has signed. `systemd-measure` before 260
+//! signs a policy of the SHA-384 bank with SHA-384, and no systemd accepts that; here, the signature is always
+//! over SHA-256.
 
 use std::fmt::Write as _;
 
@@ -16,12 +16,12 @@ use sha2::{Digest as _, Sha256};
 use super::{Bank, Pcr};
 use crate::digest::hex;
 
-/// The register that is signed.
+/// The PCR that is signed.
 const PCR: u8 = 11;
 /// `TPM2_CC_PolicyPCR`.
 const POLICY_PCR: [u8; 4] = 0x0000_017f_u32.to_be_bytes();
 
-/// What is wrong with signatures of registers, or with their key.
+/// What is wrong with PCR signatures, or with their key.
 #[derive(Debug, thiserror::Error)]
 pub enum PcrSignatureError {
     /// It is no public key.
@@ -55,7 +55,7 @@ impl PcrPolicy {
         let policy = Sha256::new()
             .chain_update([0; 32])
             .chain_update(POLICY_PCR)
-            // `TPML_PCR_SELECTION`: one bank, and three bytes of registers in it.
+            // `TPML_PCR_SELECTION`: one bank, and a bit mask of three bytes.
             .chain_update(1u32.to_be_bytes())
             .chain_update(algorithm)
             .chain_update([3])
@@ -77,7 +77,7 @@ pub struct PcrSignatures(Vec<(String, Vec<PcrSignature>)>);
 /// A signed policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PcrSignature {
-    /// The registers it is about.
+    /// The PCRs that the policy compares.
     pub pcrs: Vec<u32>,
     /// The SHA-256 of the key as `RSAPublicKey`.
     pub key: [u8; 32],

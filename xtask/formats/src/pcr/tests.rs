@@ -128,7 +128,7 @@ fn an_authority_is_measured_once_and_with_secure_boot_alone() {
 }
 
 #[test]
-fn a_register_begins_as_zeros() {
+fn a_pcr_begins_as_zeros() {
     assert_eq!(Pcr::new(Bank::Sha256).to_string(), "0".repeat(64));
     assert_eq!(Pcr::new(Bank::Sha384).to_string(), "0".repeat(96));
 }

@@ -105,7 +105,7 @@ fn a_named_version_and_own_revocation_data_are_taken() {
 
 /// `ukify build … --pcr-private-key … --pcr-public-key … --phases … --pcrpkey …` 257.13 wrote it, with two keys.
 #[test]
-fn with_signed_registers_the_bytes_are_those_of_ukify() {
+fn with_pcr_signatures_the_bytes_are_those_of_ukify() {
     use crate::pcr::tests::{PUBLIC_KEY, UKI, pcrsig};
     let magic = b"#### LoaderInfo: systemd-stub 257.13-1~deb13u1 ####\0";
     let sections = [(".text", &b"stub"[..]), (".sbat", SBAT), (".sdmagic", magic), (".reloc", b"reloc")];
