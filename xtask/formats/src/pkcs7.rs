@@ -3,10 +3,15 @@
 //! RFC 2315, section 9. It is not CMS: a content may be any structure, and its digest is over the value without tag and
 //! length. A time of signing is deliberately absent, so that the same content, certificate and key are the same bytes.
 
-use der::asn1::{AnyRef, Null, ObjectIdentifier, OctetStringRef, SetOfVec};
-use der::{Decode as _, Encode as _, Reader as _, Sequence, SliceReader, Tag, Tagged as _, ValueOrd};
+use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
+use der::{Decode as _, Encode as _, Reader as _, SliceReader, Tag, Tagged as _};
 use sha2::{Digest as _, Sha256};
 
+use self::structure::{Attribute, IssuerAndSerial, SetOf, SignedData, SignerInfo};
+
+pub(crate) use self::structure::{Algorithm, Content};
+
+mod structure;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -49,89 +54,6 @@ pub enum Pkcs7Error {
     Content,
 }
 
-/// A content with its type; `ContentInfo` of the RFC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Sequence)]
-pub(crate) struct Content<'a> {
-    pub(crate) kind: ObjectIdentifier,
-    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
-    pub(crate) value: Option<AnyRef<'a>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Sequence, ValueOrd)]
-pub(crate) struct Algorithm<'a> {
-    pub(crate) oid: ObjectIdentifier,
-    parameters: Option<AnyRef<'a>>,
-}
-
-impl Algorithm<'_> {
-    pub(crate) fn new(oid: ObjectIdentifier) -> Self {
-        Self { oid, parameters: Some(AnyRef::from(Null)) }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Sequence)]
-struct SignedData<'a> {
-    version: u8,
-    digests: SetOfVec<Algorithm<'a>>,
-    content: Content<'a>,
-    #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
-    certificates: Option<SetOfVec<AnyRef<'a>>>,
-    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
-    revocations: Option<SetOfVec<AnyRef<'a>>>,
-    signers: SetOfVec<SignerInfo<'a>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Sequence, ValueOrd)]
-struct SignerInfo<'a> {
-    version: u8,
-    certificate: IssuerAndSerial<'a>,
-    digest: Algorithm<'a>,
-    #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
-    attributes: Option<SetOfVec<Attribute<'a>>>,
-    algorithm: Algorithm<'a>,
-    signature: OctetStringRef<'a>,
-    /// Those that are not signed, a time stamp among them.
-    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
-    others: Option<SetOfVec<AnyRef<'a>>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Sequence, ValueOrd)]
-struct IssuerAndSerial<'a> {
-    issuer: AnyRef<'a>,
-    serial: AnyRef<'a>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Sequence, ValueOrd)]
-pub(crate) struct Attribute<'a> {
-    kind: ObjectIdentifier,
-    values: SetOfVec<AnyRef<'a>>,
-}
-
-impl<'a> IssuerAndSerial<'a> {
-    /// What a certificate is named by.
-    fn of(certificate: &'a [u8]) -> der::Result<Self> {
-        let mut reader = SliceReader::new(certificate)?;
-        let body: AnyRef<'a> = reader.sequence(|outer| {
-            let body = outer.decode()?;
-            let (_algorithm, _signature): (AnyRef<'_>, AnyRef<'_>) = (outer.decode()?, outer.decode()?);
-            Ok(body)
-        })?;
-        body.tag().assert_eq(Tag::Sequence)?;
-        let mut reader = reader.finish(SliceReader::new(body.value())?)?;
-        // The version has a default.
-        let version = |byte: u8| byte == 0xa0;
-        if reader.peek_byte().is_some_and(version) {
-            reader.decode::<AnyRef<'_>>()?;
-        }
-        let serial: AnyRef<'a> = reader.decode()?;
-        serial.tag().assert_eq(Tag::Integer)?;
-        reader.decode::<AnyRef<'_>>()?;
-        let issuer: AnyRef<'a> = reader.decode()?;
-        issuer.tag().assert_eq(Tag::Sequence)?;
-        Ok(Self { issuer, serial })
-    }
-}
-
 /// Checks that bytes are a certificate, as far as it is used here.
 pub(crate) fn check_certificate(certificate: &[u8]) -> Result<(), Pkcs7Error> {
     IssuerAndSerial::of(certificate).map(drop).map_err(Pkcs7Error::Certificate)
@@ -141,11 +63,12 @@ pub(crate) fn check_certificate(certificate: &[u8]) -> Result<(), Pkcs7Error> {
 pub(crate) fn attributes(content: Content<'_>) -> Result<Vec<u8>, Pkcs7Error> {
     let digest = digest_of(content.value);
     let encode = || {
-        let attribute = |kind, value| SetOfVec::try_from([value]).map(|values| Attribute { kind, values });
-        SetOfVec::try_from([
-            attribute(CONTENT_TYPE, AnyRef::from(&content.kind))?,
-            attribute(MESSAGE_DIGEST, OctetStringRef::new(&digest)?.into())?,
-        ])?
+        let attribute = |kind, value| Attribute { kind, values: SetOf(vec![value]) };
+        // The shorter one first, as DER wants it.
+        SetOf(vec![
+            attribute(CONTENT_TYPE, AnyRef::from(&content.kind)),
+            attribute(MESSAGE_DIGEST, OctetStringRef::new(&digest)?.into()),
+        ])
         .to_der()
     };
     encode().map_err(Pkcs7Error::Encoding)
@@ -171,18 +94,18 @@ pub(crate) fn signed_data(
             version: 1,
             certificate: named,
             digest: sha256,
-            attributes: attributes.map(SetOfVec::from_der).transpose()?,
+            attributes: attributes.map(SetOf::from_der).transpose()?,
             algorithm: Algorithm::new(RSA),
             signature: OctetStringRef::new(signature)?,
             others: None,
         };
         let data = SignedData {
             version: 1,
-            digests: SetOfVec::try_from([sha256])?,
+            digests: SetOf(vec![sha256]),
             content,
-            certificates: Some(SetOfVec::try_from([AnyRef::from_der(certificate)?])?),
+            certificates: Some(SetOf(vec![AnyRef::from_der(certificate)?])),
             revocations: None,
-            signers: SetOfVec::try_from([signer])?,
+            signers: SetOf(vec![signer]),
         };
         data.to_der()
     };
@@ -219,22 +142,22 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Signed<'_>, Pkcs7Error> {
         return Err(Pkcs7Error::TooLong(bytes.len()));
     }
     let data = decode(bytes).map_err(Pkcs7Error::Encoding)?;
-    let [signer] = data.signers.as_slice() else { return Err(Pkcs7Error::Signers(data.signers.len())) };
+    let [signer] = &data.signers.0[..] else { return Err(Pkcs7Error::Signers(data.signers.0.len())) };
     if signer.digest.oid != SHA256 {
         return Err(Pkcs7Error::Algorithm(signer.digest.oid));
     }
     if ![RSA, SHA256_WITH_RSA].contains(&signer.algorithm.oid) {
         return Err(Pkcs7Error::Algorithm(signer.algorithm.oid));
     }
-    let certificates = data.certificates.iter().flat_map(SetOfVec::iter);
+    let certificates = data.certificates.iter().flat_map(|certificates| &certificates.0);
     let certificates = certificates.filter_map(|certificate| certificate.to_der().ok());
     let is_signers = |certificate: &Vec<u8>| IssuerAndSerial::of(certificate) == Ok(signer.certificate);
     let certificate = { certificates }.find(is_signers).ok_or(Pkcs7Error::NoCertificate)?;
     let attributes = match &signer.attributes {
         Some(attributes) => {
             let value = |kind| {
-                let found = attributes.iter().find(|attribute| attribute.kind == kind);
-                match found.map(|found| found.values.as_slice()) {
+                let found = attributes.0.iter().find(|attribute| attribute.kind == kind);
+                match found.map(|found| &found.values.0[..]) {
                     Some([value]) => Ok(value.value()),
                     _ => Err(Pkcs7Error::Attribute(kind)),
                 }

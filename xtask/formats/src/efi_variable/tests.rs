@@ -23,7 +23,7 @@ fn auth(update: &VariableUpdate, certificate: &[u8]) -> Vec<u8> {
 /// `TZ=UTC sign-efi-sig-list -t '2026-01-02 03:04:05' -k KEY -c CERTIFICATE NAME LISTS FILE` of efitools 1.9.2 wrote the
 /// files these are the digests of.
 #[test]
-fn signed_changes_are_those_of_efitools() {
+fn updates_are_those_of_efitools() {
     let digest = |variable, content: &[SignatureList], certificate| {
         let update = VariableUpdate::new(variable, TIME, content).unwrap();
         hex(&Sha256::digest(auth(&update, certificate)))
@@ -53,7 +53,7 @@ fn digests_are_added_as_by_efitools() {
 }
 
 #[test]
-fn a_signed_change_is_read_and_holds_for_its_variable_alone() {
+fn an_update_is_read_and_holds_for_its_variable_alone() {
     let read = AuthenticatedVariable::read(DB).unwrap();
     assert_eq!(read.time(), "2026-01-02 03:04:05");
     assert_eq!(read.lists, lists(&[SIGNER, OTHER]));
