@@ -422,10 +422,7 @@ fn interrupt(
         return false;
     }
     assert_eq!(status.code(), Some(2), "{said}");
-    assert!(
-        said.contains("interrupted: the last artifacts, the lock and the cache are whole"),
-        "{said}"
-    );
+    assert!(said.contains("interrupted: the last artifacts, the lock and the cache are whole"), "{said}");
     assert!(!said.contains("error"), "{said}");
     let patience = Instant::now();
     while let [left, ..] = &running(build.id())[..] {
@@ -463,15 +460,15 @@ fn a_build_can_be_interrupted_at_any_step() {
     product::success(&mut workshop.image());
     let whole = started.elapsed();
     let mut interrupted = 0;
-    for part in 1..=10 {
+    for part in 1..=5 {
         workshop.make_later(1);
         let signal = if part % 3 == 0 { Signal::TERM } else { Signal::INT };
         let in_time = interrupt(&workshop, workshop.image(), signal, part % 2 == 0, || {
-            std::thread::sleep(whole.mul_f64(0.09 * f64::from(part)));
+            std::thread::sleep(whole.mul_f64(0.18 * f64::from(part)));
         });
         interrupted += u32::from(in_time);
     }
-    assert!(interrupted >= 5, "only {interrupted} builds were interrupted");
+    assert!(interrupted >= 3, "only {interrupted} builds were interrupted");
     workshop.make_later(1);
     product::success(&mut workshop.image());
     product::success(&mut workshop.verify());
