@@ -10,7 +10,7 @@ use bedplate_formats::authenticode::{ToBeSigned, signatures};
 use bedplate_formats::efi_variable::{Variable, VariableUpdate};
 use bedplate_formats::pcr::{Bank, PcrPolicy, PcrSignatures, Phase, kernel_boot};
 use bedplate_formats::signature_list::SignatureList;
-use bedplate_formats::uki::Uki;
+use bedplate_formats::uki::{Uki, with_pcr_signatures};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use uuid::{Uuid, uuid};
@@ -171,13 +171,86 @@ fn a_kernel_image_with_pcr_signatures_is_ukifys_to_the_byte() {
         .linux(read("image.vmlinuz"))
         .initrd(read("image.initrd"));
     let phases = [Phase::EnterInitrd];
-    let pcr = uki.kernel_boot(Bank::Sha256, &phases).unwrap();
+    let mut unsigned = Vec::new();
+    uki.write(&mut unsigned).unwrap();
+    let pcr = kernel_boot(Bank::Sha256, &mut Cursor::new(&unsigned), &phases).unwrap();
     let policy = PcrPolicy::new(&pcr);
     let key = SubjectPublicKeyInfoDer::from_pem_file(directory.join("signer.pub")).unwrap();
     let mut signed = PcrSignatures::default();
     signed.add(&policy, &key, &sign(&directory, "signer", policy.bytes())).unwrap();
-    let mut ours = Vec::new();
-    uki.pcr_signatures(signed.section()).write(&mut ours).unwrap();
+    let ours = with_pcr_signatures(unsigned, &signed.section()).unwrap();
     assert!(ours == read("ukify.efi"), "ukify makes another file");
     assert_eq!(kernel_boot(Bank::Sha256, &mut Cursor::new(ours), &phases).unwrap(), pcr);
+}
+
+/// The image of `tests/images/trust`, with the keys of a new directory.
+fn sealed(keys: &Path, verb: &[&str], out: &Path) -> std::process::Command {
+    let owner = fs::read_to_string(keys.join("update.pem")).unwrap();
+    let mut command = std::process::Command::new(product::example("trust"));
+    command.env("TRUST_OWNER", owner);
+    command
+        .current_dir(product::root())
+        .env("NO_COLOR", "1")
+        .env("TRUST_KEYS", keys)
+        .args(verb)
+        .arg("sealed");
+    if verb != ["verify"] {
+        command.arg("--lock").arg(product::scratch("locks").join("sealed.lock"));
+    }
+    command.arg("--out").arg(out);
+    command
+}
+
+/// Signed in one step, and on another machine: the directory is moved there, with another time on each file.
+#[test]
+fn an_image_that_is_signed_elsewhere_is_the_one_that_is_signed_at_once() {
+    let directory = product::scratch("trust").join("elsewhere");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    let keys = directory.join("keys");
+    product::success(product::xtask().args(["keys", "new"]).arg(&keys));
+    let (private, once, built, moved) =
+        (keys.join("private"), directory.join("once"), directory.join("built"), directory.join("moved"));
+    product::success(sealed(&keys, &["image"], &once).arg("--keys").arg(&private));
+    product::success(sealed(&keys, &["verify"], &once).stdout(std::process::Stdio::null()));
+
+    let output = sealed(&keys, &["image"], &built).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("there is no disk yet"), "{said}");
+    assert!(!built.join("image.raw").exists() && !built.join("image.efi").exists());
+    agrees(&directory, &["coreutils"], &["cp", "-r", "built", "moved"]);
+    // A signature of somebody else is noticed before anything is changed.
+    let wrong = sealed(&keys, &["sign"], &moved)
+        .arg("--db-key")
+        .arg(private.join("pcr.key"))
+        .arg("--pcr-key")
+        .arg(private.join("pcr.key"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert!(!wrong.status.success() && said.contains("is not the one of"), "{said}");
+    product::success(sealed(&keys, &["sign"], &moved).arg("--keys").arg(&private));
+    assert_eq!(product::sums(&moved), product::sums(&once));
+    let names = |directory: &Path| {
+        let mut names: Vec<_> =
+            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&moved), names(&once));
+
+    // A private key is in no file of it, and one that was changed on the way is not signed.
+    let text = fs::read_to_string(private.join("db.key")).unwrap();
+    let line = text.lines().nth(4).unwrap();
+    for name in names(&once) {
+        let bytes = fs::read(once.join(&name)).unwrap();
+        assert!(!bytes.windows(line.len()).any(|window| window == line.as_bytes()), "{name:?} has the key");
+    }
+    let root = built.join("image.root-x86-64.raw");
+    let mut bytes = fs::read(&root).unwrap();
+    bytes[5000] ^= 1;
+    fs::write(&root, bytes).unwrap();
+    let output = sealed(&keys, &["sign"], &built).arg("--keys").arg(&private).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("is not the file that was built"), "{said}");
 }

@@ -14,7 +14,6 @@ use crate::digest::hex;
 use crate::pe::PeError;
 
 pub use self::boot_loader::boot_loader_code;
-pub(crate) use self::kernel::sections_and_phases;
 pub use self::kernel::{Phase, kernel_boot};
 pub use self::secure_boot::SecureBootPolicy;
 pub use self::signature::{PcrPolicy, PcrSignature, PcrSignatureError, PcrSignatures};

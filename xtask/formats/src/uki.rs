@@ -21,7 +21,6 @@ use crate::tree::Content;
 pub use self::uname::uname;
 
 mod layout;
-mod measured;
 mod sbat;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -136,14 +135,6 @@ pub struct Uki {
     sbat: Vec<String>,
 }
 
-/// What an image is put together from.
-struct Parts {
-    stub: Vec<u8>,
-    image: Image,
-    kernel: Image,
-    sections: BTreeMap<Place, Vec<Content>>,
-}
-
 impl Uki {
     /// Begins one from an EFI stub, such as systemd's `linuxx64.efi.stub`.
     pub fn new(stub: impl Into<Vec<u8>>) -> Self {
@@ -240,44 +231,68 @@ impl Uki {
         self
     }
 
-    /// Stub, kernel and every section, as they are written and measured.
-    fn parts(&self) -> Result<Parts, UkiError> {
-        let stub = self.stub.clone();
-        let image = Image::read(&mut Cursor::new(&stub)).map_err(UkiError::Stub)?;
-        let mut sections = self.sections.clone();
-        let content = self.sections.get(&Place::Linux).and_then(|pieces| pieces.first());
-        let bytes = content.ok_or(UkiError::NoKernel)?.read().map_err(copying(".linux"))?;
-        let kernel = Image::read(&mut Cursor::new(&bytes)).map_err(UkiError::Kernel)?;
-        if let Entry::Vacant(place) = sections.entry(Place::Uname) {
-            place.insert(vec![uname(&bytes).ok_or(UkiError::Uname)?.into()]);
-        }
-        let sources = [("stub", &stub[..], &image), ("kernel", &bytes[..], &kernel)];
-        let sbat = sbat::merge(&sources, &self.sbat)?;
-        sections.insert(Place::Sbat, vec![sbat.into()]);
-        sections.insert(Place::Linux, vec![bytes.into()]);
-        check_names(&sections)?;
-        Ok(Parts { stub, image, kernel, sections })
-    }
-
     /// Writes the image and says how long it is, in bytes.
     ///
     /// # Errors
     /// Fails when stub, kernel or sections cannot be what they are given as,
     /// before anything is written, or when copying does.
     pub fn write(&self, to: &mut impl Write) -> Result<u64, UkiError> {
-        let Parts { mut stub, image, kernel, sections } = self.parts()?;
-        let appended = Layout::new(&mut stub, &image)?.place(&sections, &kernel)?;
+        let mut stub = self.stub.clone();
+        let image = Image::read(&mut Cursor::new(&stub)).map_err(UkiError::Stub)?;
+        let mut sections = self.sections.clone();
+        let content = self.sections.get(&Place::Linux).and_then(|pieces| pieces.first());
+        let kernel = content.ok_or(UkiError::NoKernel)?.read().map_err(copying(".linux"))?;
+        let kernel_image = Image::read(&mut Cursor::new(&kernel)).map_err(UkiError::Kernel)?;
+        if let Entry::Vacant(place) = sections.entry(Place::Uname) {
+            place.insert(vec![uname(&kernel).ok_or(UkiError::Uname)?.into()]);
+        }
+        let sources = [("stub", &stub[..], &image), ("kernel", &kernel[..], &kernel_image)];
+        let sbat = sbat::merge(&sources, &self.sbat)?;
+        sections.insert(Place::Sbat, vec![sbat.into()]);
+        sections.insert(Place::Linux, vec![kernel.into()]);
+        check_names(&sections)?;
+
+        let appended = Layout::new(&mut stub, &image)?.place(&sections, &kernel_image)?;
         to.write_all(&stub).map_err(copying("stub"))?;
         let mut written = stub.len() as u64;
         for (place, section) in appended {
             let copying = copying(place.name());
             written += pad(to, u64::from(section.offset) - written).map_err(copying)?;
-            written += copy_all(&sections[place], to).map_err(copying)?;
+            let pieces = &sections[place];
+            for piece in pieces {
+                written += copy(piece, to).map_err(copying)?;
+                if pieces.len() > 1 {
+                    written += pad(to, piece.len().next_multiple_of(4) - piece.len()).map_err(copying)?;
+                }
+            }
             let end = u64::from(section.offset) + u64::from(section.raw_size);
             written += pad(to, end - written).map_err(copying)?;
         }
         Ok(written)
     }
+}
+
+/// Adds the signed policies to an image that was written without them, and that nobody has signed yet: the bytes are
+/// those of one that was written with them.
+///
+/// # Errors
+/// Fails when it is no such image, has the section already, or has no room for it.
+pub fn with_pcr_signatures(mut bytes: Vec<u8>, signatures: &str) -> Result<Vec<u8>, UkiError> {
+    let image = Image::read(&mut Cursor::new(&bytes)).map_err(UkiError::Stub)?;
+    if image.section(Place::Pcrsig.name()).is_some() {
+        return Err(UkiError::Name(Place::Pcrsig.name().to_owned()));
+    }
+    let linux = image.section(Place::Linux.name()).ok_or(UkiError::NoKernel)?;
+    let kernel = Image::content(&mut Cursor::new(&bytes), linux).map_err(UkiError::Kernel)?;
+    let kernel = Image::read(&mut Cursor::new(&kernel)).map_err(UkiError::Kernel)?;
+    let sections = BTreeMap::from([(Place::Pcrsig, vec![Content::from(signatures)])]);
+    let appended = Layout::new(&mut bytes, &image)?.place(&sections, &kernel)?;
+    for (_, section) in appended {
+        bytes.resize(section.offset as usize, 0);
+        bytes.extend_from_slice(signatures.as_bytes());
+        bytes.resize((section.offset + section.raw_size) as usize, 0);
+    }
+    Ok(bytes)
 }
 
 /// Refuses names that systemd's stub would not find.
@@ -294,18 +309,6 @@ fn check_names(sections: &BTreeMap<Place, Vec<Content>>) -> Result<(), UkiError>
 
 fn copying(section: &str) -> impl Fn(io::Error) -> UkiError + Copy {
     move |source| UkiError::Io { section: section.to_owned(), source }
-}
-
-/// Copies the pieces of a section; of several, each is padded to four bytes.
-fn copy_all(pieces: &[Content], to: &mut impl Write) -> io::Result<u64> {
-    let mut copied = 0;
-    for piece in pieces {
-        copied += copy(piece, to)?;
-        if pieces.len() > 1 {
-            copied += pad(to, piece.len().next_multiple_of(4) - piece.len())?;
-        }
-    }
-    Ok(copied)
 }
 
 /// Copies a piece that has the length it said to have.

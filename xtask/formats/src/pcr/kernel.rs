@@ -48,10 +48,9 @@ impl Phase {
 /// Fails when it is no executable, has a section that is longer in memory than in the file, or reading does.
 pub fn kernel_boot(bank: Bank, uki: &mut (impl Read + Seek), phases: &[Phase]) -> Result<Pcr, PcrError> {
     let image = Image::read(uki)?;
-    sections_and_phases(bank, phases, |name| {
-        let Some(section) = image.section(name).filter(|section| section.virtual_size > 0) else {
-            return Ok(None);
-        };
+    let mut pcr = Pcr::new(bank);
+    for name in MEASURED {
+        let Some(section) = image.section(name).filter(|section| section.virtual_size > 0) else { continue };
         if section.virtual_size > section.raw_size {
             return Err(PcrError::Section(name.to_owned()));
         }
@@ -61,22 +60,8 @@ pub fn kernel_boot(bank: Bank, uki: &mut (impl Read + Seek), phases: &[Phase]) -
         if copied != u64::from(section.virtual_size) {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        Ok(Some(hasher.finalize()))
-    })
-}
-
-/// The same of the digests of sections, `None` for one that is not there or empty.
-pub(crate) fn sections_and_phases<E>(
-    bank: Bank,
-    phases: &[Phase],
-    mut digest: impl FnMut(&str) -> Result<Option<Vec<u8>>, E>,
-) -> Result<Pcr, E> {
-    let mut pcr = Pcr::new(bank);
-    for name in MEASURED {
-        if let Some(digest) = digest(name)? {
-            pcr.measure(&[name.as_bytes(), b"\0"].concat());
-            pcr.extend(&digest);
-        }
+        pcr.measure(&[name.as_bytes(), b"\0"].concat());
+        pcr.extend(&hasher.finalize());
     }
     for phase in phases {
         pcr.measure(phase.word().as_bytes());
