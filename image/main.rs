@@ -15,7 +15,12 @@ pub mod greengrass_lite;
 mod network;
 
 fn main() -> ExitCode {
-    bedplate::main(&[image!(edge), image!(edge_debian), image!(edge_debian_development)])
+    bedplate::main(&[
+        image!(edge),
+        image!(edge_debian),
+        image!(edge_debian_development),
+        image!(edge_debian_sealed),
+    ])
 }
 
 // ---- the images
@@ -29,7 +34,7 @@ pub fn edge(target: &Target) -> Image {
 
 /// The same without what AWS signs.
 pub fn edge_ubuntu(target: &Target) -> Image {
-    device(Image::ubuntu("noble"), target)
+    device(Image::ubuntu("noble"), target, persistent())
         .package("linux-generic-hwe-24.04")
         .package("linux-firmware")
         .package("docker-compose-v2")
@@ -41,21 +46,30 @@ pub fn edge_ubuntu(target: &Target) -> Image {
 /// The same device from Debian's archive, with nothing of AWS's in it: their
 /// packages can be added later, and find their places kept.
 pub fn edge_debian(target: &Target) -> Image {
-    debian(target).with(|image| updated(image, "edge-debian"))
+    debian(target, persistent()).with(|image| updated(image, "edge-debian"))
 }
 
 /// The second one to develop with: never shipped, and its plan says so. Its
 /// updates fit no device that is.
 pub fn edge_debian_development(target: &Target) -> Image {
-    debian(target).with(|image| updated(image, "edge-debian-development")).with(development)
+    debian(target, persistent()).with(|image| updated(image, "edge-debian-development")).with(development)
 }
 
-fn debian(target: &Target) -> Image {
+/// The second one for devices that strangers can take home: firmware starts
+/// what you signed, and what is kept opens for that alone. Make the keys first:
+/// `cargo xtask keys new image/keys/secure-boot`, and `docs/trust.md`.
+pub fn edge_debian_sealed(target: &Target) -> Image {
+    debian(target, persistent().encrypted(Tpm))
+        .with(|image| updated(image, "edge-debian-sealed"))
+        .secure_boot(SecureBoot::keys("keys/secure-boot"))
+}
+
+fn debian(target: &Target, persistent: Data) -> Image {
     let kernel = match target.architecture {
         Architecture::X86_64 => "linux-image-amd64",
         Architecture::Aarch64 => "linux-image-arm64",
     };
-    device(Image::debian("trixie"), target)
+    device(Image::debian("trixie"), target, persistent)
         .package(kernel)
         .packages(["docker-cli", "docker-compose"])
         .with(network::networkd)
@@ -66,12 +80,12 @@ fn debian(target: &Target) -> Image {
 
 /// What the devices have in common: a verified root that nobody can change,
 /// and a data partition with the few directories that are kept.
-fn device(image: Image, target: &Target) -> Image {
+fn device(image: Image, target: &Target, persistent: Data) -> Image {
     image
         .hostname("edge-{machine-id}")
         .partition(Esp::new(MiB(512)))
         .partition(Root::new(Erofs).verity())
-        .partition(Data::new("persistent", Ext4).mount("/local"))
+        .partition(persistent)
         // Programs may write anywhere; what is not kept is gone at the next boot.
         .volatile(Volatile::Overlay)
         .with(who_may_enter)
@@ -79,6 +93,11 @@ fn device(image: Image, target: &Target) -> Image {
         .with(|image| consoles(image, target))
         .with(base)
         .overlay("overlay")
+}
+
+/// What is kept lies here; it grows to the end of the disk.
+fn persistent() -> Data {
+    Data::new("persistent", Ext4).mount("/local")
 }
 
 // ---- who may enter

@@ -14,6 +14,7 @@ mod packages;
 mod power;
 mod replay;
 mod state;
+mod trust;
 mod units;
 mod updates;
 mod versions;

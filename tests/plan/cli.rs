@@ -52,6 +52,8 @@ fn without_a_verb_it_lists_them() {
               image    Build an image into build/NAME/
               bundle   Build an image, and the signed bundle that updates devices to it
               plan     Print what will be built, without building it
+              sign     Sign a built image, on this machine or another one
+              keys     Make the keys that images are signed with
               lock     Pin every package the image is made of in image/NAME.lock
               vendor   Put the packages of a lock into a directory, for a machine without a network
               boot     Start a built image in QEMU; the image itself stays as it is
@@ -74,27 +76,35 @@ fn help_is_no_failure() {
     says(
         small().args(["image", "--help"]),
         expect![[r#"
-        exit 0
-        --- stdout
-        Build an image into build/NAME/
+            exit 0
+            --- stdout
+            Build an image into build/NAME/
 
-        Usage: cargo xtask image [OPTIONS] [NAME]
+            Usage: cargo xtask image [OPTIONS] [NAME]
 
-        Arguments:
-          [NAME]  The image's name; the first in main.rs when left out
+            Arguments:
+              [NAME]  The image's name; the first in main.rs when left out
 
-        Options:
-              --arch <ARCH>       The architecture to build for: x86-64 or arm64
-              --out <DIR>         Where the artifacts lie, in place of build/NAME
-              --mirror <FROM=TO>  Fetch from TO what the lock names below FROM; may be given again
-              --offline           Use what the cache holds, and no network
-              --store <DIR>       Take packages from a directory that `vendor` filled
-              --lock <FILE>       The lock file, in place of image/NAME.lock
-              --locked            Fail where the lock is missing or would have to change
-          -v, --verbose           Show what maintainer scripts print, also in image.log
-          -h, --help              Print help
-        --- stderr
-    "#]],
+            Options:
+                  --arch <ARCH>                 The architecture to build for: x86-64 or arm64
+                  --out <DIR>                   Where the artifacts lie, in place of build/NAME
+                  --mirror <FROM=TO>            Fetch from TO what the lock names below FROM; may be given again
+                  --offline                     Use what the cache holds, and no network
+                  --store <DIR>                 Take packages from a directory that `vendor` filled
+                  --lock <FILE>                 The lock file, in place of image/NAME.lock
+                  --locked                      Fail where the lock is missing or would have to change
+              -v, --verbose                     Show what maintainer scripts print, also in image.log
+                  --keys <DIR>                  The directory with the private keys db.key and pcr.key; else
+                                                BEDPLATE_KEYS
+                  --db-key <FILE>               The private key that signs EFI programs, in PEM; else
+                                                BEDPLATE_DB_KEY
+                  --db-sign-command <COMMAND>   A program that signs them; else BEDPLATE_DB_SIGN_COMMAND
+                  --pcr-key <FILE>              The private key that vouches for measurements, in PEM; else
+                                                BEDPLATE_PCR_KEY
+                  --pcr-sign-command <COMMAND>  A program that vouches for them; else BEDPLATE_PCR_SIGN_COMMAND
+              -h, --help                        Print help
+            --- stderr
+        "#]],
     );
 }
 
@@ -181,6 +191,13 @@ fn the_plan_is_printed_on_stdout() {
               2  root-x86-64         257 MiB   2 GiB    erofs lz4hc, verified  first half of the root hash
               3  root-x86-64-verity  2305 MiB  17 MiB   dm-verity              second half of the root hash
               4  persistent          2322 MiB  1 GiB    ext4 at /local, grows  eb822ee8-060a-51aa-a513-8e6aa93d…
+
+            what is verified by what
+              systemd-boot          by nothing: no Secure Boot
+              kernel image          by nothing: no Secure Boot; a TPM measures it
+              initrd, command line  as parts of the kernel image
+              root                  by the kernel, block by block, against the root hash in the kernel image
+              data                  by nothing: persistent can be read and changed by who has the disk
 
             kept, each below /local/persistent
               path                        starts           whose                       asked by
@@ -271,6 +288,7 @@ fn the_plan_is_printed_on_stdout() {
               /usr/lib/bedplate/state                           which directories and files, and what they star…
               /usr/lib/repart.d/04-persistent.conf              the partition grows to the end of the disk
               /usr/lib/sysctl.d/60-bedplate.conf                settings of the kernel
+              /usr/lib/systemd/resolved.conf.d/60-bedplate.co…  nothing listens for names on the local network
               /usr/lib/systemd/system.conf.d/60-bedplate.conf   settings of systemd
               /usr/lib/systemd/system/bedplate-data.service     says so when the data partition is lost
               /usr/lib/systemd/system/bedplate-factory-reset.…  `systemctl start factory-reset.target` empties …
@@ -297,8 +315,9 @@ fn the_plan_is_printed_on_stdout() {
 
             artifacts, in build/small/
               image.raw image image.efi image.esp.raw image.root-x86-64.raw image.root-x86-64-verity.raw
-              image.linux-generic.raw image.vmlinuz image.initrd initrd.cpio.zst initrd image.manifest
-              image.spdx.json image.cdx.json image.provenance.json image.SHA256SUMS image.log
+              image.linux-generic.raw image.vmlinuz image.initrd initrd.cpio.zst initrd image.pcrs.json
+              image.nitro.json image.manifest image.spdx.json image.cdx.json image.provenance.json
+              image.SHA256SUMS image.log
             --- stderr
         "#]],
     );

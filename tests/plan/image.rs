@@ -9,7 +9,7 @@ mod description;
 
 use std::path::Path;
 
-use bedplate::plan::{Keyring, PartitionGuid, guid};
+use bedplate::plan::{FileKind, Keyring, PartitionGuid, guid};
 use bedplate::{Architecture, Deb, Plan, Target, Volatile};
 
 fn edge() -> Plan {
@@ -24,9 +24,13 @@ fn development() -> Plan {
     description::edge_debian_development(&Target::default()).plan_named("edge-debian-development").unwrap()
 }
 
+fn sealed() -> Plan {
+    description::edge_debian_sealed(&Target::default()).plan_named("edge-debian-sealed").unwrap()
+}
+
 /// Those that are shipped.
-fn all() -> [Plan; 2] {
-    [edge(), edge_debian()]
+fn all() -> [Plan; 3] {
+    [edge(), edge_debian(), sealed()]
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -86,13 +90,15 @@ fn the_disk_is_laid_out_as_ever() {
             .partitions()
             .map(|partition| (partition.label.as_str(), partition.offset / MIB, partition.size / MIB));
         let layout: Vec<_> = layout.collect();
-        let expected = [
+        let mut expected = vec![
             ("esp", 1, 512),
             ("root-a", 513, 2048),
             ("verity-a", 2561, 17),
             ("uki-a", 2578, 128),
             ("persistent", 2706, 1024),
         ];
+        // What is encrypted, a device makes itself, in the same place.
+        expected.truncate(if plan.disk.encrypted().is_some() { 4 } else { 5 });
         assert_eq!(layout, expected);
     }
 }
@@ -110,6 +116,20 @@ fn devices_take_the_updates_of_all_later_versions() {
     assert_eq!(fits(edge()), ("edge".to_owned(), layout.clone()));
     assert_eq!(fits(edge_debian()), ("edge-debian".to_owned(), layout));
     assert_ne!(fits(edge_debian()).0, fits(development()).0, "what is not shipped fits what is");
+    assert_ne!(
+        fits(edge_debian()).1,
+        fits(sealed()).1,
+        "data in the clear is not opened as what is encrypted"
+    );
+}
+
+/// The text of a file of the initrd.
+fn of_initrd<'a>(plan: &'a Plan, path: &str) -> &'a str {
+    let file = plan.initrd.files.iter().find(|file| file.path == path).unwrap();
+    match &file.kind {
+        FileKind::File { text } => text,
+        other => panic!("{path} is {other:?}"),
+    }
 }
 
 #[test]
@@ -118,7 +138,11 @@ fn there_are_two_slots_of_one_size_and_a_device_makes_the_second_itself() {
         let slots = plan.disk.slots.as_ref().unwrap();
         for (first, (number, label)) in slots.first(&plan.disk).into_iter().zip(&slots.second) {
             assert!(plan.disk.partition(label).is_none(), "{label} is in the image");
-            let definition = plan.text(&format!("/usr/lib/repart.d/{number:02}-{label}.conf")).unwrap();
+            let name = format!("{number:02}-{label}.conf");
+            let definition = match plan.disk.encrypted() {
+                Some(_) => of_initrd(&plan, &format!("/usr/lib/bedplate/repart.d/{name}")),
+                None => plan.text(&format!("/usr/lib/repart.d/{name}")).unwrap(),
+            };
             assert!(definition.contains(&format!("Type={}\nLabel={label}\n", first.type_guid)));
             assert!(definition.contains(&format!("SizeMinBytes={0}\nSizeMaxBytes={0}\n", first.size)));
         }
@@ -169,6 +193,36 @@ fn a_version_that_does_not_start_docker_is_given_up() {
         assert_eq!(healthy, ["multi-user.target", "docker.service"]);
         // Half an hour, and what three starts take that hang in the initrd.
         assert_eq!((updates.tries, updates.minutes), (3, 10));
+    }
+}
+
+// ---- trust
+
+#[test]
+fn a_sealed_device_starts_what_was_signed_and_opens_its_data_to_that_alone() {
+    let plan = sealed();
+    assert_eq!(plan.secure_boot.as_ref().unwrap().keys, "image/keys/secure-boot");
+    assert!(plan.disk.root.verity.is_some());
+    let data = plan.disk.encrypted().unwrap();
+    assert_eq!(data.partition.label, "persistent");
+    // The image has nothing of it: each device makes its own.
+    assert!(plan.disk.partition("persistent").is_none() && plan.artifacts.data.is_empty());
+    let initrd = |path: &str| plan.initrd.files.iter().any(|file| file.path == path);
+    for unit in ["bedplate-repart", "bedplate-unlock", "bedplate-erase"] {
+        assert!(initrd(&format!("/usr/lib/systemd/system/{unit}.service")), "{unit}");
+    }
+    assert!(
+        !plan.files.iter().any(|file| file.path.starts_with("/usr/lib/repart.d")),
+        "the root makes partitions"
+    );
+    assert!(edge_debian().secure_boot.is_none());
+}
+
+#[test]
+fn nothing_listens_for_names_on_the_local_network() {
+    for plan in all() {
+        let settings = plan.text("/usr/lib/systemd/resolved.conf.d/60-bedplate.conf").unwrap();
+        assert_eq!(settings, "[Resolve]\nLLMNR=no\nMulticastDNS=no\n");
     }
 }
 

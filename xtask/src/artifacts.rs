@@ -65,11 +65,18 @@ impl Output {
         Ok(Self { directory: directory.to_owned(), _lock: lock })
     }
 
+    /// Whether its files are of these inputs, wherever they were made.
+    pub fn is_of(&self, key: &str) -> bool {
+        self.stamp().is_some_and(|stamp| stamp.key == key)
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        serde_json::from_slice(&fs::read(self.directory.join(STAMP)).ok()?).ok()
+    }
+
     /// Whether the files of these inputs are already there, untouched.
     pub fn is_current(&self, key: &str) -> bool {
-        let stamp =
-            || -> Option<Stamp> { serde_json::from_slice(&fs::read(self.directory.join(STAMP)).ok()?).ok() };
-        stamp().is_some_and(|stamp| {
+        self.stamp().is_some_and(|stamp| {
             stamp.key == key && files(&self.directory).is_ok_and(|now| now == stamp.files)
         })
     }
@@ -164,7 +171,7 @@ pub type Named = Vec<(String, Vec<u8>)>;
 /// The digests of files by their names, in hexadecimal.
 pub type Digests = Vec<(String, String)>;
 
-/// Adds the links that the seed's image has, what `papers` makes of all digests, and the checksums of everything but
+/// Adds the seed's second names of the initrd, what `papers` makes of all digests, and the checksums of everything but
 /// the log.
 ///
 /// # Errors
@@ -175,7 +182,6 @@ pub fn finish(
     papers: impl FnOnce(&Digests) -> Result<Named>,
 ) -> Result<()> {
     copy(&directory.join(&names.initrd), &directory.join(&names.initrd_cpio))?;
-    fs_err::os::unix::fs::symlink(&names.disk, directory.join(&names.disk_link))?;
     fs_err::os::unix::fs::symlink(&names.initrd_cpio, directory.join(&names.initrd_link))?;
     // Maintainer scripts may print a time: the log need not be the same in two builds.
     let files = files(directory)?.into_iter().map(|file| file.name).filter(|name| *name != names.log);
@@ -201,6 +207,22 @@ pub fn checksums(names: &ArtifactNames, directory: &Path) -> Result<Digests> {
     let text = fs::read_to_string(directory.join(&names.checksums))?;
     let pairs = text.lines().filter_map(|line| line.split_once(" *"));
     Ok(pairs.map(|(digest, name)| (name.to_owned(), digest.to_owned())).collect())
+}
+
+/// Holds the files of a finished build against their checksums.
+///
+/// # Errors
+/// One cannot be read, or is another than was made.
+pub fn check(names: &ArtifactNames, directory: &Path) -> Result<()> {
+    let sums = checksums(names, directory)?;
+    let paths: Vec<PathBuf> = sums.iter().map(|(name, _)| directory.join(name)).collect();
+    let digests = digest::sha256_files(&paths).context("hashing the artifacts")?;
+    for ((name, sum), found) in sums.iter().zip(digests) {
+        if *sum != hex(&found) {
+            bail!("`{}` is not the file that was built", report::path(&directory.join(name)));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::bundle::delta::{New, Old};
 use crate::bundle::{self, Source};
 use crate::certificate::Chain;
 use crate::key::{Key, digest};
+use crate::keys::Keys;
 use crate::papers::{self, provenance};
 use crate::report::{Report, bytes, path};
 use crate::sandbox::emulation::{Emulation, Emulator};
@@ -29,7 +30,11 @@ use crate::step::{
     slot, sysprep, system, sysusers, text, triggers, units, users, version,
 };
 use crate::store::{self, Store, or_full};
-use crate::{tools, verify};
+use crate::tools;
+
+mod signed;
+
+pub use signed::{Built, Trust, sign};
 
 /// What a build needs beside its plan and its lock.
 #[derive(Clone, Copy)]
@@ -48,6 +53,8 @@ pub struct Context<'a> {
     pub verbose: bool,
     /// How programs of the image are run, where this machine does not run them.
     pub emulation: Option<Emulation>,
+    /// The keys of what firmware starts, and who signs it.
+    pub trust: Trust<'a>,
 }
 
 /// Builds the image. Packages are fetched once it is certain that something has
@@ -57,14 +64,18 @@ pub struct Context<'a> {
 /// # Errors
 /// The step that failed, and why; the last good artifacts are then untouched.
 pub fn image(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<()> {
-    let Context { report, store, .. } = context;
+    let Context { report, store, trust, .. } = context;
     let output = Output::open(context.out, report)?;
-    let description = description(plan, context.project)?;
-    let key = image_key(&description, plan, lock);
+    let description = description(plan, context.project, trust.keys)?;
+    let image = image_key(&description, plan, lock);
+    let key = trust.of(&image);
     let commit = || papers::commit(context.project, report);
     let given = |commit| provenance::Given { plan, lock, description: &description, commit };
     let disk = context.out.join(&plan.artifacts.disk);
-    if output.is_current(&key) {
+    let current = [key.clone(), Trust { keys: None, ..trust }.of(&image)]
+        .into_iter()
+        .any(|key| output.is_current(&key));
+    if current {
         renew_provenance(given(commit().as_deref()), context.out, &output)?;
         if context.verbose {
             show_log(report, &context.out.join(&plan.artifacts.log))?;
@@ -88,6 +99,10 @@ pub fn image(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<()> {
     }
     if store.has_grown() {
         trim(context)?;
+    }
+    if trust.is_unsigned() {
+        report.did("Unsigned", format_args!("{}  {}", path(context.out), report.elapsed()));
+        return Ok(());
     }
     report.did("Finished", format_args!("{}  {}", path(&disk), report.elapsed()));
     Ok(())
@@ -227,7 +242,7 @@ fn image_key(description: &str, plan: &Plan, lock: &Lock) -> String {
 }
 
 /// The plan and the files that it names, in one digest. Where the lock's packages are fetched from changes no byte.
-fn description(plan: &Plan, project: &Path) -> Result<String> {
+fn description(plan: &Plan, project: &Path, keys: Option<&Keys>) -> Result<String> {
     let mut plan = plan.clone();
     (plan.snapshot, plan.mirrors) = (None, Vec::new());
     plan.archives.iter_mut().for_each(|archive| archive.snapshots.clear());
@@ -235,6 +250,7 @@ fn description(plan: &Plan, project: &Path) -> Result<String> {
     let mut key = Key::of_inputs();
     key.add(fingerprint(plan)?);
     overlay::add_to(&mut key, plan, project)?;
+    keys.iter().for_each(|keys| keys.add_to(&mut key));
     Ok(key.finish())
 }
 
@@ -343,43 +359,16 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) 
     root?;
     let (initrd, bills) = (initrd?, bills?);
 
-    let started = Instant::now();
     artifacts::copy(&initrd, &staging.join(&names.initrd))?;
     let image = system.content(&kernel.image).context("the kernel's image is gone")?;
     fs::write(staging.join(&names.kernel), initrd::executable(image.read()?)?)?;
     let root_hash = disk::verity(&plan.disk.root, &plan.artifacts, staging)?;
     let stub = boot::Stub::of(lock, &tools_tree);
-    let slots = plan.updates.is_some();
-    let boot = boot::Boot { architecture: plan.architecture, slots, names, staging };
     let command_line = boot::command_line(&plan.command_line, root_hash.as_ref());
-    boot.uki(&command_line, &kernel.release, &tree, &stub)?;
-    slot::write(plan, staging)?;
-    let uki = plan.uki_on_esp(&kernel.release);
-    boot.esp(
-        &plan.disk.esp,
-        (&uki, slot::known(plan, staging)?),
-        plan.disk.sector_size,
-        lock.epoch,
-        &tools_tree,
-    )?;
-    let size = fs::metadata(staging.join(&names.uki))?.len();
-    report.timed("Boot", format_args!("Linux {} in a UKI of {}", kernel.release, bytes(size)), started);
-
-    let started = Instant::now();
-    disk::write(plan, root_hash.as_ref(), staging)?;
+    boot::Boot::of(plan, staging).uki(&command_line, &kernel.release, &tree, &stub, context.trust.keys)?;
     manifest::write(plan, lock, &tree, &staging.join(&names.manifest))?;
-    let summary = format!("{} partitions, {}", plan.disk.partitions().count(), bytes(plan.disk.size));
-    report.timed("Disk", summary, started);
-
-    let started = Instant::now();
-    // The disk's digest keeps one core busy for longer than all the rest takes.
-    let papers = |digests: &artifacts::Digests| papers::all(&bills, given, digests);
-    let (summed, verified) =
-        rayon::join(|| artifacts::finish(names, staging, papers), || verify::disk(plan, staging));
-    summed?;
-    verified.context("the disk is not what the plan says: a defect of the builder")?;
-    report.timed("Verified", "checksums, and the disk against its plan", started);
-    Ok(())
+    let loader = stub.loader(plan.architecture)?;
+    signed::finish(signed::Parts { report, given, bills: &bills, trust: context.trust, staging }, loader)
 }
 
 /// The tree of the programs that this machine runs in place of those of the image's architecture, and the emulator.

@@ -65,7 +65,11 @@ impl Certificate {
         Ok(found)
     }
 
-    fn from_der(bytes: &[u8]) -> Result<Self> {
+    /// A certificate in DER.
+    ///
+    /// # Errors
+    /// It is damaged, or not encoded as DER.
+    pub fn from_der(bytes: &[u8]) -> Result<Self> {
         let certificate = x509_cert::Certificate::from_der(bytes)?;
         // What is signed is encoded anew where it is checked.
         anyhow::ensure!(certificate.to_der()? == bytes, "it is not encoded as DER");
@@ -80,6 +84,12 @@ impl Certificate {
     /// The certificate, to be put elsewhere.
     pub fn as_x509(&self) -> &x509_cert::Certificate {
         &self.0
+    }
+
+    /// Its bytes, as DER.
+    pub fn der(&self) -> Vec<u8> {
+        // What was read was DER.
+        self.0.to_der().unwrap_or_default()
     }
 
     /// Whom it names, as `CN=…,O=…`.
@@ -119,7 +129,11 @@ impl Certificate {
         LocatedError::without_line(format!("invalid certificate of `{}`: {why}", self.subject()), help)
     }
 
-    fn check_time(&self, now: SystemTime) -> Result<(), LocatedError> {
+    /// Whether it is valid at a moment.
+    ///
+    /// # Errors
+    /// Not yet, or no more.
+    pub fn check_time(&self, now: SystemTime) -> Result<(), LocatedError> {
         let [from, until] = self.validity();
         let time = |time: Time| time.to_system_time();
         let validity = &self.0.tbs_certificate.validity;

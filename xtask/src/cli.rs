@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::UsageError;
+use crate::keys::{EnrolArgs, SignersArgs};
 
 /// Builds immutable Linux images from the description in image/main.rs.
 #[derive(Debug, Parser)]
@@ -25,6 +26,10 @@ pub enum Verb {
     Bundle(BundleArgs),
     /// Print what will be built, without building it
     Plan(PlanArgs),
+    /// Sign a built image, on this machine or another one
+    Sign(SignArgs),
+    /// Make the keys that images are signed with
+    Keys(KeysArgs),
     /// Pin every package the image is made of in image/NAME.lock
     Lock(LockArgs),
     /// Put the packages of a lock into a directory, for a machine without a network
@@ -60,6 +65,7 @@ impl Verb {
             self,
             Self::Image(_)
                 | Self::Bundle(_)
+                | Self::Sign(_)
                 | Self::Lock(_)
                 | Self::Vendor(_)
                 | Self::Boot(_)
@@ -131,6 +137,44 @@ pub struct ImageArgs {
     /// Show what maintainer scripts print, also in image.log
     #[arg(short, long)]
     pub verbose: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub signers: SignersArgs,
+}
+
+/// Options of `sign`.
+#[derive(Debug, Args)]
+pub struct SignArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub image: NameArgs,
+    /// The lock file, in place of image/NAME.lock
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub signers: SignersArgs,
+}
+
+/// Options of `keys`.
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    /// What to do with keys
+    #[command(subcommand)]
+    pub verb: KeysVerb,
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysVerb {
+    /// Make a set to develop with, in a new directory
+    New {
+        /// The directory
+        #[arg(value_name = "DIR")]
+        directory: Utf8PathBuf,
+    },
+    /// Make the firmware's variables of the certificates in a directory, and sign them
+    Enrol(EnrolArgs),
 }
 
 /// Options of `bundle`.

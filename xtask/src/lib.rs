@@ -167,6 +167,8 @@ pub mod host;
 #[doc(hidden)]
 pub mod key;
 #[doc(hidden)]
+pub mod keys;
+#[doc(hidden)]
 pub mod locking;
 #[doc(hidden)]
 pub mod papers;
@@ -255,6 +257,8 @@ fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<Exi
     match verb {
         Verb::Image(args) => cmd::image::run(project, args, report),
         Verb::Bundle(args) => cmd::bundle::run(project, args, report),
+        Verb::Sign(args) => cmd::sign::run(project, args, report),
+        Verb::Keys(args) => cmd::keys::run(args, report),
         Verb::Plan(args) => cmd::plan::run(project, args, report),
         Verb::Lock(args) => cmd::lock::run(project, args, report),
         Verb::Vendor(args) => cmd::vendor::run(project, args, report),

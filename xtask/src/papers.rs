@@ -23,11 +23,13 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::lock::LockedPackage;
+use bedplate_core::plan::ArtifactNames;
 use bedplate_core::{Lock, Plan};
 use bedplate_formats::control::stanzas;
 use bedplate_formats::digest::hex;
 use bedplate_formats::tree::{Kind, Tree, TreePath};
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::commit::commit;
@@ -41,9 +43,9 @@ use crate::store::Store;
 /// The package of the tools that holds systemd-boot and the EFI stub.
 const EFI_PROGRAMS: &str = "systemd-boot-efi";
 
-/// What a bill of materials is made of.
-pub struct Image<'a> {
-    plan: &'a Plan,
+/// What a bill of materials is made of, beside the plan and the artifacts.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Image {
     epoch: i64,
     /// `debian` and `13`, as the image's os-release says.
     system: (String, String),
@@ -58,6 +60,7 @@ pub struct Image<'a> {
 }
 
 /// A file that no package brought as it is.
+#[derive(Debug, Serialize, Deserialize)]
 struct OwnFile {
     /// `/etc/motd`
     path: String,
@@ -90,13 +93,13 @@ pub struct Inputs<'a> {
     pub tools: &'a Path,
 }
 
-impl<'a> Image<'a> {
+impl Image {
     /// Collects what is in the image: the packages as they were installed, and of the finished `tree` the files
     /// `brought` by the description.
     ///
     /// # Errors
     /// There is no dpkg database, or a file cannot be read.
-    pub fn of(inputs: Inputs<'a>, tree: &Tree, brought: &BTreeSet<TreePath>) -> Result<Self> {
+    pub fn of(inputs: Inputs<'_>, tree: &Tree, brought: &BTreeSet<TreePath>) -> Result<Self> {
         let Inputs { plan, lock, system: (_, packages), .. } = inputs;
         let text = |path: &str| -> Result<String> {
             let content =
@@ -122,7 +125,6 @@ impl<'a> Image<'a> {
         let vendors =
             lock.packages.iter().filter(|package| plan.debs.iter().any(|deb| deb.url == package.url));
         Ok(Self {
-            plan,
             epoch: lock.epoch,
             packages: origin.installed(&status, &found.packages),
             asked: plan
@@ -139,17 +141,16 @@ impl<'a> Image<'a> {
     }
 
     /// The bills of materials.
-    fn bills(&self, artifacts: &Digests) -> Result<Named> {
-        let names = &self.plan.artifacts;
+    fn bills(&self, plan: &Plan, artifacts: &Digests) -> Result<Named> {
+        let names = &plan.artifacts;
         Ok(vec![
-            (names.spdx.clone(), rendered(&spdx::document(self, artifacts))?),
-            (names.cyclonedx.clone(), rendered(&cyclonedx::document(self, artifacts))?),
+            (names.spdx.clone(), rendered(&spdx::document(plan, self, artifacts))?),
+            (names.cyclonedx.clone(), rendered(&cyclonedx::document(plan, self, artifacts))?),
         ])
     }
 
     /// What is made of which packages: an artifact, the package, and what of it.
-    fn parts(&self) -> Vec<(&str, &str, &'static str)> {
-        let names = &self.plan.artifacts;
+    fn parts<'a>(&'a self, names: &'a ArtifactNames) -> Vec<(&'a str, &'a str, &'static str)> {
         let kernel = self.kernel.iter().flat_map(|kernel| {
             [(names.kernel.as_str(), kernel.as_str(), "the kernel"), (&names.uki, kernel, "the kernel")]
         });
@@ -177,8 +178,8 @@ impl<'a> Image<'a> {
 ///
 /// # Errors
 /// None that a well-formed plan has.
-pub fn all(image: &Image<'_>, given: provenance::Given<'_>, artifacts: &Digests) -> Result<Named> {
-    let mut papers = image.bills(artifacts)?;
+pub fn all(image: &Image, given: provenance::Given<'_>, artifacts: &Digests) -> Result<Named> {
+    let mut papers = image.bills(given.plan, artifacts)?;
     let of_bills = papers.iter().map(|(name, bytes)| (name.clone(), hex(digest(&SHA256, bytes).as_ref())));
     let mut subjects: Digests = artifacts.iter().cloned().chain(of_bills).collect();
     subjects.sort();

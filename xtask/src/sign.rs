@@ -12,13 +12,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use der::asn1::{ObjectIdentifier, UintRef};
-use der::{AnyRef, Decode as _};
+use der::asn1::{BitString, Null, ObjectIdentifier, UintRef};
+use der::{AnyRef, Decode as _, Encode as _};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer};
-use x509_cert::spki::SubjectPublicKeyInfoOwned;
+use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use crate::error::LocatedError;
 use crate::paths;
@@ -126,6 +126,21 @@ impl Signer {
         Some(PublicKey { what: format!("`{name}`"), pkcs1, bits })
     }
 
+    /// Checks that it is the private key of `public_key`, where that can be known before it signs.
+    ///
+    /// # Errors
+    /// It belongs to another one.
+    pub fn check(&self, public_key: &PublicKey) -> Result<()> {
+        match &self.0 {
+            Source::Key { name, pair } if pair.public().as_ref() != public_key.pkcs1 => {
+                let message = format!("the private key in `{name}` is not the one of {}", public_key.what);
+                let help = "give the private key and the certificate that belong together";
+                Err(LocatedError::without_line(message, help).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Signs bytes, and checks that the public key accepts the signature.
     ///
     /// # Errors
@@ -134,12 +149,7 @@ impl Signer {
         let length = public_key.bits.div_ceil(8);
         let signature = match &self.0 {
             Source::Key { name, pair } => {
-                if pair.public().as_ref() != public_key.pkcs1 {
-                    let message =
-                        format!("the private key in `{name}` is not the one of {}", public_key.what);
-                    let help = "give the private key and the certificate that belong together";
-                    return Err(LocatedError::without_line(message, help).into());
-                }
+                self.check(public_key)?;
                 let mut signature = vec![0; length];
                 pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
                     .map_err(|_| anyhow::anyhow!("cannot sign with the private key in `{name}`"))?;
@@ -209,6 +219,16 @@ impl PublicKey {
             return Err(refuse("it has no PEM block `PUBLIC KEY`").into());
         }
         Ok(found)
+    }
+
+    /// Its `SubjectPublicKeyInfo`, as DER.
+    ///
+    /// # Errors
+    /// None that a key of these lengths has.
+    pub fn to_der(&self) -> Result<Vec<u8>> {
+        let algorithm = AlgorithmIdentifierOwned { oid: RSA, parameters: Some(Null.into()) };
+        let subject_public_key = BitString::from_bytes(&self.pkcs1)?;
+        Ok(SubjectPublicKeyInfoOwned { algorithm, subject_public_key }.to_der()?)
     }
 
     /// Whether it is the same key, wherever it was read.

@@ -2,25 +2,28 @@
 //! what was written and what is there are the same.
 
 use std::fs::File;
+use std::io::Cursor;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use bedplate_core::plan::Plan;
-use bedplate_formats::{gpt, sparse, verity};
+use bedplate_formats::pcr::{self, Bank, PcrPolicy, PcrSignatures, Phase};
+use bedplate_formats::{authenticode, gpt, pe, sparse, verity};
 use fs_err as fs;
 
 use crate::disk::Disk;
 use crate::key::digest as hex_digest;
+use crate::keys::Keys;
 use crate::step;
 
-/// Checks the artifacts in a directory.
+/// Checks the artifacts in a directory; with Secure Boot, against the `keys` of the description.
 ///
 /// # Errors
 /// The first thing that is not as the plan says.
-pub fn disk(plan: &Plan, directory: &Path) -> Result<()> {
+pub fn disk(plan: &Plan, keys: Option<&Keys>, directory: &Path) -> Result<()> {
     let names = &plan.artifacts;
     let mut image = File::open(directory.join(&names.disk)).context("opening the disk")?;
-    let root_hash = root_hash(plan, directory)?;
+    let (root_hash, _) = of_uki(plan, directory)?;
     let found = gpt::read(&mut image).context("reading the disk's partition table")?;
     let planned = step::disk::table(plan, root_hash.as_ref());
     ensure!(found == planned, "the disk's partition table is\n{found:#?}\nwhere the plan has\n{planned:#?}");
@@ -41,11 +44,14 @@ pub fn disk(plan: &Plan, directory: &Path) -> Result<()> {
         verity::verify(&image, data, &image, verity.partition.offset, root_hash)
             .context("the root does not fit the root hash in the UKI")?;
     }
-    esp(plan, directory)
+    esp(plan, keys, directory)
 }
 
-/// The root hash that the UKI's command line says.
-fn root_hash(plan: &Plan, directory: &Path) -> Result<Option<[u8; 32]>> {
+/// What the UKI says: the root hash on its command line, and the kernel's release (`uname -r`).
+///
+/// # Errors
+/// It is damaged, or another one than the plan's.
+pub fn of_uki(plan: &Plan, directory: &Path) -> Result<(Option<[u8; 32]>, String)> {
     let uki = Disk::open(directory.join(&plan.artifacts.uki))?.uki()?;
     let (command_line, hash) = (uki.command_line()?, uki.root_hash());
     let hash = hash.as_deref().map(hex_digest).transpose();
@@ -56,11 +62,11 @@ fn root_hash(plan: &Plan, directory: &Path) -> Result<Option<[u8; 32]>> {
         hash.is_some() == plan.artifacts.verity.is_some(),
         "the UKI and the plan differ about a root hash"
     );
-    Ok(hash)
+    Ok((hash, uki.text(".uname")?))
 }
 
-/// The ESP holds the UKI and a loader at the place firmware looks for it.
-fn esp(plan: &Plan, directory: &Path) -> Result<()> {
+/// The ESP holds the UKI and a loader at the place firmware looks for it, and with Secure Boot the keys, which accept both.
+fn esp(plan: &Plan, keys: Option<&Keys>, directory: &Path) -> Result<()> {
     let esp = Disk::open(directory.join(&plan.artifacts.esp))?.esp()?;
     let loader = format!("EFI/BOOT/BOOT{}.EFI", plan.architecture.efi().to_uppercase());
     ensure!(esp.exists(&loader)?, "the ESP has no `{loader}`");
@@ -70,5 +76,46 @@ fn esp(plan: &Plan, directory: &Path) -> Result<()> {
         held |= esp.file(&format!("EFI/Linux/{name}"))? == uki;
     }
     ensure!(held, "the ESP does not hold `{}` below EFI/Linux", plan.artifacts.uki);
+    let Some(keys) = keys else { return Ok(()) };
+    for (name, bytes) in keys.variables.files() {
+        let path = format!("loader/keys/auto/{name}");
+        ensure!(esp.file(&path)? == bytes, "`{path}` of the ESP is not the description's");
+    }
+    let second = format!("EFI/systemd/systemd-boot{}.efi", plan.architecture.efi());
+    for (name, program) in
+        [(&loader, esp.file(&loader)?), (&second, esp.file(&second)?), (&plan.artifacts.uki, uki.clone())]
+    {
+        let signatures = authenticode::signatures(&mut Cursor::new(program))
+            .with_context(|| format!("reading `{name}`"))?;
+        let certificate = keys.certificate.der();
+        let holds = |one: &authenticode::Signature| {
+            one.fits && one.certificate == certificate && keys.db.verify(&one.message, &one.signature)
+        };
+        ensure!(signatures.iter().any(holds), "`{name}` is not signed by `{}`", keys.certificate.subject());
+    }
+    measured(&uki, keys)
+}
+
+/// The UKI carries what the TPM is told about it: as the initrd is entered, for each bank, by the key that it names.
+fn measured(uki: &[u8], keys: &Keys) -> Result<()> {
+    let mut source = Cursor::new(uki);
+    let image = pe::Image::read(&mut source)?;
+    let mut section = |name: &str| -> Result<Vec<u8>> {
+        let section = image.section(name).with_context(|| format!("the UKI has no section `{name}`"))?;
+        Ok(pe::Image::content(&mut source, section)?)
+    };
+    ensure!(
+        section(".pcrpkey")? == keys.pcr_pem,
+        "the UKI names another key for measurements than the description"
+    );
+    let signatures =
+        PcrSignatures::read(&section(".pcrsig")?).context("reading what the UKI says of measurements")?;
+    for bank in Bank::ALL {
+        let pcr = pcr::kernel_boot(bank, &mut Cursor::new(uki), &[Phase::EnterInitrd])?;
+        let policy = PcrPolicy::new(&pcr);
+        let holds =
+            signatures.of(bank.name()).iter().any(|one| keys.pcr.verify(policy.bytes(), &one.signature));
+        ensure!(holds, "the UKI has no signature of PCR 11 in {} that holds", bank.name());
+    }
     Ok(())
 }

@@ -31,7 +31,8 @@
 //!
 //! A guest of another architecture than this machine's is translated, whatever the host has, and is never a container.
 //!
-//! Deliberately absent so far: Secure Boot.
+//! A disk that brings keys for the firmware is started by firmware with Secure Boot, whose variables are empty at the first
+//! start: it takes the keys over and starts again, as a new device does.
 
 mod accelerator;
 mod container;
@@ -60,6 +61,7 @@ use self::guest::Guest;
 pub(crate) use self::machine::Machine;
 use self::platform::Platform;
 use self::second::Second;
+use crate::disk::Disk;
 use crate::report::Report;
 
 /// Where the sandbox shows the disk, and the directory of everything that is written.
@@ -89,6 +91,7 @@ pub struct Vm {
     memory: u32,
     cpus: u32,
     network: bool,
+    secure_boot: bool,
     credentials: Vec<Credential>,
     arguments: Vec<String>,
     work: Option<TempDir>,
@@ -129,6 +132,7 @@ impl Vm {
             memory: 2048,
             cpus: 2,
             network: false,
+            secure_boot: has_keys(disk),
             credentials: vec![Credential::command_line(&format!("console={}", platform.serial))],
             arguments: Vec::new(),
             work: None,
@@ -195,6 +199,13 @@ impl Vm {
     #[must_use]
     pub fn log_writes(mut self) -> Self {
         self.logged = true;
+        self
+    }
+
+    /// Starts it with firmware that has Secure Boot, or has not; otherwise with one that has where the disk brings keys.
+    #[must_use]
+    pub fn secure_boot(mut self, has: bool) -> Self {
+        self.secure_boot = has;
         self
     }
 
@@ -290,4 +301,11 @@ impl Vm {
         }
         Err(crate::sandbox::failed(&arguments, status, b"its words are above"))
     }
+}
+
+/// Whether there are keys on the disk that systemd-boot gives to firmware by itself. A disk that cannot be read is refused
+/// when it is started.
+fn has_keys(disk: &Path) -> bool {
+    let esp = Disk::open(disk).and_then(|disk| disk.esp());
+    esp.and_then(|esp| esp.exists("loader/keys/auto/PK.auth")).unwrap_or(false)
 }

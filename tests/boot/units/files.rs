@@ -143,7 +143,7 @@ fn shellcheck_finds_no_fault_with_our_scripts() {
 }
 
 /// Packages with what our units start, and the units that they order themselves by.
-const SYSTEM: [&str; 10] = [
+const SYSTEM: [&str; 12] = [
     "base-files",
     "coreutils",
     "dash",
@@ -151,6 +151,8 @@ const SYSTEM: [&str; 10] = [
     "login",
     "mount",
     "systemd",
+    "systemd-cryptsetup",
+    "systemd-repart",
     "systemd-sysv",
     "udev",
     "util-linux",
@@ -173,8 +175,10 @@ fn systemd_finds_no_fault_with_our_units() {
             let argv = ["sh", "-c", VERIFY, "sh"].into_iter();
             let argv: Vec<&str> = argv.chain(units.filter(|unit| !unit.contains('/'))).collect();
             let output = product::tool(&directory, &SYSTEM, &argv);
+            // What a cache lacked was fetched.
             let said = String::from_utf8_lossy(&output.stderr);
-            assert_eq!((output.status.code(), said.as_ref()), (Some(0), ""), "{name}, {part}");
+            let said: Vec<&str> = said.lines().filter(|line| !line.contains(" Fetched ")).collect();
+            assert_eq!((output.status.code(), said), (Some(0), vec![]), "{name}, {part}");
         }
     }
 }

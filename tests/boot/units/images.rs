@@ -5,10 +5,16 @@ use bedplate::*;
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8HIMqRTQJ4mZkQ9yFdYc1lLTpEJoFfCQ7m6JZLkWfT operator@desk";
 
-/// A device that persists all it can, one whose root is written to memory, one without a data partition, and one that is
-/// updated.
-pub fn images() -> [(&'static str, Image); 4] {
-    [("persistent", persistent()), ("memory", memory()), ("volatile", volatile()), ("updated", updated())]
+/// A device that persists all it can, one whose root is written to memory, one without a data partition, one that is
+/// updated, and one that encrypts what it keeps.
+pub fn images() -> [(&'static str, Image); 5] {
+    [
+        ("persistent", persistent()),
+        ("memory", memory()),
+        ("volatile", volatile()),
+        ("updated", updated()),
+        ("sealed", sealed()),
+    ]
 }
 
 fn device() -> Image {
@@ -51,15 +57,27 @@ fn volatile() -> Image {
     device().hostname("edge").volatile(Volatile::Overlay)
 }
 
+fn certificate() -> Certificate {
+    Certificate::new("update.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
+}
+
+fn sealed() -> Image {
+    device()
+        .version("1.4.0")
+        .partition(Data::new("cold-store", Ext4).mount("/srv/cold-store").size(MiB(64)).fixed())
+        .partition(Data::new("persistent", Ext4).mount("/local").encrypted(Tpm.or_recovery(certificate())))
+        .volatile(Volatile::Overlay)
+        .updates(Updates::rauc("edge", certificate()))
+        .secure_boot(SecureBoot::keys("keys"))
+}
+
 fn updated() -> Image {
-    let certificate =
-        Certificate::new("update.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
     device()
         .version("1.4.0")
         .partition(Data::new("persistent", Ext4).mount("/local"))
         .volatile(Volatile::Overlay)
         .updates(
-            Updates::rauc("edge", certificate)
+            Updates::rauc("edge", certificate())
                 .healthy_when("docker.service")
                 .asked_at("https://updates.example.com/edge.raucb"),
         )

@@ -21,6 +21,7 @@ pub(crate) mod keys;
 pub(crate) mod packages;
 pub(crate) mod partitions;
 pub(crate) mod release;
+pub(crate) mod secure_boot;
 pub mod text;
 pub(crate) mod units;
 pub(crate) mod updates;
@@ -119,6 +120,13 @@ pub static RULES: &[&Rule] = &[
     &updates::UPDATES_WITHOUT_END,
     &updates::NOT_A_CERTIFICATE,
     &updates::TRIAL_OUT_OF_RANGE,
+    &secure_boot::SECURE_BOOT_TWICE,
+    &secure_boot::SECURE_BOOT_WITHOUT_VERITY,
+    &secure_boot::ENCRYPTED_WITHOUT_SECURE_BOOT,
+    &secure_boot::ENCRYPTED_BESIDE,
+    &secure_boot::ENCRYPTED_MAKEFS,
+    &secure_boot::ENCRYPTED_RELEASE,
+    &secure_boot::RECOVERY_RELEASE,
     &partitions::LABEL_OF_THE_PLAN,
     &text::CARRIAGE_RETURN,
     &users::USER_TWICE,
@@ -148,6 +156,7 @@ pub(crate) fn all(image: &Image) -> Vec<Diagnostic> {
     kernel::check(image, &mut found);
     units::check(image, &mut found);
     updates::check(image, &mut found);
+    secure_boot::check(image, &mut found);
     text::check(image, &mut found);
     users::check(image, &mut found);
     found
@@ -206,6 +215,7 @@ mod tests {
             include_str!("check/packages.rs"),
             include_str!("check/partitions.rs"),
             include_str!("check/release.rs"),
+            include_str!("check/secure_boot.rs"),
             include_str!("check/text.rs"),
             include_str!("check/units.rs"),
             include_str!("check/updates.rs"),

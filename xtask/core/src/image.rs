@@ -28,6 +28,7 @@ pub mod compression;
 pub(crate) mod contents;
 pub mod data;
 pub mod deb;
+pub mod encryption;
 pub mod entry;
 pub mod esp;
 pub mod filesystem;
@@ -37,6 +38,7 @@ pub mod partition;
 pub mod repository;
 pub mod root;
 pub mod script;
+pub mod secure_boot;
 pub mod target;
 pub mod text;
 pub mod unit;
@@ -54,6 +56,7 @@ use package::{GivenPackage, Package};
 use partition::Partition;
 use repository::{Key, Repository};
 use root::RootSlot;
+use secure_boot::SecureBoot;
 use text::{Text, Written};
 use unit::Unit;
 use updates::Updates;
@@ -143,6 +146,8 @@ pub struct Image {
     /// The first that was said, and the lines that say others.
     pub(crate) updates: Option<Updates>,
     pub(crate) updates_again: Vec<SourceLocation>,
+    pub(crate) secure_boot: Option<SecureBoot>,
+    pub(crate) secure_boot_again: Vec<SourceLocation>,
     pub(crate) overlays: Vec<Overlay>,
     pub(crate) files: Vec<Written>,
     pub(crate) units: Vec<Unit>,
@@ -151,6 +156,7 @@ pub struct Image {
     pub(crate) users: Vec<User>,
     pub(crate) binds: Vec<Bind>,
     pub(crate) contents: contents::Contents,
+    pub(crate) local_names: Option<SourceLocation>,
     pub(crate) autologin: Option<SourceLocation>,
     pub(crate) shared: Vec<At<DevicePath>>,
     pub(crate) mistakes: Vec<Diagnostic>,
@@ -213,6 +219,8 @@ impl Image {
             volatile_size: None,
             updates: None,
             updates_again: Vec::new(),
+            secure_boot: None,
+            secure_boot_again: Vec::new(),
             overlays: Vec::new(),
             files: Vec::new(),
             units: Vec::new(),
@@ -221,6 +229,7 @@ impl Image {
             users: Vec::new(),
             binds: Vec::new(),
             contents: contents::Contents::default(),
+            local_names: None,
             autologin: None,
             shared: Vec::new(),
             mistakes: Vec::new(),
@@ -712,6 +721,23 @@ impl Image {
         self
     }
 
+    /// Has firmware start nothing but what keys of one's own signed. See [`SecureBoot`].
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.secure_boot(SecureBoot::keys("keys"));
+    /// # image.plan().unwrap();
+    /// ```
+    #[doc(alias("SecureBoot", "sbsign", "db", "MOK", "SecureBootSignTool"))]
+    pub fn secure_boot(mut self, secure_boot: SecureBoot) -> Self {
+        match self.secure_boot {
+            Some(_) => self.secure_boot_again.push(secure_boot.directory.at),
+            None => self.secure_boot = Some(secure_boot),
+        }
+        self
+    }
+
     /// Copies a directory over the root: each file to the path it has in it.
     ///
     /// The directory lies beside the file that calls this. A directory that the
@@ -838,6 +864,22 @@ impl Image {
     pub fn user(mut self, mut user: User) -> Self {
         self.mistakes.append(&mut user.mistakes);
         self.users.push(user);
+        self
+    }
+
+    /// Lets systemd-resolved answer to the device's name on the local network, and ask others for theirs, by LLMNR and
+    /// mDNS: ports 5355 and 5353. Otherwise it does not listen.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.package("systemd-resolved").local_names();
+    /// # image.plan().unwrap();
+    /// ```
+    #[track_caller]
+    #[doc(alias("LLMNR", "MulticastDNS", "mDNS", "avahi", ".local"))]
+    pub fn local_names(mut self) -> Self {
+        self.local_names = Some(SourceLocation::caller());
         self
     }
 

@@ -59,6 +59,7 @@ pub mod prelude {
     pub use crate::image::compression::Compression;
     pub use crate::image::data::Data;
     pub use crate::image::deb::Deb;
+    pub use crate::image::encryption::{OpenedBy, Tpm, TpmOrRecovery};
     pub use crate::image::esp::Esp;
     pub use crate::image::filesystem::{Erofs, Ext4, Squashfs};
     pub use crate::image::overlay::Overlay;
@@ -66,6 +67,7 @@ pub mod prelude {
     pub use crate::image::repository::{Key, Repository};
     pub use crate::image::root::Root;
     pub use crate::image::script::Script;
+    pub use crate::image::secure_boot::SecureBoot;
     pub use crate::image::target::{Architecture, Target};
     pub use crate::image::text::Text;
     pub use crate::image::unit::Unit;

@@ -42,9 +42,11 @@ pub use initrd::{InitrdFeatures, InitrdPlan};
 mod layout;
 pub(crate) mod modules;
 mod packages;
+mod trust;
 pub(crate) use archives::{origins_of, plan as all_archives};
 pub use identity::{DATABASES, Database, IDENTITIES, Identity, IdentityFile, IdentityPlan};
 pub(crate) use packages::implied;
+pub use trust::{SecureBootPlan, UnsignedNames};
 mod people;
 pub(crate) use people::homes;
 mod sshd;
@@ -121,6 +123,8 @@ pub struct Plan {
     pub initrd: InitrdPlan,
     /// How a device is updated.
     pub updates: Option<UpdatesPlan>,
+    /// Whose programs firmware starts, where that is said.
+    pub secure_boot: Option<SecureBootPlan>,
     /// What the description weakens, by the words that start with `dangerous_`.
     pub dangers: Vec<DangerPlan>,
     /// What becomes of writes to the root.
@@ -527,6 +531,14 @@ pub struct ArtifactNames {
     pub uki_slot: Option<String>,
     /// The content of each data partition, in order.
     pub data: Vec<String>,
+    /// What a TPM will have measured, as JSON.
+    pub pcrs: String,
+    /// The same as AWS's tool for NitroTPM prints it.
+    pub nitro: String,
+    /// The variables that EC2 gives a new machine's firmware.
+    pub uefi_data: Option<String>,
+    /// What there is in place of the signed files until they are signed.
+    pub unsigned: Option<UnsignedNames>,
     /// Every package in the image, as JSON.
     pub manifest: String,
     /// The bill of materials in the form of SPDX.

@@ -33,6 +33,8 @@ pub struct Release {
     pub e2fsprogs: (u32, u32, u32),
     /// Packages with what sets up a verified root at boot.
     pub verity: &'static [&'static str],
+    /// Packages with what encrypts a data partition, and opens it with a TPM; none where that does not work.
+    pub sealing: &'static [&'static str],
     /// The package with `systemd-repart`.
     pub repart: &'static str,
     /// The library `mke2fs` loads to read a tar stream.
@@ -142,6 +144,13 @@ pub static RELEASES: [Release; 5] = [
         erofs_utils: (1, 8),
         e2fsprogs: (1, 47, 2),
         verity: &["dmsetup", "systemd-cryptsetup"],
+        sealing: &[
+            "libtss2-esys-3.0.2-0t64",
+            "libtss2-mu-4.0.1-0t64",
+            "libtss2-rc0t64",
+            "libtss2-tcti-device0t64",
+            "systemd-cryptsetup",
+        ],
         repart: "systemd-repart",
         libarchive: "libarchive13t64",
         emulators: EMULATORS,
@@ -164,6 +173,13 @@ pub static RELEASES: [Release; 5] = [
         erofs_utils: (1, 7),
         e2fsprogs: (1, 47, 0),
         verity: &["cryptsetup-bin", "dmsetup"],
+        sealing: &[
+            "libtss2-esys-3.0.2-0t64",
+            "libtss2-mu-4.0.1-0t64",
+            "libtss2-rc0t64",
+            "libtss2-tcti-device0t64",
+            "cryptsetup-bin",
+        ],
         repart: "systemd",
         libarchive: "libarchive13t64",
         emulators: STATIC_EMULATORS,
@@ -186,6 +202,7 @@ pub static RELEASES: [Release; 5] = [
         erofs_utils: (1, 4),
         e2fsprogs: (1, 46, 5),
         verity: &["cryptsetup-bin", "dmsetup"],
+        sealing: &[],
         repart: "systemd",
         libarchive: "libarchive13",
         emulators: STATIC_EMULATORS,
@@ -202,6 +219,13 @@ pub static RELEASES: [Release; 5] = [
         erofs_utils: (1, 8),
         e2fsprogs: (1, 47, 2),
         verity: &["dmsetup", "systemd-cryptsetup"],
+        sealing: &[
+            "libtss2-esys-3.0.2-0t64",
+            "libtss2-mu-4.0.1-0t64",
+            "libtss2-rc0t64",
+            "libtss2-tcti-device0t64",
+            "systemd-cryptsetup",
+        ],
         repart: "systemd-repart",
         libarchive: "libarchive13t64",
         emulators: EMULATORS,
@@ -224,6 +248,7 @@ pub static RELEASES: [Release; 5] = [
         erofs_utils: (1, 5),
         e2fsprogs: (1, 47, 0),
         verity: &["cryptsetup-bin", "dmsetup"],
+        sealing: &[],
         repart: "systemd",
         libarchive: "libarchive13",
         emulators: STATIC_EMULATORS,

@@ -27,8 +27,10 @@ pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<Exi
     let vm = Vm::new(&disk);
     let tools = tools::tree(&source, &plan, &vm.packages().map(str::to_owned), report)?;
     let mut vm = vm.tools(&tools).program(Path::new("/proc/self/exe")).memory(args.memory).network();
-    if let Some(gibibytes) = args.disk {
-        vm = vm.size(gibibytes << 30);
+    // A device makes the encrypted partition itself: the image's own size has no room for it.
+    let needed = plan.disk.encrypted().map(|_| plan.disk.needs());
+    if let Some(size) = args.disk.map(|gibibytes| gibibytes << 30).or(needed) {
+        vm = vm.size(size);
     }
     vm.attend(&|line| report.did("Booting", line))
 }

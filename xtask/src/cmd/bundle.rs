@@ -42,6 +42,12 @@ pub fn run(project: Project<'_>, args: &BundleArgs, report: &Report) -> Result<E
     let old = old.collect::<Result<Vec<_>>>()?;
 
     let built = image::build(&project, &args.build, report)?;
+    if !built.out.join(&built.plan.artifacts.disk).exists() {
+        let message = format!("nobody signed `{}`, and devices start what is signed", built.plan.name);
+        return Err(
+            LocatedError::without_line(message, "give --keys DIR, or run `cargo xtask sign` first").into()
+        );
+    }
     let options = build::BundleOptions { signer: &signer, chain: &chain, older: args.older, old: &old };
     build::bundle(report, &built.plan, &built.lock, &built.out, &options)?;
     Ok(ExitCode::SUCCESS)

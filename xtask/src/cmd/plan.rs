@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::cli::PlanArgs;
 use crate::cmd::planned;
+use crate::keys::Keys;
 use crate::locking::recommendation;
 use crate::project::Project;
 use crate::report::Report;
@@ -37,7 +38,10 @@ pub fn run(project: Project<'_>, args: &PlanArgs, report: &Report) -> Result<Exi
     } else if args.json {
         report.data(format_args!("{}\n", serde_json::to_string_pretty(&plan)?));
     } else {
-        report.data(plan.page(report.width()));
+        let page = plan.page(report.width());
+        let marked =
+            plan.secure_boot.as_ref().is_some_and(|plan| Keys::are_for_development(plan, project.root));
+        report.data(if marked { page.replacen('\n', ", with DEVELOPMENT keys\n", 1) } else { page });
         report.data(left_out(&project.lock(entry, None), &plan));
     }
     Ok(ExitCode::SUCCESS)

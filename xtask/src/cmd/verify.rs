@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::cli::NameArgs;
 use crate::cmd::planned;
+use crate::keys::Keys;
 use crate::project::Project;
 use crate::report::{Report, path};
 use crate::verify;
@@ -19,7 +20,10 @@ pub fn run(project: Project<'_>, args: &NameArgs, report: &Report) -> Result<Exi
     let (entry, plan) = planned(&project, args)?;
     let out = project.out(entry, args.out.as_ref());
     let started = Instant::now();
-    verify::disk(&plan, &out).with_context(|| format!("`{}` is not what the plan says", path(&out)))?;
+    let keys =
+        plan.secure_boot.as_ref().map(|secure_boot| Keys::read(secure_boot, project.root)).transpose()?;
+    verify::disk(&plan, keys.as_ref(), &out)
+        .with_context(|| format!("`{}` is not what the plan says", path(&out)))?;
     report.timed("Verified", path(&out), started);
     Ok(ExitCode::SUCCESS)
 }

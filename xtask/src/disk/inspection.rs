@@ -117,8 +117,8 @@ pub struct UkiFacts {
     pub path: String,
     /// How long it is, in bytes.
     pub size: u64,
-    /// Whether it carries a signature.
-    pub signed: bool,
+    /// Whom its signatures name, and whether they hold.
+    pub signatures: Vec<SignatureFacts>,
     /// The sections, in the order of the table.
     pub sections: Vec<SectionFacts>,
     /// The version of the kernel.
@@ -132,6 +132,16 @@ pub struct UkiFacts {
     /// Whether root and hash tree have the ids that the root hash asks for; unknown
     /// where there is no hash or no disk.
     pub root_hash_fits: Option<bool>,
+}
+
+/// A signature of an EFI program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SignatureFacts {
+    /// The subject of the signer's certificate: `CN=db`.
+    pub signer: String,
+    /// Whether it is of this file and by the certificate's key. Whether a device believes the certificate is for its
+    /// firmware to say.
+    pub holds: bool,
 }
 
 /// A section of a unified kernel image.
@@ -357,7 +367,7 @@ impl UkiFacts {
         Ok(Self {
             path: path.to_owned(),
             size: uki.size(),
-            signed: uki.image().security != (0, 0),
+            signatures: uki.signatures()?,
             sections: uki.sections().iter().map(section).collect(),
             uname: text(".uname")?,
             command_line: text(".cmdline")?,

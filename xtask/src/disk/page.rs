@@ -145,7 +145,13 @@ fn uki_facts(uki: &UkiFacts, slots: bool, page: &mut Page) {
             fact("OS release", format!("{name}={value}"));
         }
     }
-    fact("signature", if uki.signed { "yes" } else { "none" }.to_owned());
+    for signature in &uki.signatures {
+        let holds = if signature.holds { "" } else { ", DOES NOT HOLD" };
+        fact("signature", format!("of {}{holds}", signature.signer));
+    }
+    if uki.signatures.is_empty() {
+        fact("signature", "none".to_owned());
+    }
     let fits = match uki.root_hash_fits {
         Some(true) if slots => "fits the hash tree of its slot",
         Some(false) if slots => "DOES NOT FIT the hash tree of its slot",
@@ -248,7 +254,7 @@ mod tests {
             uki: Some(UkiFacts {
                 path: "EFI/Linux/edge-6.12.efi".to_owned(),
                 size: 24_342_528,
-                signed: false,
+                signatures: Vec::new(),
                 sections: vec![
                     SectionFacts {
                         name: ".text".to_owned(),

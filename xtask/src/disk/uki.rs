@@ -3,8 +3,12 @@
 //! <https://uapi-group.org/specifications/specs/unified_kernel_image/>
 
 use anyhow::{Context as _, Result};
-use bedplate_formats::pe;
 use bedplate_formats::region::Region;
+use bedplate_formats::{authenticode, pe};
+
+use super::inspection::SignatureFacts;
+use crate::certificate::Certificate;
+use crate::sign::PublicKey;
 
 /// A unified kernel image, open for reading.
 #[derive(Debug)]
@@ -69,6 +73,23 @@ impl Uki {
     pub fn text(&self, name: &str) -> Result<String> {
         let content = self.section(name)?;
         Ok(String::from_utf8_lossy(&content).trim_end_matches(['\0', '\n']).to_owned())
+    }
+
+    /// Its signatures.
+    ///
+    /// # Errors
+    /// One is damaged, or of a kind that firmware does not take.
+    pub fn signatures(&self) -> Result<Vec<SignatureFacts>> {
+        let what = || format!("reading the signatures of {}", self.what);
+        let found = authenticode::signatures(&mut self.region.reader()).with_context(what)?;
+        let facts = |one: authenticode::Signature| {
+            let certificate = Certificate::from_der(&one.certificate)?;
+            let signer = certificate.subject();
+            let key = PublicKey::new(certificate.public_key(), format!("`{signer}`"))?;
+            let holds = one.fits && key.verify(&one.message, &one.signature);
+            Ok(SignatureFacts { signer, holds })
+        };
+        found.into_iter().map(facts).collect::<Result<_>>().with_context(what)
     }
 
     /// The root hash on the command line, in hexadecimal.

@@ -2,6 +2,7 @@
 //!
 //! Licences are one expression a package; the texts behind a `LicenseRef-` in it are in `image.spdx.json`.
 
+use bedplate_core::Plan;
 use serde_json::{Value, json};
 
 use super::package::Package;
@@ -11,7 +12,7 @@ use super::{Image, id};
 const IMAGE: &str = "image";
 
 /// Returns the document for artifacts of these names and digests.
-pub fn document(image: &Image<'_>, artifacts: &[(String, String)]) -> Value {
+pub fn document(plan: &Plan, image: &Image, artifacts: &[(String, String)]) -> Value {
     let (system, release) = &image.system;
     let mut components = vec![json!({
         "type": "operating-system", "bom-ref": "operating-system", "name": system, "version": release,
@@ -44,14 +45,14 @@ pub fn document(image: &Image<'_>, artifacts: &[(String, String)]) -> Value {
         json!({"ref": package.purl, "dependsOn": on})
     }));
     for (name, _) in artifacts {
-        let parts = image.parts().into_iter().filter(|(artifact, ..)| artifact == name);
+        let parts = image.parts(&plan.artifacts).into_iter().filter(|(artifact, ..)| artifact == name);
         let on: Vec<&String> = parts.filter_map(|(_, package, _)| purl(package)).collect();
         if !on.is_empty() {
             dependencies.push(json!({"ref": artifact_id(name), "dependsOn": on}));
         }
     }
-    let mut whole = json!({"type": "firmware", "bom-ref": IMAGE, "name": image.plan.name});
-    if let Some(version) = &image.plan.version {
+    let mut whole = json!({"type": "firmware", "bom-ref": IMAGE, "name": plan.name});
+    if let Some(version) = &plan.version {
         whole["version"] = json!(version);
     }
     let mut document = json!({

@@ -6,12 +6,13 @@ use bedplate_core::Plan;
 use bedplate_core::lock::{Lock, LockedPackage};
 use bedplate_formats::control::{Stanza, stanzas};
 use bedplate_formats::deb::compare_versions;
+use serde::{Deserialize, Serialize};
 
 use super::copyright::Licences;
 use super::purl;
 
 /// A package.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Package {
     pub name: String,
     pub version: String,
@@ -35,7 +36,7 @@ pub struct Package {
 }
 
 /// `Debian Systemd Maintainers <pkg-systemd-maintainers@lists.alioth.debian.org>`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Maintainer {
     pub name: String,
     pub email: Option<String>,

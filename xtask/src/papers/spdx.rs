@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use bedplate_core::Plan;
 use serde_json::{Value, json};
 
 use super::package::Package;
@@ -15,8 +16,8 @@ const NO_ASSERTION: &str = "NOASSERTION";
 const IMAGE: &str = "SPDXRef-Image";
 
 /// Returns the document for artifacts of these names and digests.
-pub fn document(image: &Image<'_>, artifacts: &[(String, String)]) -> Value {
-    let mut packages = vec![root(image)];
+pub fn document(plan: &Plan, image: &Image, artifacts: &[(String, String)]) -> Value {
+    let mut packages = vec![root(plan, image)];
     packages.extend(artifacts.iter().map(|(name, sha256)| artifact(name, sha256)));
     let mut texts = BTreeMap::new();
     let mut sources = BTreeMap::new();
@@ -41,7 +42,7 @@ pub fn document(image: &Image<'_>, artifacts: &[(String, String)]) -> Value {
     for package in &image.packages {
         relations.add(IMAGE, "CONTAINS", &package_id(&package.name), None);
     }
-    for (artifact, package, what) in image.parts() {
+    for (artifact, package, what) in image.parts(&plan.artifacts) {
         relations.add(&artifact_id(artifact), "GENERATED_FROM", &package_id(package), Some(what));
     }
     packages.extend(sources.into_iter().map(|(id, package)| source(&id, package)));
@@ -50,7 +51,7 @@ pub fn document(image: &Image<'_>, artifacts: &[(String, String)]) -> Value {
         .map(|file| {
             let id = format!("SPDXRef-File-{}", part(file.path.trim_start_matches('/')));
             // SPDX lets no package contain a file unless all of its files are listed.
-            relations.add(&artifact_id(&image.plan.artifacts.root), "GENERATED_FROM", &id, None);
+            relations.add(&artifact_id(&plan.artifacts.root), "GENERATED_FROM", &id, None);
             json!({
                 "SPDXID": id,
                 "fileName": format!(".{}", file.path),
@@ -80,7 +81,7 @@ pub fn document(image: &Image<'_>, artifacts: &[(String, String)]) -> Value {
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
-        "name": image.plan.name,
+        "name": plan.name,
         "creationInfo": {
             "created": image.timestamp(),
             "creators": [concat!("Tool: bedplate-", env!("CARGO_PKG_VERSION"))],
@@ -90,7 +91,7 @@ pub fn document(image: &Image<'_>, artifacts: &[(String, String)]) -> Value {
         "hasExtractedLicensingInfos": extracted,
         "relationships": relations.0,
     });
-    let namespace = format!("https://spdx.org/spdxdocs/{}-{}", image.plan.name, id(&document));
+    let namespace = format!("https://spdx.org/spdxdocs/{}-{}", plan.name, id(&document));
     document["documentNamespace"] = json!(namespace);
     document
 }
@@ -107,16 +108,16 @@ impl Relations {
     }
 }
 
-fn root(image: &Image<'_>) -> Value {
+fn root(plan: &Plan, image: &Image) -> Value {
     let mut root = json!({
         "SPDXID": IMAGE,
-        "name": image.plan.name,
+        "name": plan.name,
         "downloadLocation": NO_ASSERTION,
         "filesAnalyzed": false,
         "primaryPackagePurpose": "OPERATING-SYSTEM",
-        "summary": format!("{} {}", image.plan.distribution, image.plan.release),
+        "summary": format!("{} {}", plan.distribution, plan.release),
     });
-    if let Some(version) = &image.plan.version {
+    if let Some(version) = &plan.version {
         root["versionInfo"] = json!(version);
     }
     let private: Vec<&str> =

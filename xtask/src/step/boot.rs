@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use bedplate_core::plan::{ArtifactNames, EspPlan};
+use bedplate_core::plan::{ArtifactNames, EspPlan, Plan};
 use bedplate_core::{Architecture, Lock};
 use bedplate_formats::digest::hex;
 use bedplate_formats::tree::{Content, Node, Tree, TreePath};
@@ -16,6 +16,7 @@ use bedplate_formats::vfat;
 use fs_err as fs;
 
 use crate::error::LocatedError;
+use crate::keys::Keys;
 use crate::step::microcode;
 
 /// Where systemd's packages put their EFI programs.
@@ -24,23 +25,47 @@ const EFI_PROGRAMS: &str = "usr/lib/systemd/boot/efi";
 /// What the UKI and the ESP have in common.
 #[derive(Debug, Clone, Copy)]
 pub struct Boot<'a> {
-    /// The processor they are for.
-    pub architecture: Architecture,
-    /// There are two slots.
-    pub slots: bool,
-    /// The names of the files that are written and read.
-    pub names: &'a ArtifactNames,
-    /// The directory of those files.
-    pub staging: &'a Path,
+    architecture: Architecture,
+    slots: bool,
+    names: &'a ArtifactNames,
+    /// The directory of the files that are written and read.
+    staging: &'a Path,
 }
 
-impl Boot<'_> {
+/// What lies on the ESP.
+pub struct OnEsp<'a> {
+    /// The name of the UKI.
+    pub uki: &'a str,
+    /// systemd-boot.
+    pub loader: Vec<u8>,
+    /// The keys that it gives to firmware in setup mode.
+    pub keys: Option<&'a Keys>,
+    /// Further files, by their paths.
+    pub further: Vec<(String, Content)>,
+}
+
+impl<'a> Boot<'a> {
+    /// That of a plan.
+    #[must_use]
+    pub fn of(plan: &'a Plan, staging: &'a Path) -> Self {
+        let Plan { architecture, updates, artifacts, .. } = plan;
+        Boot { architecture: *architecture, slots: updates.is_some(), names: artifacts, staging }
+    }
+
     /// Writes the UKI of the `kernel` with this release (`uname -r`). The root hash is on the command line, so that
-    /// whoever trusts the UKI trusts the root.
+    /// whoever trusts the UKI trusts the root. One that is to be signed is told whose measurements count, and has another
+    /// name until then.
     ///
     /// # Errors
     /// No stub in the tools, or a kernel or stub that cannot be combined.
-    pub fn uki(&self, command_line: &str, kernel: &str, tree: &Tree, stub: &Stub<'_>) -> Result<()> {
+    pub fn uki(
+        &self,
+        command_line: &str,
+        kernel: &str,
+        tree: &Tree,
+        stub: &Stub<'_>,
+        keys: Option<&Keys>,
+    ) -> Result<()> {
         let Boot { architecture, names, staging, .. } = *self;
         let file = format!("linux{}.efi.stub", architecture.efi());
         let program = fs::read(stub.tools.join(EFI_PROGRAMS).join(file))
@@ -64,30 +89,30 @@ impl Boot<'_> {
             None => uki,
         };
         let uki = uki.initrd(on_disk(&staging.join(&names.initrd))?);
-        let mut file = BufWriter::with_capacity(1 << 20, fs::File::create(staging.join(&names.uki))?);
+        let uki = match keys {
+            Some(keys) => uki.pcr_public_key(keys.pcr_pem.clone()),
+            None => uki,
+        };
+        let name = match (keys, &names.unsigned) {
+            (Some(_), Some(unsigned)) => &unsigned.uki,
+            _ => &names.uki,
+        };
+        let mut file = BufWriter::with_capacity(1 << 20, fs::File::create(staging.join(name))?);
         uki.write(&mut file).context("writing the unified kernel image")?;
         file.flush()?;
         Ok(())
     }
 
-    /// Writes the EFI system partition: systemd-boot, the UKI under the name `uki`, and `further` files. Sectors are `sector_size` bytes,
-    /// and every file has the time `epoch`, in seconds after 1970.
+    /// Writes the EFI system partition. Sectors are `sector_size` bytes, and every file has the time `epoch`, in seconds
+    /// after 1970.
     ///
     /// # Errors
-    /// No systemd-boot in the tools; a UKI that does not fit, at the partition's line.
-    pub fn esp(
-        &self,
-        plan: &EspPlan,
-        (uki, further): (&str, Vec<(String, Content)>),
-        sector_size: u64,
-        epoch: i64,
-        tools: &Path,
-    ) -> Result<()> {
+    /// What does not fit, at the partition's line.
+    pub fn esp(&self, plan: &EspPlan, holds: OnEsp<'_>, sector_size: u64, epoch: i64) -> Result<()> {
         let Boot { architecture, names, staging, .. } = *self;
         let EspPlan { partition, volume_id, volume_label } = plan;
+        let OnEsp { uki, loader, keys, further } = holds;
         let arch = architecture.efi();
-        let loader = fs::read(tools.join(EFI_PROGRAMS).join(format!("systemd-boot{arch}.efi")))
-            .context("reading systemd-boot of the tools")?;
         let mut tree = Tree::new();
         let mut put =
             |path: String, content: Content| tree.insert(TreePath::new(&path), Node::file(content, 0o644));
@@ -95,8 +120,14 @@ impl Boot<'_> {
         put(format!("EFI/systemd/systemd-boot{arch}.efi"), loader.into());
         put(format!("EFI/Linux/{uki}"), on_disk(&staging.join(&names.uki))?);
         further.into_iter().for_each(|(path, content)| put(path, content));
+        // Otherwise nothing is enrolled where systemd-boot does not know the machine for a virtual one.
+        let enrol = if keys.is_some() { "secure-boot-enroll force\n" } else { "" };
+        for (name, bytes) in keys.iter().flat_map(|keys| keys.variables.files()) {
+            put(format!("loader/keys/auto/{name}"), Content::from(bytes.to_vec()));
+        }
         // No menu: a device in the field has nobody to choose.
-        put("loader/loader.conf".into(), Content::from("timeout 0\neditor no\n"));
+        let settings = format!("timeout 0\neditor no\n{enrol}");
+        put("loader/loader.conf".into(), Content::from(settings.as_str()));
         if self.slots {
             // A kernel image that cannot be loaded makes systemd-boot before 258 return to the firmware. One whose last
             // resort is the UEFI shell starts again with this, and each start uses up a try.
@@ -147,6 +178,15 @@ impl<'a> Stub<'a> {
     pub fn of(lock: &'a Lock, tools: &'a Path) -> Self {
         let package = lock.tools.iter().find(|package| package.name == "systemd-boot-efi");
         Stub { tools, version: package.map(|package| package.version.as_str()) }
+    }
+
+    /// systemd-boot, of the same package.
+    ///
+    /// # Errors
+    /// The tools have none.
+    pub fn loader(self, architecture: Architecture) -> Result<Vec<u8>> {
+        let file = format!("systemd-boot{}.efi", architecture.efi());
+        fs::read(self.tools.join(EFI_PROGRAMS).join(file)).context("reading systemd-boot of the tools")
     }
 
     /// True since systemd 256, whose stub hands a section `.ucode` to the kernel.

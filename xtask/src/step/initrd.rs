@@ -161,6 +161,10 @@ enum Need {
     Persistent(&'static str),
     /// The same where a data partition may be formatted; elsewhere it stays out.
     Makefs(&'static str),
+    /// The same where the data partition is encrypted; elsewhere it stays out.
+    Encrypted(&'static str),
+    /// The same where it has a recovery key; elsewhere it stays out.
+    Recovery(&'static str),
     /// The same where there are two slots; elsewhere it stays out.
     Slots(&'static str),
     /// Some releases, kernels or package lists do without.

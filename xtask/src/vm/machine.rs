@@ -147,17 +147,21 @@ impl Vm {
     pub(super) fn qemu(&self, accelerator: Accelerator, console: Console) -> Vec<String> {
         let memory = self.memory.to_string();
         let cpus = self.cpus.to_string();
+        let secure = self.secure_boot.then_some(&self.platform.secure);
+        let machine = format!("{}{}", self.platform.machine, secure.map_or("", |secure| secure.machine));
+        let code = secure.map_or(self.platform.code, |secure| secure.code);
         let mut command: Vec<String> =
             [self.platform.emulator, "-nodefaults", "-no-user-config", "-display", "none"]
                 .into_iter()
-                .chain(["-machine", self.platform.machine, "-m", &memory, "-smp", &cpus])
+                .chain(["-machine", &machine, "-m", &memory, "-smp", &cpus])
+                .chain(secure.iter().flat_map(|secure| secure.options.iter().copied()))
                 .chain(accelerator.arguments(self.platform))
                 .chain(["-device", "virtio-rng-pci"])
                 .map(str::to_owned)
                 .collect();
         let mut option = |name: &str, value: String| command.extend([name.to_owned(), value]);
 
-        option("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", self.platform.code));
+        option("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={code}"));
         option("-drive", format!("if=pflash,unit=1,format=raw,file={WORK}/variables.fd"));
         // Writeback, as a disk has a cache: what the guest did not flush may be lost when the power is cut.
         let flat = self.flat.then(|| self.name().ok()).flatten().map(|name| format!("{name}.raw"));

@@ -21,12 +21,25 @@ pub(super) struct Platform {
     pub translated: &'static str,
     /// The firmware's code, without Secure Boot.
     pub code: &'static str,
+    /// The same with Secure Boot, and what else QEMU has to have for it.
+    pub secure: Secure,
     /// The firmware's variables, as they are at first.
     pub variables: &'static str,
     /// The TPM's front end.
     pub tpm: &'static str,
     /// The kernel's name of the serial port.
     pub serial: &'static str,
+}
+
+/// Firmware with Secure Boot.
+#[derive(Debug)]
+pub(super) struct Secure {
+    /// Its code.
+    pub code: &'static str,
+    /// What QEMU's machine type is followed by.
+    pub machine: &'static str,
+    /// Further options of QEMU's.
+    pub options: &'static [&'static str],
 }
 
 /// A PC with UEFI.
@@ -38,6 +51,17 @@ static X86_64: Platform = Platform {
     // Each level of page tables and each module loaded for a feature costs: a sixth of the time until a guest is up.
     translated: "max,la57=off,svm=off",
     code: "/usr/share/OVMF/OVMF_CODE_4M.fd",
+    secure: Secure {
+        code: "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+        // Variables are written by code that the system cannot reach.
+        machine: ",smm=on",
+        options: &[
+            "-global",
+            "driver=cfi.pflash01,property=secure,value=on",
+            "-global",
+            "ICH9-LPC.disable_s3=1",
+        ],
+    },
     variables: "/usr/share/OVMF/OVMF_VARS_4M.fd",
     tpm: "tpm-crb",
     serial: "ttyS0",
@@ -52,6 +76,7 @@ static AARCH64: Platform = Platform {
     // Without signed addresses, which take most of the time, and without a third kind of vectors.
     translated: "neoverse-n1",
     code: "/usr/share/AAVMF/AAVMF_CODE.fd",
+    secure: Secure { code: "/usr/share/AAVMF/AAVMF_CODE.ms.fd", machine: "", options: &[] },
     variables: "/usr/share/AAVMF/AAVMF_VARS.fd",
     tpm: "tpm-tis-device",
     serial: "ttyAMA0",

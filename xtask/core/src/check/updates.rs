@@ -141,7 +141,7 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
 }
 
 /// What is wrong with the text of a certificate.
-fn certificate_of(certificate: &Certificate) -> Option<Diagnostic> {
+pub(super) fn certificate_of(certificate: &Certificate) -> Option<Diagnostic> {
     let text = &certificate.text;
     let reason = if text.contains("PRIVATE KEY-----") {
         "there is a private key in it"

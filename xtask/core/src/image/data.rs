@@ -1,5 +1,6 @@
 //! The data partition: what a device keeps.
 
+use super::encryption::{Encryption, OpenedBy};
 use super::filesystem::{DataFilesystem, Filesystem};
 use crate::diagnostic::Diagnostic;
 use crate::given::{Given, SizeWithUnit, accept};
@@ -26,6 +27,7 @@ pub struct Data {
     pub(crate) size: Size,
     pub(crate) grow: bool,
     pub(crate) makefs: Option<SourceLocation>,
+    pub(crate) encryption: Option<Box<Encryption>>,
     pub(crate) at: SourceLocation,
     pub(crate) mistakes: Vec<Diagnostic>,
 }
@@ -50,6 +52,7 @@ impl Data {
             size: Size::mib(1024),
             grow: true,
             makefs: None,
+            encryption: None,
             at,
             mistakes,
         }
@@ -92,6 +95,28 @@ impl Data {
     #[doc(alias("GrowFileSystem", "growfs"))]
     pub fn fixed(mut self) -> Self {
         self.grow = false;
+        self
+    }
+
+    /// Encrypts it, with a key that no one but the device has: LUKS, opened by the TPM for kernel images that were signed
+    /// with the keys of [Secure Boot](crate::Image::secure_boot).
+    ///
+    /// The partition is not in the image. A device makes it at its first start once Secure Boot is on, before anything
+    /// is written to it, so nothing can be put on it beforehand: what a device is told comes as a credential. A device
+    /// without a TPM starts without its data, and says so; it never writes in the clear instead.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # fn of(image: Image) -> Image {
+    /// image
+    ///     .secure_boot(SecureBoot::keys("keys"))
+    ///     .partition(Data::new("persistent", Ext4).mount("/local").encrypted(Tpm))
+    /// # }
+    /// ```
+    #[track_caller]
+    #[doc(alias("Encrypt", "LUKS2", "TPM2PCRs", "cryptsetup", "crypttab"))]
+    pub fn encrypted(mut self, by: impl Into<OpenedBy>) -> Self {
+        self.encryption = Some(Box::new(Encryption::new(by.into(), SourceLocation::caller())));
         self
     }
 

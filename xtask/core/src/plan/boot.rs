@@ -33,9 +33,9 @@ pub(super) fn command_line(image: &Image, disk: &DiskPlan, settings: &[SettingPl
 }
 
 /// The seed's names: a script that picks up mkosi's artifacts picks up these.
-pub(super) fn artifacts(disk: &DiskPlan, architecture: Architecture) -> ArtifactNames {
+pub(super) fn artifacts(image: &Image, disk: &DiskPlan, architecture: Architecture) -> ArtifactNames {
     let root = format!("image.root-{}", architecture.systemd());
-    let data = disk.data.iter().enumerate().map(|(index, data)| match index {
+    let data = disk.data.iter().filter(|data| !data.encrypted).enumerate().map(|(index, data)| match index {
         0 => "image.linux-generic.raw".to_string(),
         _ => format!("image.linux-generic-{}.raw", data.partition.label),
     });
@@ -52,6 +52,10 @@ pub(super) fn artifacts(disk: &DiskPlan, architecture: Architecture) -> Artifact
         root: format!("{root}.raw"),
         uki_slot: disk.slots.as_ref().map(|_| "image.uki.raw".to_string()),
         data: data.collect(),
+        pcrs: "image.pcrs.json".to_string(),
+        nitro: "image.nitro.json".to_string(),
+        uefi_data: image.secure_boot.as_ref().map(|_| "image.uefi-data.aws".to_string()),
+        unsigned: super::trust::unsigned(image),
         manifest: "image.manifest".to_string(),
         spdx: "image.spdx.json".to_string(),
         cyclonedx: "image.cdx.json".to_string(),

@@ -70,6 +70,15 @@ pub fn no_update(before: &Value, after: &Value) -> Option<String> {
     if let Some([old, new]) = differs("compatible") {
         return Some(format!("they take bundles for `{old}`, and this plan's are for `{new}`"));
     }
+    let encrypted = |plan: &Value| {
+        let data = plan["disk"]["data"].as_array().map(Vec::as_slice).unwrap_or_default();
+        data.iter().any(|partition| partition["encrypted"] == true)
+    };
+    match (encrypted(before), encrypted(after)) {
+        (false, true) => return Some("their data is in the clear, and this plan's is encrypted".to_string()),
+        (true, false) => return Some("their data is encrypted, and this plan's is in the clear".to_string()),
+        _ => {}
+    }
     differs("layout").map(|[old, new]| {
         format!(
             "its slots, its EFI system partition or its sectors have other sizes, and devices refuse bundles for disks \
@@ -181,7 +190,7 @@ mod tests {
     #[test]
     fn what_strands_devices_is_told() {
         use crate::rule::certificate;
-        use crate::{GiB, Size, Updates};
+        use crate::{GiB, SecureBoot, Size, Tpm, Updates};
 
         let of = |compatible: &str| device().version("1").updates(Updates::rauc(compatible, certificate()));
         let why = |before: &Image, after: &Image| {
@@ -197,6 +206,10 @@ mod tests {
         let mut larger = of("edge");
         larger.roots[0].size = Size::from(GiB(3));
         assert!(why(&edge, &larger).unwrap().contains("have other sizes"));
+        let mut sealed = of("edge").secure_boot(SecureBoot::keys("keys"));
+        sealed.data = vec![sealed.data.remove(0).encrypted(Tpm)];
+        assert_eq!(why(&edge, &sealed).unwrap(), "their data is in the clear, and this plan's is encrypted");
+        assert_eq!(why(&sealed, &edge).unwrap(), "their data is encrypted, and this plan's is in the clear");
     }
 
     #[test]

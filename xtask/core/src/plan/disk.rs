@@ -32,11 +32,25 @@ impl DiskPlan {
     pub fn partitions(&self) -> impl Iterator<Item = &PartitionPlan> {
         let verity = self.root.verity.iter().map(|verity| &verity.partition);
         let uki = self.slots.iter().map(|slots| &slots.uki);
-        let data = self.data.iter().map(|data| &data.partition);
+        let data = self.data.iter().filter(|data| !data.encrypted).map(|data| &data.partition);
         [&self.esp.partition, &self.root.partition].into_iter().chain(verity).chain(uki).chain(data)
     }
 
-    /// The partition with this label.
+    /// The data partition that each device makes at its first start.
+    #[must_use]
+    pub fn encrypted(&self) -> Option<&DataPlan> {
+        self.data.iter().find(|data| data.encrypted)
+    }
+
+    /// How large a device's disk has to be, in bytes: for the image, and for what the device makes at its first start.
+    #[must_use]
+    pub fn needs(&self) -> u64 {
+        let second = self.slots.iter().flat_map(|slots| slots.first(self)).map(|partition| partition.size);
+        let encrypted = self.encrypted().map(|data| data.partition.size);
+        self.size + second.chain(encrypted).sum::<u64>()
+    }
+
+    /// The partition of the image with this label.
     #[must_use]
     pub fn partition(&self, label: &str) -> Option<&PartitionPlan> {
         self.partitions().find(|partition| partition.label == label)
@@ -164,4 +178,7 @@ pub struct DataPlan {
     pub grow: bool,
     /// True when a device formats it where it has no known file system.
     pub makefs: bool,
+    /// True when it is encrypted. It is not in the image then: each device makes it at its first start, as large as
+    /// this or larger.
+    pub encrypted: bool,
 }

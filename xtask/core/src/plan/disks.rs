@@ -31,6 +31,16 @@ pub(super) fn device(label: &str) -> String {
     format!("/dev/bedplate/{label}")
 }
 
+/// The partition that a data partition lies in encrypted.
+pub(super) fn locked(label: &str) -> String {
+    format!("{}.luks", device(label))
+}
+
+/// The label of the data partition that is unlocked; it is its name to the device mapper, too.
+fn unlocked(disk: &DiskPlan) -> &str {
+    disk.encrypted().map_or("", |data| &data.partition.label)
+}
+
 /// Rules, scripts and units of the initrd.
 pub(super) fn initrd(disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
     let why = "tells the disk that was booted from its copies";
@@ -41,8 +51,10 @@ pub(super) fn initrd(disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
         "settings/udev/initrd.rules",
         TABLE = disk.guid,
         LABELS = words(disk.partitions().map(|partition| &partition.label)),
-        ROOT_TYPES = types.collect::<Vec<_>>().join("|");
+        ROOT_TYPES = types.collect::<Vec<_>>().join("|"),
+        UNLOCKED = unlocked(disk);
         if SLOTS = disk.slots.is_some();
+        if ENCRYPTED = disk.encrypted().is_some();
         lines PARTITIONS = links(disk)
     )?;
     Ok(vec![
@@ -65,15 +77,17 @@ pub(super) fn initrd(disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
 /// Rules of the root, and what gives the disk ids of its own where something is persistent.
 pub(super) fn root(image: &Image, disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
     let rules = template!(
-        "settings/udev/root.rules", TABLE = disk.guid;
+        "settings/udev/root.rules", TABLE = disk.guid, UNLOCKED = unlocked(disk);
         if SLOTS = disk.slots.is_some();
+        if ENCRYPTED = disk.encrypted().is_some();
         lines PARTITIONS = links(disk)
     )?;
     let mut files = vec![FilePlan::text(RULES, rules, "finds the partitions of the disk that was booted")];
     if image.kept_on().is_none() {
         return Ok(files);
     }
-    let data = disk.data.iter().map(|data| &data.partition);
+    // What is encrypted is found by its label, and its id is LUKS's, too.
+    let data = disk.data.iter().filter(|data| !data.encrypted).map(|data| &data.partition);
     let numbers = std::iter::once(&disk.esp.partition).chain(data);
     let numbers = numbers.map(|partition| partition.number.to_string());
     let text = template!("units/bedplate-name-disk.service", NUMBERS = words(numbers))?;
@@ -92,5 +106,9 @@ fn links(disk: &DiskPlan) -> Vec<String> {
         let (number, label) = (partition.number, &partition.label);
         format!("ENV{{ID_PART_ENTRY_NUMBER}}==\"{number}\", SYMLINK+=\"bedplate/{label}\"")
     };
-    disk.partitions().map(link).chain(super::updates::links(disk)).collect()
+    let encrypted = disk.encrypted().map(|data| {
+        let label = &data.partition.label;
+        format!("ENV{{ID_PART_ENTRY_NAME}}==\"{label}\", SYMLINK+=\"bedplate/{label}.luks\"")
+    });
+    disk.partitions().map(link).chain(super::updates::links(disk)).chain(encrypted).collect()
 }

@@ -27,6 +27,7 @@ impl Plan {
         ));
         self.weakened(&mut page);
         self.disk(&mut page);
+        self.trust(&mut page);
         self.updates(&mut page);
         self.kept(&mut page);
         self.own(&mut page);
@@ -42,22 +43,34 @@ impl Plan {
             bytes => format!(" in sectors of {bytes} bytes"),
         };
         page.heading(&format!("disk, {}{sectors}", size(self.disk.size)));
+        let made = self.disk.encrypted().map(|data| {
+            let mount = data.mount.as_ref().map(|mount| format!(" at {mount}")).unwrap_or_default();
+            let (least, grows) = if data.grow { ("from ", ", grows") } else { ("", "") };
+            let content = format!("{}{mount}, encrypted{grows}", data.filesystem);
+            let (label, size) =
+                (data.partition.label.clone(), format!("{least}{}", size(data.partition.size)));
+            vec![String::new(), label, String::new(), size, content, "made at the first start".to_string()]
+        });
         page.table(
             &["", "partition", "at", "size", "content", "id"],
-            self.disk.partitions().zip(contents(&self.disk)).map(|(partition, content)| {
-                vec![
-                    partition.number.to_string(),
-                    partition.label.clone(),
-                    size(partition.offset),
-                    size(partition.size),
-                    content,
-                    match partition.guid {
-                        PartitionGuid::Fixed(guid) => guid.to_string(),
-                        PartitionGuid::RootHashFirst => "first half of the root hash".to_string(),
-                        PartitionGuid::RootHashLast => "second half of the root hash".to_string(),
-                    },
-                ]
-            }),
+            self.disk
+                .partitions()
+                .zip(contents(&self.disk))
+                .map(|(partition, content)| {
+                    vec![
+                        partition.number.to_string(),
+                        partition.label.clone(),
+                        size(partition.offset),
+                        size(partition.size),
+                        content,
+                        match partition.guid {
+                            PartitionGuid::Fixed(guid) => guid.to_string(),
+                            PartitionGuid::RootHashFirst => "first half of the root hash".to_string(),
+                            PartitionGuid::RootHashLast => "second half of the root hash".to_string(),
+                        },
+                    ]
+                })
+                .chain(made),
         );
     }
 
@@ -301,6 +314,8 @@ impl super::ArtifactNames {
             &self.initrd,
             &self.initrd_cpio,
             &self.initrd_link,
+            &self.pcrs,
+            &self.nitro,
             &self.manifest,
             &self.spdx,
             &self.cyclonedx,
@@ -308,7 +323,7 @@ impl super::ArtifactNames {
             &self.checksums,
             &self.log,
         ];
-        let middle = self.verity.iter().chain(&self.uki_slot).chain(&self.data);
+        let middle = self.verity.iter().chain(&self.uki_slot).chain(&self.data).chain(&self.uefi_data);
         fixed.into_iter().chain(middle).chain(rest).map(String::as_str).collect()
     }
 }
@@ -321,10 +336,12 @@ fn contents(disk: &DiskPlan) -> impl Iterator<Item = String> {
         crate::Compression::None => format!("{filesystem}{verified}"),
         compression => format!("{filesystem} {compression}{verified}"),
     };
-    let data = disk.data.iter().map(|DataPlan { filesystem, mount, grow, .. }| {
-        let mount = mount.as_ref().map(|mount| format!(" at {mount}")).unwrap_or_default();
-        format!("{filesystem}{mount}{}", if *grow { ", grows" } else { "" })
-    });
+    let data = disk.data.iter().filter(|data| !data.encrypted).map(
+        |DataPlan { filesystem, mount, grow, .. }| {
+            let mount = mount.as_ref().map(|mount| format!(" at {mount}")).unwrap_or_default();
+            format!("{filesystem}{mount}{}", if *grow { ", grows" } else { "" })
+        },
+    );
     let verity = verity.iter().map(|_| "dm-verity".to_string());
     let uki = disk.slots.iter().map(|_| "kernel image".to_string());
     ["fat32".to_string(), root].into_iter().chain(verity).chain(uki).chain(data)
@@ -366,6 +383,13 @@ mod tests {
               2  root-x86-64         513 MiB   2 GiB    erofs lz4hc, verified  first half of the root hash
               3  root-x86-64-verity  2561 MiB  17 MiB   dm-verity              second half of the root hash
               4  persistent          2578 MiB  1 GiB    ext4 at /local, grows  3f96371b-6164-5845-b740-d61a3529…
+
+            what is verified by what
+              systemd-boot          by nothing: no Secure Boot
+              kernel image          by nothing: no Secure Boot; a TPM measures it
+              initrd, command line  as parts of the kernel image
+              root                  by the kernel, block by block, against the root hash in the kernel image
+              data                  by nothing: persistent can be read and changed by who has the disk
 
             kept, each below /local/persistent
               path                          starts           whose  asked by
@@ -459,6 +483,7 @@ mod tests {
               /usr/lib/bedplate/state                           which directories and files, and what they star…
               /usr/lib/repart.d/04-persistent.conf              the partition grows to the end of the disk
               /usr/lib/sysctl.d/60-bedplate.conf                settings of the kernel
+              /usr/lib/systemd/resolved.conf.d/60-bedplate.co…  nothing listens for names on the local network
               /usr/lib/systemd/system.conf.d/60-bedplate.conf   settings of systemd
               /usr/lib/systemd/system/bedplate-data.service     says so when the data partition is lost
               /usr/lib/systemd/system/bedplate-factory-reset.…  `systemctl start factory-reset.target` empties …
@@ -476,8 +501,9 @@ mod tests {
 
             artifacts, in build/edge/
               image.raw image image.efi image.esp.raw image.root-x86-64.raw image.root-x86-64-verity.raw
-              image.linux-generic.raw image.vmlinuz image.initrd initrd.cpio.zst initrd image.manifest
-              image.spdx.json image.cdx.json image.provenance.json image.SHA256SUMS image.log
+              image.linux-generic.raw image.vmlinuz image.initrd initrd.cpio.zst initrd image.pcrs.json
+              image.nitro.json image.manifest image.spdx.json image.cdx.json image.provenance.json
+              image.SHA256SUMS image.log
         "#]].assert_eq(&page);
     }
 

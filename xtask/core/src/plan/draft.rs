@@ -8,7 +8,7 @@ use super::{
 };
 use super::{
     archives, boot, console, contents, dangers, debs, disks, hardening, identity, initrd, layout, packages,
-    people, sshd, state, system, units, updates,
+    people, sshd, state, system, trust, units, updates,
 };
 use crate::image::Image;
 use crate::image::overlay::{self, Overlay};
@@ -108,9 +108,10 @@ impl<'a> Draft<'a> {
             command_line: boot::command_line(image, &disk, &settings),
             locale: system::locale(image),
             timezone: image.timezone.as_ref().map_or("UTC".to_string(), |zone| zone.value.to_string()),
-            artifacts: boot::artifacts(&disk, target.architecture),
+            artifacts: boot::artifacts(image, &disk, target.architecture),
             initrd: self.initrd,
             updates: updates::plan(image, &disk),
+            secure_boot: trust::plan(image),
             disk,
             files: files(image, self.files),
             overlays: image.overlays.iter().map(overlay).collect(),

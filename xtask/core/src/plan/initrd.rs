@@ -16,6 +16,7 @@ use super::template::{Unfit, template, units};
 use super::{DataPlan, DiskPlan, FilePlan};
 use crate::image::Image;
 use crate::image::root::RootSlot;
+use crate::image::updates::Certificate;
 use crate::image::volatile::Volatile;
 use crate::value::{DevicePath, Size, escape_path};
 
@@ -23,6 +24,8 @@ use crate::value::{DevicePath, Size, escape_path};
 const UNITS: &str = "/usr/lib/systemd/system";
 /// Where the rules of our units live.
 const RULES: &str = "/usr/lib/bedplate";
+/// What systemd-repart does where the initrd does it.
+pub(super) const DEFINITIONS: &str = "/usr/lib/bedplate/repart.d";
 /// What mounts the data partition until the root is entered, at `/run/bedplate/data`.
 const MOUNT: &str = "run-bedplate-data.mount";
 
@@ -53,6 +56,10 @@ pub struct InitrdFeatures {
     pub persistent: bool,
     /// That partition is formatted where it has no known file system.
     pub makefs: bool,
+    /// That partition is encrypted: made, opened and grown.
+    pub encrypted: bool,
+    /// It has a recovery key, which is left on the EFI system partition.
+    pub recovery: bool,
     /// There are two slots, and a failure is noted on the EFI system partition.
     pub slots: bool,
 }
@@ -69,7 +76,18 @@ pub(super) fn plan(image: &Image, root: &RootSlot, disk: &DiskPlan) -> Result<In
     if let Some((partition, mount)) = kept_on(image, disk) {
         features.persistent = true;
         features.makefs = partition.makefs;
+        features.encrypted = partition.encrypted;
         files.extend(data(image, partition, &mount)?);
+        if partition.encrypted {
+            let label = &partition.partition.label;
+            files.extend(encrypted(label)?);
+            let recovery = image.data.iter().find_map(|data| data.encryption.as_ref()?.recovery.as_ref());
+            features.recovery = recovery.is_some();
+            if let Some(certificate) = recovery {
+                files.extend(recoverable(label, certificate)?);
+            }
+            files.extend(super::state::repart(disk, DEFINITIONS)?);
+        }
     }
     if let (Volatile::Overlay, Some(size)) = (image.volatile, &image.volatile_size) {
         files.extend(in_memory(size.value)?.into_iter().map(|file| file.at(Some(&size.at))));
@@ -116,6 +134,52 @@ fn data(image: &Image, data: &DataPlan, mount: &str) -> Result<Vec<FilePlan>, Un
         files.extend(persistent()?);
     }
     files.extend(machine_id(&sysroot, mount)?);
+    Ok(files)
+}
+
+/// Makes and unlocks the data partition.
+fn encrypted(label: &str) -> Result<Vec<FilePlan>, Unfit> {
+    let device = super::disks::locked(label);
+    let device_unit = format!("{}.device", escape_path(&device));
+    let (makes, opens) = ("makes the encrypted data partition", "opens the encrypted data partition");
+    let unlock = template!(
+        "units/initrd/bedplate-unlock.service",
+        LABEL = label,
+        DEVICE = &device,
+        DEVICE_UNIT = units([&device_unit])
+    )?;
+    let mut files = vec![
+        FilePlan::text(format!("{UNITS}/bedplate-unlock.service"), unlock, opens),
+        FilePlan::text(
+            format!("{UNITS}/bedplate-check.service.d/50-encrypted.conf"),
+            template!("units/initrd/bedplate-check.service.conf")?,
+            opens,
+        ),
+        FilePlan::text(
+            format!("{UNITS}/{device_unit}.d/50-bedplate.conf"),
+            template!("units/initrd/data.device.conf")?,
+            "a device without its data partition starts all the same",
+        ),
+    ];
+    let repart = template!("units/initrd/bedplate-repart.service", LABEL = label)?;
+    files.extend(wanted("bedplate-repart.service", repart, "initrd-root-fs.target", makes));
+    let erase = template!("units/initrd/bedplate-erase.service", LABEL = label)?;
+    let why = "gives the data up when a credential asks for that";
+    files.extend(wanted("bedplate-erase.service", erase, "initrd-root-fs.target", why));
+    Ok(files)
+}
+
+/// Makes a recovery key of the data partition, for who has the certificate's private key.
+fn recoverable(label: &str, certificate: &Certificate) -> Result<Vec<FilePlan>, Unfit> {
+    let why = "leaves a recovery key for the owner of the device";
+    let device = super::disks::locked(label);
+    let unit = template!("units/initrd/bedplate-recovery.service", LABEL = label, DEVICE = &device)?;
+    let mut files = vec![
+        FilePlan::text(format!("{RULES}/recovery.pem"), &certificate.text, why),
+        FilePlan::text(format!("{RULES}/recovery"), template!("scripts/recovery.sh")?, why).mode(0o755),
+        FilePlan::text(format!("{RULES}/recovery.conf"), template!("settings/tmpfiles/recovery.conf")?, why),
+    ];
+    files.extend(wanted("bedplate-recovery.service", unit, "initrd-root-fs.target", why));
     Ok(files)
 }
 

@@ -70,7 +70,12 @@ pub(super) fn disk(
     let data = image.data.iter().filter_map(|data| {
         let label = data.label.as_ref()?.value.as_str();
         let which = format!("data {label}");
-        let mut partition = table.add(label, guid::LINUX_GENERIC, fixed(ids, &which), data.size, &data.at);
+        let id = fixed(ids, &which);
+        let end = table.end;
+        let mut partition = table.add(label, guid::LINUX_GENERIC, id, data.size, &data.at);
+        if data.encryption.is_some() {
+            table.end = end;
+        }
         if data.grow {
             partition.attributes = guid::GROW_FILE_SYSTEM;
         }
@@ -82,6 +87,7 @@ pub(super) fn disk(
             hash_seed: ids.id("hash-seed", &which),
             grow: data.grow,
             makefs: data.makefs.is_some(),
+            encrypted: data.encryption.is_some(),
         })
     });
     let data = data.collect();

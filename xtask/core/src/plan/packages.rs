@@ -91,7 +91,13 @@ pub(crate) fn implied<'a>(image: &'a Image, release: &Release, root: &'a RootSlo
     }
     for data in &image.data {
         implied.push(("e2fsprogs", "checks the data partition at boot", Some(&data.at)));
-        if data.grow {
+        if let Some(encryption) = &data.encryption {
+            let packages = release.sealing.iter().chain([&release.repart]);
+            implied.extend(packages.map(|name| (*name, "encrypts the data partition", Some(&encryption.at))));
+            if encryption.recovery.is_some() {
+                implied.push(("openssl", "encrypts the recovery key to its owner", Some(&encryption.at)));
+            }
+        } else if data.grow {
             implied.push((release.repart, "grows the data partition", Some(&data.at)));
         }
     }

@@ -172,6 +172,10 @@ pub(super) fn files(
         let early = kept.as_ref().is_some_and(|(kept, _)| kept == &partition);
         files.extend(data(partition, early)?);
     }
+    // Where one is encrypted, the initrd makes and grows all of them.
+    if disk.encrypted().is_none() {
+        files.extend(repart(disk, "/usr/lib/repart.d")?);
+    }
     if image.volatile == Volatile::Overlay {
         files.extend(nearly_full()?);
     }
@@ -196,25 +200,40 @@ pub(super) fn files(
     Ok(files)
 }
 
+/// What systemd-repart makes of the data partitions, in a directory. It matches definitions and partitions of a type in
+/// their order, so that a partition which stays as it is has one, too.
+pub(super) fn repart(disk: &DiskPlan, directory: &str) -> Result<Vec<FilePlan>, Unfit> {
+    let definition = |data: &DataPlan| {
+        let DataPlan { partition, filesystem, grow, encrypted, .. } = data;
+        let PartitionGuid::Fixed(guid) = partition.guid else { return Ok(None) };
+        let (label, size) = (&partition.label, partition.size);
+        let text = match encrypted {
+            true => template!(
+                "settings/repart-encrypted.conf", LABEL = label, UUID = guid, SIZE = size,
+                FILESYSTEM = filesystem.name();
+                if FIXED = !grow
+            )?,
+            false => template!(
+                "settings/repart.conf", LABEL = label, UUID = guid, SIZE = size;
+                if FIXED = !grow
+            )?,
+        };
+        let why = match grow {
+            true => "the partition grows to the end of the disk",
+            false => "the partition keeps its size",
+        };
+        let path = format!("{directory}/{:02}-{label}.conf", partition.number);
+        Ok(Some(FilePlan::text(path, text, why).at(partition.at.as_ref())))
+    };
+    disk.data.iter().filter_map(|data| definition(data).transpose()).collect()
+}
+
 /// A data partition: where it is mounted, and how it grows. The one that the
 /// binds lie on is mounted by the initrd, `early`.
 fn data(data: &DataPlan, early: bool) -> Result<Vec<FilePlan>, Unfit> {
     let DataPlan { partition, filesystem, mount, grow, .. } = data;
-    let PartitionGuid::Fixed(guid) = partition.guid else { return Ok(Vec::new()) };
     let (at, label) = (partition.at.as_ref(), &partition.label);
-
-    // repart matches definitions and partitions of a type in their order, so a
-    // partition that stays as it is needs one too.
-    let definition = FilePlan::text(
-        format!("/usr/lib/repart.d/{:02}-{label}.conf", partition.number),
-        template!(
-            "settings/repart.conf", LABEL = label, UUID = guid, SIZE = partition.size;
-            if FIXED = !grow
-        )?,
-        if *grow { "the partition grows to the end of the disk" } else { "the partition keeps its size" },
-    );
-    let mut files = vec![definition.at(at)];
-
+    let mut files = Vec::new();
     let Some(mount) = mount else { return Ok(files) };
     let device = super::disks::device(label);
     let unit = UnitName::mounting(mount);

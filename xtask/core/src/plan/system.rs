@@ -40,6 +40,17 @@ pub(super) fn files(image: &Image) -> Result<Vec<FilePlan>, Unfit> {
         );
     }
 
+    // Unless it is told otherwise, systemd-resolved answers everybody on the network.
+    let (answers, why) = match &image.local_names {
+        Some(_) => ("yes", "the device answers to its name on the local network"),
+        None => ("no", "nothing listens for names on the local network"),
+    };
+    let text = format!("[Resolve]\nLLMNR={answers}\nMulticastDNS={answers}\n");
+    files.push(
+        FilePlan::text("/usr/lib/systemd/resolved.conf.d/60-bedplate.conf", text, why)
+            .at(image.local_names.as_ref()),
+    );
+
     let resolved = image.packages.iter().find(|package| package.value.as_str() == "systemd-resolved");
     if let Some(package) = resolved {
         let target = "../run/systemd/resolve/stub-resolv.conf";

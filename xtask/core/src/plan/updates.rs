@@ -97,10 +97,13 @@ pub(super) fn plan(image: &Image, disk: &DiskPlan) -> Option<UpdatesPlan> {
     })
 }
 
-/// What a bundle and a disk must have in common: sizes of the slots' partitions, and of the ESP.
+/// What a bundle and a disk must have in common: sizes of the slots' partitions, and of the ESP; and whether data is
+/// encrypted, since nothing would open what is in the clear.
 fn layout(disk: &DiskPlan, slots: &SlotsPlan) -> Uuid {
     let first = slots.first(disk).map(|partition| format!("{}={}", partition.label, partition.size));
-    let text = format!("esp={} {} sector={}", disk.esp.partition.size, first.join(" "), disk.sector_size);
+    let encrypted = if disk.encrypted().is_some() { " encrypted" } else { "" };
+    let (esp, sector) = (disk.esp.partition.size, disk.sector_size);
+    let text = format!("esp={esp} {} sector={sector}{encrypted}", first.join(" "));
     Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes())
 }
 
@@ -153,7 +156,9 @@ pub(super) fn files(image: &Image, disk: &DiskPlan) -> Result<Vec<FilePlan>, Unf
         ),
     ];
     files.extend(trial(&plan, &minutes)?);
-    files.extend(definitions(disk, slots)?);
+    if disk.encrypted().is_none() {
+        files.extend(definitions(disk, slots, "/usr/lib/repart.d")?);
+    }
     if let Some(url) = &plan.asked {
         files.extend(asking(url, version)?);
     }
@@ -201,7 +206,7 @@ fn trial(plan: &UpdatesPlan, minutes: &str) -> Result<Vec<FilePlan>, Unfit> {
 }
 
 /// What systemd-repart makes of the slots: the first is left as it is, the second is made where it is missing.
-fn definitions(disk: &DiskPlan, slots: &SlotsPlan) -> Result<Vec<FilePlan>, Unfit> {
+fn definitions(disk: &DiskPlan, slots: &SlotsPlan, directory: &str) -> Result<Vec<FilePlan>, Unfit> {
     let first = slots.first(disk).map(|partition| (partition.number, partition, &partition.label, false));
     let of_second = slots.first(disk).into_iter().zip(&slots.second);
     let second = of_second.map(|(like, (number, label))| (*number, like, label, true));
@@ -212,7 +217,7 @@ fn definitions(disk: &DiskPlan, slots: &SlotsPlan) -> Result<Vec<FilePlan>, Unfi
             if NO_AUTO = second && like.type_guid != guid::KERNEL_IMAGE
         )?;
         let why = if second { "the device makes its second slot" } else { "the first slot stays as it is" };
-        Ok(FilePlan::text(format!("/usr/lib/repart.d/{number:02}-{label}.conf"), text, why))
+        Ok(FilePlan::text(format!("{directory}/{number:02}-{label}.conf"), text, why))
     };
     first.into_iter().chain(second).map(definition).collect()
 }
@@ -240,15 +245,17 @@ fn asking(url: &str, version: &str) -> Result<Vec<FilePlan>, Unfit> {
 
 /// What the initrd needs: which slot was started, and what is done when its root cannot be entered.
 pub(super) fn initrd(disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
-    if disk.slots.is_none() {
-        return Ok(Vec::new());
-    }
+    let Some(slots) = &disk.slots else { return Ok(Vec::new()) };
+    let made = match disk.encrypted() {
+        Some(_) => definitions(disk, slots, super::initrd::DEFINITIONS)?,
+        None => Vec::new(),
+    };
     let why = "tells which slot was started";
     let failed = "leaves word of a slot that cannot be started";
     let unit = "bedplate-slot-failed.service";
     let (reads, reading) = ("reads what the root starts with", "bedplate-root-reads.service");
     let program = |path: &str, text: String, why: &str| FilePlan::text(path, text, why).mode(0o755);
-    Ok(vec![
+    let mut files = vec![
         program("/usr/lib/bedplate/booted-slot", template!("scripts/booted-slot.sh")?, why),
         FilePlan::text(CLOCK, "", "no clock is behind the image"),
         program("/usr/lib/bedplate/slot-failed", template!("scripts/slot-failed.sh")?, failed),
@@ -269,7 +276,9 @@ pub(super) fn initrd(disk: &DiskPlan) -> Result<Vec<FilePlan>, Unfit> {
             format!("../{reading}"),
             reads,
         ),
-    ])
+    ];
+    files.extend(made);
+    Ok(files)
 }
 
 /// The links to the partitions of the slot that was started, and to those of the second one, which are known by their

@@ -44,6 +44,8 @@ impl<'a> Cut<'a> {
             Need::Persistent(_) if !self.options.features.persistent => return Ok(false),
             Need::Slots(_) if !self.options.features.slots => return Ok(false),
             Need::Makefs(_) if !self.options.features.makefs => return Ok(false),
+            Need::Recovery(_) if !self.options.features.recovery => return Ok(false),
+            Need::Encrypted(_) if !self.options.features.encrypted => return Ok(false),
             _ => {}
         }
         match (self.take_file(&path), need) {
@@ -56,6 +58,8 @@ impl<'a> Cut<'a> {
                 | Need::Writable(package)
                 | Need::Persistent(package)
                 | Need::Makefs(package)
+                | Need::Encrypted(package)
+                | Need::Recovery(package)
                 | Need::Slots(package),
             ) => {
                 bail!("`{path}` is not in the system: the image needs the package `{package}`")

@@ -16,6 +16,21 @@ const ALWAYS: &[(&str, &str)] =
 /// built in.
 const ESP: &[&str] = &["vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1"];
 
+/// Modules of an encrypted data partition; some kernels have them built in.
+const ENCRYPTED: &[&str] = &[
+    "dm_crypt",
+    "loop",
+    "xts",
+    "aes",
+    "aesni_intel",
+    "aes_ce_blk",
+    "cryptd",
+    "crypto_simd",
+    "sha512",
+    "af_alg",
+    "algif_skcipher",
+];
+
 /// Modules for machines and file systems, taken where the kernel has them:
 /// kernels for clouds lack the disks of PCs.
 const WHEN_THERE: &[(&str, &str)] = &[
@@ -112,9 +127,11 @@ pub(super) fn take(cut: &mut Cut<'_>, kernel: &Kernel, asked: &[String]) -> anyh
         }
     }
     let names = ALWAYS.iter().map(|(name, _why)| *name).chain(asked.iter().map(String::as_str));
-    let esp: &[&str] = if cut.options.features.slots { ESP } else { &[] };
-    let there =
-        WHEN_THERE.iter().map(|(name, _why)| name).chain(esp).copied().filter(|name| modules.has(name));
+    let features = cut.options.features;
+    let esp: &[&str] = if features.slots || features.recovery { ESP } else { &[] };
+    let encrypted: &[&str] = if features.encrypted { ENCRYPTED } else { &[] };
+    let there = WHEN_THERE.iter().map(|(name, _why)| name).chain(esp).chain(encrypted);
+    let there = there.copied().filter(|name| modules.has(name));
     let chosen = modules.closure(names.chain(there))?;
 
     let mut files = Vec::new();

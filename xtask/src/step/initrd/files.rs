@@ -3,7 +3,7 @@
 
 use bedplate_formats::tree::Node;
 
-use super::Need::{self, Always, Makefs};
+use super::Need::{self, Always, Encrypted, Makefs};
 use super::cut::Cut;
 use super::settings::Setting;
 
@@ -31,6 +31,7 @@ const FILES: &[(&str, Need, &str)] = &[
     ("/usr/lib/udev/rules.d/95-dm-notify.rules", Always("dmsetup"), "libdevmapper waits for this"),
     ("/usr/lib/udev/rules.d/99-systemd.rules", Always("systemd"), "device units"),
     ("/etc/mke2fs.conf", Makefs("e2fsprogs"), "what an ext4 is"),
+    ("/etc/mke2fs.conf", Encrypted("e2fsprogs"), "what an ext4 is"),
 ];
 
 /// Takes the files and writes those of `/etc`.

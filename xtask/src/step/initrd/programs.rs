@@ -4,7 +4,9 @@ use anyhow::bail;
 use bedplate_formats::elf::{Dlopen, Libraries, Priority};
 use bedplate_formats::tree::{Node, Tree, TreePath};
 
-use super::Need::{self, Always, Makefs, Persistent, Slots, Verity, WhenThere, Writable};
+use super::Need::{
+    self, Always, Encrypted, Makefs, Persistent, Recovery, Slots, Verity, WhenThere, Writable,
+};
 use super::cut::Cut;
 
 /// Path, need, why.
@@ -62,6 +64,11 @@ const PROGRAMS: &[(&str, Need, &str)] = &[
     ),
     ("/usr/lib/systemd/systemd-makefs", Makefs("systemd"), "formats a data partition"),
     ("/usr/sbin/mkfs.ext4", Makefs("e2fsprogs"), "systemd-makefs calls it"),
+    ("/usr/sbin/mkfs.ext4", Encrypted("e2fsprogs"), "systemd-repart calls it"),
+    ("/usr/bin/systemd-repart", Encrypted("systemd-repart"), "makes the encrypted data partition"),
+    ("/usr/bin/systemd-cryptsetup", Encrypted("systemd-cryptsetup"), "opens it"),
+    ("/usr/bin/systemd-cryptenroll", Recovery("systemd-cryptsetup"), "makes its recovery key"),
+    ("/usr/bin/openssl", Recovery("openssl"), "encrypts the recovery key to its owner"),
 ];
 
 /// Libraries opened by names that no note tells: by releases whose systemd has
@@ -74,6 +81,9 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("libtss2-rc.so.0", "measuring before 256"),
     ("libtss2-tcti-device.so.0", "libtss2's way to /dev/tpmrm0"),
 ];
+
+/// What libcryptsetup opens by the name of a token that is on the volume: without it there is "no passphrase".
+const TOKEN: &str = "cryptsetup/libcryptsetup-token-systemd-tpm2.so";
 
 /// Features of systemd whose libraries come along where the system has them,
 /// though they are only suggested.
@@ -98,6 +108,14 @@ pub(super) fn take(cut: &mut Cut<'_>) -> anyhow::Result<()> {
     }
     let libraries = Libraries::of(cut.system)?;
     programs.extend(LIBRARIES.iter().filter_map(|(name, _why)| libraries.find(name)));
+    if cut.options.features.encrypted {
+        let beside = libraries.find("libcryptsetup.so.12").and_then(|library| library.parent());
+        let token = beside.map(|directory| directory.join(TOKEN));
+        match token.filter(|token| cut.take_file(token)) {
+            Some(token) => programs.push(token),
+            None => bail!("`{TOKEN}` is not in the system: the image needs the package `systemd-cryptsetup`"),
+        }
+    }
     for path in libraries.closure(&programs, wanted)? {
         if !cut.take_file(&path) {
             bail!("`{path}` vanished from the system");

@@ -1,0 +1,231 @@
+//! Devices that start what was signed, and encrypt what they keep.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bedplate::certificate::Certificate;
+use bedplate::disk::Disk;
+use bedplate::sign::{PublicKey, Signer};
+use bedplate::vm::Vm;
+use bedplate::vm::guest::Guest;
+use bedplate_formats::authenticode::ToBeSigned;
+use bedplate_formats::tree::{Content, Node, TreePath};
+use bedplate_formats::{uki, vfat};
+use serde_json::Value;
+
+use crate::product::{self, machine, scratch};
+
+/// Firmware and boot loader say in this time what they refuse.
+const REFUSAL: Duration = Duration::from_secs(180);
+
+/// The keys of all images here, made once: another set would build all of them anew.
+fn keys(name: &str) -> PathBuf {
+    static MADE: OnceLock<()> = OnceLock::new();
+    MADE.get_or_init(|| {
+        for name in ["keys", "others"] {
+            let directory = scratch("trust").join(name);
+            if !directory.exists() {
+                product::success(product::xtask().args(["keys", "new"]).arg(&directory));
+            }
+        }
+    });
+    scratch("trust").join(name)
+}
+
+/// The image with a word on its command line; signed by the keys of a directory, or by nobody.
+fn built(says: &str, signed: Option<&str>) -> PathBuf {
+    let directory = keys(signed.unwrap_or("keys"));
+    let private = signed.map(|_| directory.join("private"));
+    let owner = std::fs::read_to_string(keys("keys").join("update.pem")).unwrap();
+    let mut variables = vec![
+        ("TRUST_KEYS", directory.to_str().unwrap()),
+        ("TRUST_SAYS", says),
+        ("TRUST_OWNER", owner.as_str()),
+    ];
+    variables.extend(private.iter().map(|private| ("BEDPLATE_KEYS", private.to_str().unwrap())));
+    product::built_with(
+        "trust",
+        "sealed",
+        &format!("sealed-{says}-{}", signed.unwrap_or("unsigned")),
+        &variables,
+    )
+}
+
+/// The ESP of an image with other bytes in a file, as a file.
+fn esp(out: &Path, path: &str, bytes: Vec<u8>) -> PathBuf {
+    let image = out.join("image.esp.raw");
+    let esp = Disk::open(&image).unwrap().esp().unwrap();
+    assert!(esp.exists(path).unwrap(), "{path}");
+    let mut tree = esp.tree().unwrap();
+    tree.insert(TreePath::new(path), Node::file(Content::from(bytes), 0o644));
+    let made = scratch("trust").join("esp.raw");
+    let file =
+        std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&made).unwrap();
+    let (size, label) = (std::fs::metadata(&image).unwrap().len(), "ESP".to_owned());
+    let options = vfat::Options { size, volume_id: 1, label, epoch: 1_700_000_000, sector_size: 512 };
+    vfat::write(&tree, &file, &options).unwrap();
+    made
+}
+
+/// Where the image's ESP has its kernel image.
+fn kernel_image(out: &Path) -> String {
+    let esp = Disk::open(out.join("image.esp.raw")).unwrap().esp().unwrap();
+    format!("EFI/Linux/{}", esp.read_dir("EFI/Linux").unwrap()[0])
+}
+
+/// Starts the device with other bytes in a file of its ESP, and expects these words on the console.
+fn refused(vm: Vm, out: &Path, (path, bytes): (&str, Vec<u8>), words: &str) -> Vm {
+    let esp = esp(out, path, bytes);
+    let mut guest = vm.edit(|disk| disk.replace("esp", &esp)).unwrap().begin().unwrap();
+    guest.wait_console(words, REFUSAL).unwrap();
+    guest.kill().unwrap()
+}
+
+/// A kernel image that was signed for firmware, with the signed measurements of another.
+fn with_signatures_of(unsigned: &Path, other: &Path) -> Vec<u8> {
+    let signatures = Disk::open(other).unwrap().uki().unwrap().text(".pcrsig").unwrap();
+    let image = uki::with_pcr_signatures(std::fs::read(unsigned).unwrap(), &signatures).unwrap();
+    let directory = keys("keys");
+    let (certificate, signer) = (directory.join("db.pem"), directory.join("private/db.key"));
+    let certificate = Certificate::read(&certificate).unwrap().remove(0);
+    let key = PublicKey::new(certificate.public_key(), "db".to_owned()).unwrap();
+    let mut file = Cursor::new(image);
+    let program = ToBeSigned::new(&mut file, &certificate.der()).unwrap();
+    let signature = Signer::key(&signer).unwrap().sign(program.bytes(), &key).unwrap();
+    program.attach(&signature, &mut file).unwrap();
+    file.into_inner()
+}
+
+/// What the guest's TPM has in PCR 4, 7 and 11 of a bank.
+fn registers(guest: &mut Guest, bank: &str) -> String {
+    let read =
+        format!("tpm2_pcrread -Q -o /run/pcrs {bank}:4,7,11 && od -An -v -tx1 /run/pcrs | tr -d ' \n'");
+    guest.check(&read).unwrap()
+}
+
+fn says(guest: &mut Guest) -> String {
+    guest.check("grep -o 'says=[a-z]*' /proc/cmdline").unwrap().trim().to_owned()
+}
+
+/// Who has the private key reads the recovery key that the device left on its ESP, and it opens the data.
+fn recovers(guest: &mut Guest) {
+    let mount = "mkdir -p /run/esp && mount -o ro /dev/bedplate/esp /run/esp";
+    let message = guest.check(&format!("{mount} && cat /run/esp/recovery.cms && umount /run/esp")).unwrap();
+    let directory = scratch("trust").join("recovery");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("recovery.cms"), message).unwrap();
+    std::fs::copy(keys("keys").join("private/update.key"), directory.join("owner.key")).unwrap();
+    let argv = ["openssl", "cms", "-decrypt", "-inform", "PEM", "-in", "recovery.cms", "-inkey", "owner.key"];
+    let output = product::tool(&directory, &["openssl"], &argv);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let key = String::from_utf8(output.stdout).unwrap();
+    let opens = |key: &str| {
+        let open =
+            "cryptsetup open --test-passphrase --token-type none --key-file - /dev/bedplate/persistent.luks";
+        format!("printf %s '{key}' | {open}")
+    };
+    guest.check(&opens(key.trim())).unwrap();
+    assert_ne!(guest.run(&opens("another")).unwrap().code, 0);
+}
+
+/// The device runs without its data, and says so.
+fn without_data(guest: &mut Guest, why: &str) {
+    let state = guest.state().unwrap();
+    assert_eq!(state.word, "degraded");
+    assert_eq!(guest.run("findmnt /local").unwrap().code, 1, "the data is open");
+    let said = guest.check("journalctl -b --no-pager -o cat").unwrap();
+    assert!(said.contains(why), "`{why}` is not in:\n{said}");
+    assert!(
+        said.contains("the data partition (persistent) is lost") || said.contains("Data Partition"),
+        "{said}"
+    );
+}
+
+/// One device from the day it is written to the day it is given away; each start takes a minute in emulation.
+#[test]
+fn a_device_starts_what_was_signed_and_opens_its_data_to_nothing_else() {
+    if !product::all() {
+        return;
+    }
+    let out = built("first", Some("keys"));
+    let mut guest = machine(&out).size(3 << 30).start().unwrap();
+    guest.settle().unwrap();
+    let enforced =
+        "od -An -tu1 -j4 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+    assert_eq!(guest.check(enforced).unwrap().trim(), "1");
+    assert_eq!(guest.check("lsblk -no TYPE $(findmnt -no SOURCE /local)").unwrap().trim(), "crypt");
+    let size: u64 = guest.check("df -B1 --output=size /local | tail -1").unwrap().trim().parse().unwrap();
+    assert!(size > 1 << 30, "/local has {size} bytes of a disk of 3 GiB");
+
+    // What a TPM has measured is what was predicted.
+    let predicted: Value =
+        serde_json::from_slice(&std::fs::read(out.join("image.pcrs.json")).unwrap()).unwrap();
+    for bank in ["sha256", "sha384"] {
+        let value = |number: &str, way: &str| predicted[bank][number][way].as_str().unwrap().to_owned();
+        let expected = [value("4", "secure-boot"), value("7", "secure-boot"), value("11", "ready")].concat();
+        assert_eq!(registers(&mut guest, bank), expected, "{bank}");
+    }
+    // The second slot was made with it, and a recovery key for the owner.
+    guest.check("test -b /dev/bedplate/root-b").unwrap();
+    recovers(&mut guest);
+    // The running system cannot open it again, whoever is in it.
+    let again = "systemd-cryptsetup attach again /dev/bedplate/persistent.luks none luks,tpm2-device=auto,headless=true";
+    assert_ne!(guest.run(again).unwrap().code, 0);
+    guest.check("echo mine >/local/kept && sync").unwrap();
+    let machine_id = guest.check("cat /etc/machine-id").unwrap();
+    let vm = guest.power_off().unwrap();
+
+    // Another kernel image by the same keys.
+    let second = built("second", Some("keys"));
+    let mut guest = vm.edit(|disk| disk.update(&second)).unwrap().start().unwrap();
+    guest.settle().unwrap();
+    assert_eq!(says(&mut guest), "says=second");
+    assert_eq!(guest.check("cat /local/kept").unwrap(), "mine\n");
+    assert_eq!(guest.check("cat /etc/machine-id").unwrap(), machine_id);
+    let vm = guest.power_off().unwrap();
+
+    // What firmware and boot loader refuse.
+    let (image, loader) = (kernel_image(&out), "EFI/BOOT/BOOTX64.EFI");
+    let signed = std::fs::read(out.join("image.efi")).unwrap();
+    let mut changed = signed.clone();
+    let place = changed.windows(10).position(|window| window == b"says=first").unwrap();
+    changed[place + 5] ^= 1;
+    let unsigned = built("first", None);
+    let other = std::fs::read(built("first", Some("others")).join("image.efi")).unwrap();
+    let mut vm = refused(vm, &out, (&image, changed), "Access denied");
+    vm = refused(
+        vm,
+        &out,
+        (&image, std::fs::read(unsigned.join("image.unsigned.efi")).unwrap()),
+        "Access denied",
+    );
+    vm = refused(vm, &out, (&image, other), "Access denied");
+    vm = refused(
+        vm,
+        &out,
+        (loader, std::fs::read(unsigned.join("image.unsigned.loader.efi")).unwrap()),
+        "Access Denied",
+    );
+
+    // Measurements that were signed for another kernel image open nothing; nor does one that has none.
+    let third = built("third", None);
+    let stolen = with_signatures_of(&third.join("image.unsigned.efi"), &out.join("image.efi"));
+    let esp = esp(&out, &image, stolen);
+    let mut guest = vm.edit(|disk| disk.replace("esp", &esp)).unwrap().start().unwrap();
+    without_data(&mut guest, "Failed to unseal secret using TPM2");
+    // The way out of every lock: the data is given up.
+    let variable = "/sys/firmware/efi/efivars/FactoryReset-8cf2644b-4b0b-428f-9387-6d876050dc67";
+    guest.check(&format!("printf '\\007\\0\\0\\0y\\0e\\0s\\0\\0\\0' >{variable}")).unwrap();
+    let vm = guest.power_off().unwrap();
+    let mut guest = vm.edit(|disk| disk.update(&out)).unwrap().start().unwrap();
+    guest.settle().unwrap();
+    assert_ne!(guest.run("test -e /local/kept").unwrap().code, 0, "the data is still there");
+    assert_ne!(guest.check("cat /etc/machine-id").unwrap(), machine_id);
+    let vm = guest.power_off().unwrap();
+
+    // With Secure Boot off, anybody's system could ask the TPM.
+    let mut guest = vm.secure_boot(false).start().unwrap();
+    without_data(&mut guest, "Assertion failed");
+}
