@@ -60,6 +60,7 @@ fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
     the_journal_is_bounded(&mut guest);
     network_and_time_are_right(&mut guest);
     the_kernel_and_the_units_are_hardened(&mut guest);
+    only_what_was_asked_for_listens(&mut guest);
 
     guest.reboot().unwrap();
     guest.settle().unwrap();
@@ -113,6 +114,32 @@ fn network_and_time_are_right(guest: &mut Guest) {
     for unit in ["systemd-networkd", "systemd-resolved", "systemd-timesyncd"] {
         assert_eq!(guest.check(&format!("systemctl is-active {unit}")).unwrap().trim(), "active", "{unit}");
     }
+}
+
+/// From inside, and from another host: every port of TCP and of UDP.
+fn only_what_was_asked_for_listens(guest: &mut Guest) {
+    let sockets = guest.check("ss -Htuln | awk '{ print $1, $5 }' | sort -u").unwrap();
+    let open = |line: &&str| !line.contains(" 127.0.0.53%lo:53") && !line.contains(" 127.0.0.54:53");
+    let open: Vec<&str> = sockets.lines().filter(open).collect();
+    let asked_for = |line: &&str| matches!(*line, "tcp 0.0.0.0:22" | "tcp [::]:22") || line.ends_with(":68");
+    let more: Vec<&&str> = open.iter().filter(|line| !asked_for(line)).collect();
+    assert!(more.is_empty() && open.contains(&"tcp 0.0.0.0:22"), "these listen:\n{sockets}");
+
+    // Answers to closed ports are not to be counted out.
+    let neighbour = "ip netns add outside && ip link add inside type veth peer name outside netns outside \
+                     && ip addr add 192.0.2.1/24 dev inside && ip link set inside up \
+                     && ip -n outside addr add 192.0.2.2/24 dev outside && ip -n outside link set outside up \
+                     && sysctl -q net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000";
+    guest.check(neighbour).unwrap();
+    let scan = include_str!("edge/scan.pl");
+    let found = guest
+        .run_within(
+            &format!("ip netns exec outside perl - 192.0.2.1 <<'END'\n{scan}\nEND"),
+            Duration::from_secs(300),
+        )
+        .unwrap();
+    assert_eq!((found.code, found.stdout.as_str()), (0, "tcp 22\n"), "what answers from outside");
+    guest.check("ip netns delete outside").unwrap();
 }
 
 fn the_kernel_and_the_units_are_hardened(guest: &mut Guest) {
