@@ -17,6 +17,7 @@ pub mod disk;
 pub mod package;
 pub mod sparse;
 pub mod trust;
+pub mod written;
 
 /// What is done with an input. Says whether a parser took it for what it reads, so
 /// that a test can tell a corpus from noise.
@@ -35,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("efi_variable", trust::efi_variable),
     ("elf", boot::elf),
     ("erofs", disk::erofs),
+    ("erofs_write", written::erofs_write),
     ("ext4", disk::ext4),
     ("fat", disk::fat),
     ("gpt", disk::gpt),

@@ -26,6 +26,7 @@ mod compressed;
 mod error;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod write;
 
 /// The most content of a file that is taken into memory, in bytes.
 pub const MOST_CONTENT: u64 = 2 << 30;

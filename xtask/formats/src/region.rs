@@ -36,6 +36,12 @@ impl Region {
         Ok(Self { source: Source::File(Arc::new(file)), start: 0, len })
     }
 
+    /// A range of a file, which is not looked at before it is read. Parts of one file share it.
+    pub fn of_range(file: Arc<File>, range: Range<u64>) -> Self {
+        let len = range.end.saturating_sub(range.start);
+        Self { source: Source::File(file), start: range.start, len }
+    }
+
     /// How long it is, in bytes.
     #[expect(clippy::len_without_is_empty, reason = "a length in bytes, not a collection")]
     pub fn len(&self) -> u64 {
@@ -166,6 +172,18 @@ mod tests {
         assert_eq!(reader.read(&mut [0; 8]).unwrap(), 1);
         reader.seek(SeekFrom::Start(99)).unwrap();
         assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_range_of_a_file_is_read_where_it_lies() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, "0123456789").unwrap();
+        let file = Arc::new(File::open(path).unwrap());
+        let region = Region::of_range(Arc::clone(&file), 3..7);
+        assert_eq!(region.read(1, 3).unwrap(), b"456");
+        assert!(region.read(1, 4).is_err());
+        assert!(Region::of_range(file, 8..12).read(0, 4).is_err());
     }
 
     #[test]
