@@ -1,6 +1,8 @@
 //! A tree with one of everything, on each root file system, read back by the
 //! file system's own tool.
 
+mod written;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
