@@ -70,13 +70,13 @@ fn written(name: &str, plan: &Plan) -> PathBuf {
     let directory = product::scratch("filesystems").join(name);
     let _ = std::fs::remove_dir_all(&directory);
     std::fs::create_dir(&directory).unwrap();
-    // What the description adds may be appended to what the packages brought.
+    // What the description adds is compressed beside what the packages brought.
     let (tree, mut base) = (sample(), sample());
     for added in [&b"etc/caf\xe9"[..], b"etc/empty", b"var/nobody", b"deep"] {
         base.remove(&TreePath::new(added)).unwrap();
     }
     let (root, sector_size) = (&plan.disk.root, plan.disk.sector_size);
-    let options = Options { root, sector_size, epoch: EPOCH, tools: &sandbox, appends: true };
+    let options = Options { root, sector_size, epoch: EPOCH, tools: &sandbox };
     let [one, other] = ["root", "again"].map(|file| {
         let store = Store::at(&directory.join(file).with_extension("store")).unwrap();
         let raw = directory.join(file).with_extension("raw");

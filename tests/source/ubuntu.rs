@@ -144,7 +144,7 @@ fn a_lock_names_the_pocket_and_the_origin_of_each_package() {
     assert!(arm64.cross_tools.iter().all(|package| package.architecture != "arm64"));
     assert!(arm64.cross_tools.iter().all(|package| package.url.starts_with(&format!("{ARCHIVE}/pool/"))));
     let has = |name: &str| arm64.cross_tools.iter().any(|package| package.name == name);
-    assert!(has("qemu-user-static") && has("erofs-utils") && !has("systemd-boot-efi"));
+    assert!(has("qemu-user-static") && has("e2fsprogs") && !has("systemd-boot-efi"));
     assert_eq!(file.of(Architecture::X86_64).unwrap().cross_tools, []);
     without_cross_tools(&world, &after);
 

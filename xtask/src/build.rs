@@ -590,16 +590,10 @@ fn write_root(
 }
 
 fn root_options<'a>(plan: &'a Plan, lock: &Lock, tools: &'a crate::sandbox::Sandbox) -> root::Options<'a> {
-    root::Options {
-        root: &plan.disk.root,
-        sector_size: plan.disk.sector_size,
-        epoch: lock.epoch,
-        tools,
-        appends: root::appends(lock),
-    }
+    root::Options { root: &plan.disk.root, sector_size: plan.disk.sector_size, epoch: lock.epoch, tools }
 }
 
-/// The key of the tree that the packages' file system is made of.
+/// The key of the packages' tree.
 fn packages_key(plan: &Plan, system_key: &str) -> String {
     let mut key = Key::new("packages");
     key.add(system_key);

@@ -275,6 +275,25 @@ impl Store {
         path
     }
 
+    /// The keys of the layers of a kind, with where they are, in the order of their keys. None is marked as used.
+    pub fn keys(&self, kind: &str) -> Result<Vec<(String, PathBuf)>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.opened.root.join("layers"))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let key = name.to_str().and_then(|name| name.strip_prefix(kind)?.strip_prefix('-'));
+            found.extend(key.map(|key| (key.to_owned(), entry.path())));
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The same store, which exchanges nothing.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        Self { opened: Arc::clone(&self.opened), exchange: None }
+    }
+
     /// Whether this process has added a blob or a layer.
     pub fn has_grown(&self) -> bool {
         self.opened.grown.load(Ordering::Relaxed)

@@ -50,7 +50,7 @@ fn few(image: Image, _: &Target) -> Image {
 
 /// What is in Ubuntu's `systemd`, what its kernel asks for, and what resolves and writes its images.
 fn materials(image: Image) -> Image {
-    image.packages(["apt", "cryptsetup-bin", "erofs-utils", "firmware-linux-free", "systemd-boot-efi"])
+    image.packages(["apt", "cryptsetup-bin", "firmware-linux-free", "systemd-boot-efi"])
 }
 
 fn archive(image: Image) -> Image {

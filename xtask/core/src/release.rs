@@ -27,8 +27,6 @@ pub struct Release {
     pub systemd: u32,
     /// The version of the oldest kernel it offers.
     pub kernel: (u32, u32),
-    /// The version of erofs-utils.
-    pub erofs_utils: (u32, u32),
     /// The version of e2fsprogs.
     pub e2fsprogs: (u32, u32, u32),
     /// Packages with what sets up a verified root at boot.
@@ -141,7 +139,6 @@ pub static RELEASES: [Release; 5] = [
         archives: &UBUNTU,
         systemd: 259,
         kernel: (7, 0),
-        erofs_utils: (1, 8),
         e2fsprogs: (1, 47, 2),
         verity: &["dmsetup", "systemd-cryptsetup"],
         sealing: &[
@@ -170,7 +167,6 @@ pub static RELEASES: [Release; 5] = [
         archives: &UBUNTU,
         systemd: 255,
         kernel: (6, 8),
-        erofs_utils: (1, 7),
         e2fsprogs: (1, 47, 0),
         verity: &["cryptsetup-bin", "dmsetup"],
         sealing: &[
@@ -199,7 +195,6 @@ pub static RELEASES: [Release; 5] = [
         archives: &UBUNTU,
         systemd: 249,
         kernel: (5, 15),
-        erofs_utils: (1, 4),
         e2fsprogs: (1, 46, 5),
         verity: &["cryptsetup-bin", "dmsetup"],
         sealing: &[],
@@ -216,7 +211,6 @@ pub static RELEASES: [Release; 5] = [
         archives: &DEBIAN,
         systemd: 257,
         kernel: (6, 12),
-        erofs_utils: (1, 8),
         e2fsprogs: (1, 47, 2),
         verity: &["dmsetup", "systemd-cryptsetup"],
         sealing: &[
@@ -245,7 +239,6 @@ pub static RELEASES: [Release; 5] = [
         archives: &DEBIAN,
         systemd: 252,
         kernel: (6, 1),
-        erofs_utils: (1, 5),
         e2fsprogs: (1, 47, 0),
         verity: &["cryptsetup-bin", "dmsetup"],
         sealing: &[],
@@ -270,16 +263,10 @@ impl Release {
         self.systemd >= 254
     }
 
-    /// `mkfs.erofs --tar` exists.
-    #[must_use]
-    pub fn erofs(&self) -> bool {
-        self.erofs_utils >= (1, 7)
-    }
-
-    /// The kernel reads and erofs-utils write zstd in an erofs.
+    /// The kernel reads zstd in an erofs.
     #[must_use]
     pub fn erofs_zstd(&self) -> bool {
-        self.kernel >= (6, 10) && self.erofs_utils >= (1, 8)
+        self.kernel >= (6, 10)
     }
 
     /// `mke2fs -d` takes a tar stream.
@@ -365,7 +352,7 @@ pub fn names(distribution: Distribution) -> impl Iterator<Item = &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Data, Erofs, Esp, Ext4, Image, MiB, Root, Squashfs, Target};
+    use crate::{Data, Erofs, Esp, Ext4, Image, MiB, Root, Target};
 
     fn image(release: &Release) -> Image {
         match release.distribution {
@@ -385,10 +372,7 @@ mod tests {
             };
             for architecture in [Architecture::X86_64, Architecture::Aarch64] {
                 let device = image(release).package(*kernel).partition(Esp::new(MiB(512)));
-                let device = match release.erofs() {
-                    true => device.partition(Root::new(Erofs).verity()),
-                    false => device.partition(Root::new(Squashfs).verity()),
-                };
+                let device = device.partition(Root::new(Erofs).verity());
                 let device = device.partition(Data::new("persistent", Ext4).mount("/local"));
                 let plan = device
                     .plan_for("device", &Target { architecture })
@@ -422,14 +406,13 @@ mod tests {
     fn what_a_release_cannot_do_follows_from_its_versions() {
         let can = |name: &str| {
             let release = RELEASES.iter().find(|release| release.name == name).unwrap();
-            let abilities =
-                [release.imports_credentials(), release.erofs(), release.erofs_zstd(), release.ext4_tar()];
+            let abilities = [release.imports_credentials(), release.erofs_zstd(), release.ext4_tar()];
             abilities.map(u8::from)
         };
-        assert_eq!(can("resolute"), [1, 1, 1, 1]);
-        assert_eq!(can("trixie"), [1, 1, 1, 1]);
-        assert_eq!(can("noble"), [1, 1, 0, 0]);
-        assert_eq!(can("bookworm"), [0, 0, 0, 0]);
+        assert_eq!(can("resolute"), [1, 1, 1]);
+        assert_eq!(can("trixie"), [1, 1, 1]);
+        assert_eq!(can("noble"), [1, 0, 0]);
+        assert_eq!(can("bookworm"), [0, 0, 0]);
     }
 
     #[test]

@@ -16,12 +16,12 @@ pub enum Compression {
     /// lz4 with a thorough search; reads as fast as lz4. Erofs's default.
     Lz4hc,
     /// zstd; smaller, slower to read. Squashfs's default. In an erofs it needs
-    /// kernel 6.10 and erofs-utils 1.8.
+    /// kernel 6.10.
     Zstd,
 }
 
 impl Compression {
-    /// The name as `mkfs.erofs -z` and `mksquashfs -comp` know it.
+    /// The name as erofs-utils and squashfs-tools know it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

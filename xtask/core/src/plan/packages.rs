@@ -144,10 +144,8 @@ pub(super) const EFI_PROGRAMS: &str = "systemd-boot-efi";
 pub(super) fn tools(image: &Image, release: &Release, root: &RootSlot) -> Vec<PackageName> {
     // base-files has the links of a merged /usr, without which no program finds its loader.
     let mut names = vec!["base-files", EFI_PROGRAMS];
-    match root.filesystem {
-        Filesystem::Erofs => names.push("erofs-utils"),
-        Filesystem::Squashfs => names.push("squashfs-tools"),
-        Filesystem::Ext4 => {}
+    if root.filesystem == Filesystem::Squashfs {
+        names.push("squashfs-tools");
     }
     if root.filesystem == Filesystem::Ext4 || !image.data.is_empty() {
         names.push("e2fsprogs");
