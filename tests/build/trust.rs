@@ -217,6 +217,13 @@ fn an_image_that_is_signed_elsewhere_is_the_one_that_is_signed_at_once() {
     let output = sealed(&keys, &["image"], &built).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && said.contains("there is no disk yet"), "{said}");
+    // It is there once more, and so is what somebody signed.
+    for (out, words) in [(&built, "there is no disk yet"), (&once, "image.raw")] {
+        let output = sealed(&keys, &["image"], out).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success() && said.contains("Fresh") && said.contains(words), "{said}");
+        assert_eq!(said.contains("nobody signed"), out == &built, "{said}");
+    }
     assert!(!built.join("image.raw").exists() && !built.join("image.efi").exists());
     agrees(&directory, &["coreutils"], &["cp", "-r", "built", "moved"]);
     // A signature of somebody else is noticed before anything is changed.

@@ -75,7 +75,7 @@ pub(super) fn build(project: &Project<'_>, args: &ImageArgs, report: &Report) ->
     // What was made on the way to a failure is as good.
     source.share(report);
     built?;
-    if keys.is_some() && signers.is_none() {
+    if keys.is_some() && !out.join(&plan.artifacts.disk).exists() {
         let name = &plan.name;
         report.warn(format_args!(
             "nobody signed, so there is no disk yet: `cargo xtask sign {name} --keys DIR` makes it, on this machine or \
