@@ -14,6 +14,7 @@ use bedplate_formats::pcr::{self, Bank, Pcr, Phase, SecureBootPolicy};
 use bedplate_formats::signature_list::SignatureList;
 use bedplate_formats::uefi_data::uefi_data;
 use fs_err as fs;
+use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::keys::Keys;
@@ -27,9 +28,11 @@ pub fn write(plan: &Plan, keys: Option<&Keys>, loader: &[u8], staging: &Path) ->
     let uki = fs::read(staging.join(&names.uki))?;
     let values = |bank| values(bank, keys, loader, &uki).context("working out what a TPM will have measured");
     let banks: Map<String, Value> = Bank::ALL
-        .into_iter()
+        .into_par_iter()
         .map(|bank| Ok((bank.name().to_owned(), values(bank)?)))
-        .collect::<Result<_>>()?;
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .collect();
     let nitro = &banks[Bank::Sha384.name()];
     let way = if keys.is_some() { ENFORCED } else { OFF };
     let nitro = json!({"Measurements": {
@@ -62,7 +65,8 @@ fn values(bank: Bank, keys: Option<&Keys>, loader: &[u8], uki: &[u8]) -> Result<
     };
     let policy =
         |enforced| SecureBootPolicy { enforced, ..SecureBootPolicy::default() }.pcr(bank).to_string();
-    let mut executables = json!({OFF: code(false)?, UNSUPPORTED: code(false)?});
+    let plain = code(false)?;
+    let mut executables = json!({OFF: plain, UNSUPPORTED: plain});
     let mut policies = json!({OFF: policy(Some(false)), UNSUPPORTED: policy(None)});
     if let Some(keys) = keys {
         let enforced = SecureBootPolicy::enforced(lists(keys), &keys.certificate.der())
@@ -70,9 +74,12 @@ fn values(bank: Bank, keys: Option<&Keys>, loader: &[u8], uki: &[u8]) -> Result<
         executables[ENFORCED] = json!(code(true)?);
         policies[ENFORCED] = json!(enforced.pcr(bank).to_string());
     }
-    let mut kernel = json!({"stub": kernel(bank, uki, &[])?});
-    for (number, phase) in Phase::ALL.into_iter().enumerate() {
-        kernel[phase.word()] = json!(self::kernel(bank, uki, &Phase::ALL[..=number])?);
+    // The image is read once: each phase only adds to what it has left.
+    let mut pcr = pcr::kernel_boot(bank, &mut Cursor::new(uki), &[])?;
+    let mut kernel = json!({"stub": pcr.to_string()});
+    for phase in Phase::ALL {
+        pcr.enter(phase);
+        kernel[phase.word()] = json!(pcr.to_string());
     }
     Ok(json!({"4": executables, "7": policies, "11": kernel, "12": Pcr::new(bank).to_string()}))
 }
@@ -80,8 +87,4 @@ fn values(bank: Bank, keys: Option<&Keys>, loader: &[u8], uki: &[u8]) -> Result<
 /// What firmware has once the keys are enrolled.
 fn lists(keys: &Keys) -> [Vec<SignatureList>; 4] {
     Variable::ALL.map(|variable| keys.variables.lists(variable).to_vec())
-}
-
-fn kernel(bank: Bank, uki: &[u8], phases: &[Phase]) -> Result<String> {
-    Ok(pcr::kernel_boot(bank, &mut Cursor::new(uki), phases)?.to_string())
 }

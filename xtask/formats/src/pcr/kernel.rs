@@ -63,8 +63,13 @@ pub fn kernel_boot(bank: Bank, uki: &mut (impl Read + Seek), phases: &[Phase]) -
         pcr.measure(&[name.as_bytes(), b"\0"].concat());
         pcr.extend(&hasher.finalize());
     }
-    for phase in phases {
-        pcr.measure(phase.word().as_bytes());
-    }
+    phases.iter().for_each(|phase| pcr.enter(*phase));
     Ok(pcr)
+}
+
+impl Pcr {
+    /// PCR 11 once a further phase was entered: what [`kernel_boot`] says with that phase, too.
+    pub fn enter(&mut self, phase: Phase) {
+        self.measure(phase.word().as_bytes());
+    }
 }
