@@ -236,6 +236,6 @@ fn signer(
 }
 
 /// A path of the command line, or of the environment.
-fn given(said: Option<&Utf8Path>, variable: &str) -> Option<Utf8PathBuf> {
+pub fn given(said: Option<&Utf8Path>, variable: &str) -> Option<Utf8PathBuf> {
     said.map(Utf8Path::to_owned).or_else(|| env::var(variable).ok().map(Utf8PathBuf::from))
 }

@@ -129,6 +129,15 @@ const STATIC_EMULATORS: (&str, &str) = ("qemu-user-static", "-static");
 /// Since the transition to 64-bit time.
 const TPM: Named = As(&["libtss2-esys-3.0.2-0t64"]);
 
+/// Since systemd-cryptsetup is a package of its own.
+const SEALING: &[&str] = &[
+    "libtss2-esys-3.0.2-0t64",
+    "libtss2-mu-4.0.1-0t64",
+    "libtss2-rc0t64",
+    "libtss2-tcti-device0t64",
+    "systemd-cryptsetup",
+];
+
 /// All of them, Ubuntu first, newest first.
 pub static RELEASES: [Release; 5] = [
     Release {
@@ -141,13 +150,7 @@ pub static RELEASES: [Release; 5] = [
         kernel: (7, 0),
         e2fsprogs: (1, 47, 2),
         verity: &["dmsetup", "systemd-cryptsetup"],
-        sealing: &[
-            "libtss2-esys-3.0.2-0t64",
-            "libtss2-mu-4.0.1-0t64",
-            "libtss2-rc0t64",
-            "libtss2-tcti-device0t64",
-            "systemd-cryptsetup",
-        ],
+        sealing: SEALING,
         repart: "systemd-repart",
         libarchive: "libarchive13t64",
         emulators: EMULATORS,
@@ -213,13 +216,7 @@ pub static RELEASES: [Release; 5] = [
         kernel: (6, 12),
         e2fsprogs: (1, 47, 2),
         verity: &["dmsetup", "systemd-cryptsetup"],
-        sealing: &[
-            "libtss2-esys-3.0.2-0t64",
-            "libtss2-mu-4.0.1-0t64",
-            "libtss2-rc0t64",
-            "libtss2-tcti-device0t64",
-            "systemd-cryptsetup",
-        ],
+        sealing: SEALING,
         repart: "systemd-repart",
         libarchive: "libarchive13t64",
         emulators: EMULATORS,

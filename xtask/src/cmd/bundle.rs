@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::Result;
-use camino::Utf8PathBuf;
 
 use crate::build;
 use crate::certificate::{Certificate, Chain};
 use crate::cli::BundleArgs;
 use crate::cmd::{image, planned};
 use crate::error::{LocatedError, UsageError};
+use crate::keys::given;
 use crate::project::Project;
 use crate::report::Report;
 use crate::sign::{Signer, TIMEOUT};
@@ -29,11 +29,12 @@ pub fn run(project: Project<'_>, args: &BundleArgs, report: &Report) -> Result<E
         return Err(LocatedError::without_line(message, help).into());
     };
     let signer = signer(args)?;
-    let certificates = given(args.certificate.as_ref(), "BEDPLATE_UPDATE_CERTIFICATE").ok_or_else(|| {
-        UsageError(
-            "who signs is not said: give --certificate FILE, or set BEDPLATE_UPDATE_CERTIFICATE".into(),
-        )
-    })?;
+    let certificates =
+        given(args.certificate.as_deref(), "BEDPLATE_UPDATE_CERTIFICATE").ok_or_else(|| {
+            UsageError(
+                "who signs is not said: give --certificate FILE, or set BEDPLATE_UPDATE_CERTIFICATE".into(),
+            )
+        })?;
     let keyring = plan.text(build::KEYRING).unwrap_or_default();
     let keyring = Certificate::parse(keyring.as_bytes(), &updates.certificates.join("`, `"))?;
     let chain = Chain::new(Certificate::read(certificates.as_std_path())?, &keyring, SystemTime::now())?;
@@ -56,7 +57,7 @@ pub fn run(project: Project<'_>, args: &BundleArgs, report: &Report) -> Result<E
 /// The key or the command of the command line, or of the environment.
 fn signer(args: &BundleArgs) -> Result<Signer> {
     let command = args.sign_command.clone().or_else(|| env::var("BEDPLATE_UPDATE_SIGN_COMMAND").ok());
-    match (given(args.key.as_ref(), "BEDPLATE_UPDATE_KEY"), command) {
+    match (given(args.key.as_deref(), "BEDPLATE_UPDATE_KEY"), command) {
         (Some(key), None) => Signer::key(key.as_std_path()),
         (None, Some(command)) => Signer::command(&command, TIMEOUT),
         (Some(_), Some(_)) => Err(UsageError("give a key or a command that signs, not both".into()).into()),
@@ -66,9 +67,4 @@ fn signer(args: &BundleArgs) -> Result<Signer> {
             Err(UsageError(message.into()).into())
         }
     }
-}
-
-/// A path of the command line, or of the environment.
-fn given(said: Option<&Utf8PathBuf>, variable: &str) -> Option<Utf8PathBuf> {
-    said.cloned().or_else(|| env::var(variable).ok().map(Utf8PathBuf::from))
 }
