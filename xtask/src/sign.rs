@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use der::asn1::{BitString, Null, ObjectIdentifier, UintRef};
-use der::{AnyRef, Decode as _, Encode as _};
+use der::pem::LineEnding;
+use der::{AnyRef, Decode as _, Encode as _, SecretDocument};
+use pkcs8::EncryptedPrivateKeyInfo;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey};
 use rustls_pki_types::pem::PemObject as _;
@@ -24,6 +26,7 @@ use crate::error::LocatedError;
 use crate::paths;
 
 mod command;
+mod password;
 #[cfg(test)]
 mod tests;
 
@@ -48,10 +51,12 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// The private key in a PEM file: RSA of 2048 bits or more, as PKCS#8 or PKCS#1.
+    /// The private key in a PEM file: RSA of 2048 bits or more, as PKCS#8 or PKCS#1. For one that is encrypted (PKCS#8), the
+    /// password is asked for on the terminal.
     ///
     /// # Errors
-    /// The file cannot be read, holds no private key, an encrypted one, or one of another kind.
+    /// The file cannot be read, holds no private key or one of another kind; an encrypted one, where there is no terminal or
+    /// the password is another.
     pub fn key(path: &Path) -> Result<Self> {
         let name = paths::path(path).to_string();
         let text = std::fs::read(path).with_context(|| format!("cannot read the private key `{name}`"))?;
@@ -63,15 +68,40 @@ impl Signer {
     /// # Errors
     /// As [`Signer::key`].
     pub fn pem(text: &[u8], name: String) -> Result<Self> {
+        Self::opened(text, name, password::ask)
+    }
+
+    fn opened(text: &[u8], name: String, ask: impl FnOnce(&str) -> Result<Option<String>>) -> Result<Self> {
         let refuse = |why: &str, help: &str| {
             LocatedError::without_line(format!("invalid private key in `{name}`: {why}"), help)
         };
         let has = |words: &str| text.windows(words.len()).any(|window| window == words.as_bytes());
-        if has("BEGIN ENCRYPTED PRIVATE KEY") || has("Proc-Type: 4,ENCRYPTED") {
-            let help = "nobody is asked for its password: decrypt it with `openssl pkey` into a file that only the \
-                        build reads, or sign with a command";
-            return Err(refuse("it is encrypted", help).into());
+        let decrypt =
+            "decrypt it with `openssl pkey` into a file that only the build reads, or sign with a command";
+        if has("Proc-Type: 4,ENCRYPTED") {
+            return Err(refuse("it is encrypted in a form of old", decrypt).into());
         }
+        let decrypted;
+        let text = if has("BEGIN ENCRYPTED PRIVATE KEY") {
+            let unreadable = || refuse("it is encrypted in a form that is not known", decrypt);
+            let text = std::str::from_utf8(text).map_err(|_| unreadable())?;
+            let (_, document) = SecretDocument::from_pem(text).map_err(|_| unreadable())?;
+            let encrypted =
+                EncryptedPrivateKeyInfo::try_from(document.as_bytes()).map_err(|_| unreadable())?;
+            let Some(password) = ask(&name)? else {
+                return Err(refuse(
+                    "it is encrypted, and there is no terminal to ask for its password",
+                    decrypt,
+                )
+                .into());
+            };
+            let key =
+                encrypted.decrypt(password).map_err(|_| refuse("its password is another one", decrypt))?;
+            decrypted = key.to_pem("PRIVATE KEY", LineEnding::LF).map_err(|_| unreadable())?;
+            decrypted.as_bytes()
+        } else {
+            text
+        };
         let rsa = "make one with `openssl genrsa 3072`";
         // The reasons of the parsers could quote the file.
         let key = PrivateKeyDer::from_pem_slice(text);

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use bedplate_fixtures::certificate::{Authority, OTHER, Request, SIGNER, file, pem, rsa, rsa_of};
+use bedplate_fixtures::certificate::{Authority, ENCRYPTED, OTHER, Request, SIGNER, file, pem, rsa, rsa_of};
 use der::Encode as _;
 use expect_test::expect;
 use tempfile::TempDir;
@@ -73,8 +73,29 @@ fn a_key_of_another_certificate_does_not_sign() {
 }
 
 #[test]
+fn an_encrypted_key_is_opened_by_the_password_that_somebody_types() {
+    let opened = |password: Option<&str>| {
+        let ask = |name: &str| {
+            assert_eq!(name, "key.pem");
+            Ok(password.map(str::to_owned))
+        };
+        Signer::opened(ENCRYPTED.as_bytes(), "key.pem".to_owned(), ask)
+    };
+    let signature = opened(Some("over the hills")).unwrap().sign(MESSAGE, &public_key(SIGNER)).unwrap();
+    let plain = Signer::pem(SIGNER.as_bytes(), "plain".to_owned()).unwrap();
+    assert_eq!(signature, plain.sign(MESSAGE, &public_key(SIGNER)).unwrap());
+    let messages = [opened(Some("far away")), opened(None)].map(|refused| refused.unwrap_err().to_string());
+    expect![[r#"
+        invalid private key in `key.pem`: its password is another one
+        invalid private key in `key.pem`: it is encrypted, and there is no terminal to ask for its password"#]]
+    .assert_eq(&messages.join("\n"));
+}
+
+#[test]
 fn what_is_no_key_that_signs_here_is_named() {
-    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let damaged = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let old =
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIB\n-----END RSA PRIVATE KEY-----\n";
     // An algorithm of elliptic curves around the bytes of nothing.
     let curve = "30 13 06 07 2a8648ce3d0201 06 08 2a8648ce3d030107".replace(' ', "");
     let hex = |digits: &str| -> Vec<u8> {
@@ -82,14 +103,16 @@ fn what_is_no_key_that_signs_here_is_named() {
     };
     let curve = hex(&format!("301c020100{curve}04020500"));
     let messages = [
-        refused(encrypted),
+        refused(damaged),
+        refused(old),
         refused("nothing"),
         refused(&pem("PRIVATE KEY", &curve)),
         refused(&pem("EC PRIVATE KEY", &curve)),
         refused("-----BEGIN PRIVATE KEY-----\nsecret!\n-----END PRIVATE KEY-----\n"),
     ];
     expect![[r#"
-        invalid private key in `DIR/key.pem`: it is encrypted
+        invalid private key in `DIR/key.pem`: it is encrypted in a form that is not known
+        invalid private key in `DIR/key.pem`: it is encrypted in a form of old
         invalid private key in `DIR/key.pem`: it has no PEM block `PRIVATE KEY`
         invalid private key in `DIR/key.pem`: it is no RSA key
         invalid private key in `DIR/key.pem`: it is no RSA key
