@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use crate::edge::are_exposed_at_most;
 use crate::product;
 use bedplate::vm::guest::Guest;
 use bedplate_fixtures::aws;
@@ -230,6 +231,9 @@ fn agents_keep_their_registration_their_configuration_and_their_logs() {
         "3.3.0.0 started registered\n",
         "registered before it is started"
     );
+    // Their makers' units confine nothing.
+    let agents = ["amazon-ssm-agent.service", "amazon-cloudwatch-agent.service", "greengrass.service"];
+    are_exposed_at_most(&mut guest, &agents.map(|unit| (unit, 9.6)));
     // What a package brings is found, beside what its daemon adds.
     guest.check("test -s /etc/amazon/ssm/seelog.xml").unwrap();
     guest.check("test -s /opt/aws/amazon-cloudwatch-agent/etc/amazon-cloudwatch-agent.toml").unwrap();

@@ -1,5 +1,6 @@
 //! The built disk, started in QEMU, and asked from inside.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::product::{self, edge_debian, success, xtask};
@@ -119,11 +120,21 @@ fn network_and_time_are_right(guest: &mut Guest) {
 /// From inside, and from another host: every port of TCP and of UDP.
 fn only_what_was_asked_for_listens(guest: &mut Guest) {
     let sockets = guest.check("ss -Htuln | awk '{ print $1, $5 }' | sort -u").unwrap();
-    let open = |line: &&str| !line.contains(" 127.0.0.53%lo:53") && !line.contains(" 127.0.0.54:53");
-    let open: Vec<&str> = sockets.lines().filter(open).collect();
-    let asked_for = |line: &&str| matches!(*line, "tcp 0.0.0.0:22" | "tcp [::]:22") || line.ends_with(":68");
-    let more: Vec<&&str> = open.iter().filter(|line| !asked_for(line)).collect();
-    assert!(more.is_empty() && open.contains(&"tcp 0.0.0.0:22"), "these listen:\n{sockets}");
+    let found: BTreeSet<String> = sockets
+        .lines()
+        .map(|line| {
+            let ((protocol, _), (address, port)) =
+                (line.split_once(' ').unwrap(), line.rsplit_once(':').unwrap());
+            format!("{protocol} {port} {}", !address.contains(" 127.0.0."))
+        })
+        .collect();
+    let plan = xtask().args(["plan", "edge-debian", "--json"]).output().unwrap();
+    let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).unwrap();
+    let planned =
+        plan["listeners"].as_array().unwrap().iter().map(|one| {
+            format!("{} {} {}", one["protocol"].as_str().unwrap(), one["port"], one["from_outside"])
+        });
+    assert_eq!(found, planned.collect(), "these listen:\n{sockets}");
 
     // Answers to closed ports are not to be counted out.
     let neighbour = "ip netns add outside && ip link add inside type veth peer name outside netns outside \
@@ -159,7 +170,35 @@ fn the_kernel_and_the_units_are_hardened(guest: &mut Guest) {
                    greengrass-claim*.service; do systemd-analyze security --offline=true --threshold=29 \
                    --no-pager ./$unit >/dev/null 2>&1 || echo $unit; done";
     assert_eq!(guest.check(exposed).unwrap(), "", "services that may do more than they need");
+    // What others bring runs as they configure it, and no worse than today.
+    are_exposed_at_most(guest, &EXPOSED);
 }
+
+/// Asks `systemd-analyze security` what each service may do, from 0 (nothing) to 10.
+pub fn are_exposed_at_most(guest: &mut Guest, bounds: &[(&str, f32)]) {
+    let of = |unit: &str| {
+        let said = guest.check(&format!("systemd-analyze security --no-pager {unit} | tail -1")).unwrap();
+        said.split_whitespace().find_map(|word| word.parse::<f32>().ok())
+    };
+    let found: Vec<_> = bounds.iter().map(|(unit, _)| *unit).map(of).collect();
+    let holds = bounds.iter().zip(&found).all(|((_, most), found)| found.is_some_and(|found| found <= *most));
+    assert!(holds, "at most {bounds:?}, and it is {found:?}");
+}
+
+/// The services that are there beside ours.
+const EXPOSED: [(&str, f32); 11] = [
+    ("containerd.service", 9.6),
+    ("dbus.service", 9.5),
+    ("docker.service", 9.6),
+    ("rauc.service", 9.6),
+    ("ssh.service", 9.6),
+    ("systemd-journald.service", 4.9),
+    ("systemd-logind.service", 4.9),
+    ("systemd-networkd.service", 4.9),
+    ("systemd-resolved.service", 4.9),
+    ("systemd-timesyncd.service", 4.9),
+    ("systemd-udevd.service", 7.4),
+];
 
 #[test]
 fn a_flipped_byte_in_the_root_is_refused() {

@@ -73,6 +73,16 @@ fn configuration_that_packages_bring_is_not_hidden_by_an_empty_directory() {
 }
 
 #[test]
+fn strangers_reach_ssh_and_nothing_else() {
+    for plan in all() {
+        let open = plan.listeners.iter().filter(|listener| listener.from_outside);
+        let open: Vec<String> = open.map(|one| format!("{} {}", one.protocol, one.port)).collect();
+        // The second one is for the answers of DHCP servers.
+        assert_eq!(open, ["tcp 22", "udp 68"], "{}", plan.name);
+    }
+}
+
+#[test]
 fn the_root_is_verified_and_what_is_written_to_it_is_forgotten() {
     for plan in all() {
         let root = &plan.disk.root;

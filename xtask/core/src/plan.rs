@@ -40,6 +40,8 @@ mod identity;
 mod initrd;
 pub use initrd::{InitrdFeatures, InitrdPlan};
 mod layout;
+mod listeners;
+pub use listeners::{ListenerPlan, Protocol};
 pub(crate) mod modules;
 mod packages;
 mod trust;
@@ -125,6 +127,8 @@ pub struct Plan {
     pub updates: Option<UpdatesPlan>,
     /// Whose programs firmware starts, where that is said.
     pub secure_boot: Option<SecureBootPlan>,
+    /// The ports that it opens, as far as the description says it.
+    pub listeners: Vec<ListenerPlan>,
     /// What the description weakens, by the words that start with `dangerous_`.
     pub dangers: Vec<DangerPlan>,
     /// What becomes of writes to the root.

@@ -28,6 +28,7 @@ impl Plan {
         self.weakened(&mut page);
         self.disk(&mut page);
         self.trust(&mut page);
+        self.listening(&mut page);
         self.updates(&mut page);
         self.kept(&mut page);
         self.own(&mut page);
@@ -390,6 +391,9 @@ mod tests {
               initrd, command line  as parts of the kernel image
               root                  by the kernel, block by block, against the root hash in the kernel image
               data                  by nothing: persistent can be read and changed by who has the disk
+
+            what listens
+              nothing
 
             kept, each below /local/persistent
               path                          starts           whose  asked by

@@ -7,8 +7,8 @@ use super::{
     Plan, SettingPlan, SnapshotPlan, UnitsPlan, UserPlan,
 };
 use super::{
-    archives, boot, console, contents, dangers, debs, disks, hardening, identity, initrd, layout, packages,
-    people, sshd, state, system, trust, units, updates,
+    archives, boot, console, contents, dangers, debs, disks, hardening, identity, initrd, layout, listeners,
+    packages, people, sshd, state, system, trust, units, updates,
 };
 use crate::image::Image;
 use crate::image::overlay::{self, Overlay};
@@ -127,10 +127,12 @@ impl<'a> Draft<'a> {
                 .map(|module| ModulePlan { name: module.value.to_string(), at: Some(module.at.clone()) })
                 .collect(),
             identities: Vec::new(),
+            listeners: Vec::new(),
             shared: dangers::shared(image),
             seed: self.stream.seed(),
         };
         plan.identities = identity::plan(&plan);
+        plan.listeners = listeners::plan(image, &plan);
         plan
     }
 }
