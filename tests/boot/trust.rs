@@ -1,26 +1,36 @@
 //! Devices that start what was signed, and encrypt what they keep.
 
+#![expect(clippy::print_stdout, reason = "a failure is told with the seed that repeats it")]
+
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::thread::sleep;
 use std::time::Duration;
 
 use bedplate::certificate::Certificate;
 use bedplate::disk::Disk;
 use bedplate::sign::{PublicKey, Signer};
 use bedplate::vm::Vm;
+use bedplate::vm::edit::MachineDisk;
 use bedplate::vm::guest::Guest;
 use bedplate_formats::authenticode::ToBeSigned;
 use bedplate_formats::tree::{Content, Node, TreePath};
 use bedplate_formats::{uki, vfat};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
 use serde_json::Value;
 
+use crate::power;
 use crate::product::{self, machine, scratch};
 
 /// Firmware and boot loader say in this time what they refuse.
 const REFUSAL: Duration = Duration::from_secs(180);
+/// So long it takes until the initrd works, keys enrolled on the way.
+const START: Duration = Duration::from_secs(300);
 
-/// The keys of all images here, made once: another set would build all of them anew.
+/// The keys of all images here, made once: another set would build all of them anew. In `replaced`, the key of
+/// measurements is that of `others`, and replaces that of `keys`.
 fn keys(name: &str) -> PathBuf {
     static MADE: OnceLock<()> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -28,6 +38,19 @@ fn keys(name: &str) -> PathBuf {
             let directory = scratch("trust").join(name);
             if !directory.exists() {
                 product::success(product::xtask().args(["keys", "new"]).arg(&directory));
+            }
+        }
+        let of = |set: &str, file: &str| scratch("trust").join(set).join(file);
+        let private = of("replaced", "private");
+        std::fs::create_dir_all(&private).unwrap();
+        for file in ["db.pem", "PK.auth", "KEK.auth", "db.auth", "private/db.key"] {
+            std::fs::copy(of("keys", file), of("replaced", file)).unwrap();
+        }
+        for (set, as_name) in [("keys", "pcr-former"), ("others", "pcr")] {
+            for (from, to) in [("pcr.pem", ".pem"), ("private/pcr.key", ".key")] {
+                let parent = Path::new(from).parent().unwrap();
+                let to = parent.join(format!("{as_name}{to}"));
+                std::fs::copy(of(set, from), scratch("trust").join("replaced").join(to)).unwrap();
             }
         }
     });
@@ -44,6 +67,9 @@ fn built(says: &str, signed: Option<&str>) -> PathBuf {
         ("TRUST_SAYS", says),
         ("TRUST_OWNER", owner.as_str()),
     ];
+    if signed == Some("replaced") {
+        variables.push(("TRUST_REPLACES", "yes"));
+    }
     variables.extend(private.iter().map(|private| ("BEDPLATE_KEYS", private.to_str().unwrap())));
     product::built_with(
         "trust",
@@ -150,11 +176,11 @@ fn a_device_starts_what_was_signed_and_opens_its_data_to_nothing_else() {
         return;
     }
     let out = built("first", Some("keys"));
-    let mut guest = machine(&out).size(3 << 30).start().unwrap();
+    let mut random = StdRng::seed_from_u64(power::seed());
+    let vm = cut_while_data_is_made(machine(&out).size(3 << 30), &mut random);
+    let mut guest = vm.start().unwrap();
     guest.settle().unwrap();
-    let enforced =
-        "od -An -tu1 -j4 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
-    assert_eq!(guest.check(enforced).unwrap().trim(), "1");
+    enforces(&mut guest);
     assert_eq!(guest.check("lsblk -no TYPE $(findmnt -no SOURCE /local)").unwrap().trim(), "crypt");
     let size: u64 = guest.check("df -B1 --output=size /local | tail -1").unwrap().trim().parse().unwrap();
     assert!(size > 1 << 30, "/local has {size} bytes of a disk of 3 GiB");
@@ -177,13 +203,25 @@ fn a_device_starts_what_was_signed_and_opens_its_data_to_nothing_else() {
     let machine_id = guest.check("cat /etc/machine-id").unwrap();
     let vm = guest.power_off().unwrap();
 
-    // Another kernel image by the same keys.
-    let second = built("second", Some("keys"));
+    // Another kernel image by the same keys, and by one more that replaces the one the data is sealed to.
+    let second = built("second", Some("replaced"));
     let mut guest = vm.edit(|disk| disk.update(&second)).unwrap().start().unwrap();
     guest.settle().unwrap();
     assert_eq!(says(&mut guest), "says=second");
     assert_eq!(guest.check("cat /local/kept").unwrap(), "mine\n");
     assert_eq!(guest.check("cat /etc/machine-id").unwrap(), machine_id);
+    let vm = guest.power_off().unwrap();
+
+    // The former key opens nothing any more, and the new one does; on a larger disk, all of it.
+    let mut guest = vm.edit(|disk| disk.update(&out)).unwrap().start().unwrap();
+    without_data(&mut guest, "Failed to unseal secret using TPM2");
+    let vm = guest.power_off().unwrap();
+    let larger = |disk: &MachineDisk| disk.update(&second).and_then(|()| disk.grow(4 << 30));
+    let mut guest = vm.edit(larger).unwrap().start().unwrap();
+    guest.settle().unwrap();
+    assert_eq!(guest.check("cat /local/kept").unwrap(), "mine\n");
+    let grown: u64 = guest.check("df -B1 --output=size /local | tail -1").unwrap().trim().parse().unwrap();
+    assert!(grown > size + (900 << 20), "/local had {size} bytes, and has {grown} on a disk with 1 GiB more");
     let vm = guest.power_off().unwrap();
 
     // What firmware and boot loader refuse.
@@ -215,17 +253,81 @@ fn a_device_starts_what_was_signed_and_opens_its_data_to_nothing_else() {
     let esp = esp(&out, &image, stolen);
     let mut guest = vm.edit(|disk| disk.replace("esp", &esp)).unwrap().start().unwrap();
     without_data(&mut guest, "Failed to unseal secret using TPM2");
-    // The way out of every lock: the data is given up.
+    // The way out of every lock, however it was asked for: the data is given up.
     let variable = "/sys/firmware/efi/efivars/FactoryReset-8cf2644b-4b0b-428f-9387-6d876050dc67";
     guest.check(&format!("printf '\\007\\0\\0\\0y\\0e\\0s\\0\\0\\0' >{variable}")).unwrap();
     let vm = guest.power_off().unwrap();
     let mut guest = vm.edit(|disk| disk.update(&out)).unwrap().start().unwrap();
-    guest.settle().unwrap();
-    assert_ne!(guest.run("test -e /local/kept").unwrap().code, 0, "the data is still there");
-    assert_ne!(guest.check("cat /etc/machine-id").unwrap(), machine_id);
+    let machine_id = is_new(&mut guest, &machine_id);
+    guest.run("systemctl start --no-block factory-reset.target").unwrap();
+    guest.wait_ready().unwrap();
+    let machine_id = is_new(&mut guest, &machine_id);
+    let vm = guest.power_off().unwrap();
+    let mut guest = vm.credential("bedplate.factory-reset", b"").start().unwrap();
+    is_new(&mut guest, &machine_id);
     let vm = guest.power_off().unwrap();
 
     // With Secure Boot off, anybody's system could ask the TPM.
     let mut guest = vm.secure_boot(false).start().unwrap();
     without_data(&mut guest, "Assertion failed");
+}
+
+/// The device starts for the first time, and loses its power while it makes and encrypts its data partition.
+fn cut_while_data_is_made(vm: Vm, random: &mut StdRng) -> Vm {
+    let mut guest = vm.begin().unwrap();
+    guest.wait_console("Encrypted Data Partition Setup", START).unwrap();
+    // In emulation it takes some six seconds.
+    sleep(Duration::from_millis(random.gen_range(0..8000)));
+    guest.kill().unwrap()
+}
+
+#[test]
+fn whenever_the_power_is_cut_while_data_is_made_the_next_start_finishes_it() {
+    if !power::asked() {
+        return;
+    }
+    let out = built("first", Some("keys"));
+    let mut random = StdRng::seed_from_u64(power::seed());
+    for number in 0..power::cuts() {
+        let vm = cut_while_data_is_made(machine(&out).size(3 << 30), &mut random);
+        let mut guest = vm.start().unwrap();
+        guest.settle().unwrap();
+        assert_eq!(guest.check("lsblk -no TYPE $(findmnt -no SOURCE /local)").unwrap().trim(), "crypt");
+        guest.check("test -b /dev/bedplate/root-b").unwrap();
+        println!("start {number}: the data is there");
+    }
+}
+
+/// A machine that says that it is none of a hypervisor's counts down before it takes the keys over; nobody is asked.
+/// Without a TPM there is nothing to seal to, and nothing is written in the clear.
+#[test]
+fn a_machine_of_metal_takes_the_keys_over_and_without_a_tpm_keeps_nothing() {
+    if !product::all() {
+        return;
+    }
+    let out = built("first", Some("keys"));
+    let vm = machine(&out).size(3 << 30).without_tpm().metal();
+    let mut guest = vm.start().unwrap();
+    enforces(&mut guest);
+    assert_eq!(guest.check("systemd-detect-virt || true").unwrap().trim(), "none");
+    assert!(guest.console().contains("Enrolling secure boot keys"), "{}", guest.console());
+    without_data(&mut guest, "Assertion failed");
+    assert_eq!(guest.run("test -e /dev/bedplate/persistent.luks").unwrap().code, 1, "a partition was made");
+}
+
+/// The firmware says that it enforces Secure Boot.
+fn enforces(guest: &mut Guest) {
+    let variable =
+        "od -An -tu1 -j4 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+    assert_eq!(guest.check(variable).unwrap().trim(), "1");
+}
+
+/// The device has lost all it had, and keeps again: its machine id is another one, and is returned.
+fn is_new(guest: &mut Guest, former: &str) -> String {
+    guest.settle().unwrap();
+    assert_ne!(guest.run("test -e /local/kept").unwrap().code, 0, "the data is still there");
+    guest.check("echo mine >/local/kept && sync").unwrap();
+    let machine_id = guest.check("cat /etc/machine-id").unwrap();
+    assert_ne!(machine_id, former);
+    machine_id
 }

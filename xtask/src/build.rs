@@ -251,7 +251,9 @@ fn description(plan: &Plan, project: &Path, keys: Option<&Keys>) -> Result<Strin
     let mut key = Key::of_inputs();
     key.add(fingerprint(plan)?);
     overlay::add_to(&mut key, plan, project)?;
-    keys.iter().for_each(|keys| keys.add_to(&mut key));
+    if let Some(keys) = keys {
+        keys.add_to(&mut key)?;
+    }
     Ok(key.finish())
 }
 

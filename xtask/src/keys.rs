@@ -4,12 +4,14 @@
 //! keys/db.pem                      the certificate that firmware accepts EFI programs of
 //! keys/{PK,KEK,db,dbx}.auth        the firmware's variables, each signed by the one before it
 //! keys/pcr.pem                     the public key of who vouches for what a TPM will have measured
+//! keys/pcr-former.pem              the one that it replaces, where that is so
 //! ```
 //!
 //! Private keys are never among them ([`Signers`]). Everything is held against everything else when it is read: firmware
 //! that is given variables that do not fit refuses in the field, and prints it on a screen that nobody looks at.
 
 use std::env;
+use std::iter;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -35,6 +37,8 @@ pub use auth::{Variables, enrol};
 const CERTIFICATE: &str = "db.pem";
 /// The public key of who signs what a TPM will have measured.
 const PCR: &str = "pcr.pem";
+/// The one that it replaces.
+const FORMER: &str = "pcr-former.pem";
 
 /// The keys of a description, read and held against each other.
 #[derive(Debug)]
@@ -45,6 +49,8 @@ pub struct Keys {
     pub db: PublicKey,
     /// The key that vouches for measurements.
     pub pcr: PublicKey,
+    /// The one that it replaces, and that vouches for them, too.
+    pub former: Option<PublicKey>,
     /// The same as its file has it, in PEM.
     pub pcr_pem: Vec<u8>,
     /// The firmware's variables.
@@ -90,19 +96,32 @@ impl Keys {
         let db =
             PublicKey::new(certificate.public_key(), format!("`{}`", name(CERTIFICATE))).map_err(located)?;
 
+        let public = |pem: &[u8], file: &str| -> Result<PublicKey> {
+            let mut keys = PublicKey::parse(pem, &name(file)).map_err(located)?.into_iter();
+            keys.next().context("there is no public key")
+        };
         let pcr_pem = read(PCR)?;
-        let mut keys = PublicKey::parse(&pcr_pem, &name(PCR)).map_err(located)?.into_iter();
-        let pcr = keys.next().context("there is no public key")?;
+        let pcr = public(&pcr_pem, PCR)?;
+        let former = match plan.replaces_pcr_key {
+            true => Some(public(&read(FORMER)?, FORMER)?),
+            false => None,
+        };
         if pcr.is_same(&db) {
             let message = format!("`{}` and `{}` are one key", name(CERTIFICATE), name(PCR));
             let help = "who signs programs may start an older one; who vouches for measurements opens the data: keep them \
                         apart, so that one can be taken back without the other";
             return Err(refuse(message, help).into());
         }
+        if former.as_ref().is_some_and(|former| former.is_same(&pcr)) {
+            let message = format!("`{}` and `{}` are one key", name(PCR), name(FORMER));
+            let help =
+                "the former key opens the data as long as the new one is the same: make another `pcr.pem`";
+            return Err(refuse(message, help).into());
+        }
         let variables = Variables::read(&directory, &name).map_err(located)?;
         variables.accept(&certificate).map_err(located)?;
         let development = development::is_marked(&text);
-        Ok(Self { certificate, db, pcr, pcr_pem, variables, development })
+        Ok(Self { certificate, db, pcr, former, pcr_pem, variables, development })
     }
 
     /// Whether the keys that a plan names are for development. Keys that are not there yet are not.
@@ -118,17 +137,37 @@ impl Keys {
     pub fn fit(&self, signers: &Signers, now: SystemTime) -> Result<()> {
         self.certificate.check_time(now)?;
         signers.db.check(&self.db)?;
-        signers.pcr.check(&self.pcr)
+        signers.pcr.check(&self.pcr)?;
+        let Some(key) = &self.former else { return Ok(()) };
+        let Some(signer) = &signers.former else {
+            let message = format!(
+                "nobody signs for {FORMER}: give --pcr-former-key FILE or --pcr-former-sign-command COMMAND, too"
+            );
+            return Err(UsageError(message).into());
+        };
+        signer.check(key)
+    }
+
+    /// The keys that vouch for measurements.
+    pub fn vouching(&self) -> impl Iterator<Item = &PublicKey> {
+        iter::once(&self.pcr).chain(&self.former)
     }
 
     /// Adds them to the key of what they change.
-    pub fn add_to(&self, key: &mut Key) {
+    ///
+    /// # Errors
+    /// One cannot be encoded.
+    pub fn add_to(&self, key: &mut Key) -> Result<()> {
         key.add(self.certificate.der());
         key.add(&self.pcr_pem);
+        if let Some(former) = &self.former {
+            key.add(former.to_der()?);
+        }
         for (name, bytes) in self.variables.files() {
             key.add(name);
             key.add(bytes);
         }
+        Ok(())
     }
 }
 
@@ -139,12 +178,14 @@ pub struct Signers {
     pub db: Signer,
     /// Measurements.
     pub pcr: Signer,
+    /// Measurements, by the key that is replaced.
+    pub former: Option<Signer>,
 }
 
 /// Who signs, as the command line says it.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct SignersArgs {
-    /// The directory with the private keys db.key and pcr.key; else BEDPLATE_KEYS
+    /// The directory with the private keys db.key, pcr.key and pcr-former.key; else BEDPLATE_KEYS
     #[arg(long, value_name = "DIR")]
     pub keys: Option<Utf8PathBuf>,
     /// The private key that signs EFI programs, in PEM; else BEDPLATE_DB_KEY
@@ -159,14 +200,20 @@ pub struct SignersArgs {
     /// A program that vouches for them; else BEDPLATE_PCR_SIGN_COMMAND
     #[arg(long, value_name = "COMMAND")]
     pub pcr_sign_command: Option<String>,
+    /// The private key that is replaced, in PEM; else BEDPLATE_PCR_FORMER_KEY
+    #[arg(long, value_name = "FILE")]
+    pub pcr_former_key: Option<Utf8PathBuf>,
+    /// A program that vouches by it; else BEDPLATE_PCR_FORMER_SIGN_COMMAND
+    #[arg(long, value_name = "COMMAND")]
+    pub pcr_former_sign_command: Option<String>,
 }
 
 impl SignersArgs {
     /// True where the command line says something.
     pub fn are_given(&self) -> bool {
-        let Self { keys, db_key, db_sign_command, pcr_key, pcr_sign_command } = self;
-        [keys, db_key, pcr_key].iter().any(|path| path.is_some())
-            || [db_sign_command, pcr_sign_command].iter().any(|command| command.is_some())
+        let paths = [&self.keys, &self.db_key, &self.pcr_key, &self.pcr_former_key];
+        let commands = [&self.db_sign_command, &self.pcr_sign_command, &self.pcr_former_sign_command];
+        paths.iter().any(|path| path.is_some()) || commands.iter().any(|command| command.is_some())
     }
 
     /// Who signs; none where nobody is named.
@@ -178,8 +225,10 @@ impl SignersArgs {
         let one = |key, command, name: &str| signer(directory.as_deref(), key, command, name);
         let db = one(self.db_key.as_deref(), self.db_sign_command.as_deref(), "db")?;
         let pcr = one(self.pcr_key.as_deref(), self.pcr_sign_command.as_deref(), "pcr")?;
+        let (key, command) = (self.pcr_former_key.as_deref(), self.pcr_former_sign_command.as_deref());
+        let former = one(key, command, "pcr-former")?;
         match (db, pcr) {
-            (Some(db), Some(pcr)) => Ok(Some(Signers { db, pcr })),
+            (Some(db), Some(pcr)) => Ok(Some(Signers { db, pcr, former })),
             (None, None) => Ok(None),
             (db, _) => {
                 let (there, missing) = if db.is_some() { ("db", "pcr") } else { ("pcr", "db") };
@@ -218,7 +267,7 @@ fn signer(
     command: Option<&str>,
     name: &str,
 ) -> Result<Option<Signer>> {
-    let variable = |end: &str| format!("BEDPLATE_{}_{end}", name.to_uppercase());
+    let variable = |end: &str| format!("BEDPLATE_{}_{end}", name.to_uppercase().replace('-', "_"));
     let (key, command) = match (key, command) {
         (None, None) => (given(None, &variable("KEY")), env::var(variable("SIGN_COMMAND")).ok()),
         (key, command) => (key.map(Utf8Path::to_owned), command.map(str::to_owned)),
@@ -229,9 +278,12 @@ fn signer(
         }
         (Some(key), None) => Ok(Some(Signer::key(key.as_std_path())?)),
         (None, Some(command)) => Ok(Some(Signer::command(&command, TIMEOUT)?)),
-        (None, None) => directory
-            .map(|directory| Signer::key(directory.join(format!("{name}.key")).as_std_path()))
-            .transpose(),
+        (None, None) => {
+            let file = directory.map(|directory| directory.join(format!("{name}.key")));
+            // Few descriptions replace a key; one that does is told that nobody signs for it.
+            let file = file.filter(|file| name != "pcr-former" || file.exists());
+            file.map(|file| Signer::key(file.as_std_path())).transpose()
+        }
     }
 }
 

@@ -92,6 +92,8 @@ pub struct Vm {
     cpus: u32,
     network: bool,
     secure_boot: bool,
+    tpm: bool,
+    metal: bool,
     credentials: Vec<Credential>,
     arguments: Vec<String>,
     work: Option<TempDir>,
@@ -133,6 +135,8 @@ impl Vm {
             cpus: 2,
             network: false,
             secure_boot: has_keys(disk),
+            tpm: true,
+            metal: false,
             credentials: vec![Credential::command_line(&format!("console={}", platform.serial))],
             arguments: Vec::new(),
             work: None,
@@ -206,6 +210,20 @@ impl Vm {
     #[must_use]
     pub fn secure_boot(mut self, has: bool) -> Self {
         self.secure_boot = has;
+        self
+    }
+
+    /// Tells the guest nothing of a hypervisor: it behaves as on a machine of its own.
+    #[must_use]
+    pub fn metal(mut self) -> Self {
+        self.metal = true;
+        self
+    }
+
+    /// Takes its TPM away.
+    #[must_use]
+    pub fn without_tpm(mut self) -> Self {
+        self.tpm = false;
         self
     }
 
@@ -289,12 +307,14 @@ impl Vm {
         let accelerator = accelerator::choose(self.platform, &self.bare()?);
         say(accelerator.describe());
         say("the guest's console follows; leave with Ctrl-A X, its monitor is Ctrl-A C");
-        let tpm = tpm::Tpm::start(&self)?;
+        let tpm = self.tpm.then(|| tpm::Tpm::start(&self)).transpose()?;
         let restore = terminal::Saved::now();
         let arguments = self.qemu(accelerator, machine::Console::Terminal);
         let ended = self.sandbox(accelerator)?.command(&arguments).unchecked().run();
         drop(restore);
-        tpm.end();
+        if let Some(tpm) = tpm {
+            tpm.end();
+        }
         let status = ended.context("could not start QEMU")?.status;
         if status.success() {
             return Ok(ExitCode::SUCCESS);

@@ -68,7 +68,7 @@ fn sealed() -> Image {
         .partition(Data::new("persistent", Ext4).mount("/local").encrypted(Tpm.or_recovery(certificate())))
         .volatile(Volatile::Overlay)
         .updates(Updates::rauc("edge", certificate()))
-        .secure_boot(SecureBoot::keys("keys"))
+        .secure_boot(SecureBoot::keys("keys").replaces_pcr_key())
 }
 
 fn updated() -> Image {

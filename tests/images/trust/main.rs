@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `TRUST_KEYS` | the directory of the keys |
 //! | `TRUST_SAYS` | a word on the kernel's command line, by which two kernel images differ |
+//! | `TRUST_REPLACES` | says that `pcr.pem` replaces another key |
 //! | `TRUST_OWNER` | the certificate of who may recover the data, in PEM; it signs updates, too |
 
 use std::env::var;
@@ -20,6 +21,8 @@ pub fn sealed(_: &Target) -> Image {
     let keys = var("TRUST_KEYS").unwrap_or_else(|_| "keys".to_owned());
     let owner = Certificate::new("owner.pem", &var("TRUST_OWNER").unwrap_or_default());
     let says = var("TRUST_SAYS").unwrap_or_else(|_| "first".to_owned());
+    let keys = SecureBoot::keys(keys);
+    let keys = if var("TRUST_REPLACES").is_ok() { keys.replaces_pcr_key() } else { keys };
     Image::debian("trixie")
         .packages(["linux-image-cloud-amd64", "systemd-sysv", "systemd-boot", "tpm2-tools", "cryptsetup-bin"])
         .hostname("sealed")
@@ -37,5 +40,5 @@ pub fn sealed(_: &Target) -> Image {
         .bind("/var/lib/kept")
         .version("1")
         .updates(Updates::rauc("sealed", owner))
-        .secure_boot(SecureBoot::keys(keys))
+        .secure_boot(keys)
 }

@@ -127,6 +127,7 @@ pub static RULES: &[&Rule] = &[
     &secure_boot::ENCRYPTED_MAKEFS,
     &secure_boot::ENCRYPTED_RELEASE,
     &secure_boot::RECOVERY_RELEASE,
+    &secure_boot::PCR_KEY_OF_NOTHING,
     &partitions::LABEL_OF_THE_PLAN,
     &text::CARRIAGE_RETURN,
     &users::USER_TWICE,

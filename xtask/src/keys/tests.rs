@@ -30,7 +30,7 @@ fn copy() -> (TempDir, PathBuf, SecureBootPlan) {
         }
     }
     let at = SourceLocation { file: "image/main.rs".to_owned(), line: 3, column: 5 };
-    (project, directory, SecureBootPlan { keys: "keys".to_owned(), at })
+    (project, directory, SecureBootPlan { keys: "keys".to_owned(), replaces_pcr_key: false, at })
 }
 
 fn refusal(project: &TempDir, plan: &SecureBootPlan) -> String {
@@ -51,9 +51,9 @@ fn a_set_for_development_fits_itself_and_says_what_it_is() {
     assert!(keys.development);
     let names: Vec<&str> = keys.variables.files().map(|(name, _)| name).collect();
     assert_eq!(names, ["PK.auth", "KEK.auth", "db.auth"]);
-    let signers = Signers { db: private("db"), pcr: private("pcr") };
+    let signers = Signers { db: private("db"), pcr: private("pcr"), former: None };
     keys.fit(&signers, SystemTime::now()).unwrap();
-    let swapped = Signers { db: private("pcr"), pcr: private("db") };
+    let swapped = Signers { db: private("pcr"), pcr: private("db"), former: None };
     assert!(keys.fit(&swapped, SystemTime::now()).is_err());
     let later = SystemTime::now() + Duration::from_secs(30 * 365 * 24 * 3600);
     let error = keys.fit(&signers, later).unwrap_err().to_string();
@@ -88,6 +88,29 @@ fn one_key_is_not_for_two_things() {
         der::pem::encode_string("PUBLIC KEY", der::pem::LineEnding::LF, &key.to_der().unwrap()).unwrap();
     fs::write(directory.join("pcr.pem"), pem).unwrap();
     assert_eq!(refusal(&project, &plan), "`keys/db.pem` and `keys/pcr.pem` are one key");
+}
+
+#[test]
+fn a_key_that_is_replaced_is_another_one_and_somebody_signs_by_it() {
+    let (project, directory, plan) = copy();
+    let plan = SecureBootPlan { replaces_pcr_key: true, ..plan };
+    assert!(refusal(&project, &plan).starts_with("cannot read `keys/pcr-former.pem`"));
+    fs::copy(directory.join("pcr.pem"), directory.join("pcr-former.pem")).unwrap();
+    assert_eq!(refusal(&project, &plan), "`keys/pcr.pem` and `keys/pcr-former.pem` are one key");
+    let pem = |name: &str| {
+        let der = private(name).public_key().unwrap().to_der().unwrap();
+        der::pem::encode_string("PUBLIC KEY", der::pem::LineEnding::LF, &der).unwrap()
+    };
+    fs::write(directory.join("pcr-former.pem"), pem("update")).unwrap();
+    let keys = Keys::read(&plan, project.path()).unwrap();
+    let signed = |former: Option<&str>| {
+        let signers = Signers { db: private("db"), pcr: private("pcr"), former: former.map(private) };
+        keys.fit(&signers, SystemTime::now()).map_err(|error| error.to_string())
+    };
+    let error = signed(None).unwrap_err();
+    assert!(error.starts_with("nobody signs for pcr-former.pem: give --pcr-former-key FILE"), "{error}");
+    assert!(signed(Some("PK")).is_err());
+    signed(Some("update")).unwrap();
 }
 
 #[test]

@@ -165,6 +165,8 @@ enum Need {
     Encrypted(&'static str),
     /// The same where it has a recovery key; elsewhere it stays out.
     Recovery(&'static str),
+    /// The same where it is sealed to another key; elsewhere it stays out.
+    Reseals(&'static str),
     /// The same where there are two slots; elsewhere it stays out.
     Slots(&'static str),
     /// Some releases, kernels or package lists do without.

@@ -1,6 +1,7 @@
 //! Signatures on what firmware starts, and on what a TPM will have measured of it.
 
 use std::io::Cursor;
+use std::iter;
 
 use anyhow::{Context as _, Result};
 use bedplate_formats::authenticode::ToBeSigned;
@@ -34,8 +35,11 @@ pub fn uki(bytes: Vec<u8>, keys: &Keys, signers: &Signers) -> Result<Vec<u8>> {
     for bank in Bank::ALL {
         let pcr = pcr::kernel_boot(bank, &mut Cursor::new(&bytes), &[Phase::EnterInitrd])?;
         let policy = PcrPolicy::new(&pcr);
-        let signature = signers.pcr.sign(policy.bytes(), &keys.pcr).context("signing PCR 11")?;
-        signatures.add(&policy, &keys.pcr.to_der()?, &signature)?;
+        // Where the key is being replaced, by both.
+        for (key, signer) in keys.vouching().zip(iter::once(&signers.pcr).chain(&signers.former)) {
+            let signature = signer.sign(policy.bytes(), key).context("signing PCR 11")?;
+            signatures.add(&policy, &key.to_der()?, &signature)?;
+        }
     }
     let bytes = uki::with_pcr_signatures(bytes, &signatures.section())?;
     program(bytes, keys, &signers.db).context("signing the kernel image")

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use bedplate_formats::gpt::LARGE_SECTOR;
 use bedplate_formats::sparse;
 
+use super::machine::{FIRMWARE, FIRMWARE_TABLE};
 use super::{DISK, Vm, WORK};
 use crate::sandbox::Sandbox;
 
@@ -52,6 +53,9 @@ impl Vm {
             let empty = self.tree(&self.packages())?.join(self.platform.variables.trim_start_matches('/'));
             fs_err::create_dir_all(self.work()?.join("tpm"))?;
             fs_err::copy(empty, variables)?;
+        }
+        if self.metal {
+            fs_err::write(self.work()?.join(FIRMWARE), FIRMWARE_TABLE)?;
         }
         self.prepare_second()?;
         if self.logged {

@@ -49,6 +49,17 @@ impl MachineDisk {
         &self.table
     }
 
+    /// Makes the disk `bytes` long, as when an image was written to a larger one: nothing is moved.
+    ///
+    /// # Errors
+    ///
+    /// It is longer already, or cannot be written.
+    pub fn grow(&self, bytes: u64) -> Result<()> {
+        let now = self.file.metadata()?.len();
+        ensure!(bytes >= now, "the disk has {now} bytes already");
+        self.file.set_len(bytes).context("could not make the disk longer")
+    }
+
     /// Reads `length` bytes of the partition `label`, from `offset`.
     ///
     /// # Errors

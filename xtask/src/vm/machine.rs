@@ -15,6 +15,11 @@ use crate::sandbox::{Sandbox, failed};
 /// The name of the port through which a test talks to the guest.
 pub(super) const PORT: &str = "bedplate.test";
 
+/// What a machine of metal says of its firmware (SMBIOS, type 0): UEFI, and not the bit of a virtual machine that QEMU sets.
+pub(super) const FIRMWARE: &str = "firmware.bin";
+pub(super) const FIRMWARE_TABLE: &[u8] =
+    b"\x00\x18\x00\x00\x01\x02\x00\xe8\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x08\x01\x00\xff\xffmaker\x001\x0001/01/2025\x00\x00";
+
 /// Where the guest's serial port goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Console {
@@ -53,7 +58,7 @@ impl Machine {
         let (sandbox, command) = match vm.kind {
             Kind::Whole => {
                 let accelerator = accelerator::choose(vm.platform, &vm.bare()?);
-                tpm = Some(Tpm::start(&vm)?);
+                tpm = vm.tpm.then(|| Tpm::start(&vm)).transpose()?;
                 (vm.sandbox(accelerator)?, vm.qemu(accelerator, Console::File))
             }
             Kind::Container => (container::sandbox(&vm)?, container::command(&vm)?),
@@ -175,9 +180,15 @@ impl Vm {
         let sectors = sectors(&self.disk);
         option("-device", format!("virtio-blk-pci,drive=disk,bootindex={index}{sectors}"));
         second.into_iter().for_each(|[name, value]| option(&name, value));
-        option("-chardev", format!("socket,id=tpm,path={}", Tpm::SOCKET));
-        option("-tpmdev", "emulator,id=tpm,chardev=tpm".to_owned());
-        option("-device", format!("{},tpmdev=tpm", self.platform.tpm));
+        if self.tpm {
+            option("-chardev", format!("socket,id=tpm,path={}", Tpm::SOCKET));
+            option("-tpmdev", "emulator,id=tpm,chardev=tpm".to_owned());
+            option("-device", format!("{},tpmdev=tpm", self.platform.tpm));
+        }
+        if self.metal {
+            option("-cpu", "max,-hypervisor".to_owned());
+            option("-smbios", format!("file={WORK}/{FIRMWARE}"));
+        }
         if self.network {
             option("-netdev", "user,id=network".to_owned());
             option("-device", "virtio-net-pci,netdev=network,romfile=".to_owned());

@@ -97,9 +97,9 @@ pub(crate) static ENCRYPTED_RELEASE: Rule = Rule {
 
 pub(crate) static RECOVERY_RELEASE: Rule = Rule {
     code: "recovery-release",
-    title: "a release that makes a recovery key has systemd 256 or newer",
-    why: "The key is made when the TPM has opened the data. Older `systemd-cryptenroll` wants a password for that, which nobody \
-          has.",
+    title: "a release that makes a further key has systemd 256 or newer",
+    why: "A further key is made when the TPM has opened the data. Older `systemd-cryptenroll` wants a password for that, which \
+          nobody has.",
     wrong: example!(|device| Image::ubuntu("noble")
         .package("linux-generic")
         .partition(Esp::new(MiB(512)))
@@ -109,6 +109,19 @@ pub(crate) static RECOVERY_RELEASE: Rule = Rule {
     right: example!(|system| system
         .secure_boot(SecureBoot::keys("keys"))
         .partition(Data::new("persistent", Ext4).mount("/local").encrypted(Tpm.or_recovery(certificate())))),
+};
+
+pub(crate) static PCR_KEY_OF_NOTHING: Rule = Rule {
+    code: "pcr-key-of-nothing",
+    title: "the key that is replaced is one that something was sealed to",
+    why: "The key of measurements opens encrypted data. Without such data nothing on a device is sealed to the former key, and \
+          `pcr.pem` is replaced by writing another one.",
+    wrong: example!(|system| system
+        .secure_boot(SecureBoot::keys("keys").replaces_pcr_key())
+        .partition(Data::new("persistent", Ext4).mount("/local"))),
+    right: example!(|system| system
+        .secure_boot(SecureBoot::keys("keys").replaces_pcr_key())
+        .partition(Data::new("persistent", Ext4).mount("/local").encrypted(Tpm))),
 };
 
 pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
@@ -137,13 +150,18 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
             found.extend(super::updates::certificate_of(certificate));
         }
         let release = release::find(image.distribution, &image.release.value);
-        let old = release.filter(|release| release.systemd < 256 && encryption.recovery.is_some());
-        if let Some(release) = old.filter(|release| !release.sealing.is_empty()) {
-            let (distribution, name) = (image.distribution, release.name);
-            let message = format!("{distribution} {name} cannot make a recovery key");
+        let replaces = image.secure_boot.as_ref().and_then(|keys| keys.replaces_pcr_key.as_ref());
+        let further = [
+            (encryption.recovery.as_ref().map(|_| at), "make a recovery key", "use `.encrypted(Tpm)`"),
+            (replaces, "replace the key of its data", "leave `.replaces_pcr_key()` out"),
+        ];
+        let old = release.filter(|release| release.systemd < 256 && !release.sealing.is_empty());
+        for (at, what, instead) in further {
+            let (Some(release), Some(at)) = (old, at) else { continue };
+            let message = format!("{} {} cannot {what}", image.distribution, release.name);
             let mistake = Diagnostic::new(RECOVERY_RELEASE.code, message).at(at);
             let mistake = mistake.related(&image.release.at, "the release");
-            found.push(mistake.help("use `.encrypted(Tpm)`, or a newer release"));
+            found.push(mistake.help(format!("{instead}, or a newer release")));
         }
         if let Some(release) = release.filter(|release| release.sealing.is_empty()) {
             let (distribution, name) = (image.distribution, release.name);
@@ -155,7 +173,13 @@ pub(super) fn check(image: &Image, found: &mut Vec<Diagnostic>) {
 }
 
 fn secure_boot(image: &Image, found: &mut Vec<Diagnostic>) {
-    let Some(SecureBoot { directory }) = &image.secure_boot else { return };
+    let Some(SecureBoot { directory, replaces_pcr_key }) = &image.secure_boot else { return };
+    let encrypted = image.data.iter().any(|data| data.encryption.is_some());
+    if let Some(at) = replaces_pcr_key.as_ref().filter(|_| !encrypted) {
+        let message = "no data is sealed to the key that is replaced";
+        let mistake = Diagnostic::new(PCR_KEY_OF_NOTHING.code, message).at(at);
+        found.push(mistake.help("leave `.replaces_pcr_key()` out"));
+    }
     for again in &image.secure_boot_again {
         let mistake =
             Diagnostic::new(SECURE_BOOT_TWICE.code, "the keys of Secure Boot are named twice").at(again);
@@ -262,5 +286,15 @@ mod tests {
                = help: use `Root::new(Erofs).verity()`
         "#]]
         .assert_eq(&refusal(&SECURE_BOOT_WITHOUT_VERITY, SOURCE));
+        expect![[r#"
+            error[pcr-key-of-nothing]: no data is sealed to the key that is replaced
+              --> xtask/core/src/check/secure_boot.rs:LL:CC
+               |
+            LL |     .secure_boot(SecureBoot::keys("keys").replaces_pcr_key())
+               |                                           ^^^^^^^^^^^^^^^^^^
+               |
+               = help: leave `.replaces_pcr_key()` out
+        "#]]
+        .assert_eq(&refusal(&PCR_KEY_OF_NOTHING, SOURCE));
     }
 }

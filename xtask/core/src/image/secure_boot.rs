@@ -29,6 +29,8 @@ use crate::location::{At, SourceLocation};
 ))]
 pub struct SecureBoot {
     pub(crate) directory: At<String>,
+    /// The line that says so, where the key of measurements is being replaced.
+    pub(crate) replaces_pcr_key: Option<SourceLocation>,
 }
 
 impl SecureBoot {
@@ -50,6 +52,26 @@ impl SecureBoot {
     /// ```
     #[track_caller]
     pub fn keys(directory: impl Into<String>) -> Self {
-        SecureBoot { directory: At { value: directory.into(), at: SourceLocation::caller() } }
+        let directory = At { value: directory.into(), at: SourceLocation::caller() };
+        SecureBoot { directory, replaces_pcr_key: None }
+    }
+
+    /// Takes the encrypted data away from every kernel image of the past: `pcr.pem` is a new key, and the one that it
+    /// replaces is `pcr-former.pem`, beside it.
+    ///
+    /// This image is signed by both. It opens the data of devices by the former key, and once it has proven itself, seals
+    /// them to the new one: from then on the former key opens nothing. When all devices have this version, the word and
+    /// the former key go. What it means for a device that falls back is in `docs/trust.md`.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let secure_boot = SecureBoot::keys("keys").replaces_pcr_key();
+    /// ```
+    #[track_caller]
+    #[doc(alias("revoke", "rotate", "tpm2-public-key"))]
+    pub fn replaces_pcr_key(mut self) -> Self {
+        let at = SourceLocation::caller();
+        self.replaces_pcr_key.get_or_insert(at);
+        self
     }
 }

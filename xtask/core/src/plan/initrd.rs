@@ -60,6 +60,8 @@ pub struct InitrdFeatures {
     pub encrypted: bool,
     /// It has a recovery key, which is left on the EFI system partition.
     pub recovery: bool,
+    /// It is sealed to another key than before, once the version has proven itself.
+    pub reseals: bool,
     /// There are two slots, and a failure is noted on the EFI system partition.
     pub slots: bool,
 }
@@ -85,6 +87,10 @@ pub(super) fn plan(image: &Image, root: &RootSlot, disk: &DiskPlan) -> Result<In
             features.recovery = recovery.is_some();
             if let Some(certificate) = recovery {
                 files.extend(recoverable(label, certificate)?);
+            }
+            features.reseals = image.secure_boot.as_ref().is_some_and(|keys| keys.replaces_pcr_key.is_some());
+            if features.reseals {
+                files.extend(resealed(label)?);
             }
             files.extend(super::state::repart(disk, DEFINITIONS)?);
         }
@@ -167,6 +173,14 @@ fn encrypted(label: &str) -> Result<Vec<FilePlan>, Unfit> {
     let why = "gives the data up when a credential asks for that";
     files.extend(wanted("bedplate-erase.service", erase, "initrd-root-fs.target", why));
     Ok(files)
+}
+
+/// Seals the data partition to the key that replaces another.
+fn resealed(label: &str) -> Result<Vec<FilePlan>, Unfit> {
+    let device = super::disks::locked(label);
+    let unit = template!("units/initrd/bedplate-reseal.service", LABEL = label, DEVICE = &device)?;
+    let why = "takes the data away from kernel images signed by the former key";
+    Ok(wanted("bedplate-reseal.service", unit, "initrd-root-fs.target", why))
 }
 
 /// Makes a recovery key of the data partition, for who has the certificate's private key.

@@ -180,7 +180,7 @@ pub(super) fn files(
         files.extend(nearly_full()?);
     }
     let Some((_, mount)) = kept else { return Ok(files) };
-    files.extend(factory_reset(&mount)?);
+    files.extend(factory_reset(&mount, disk.encrypted().is_some())?);
     files.push(FilePlan::text(
         format!("{UNITS}/{STATE_UNIT}"),
         state_unit(&mount, &mounts_of_homes(image, &mount, users))?,
@@ -332,9 +332,15 @@ pub(super) fn checked(data: &DataPlan, early: bool) -> Result<Vec<FilePlan>, Unf
 }
 
 /// The order is given here and carried out by the next boot's initrd, before anything reads what is kept.
-fn factory_reset(mount: &str) -> Result<Vec<FilePlan>, Unfit> {
+fn factory_reset(mount: &str, encrypted: bool) -> Result<Vec<FilePlan>, Unfit> {
     let mount_unit = units([UnitName::mounting(mount)]);
-    let text = template!("units/bedplate-factory-reset.service", MOUNT = mount, UNIT = mount_unit)?;
+    let text = template!(
+        "units/bedplate-factory-reset.service",
+        MOUNT = mount,
+        UNIT = mount_unit;
+        if PLAIN = !encrypted;
+        if ENCRYPTED = encrypted
+    )?;
     let why = "`systemctl start factory-reset.target` empties what is kept, at the next boot";
     let unit = "bedplate-factory-reset.service";
     Ok(vec![

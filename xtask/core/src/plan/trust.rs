@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Plan;
 use crate::image::Image;
+use crate::image::secure_boot::SecureBoot;
 use crate::location::SourceLocation;
 use crate::page::Page;
 
@@ -12,6 +13,8 @@ use crate::page::Page;
 pub struct SecureBootPlan {
     /// The directory of the certificates and variables, relative to the project: `image/keys`.
     pub keys: String,
+    /// The key of measurements replaces another one, by which the kernel image is signed, too.
+    pub replaces_pcr_key: bool,
     /// The line that asked for it.
     pub at: SourceLocation,
 }
@@ -29,8 +32,12 @@ pub struct UnsignedNames {
 }
 
 pub(super) fn plan(image: &Image) -> Option<SecureBootPlan> {
-    let directory = &image.secure_boot.as_ref()?.directory;
-    Some(SecureBootPlan { keys: directory.at.beside(&directory.value), at: directory.at.clone() })
+    let SecureBoot { directory, replaces_pcr_key } = image.secure_boot.as_ref()?;
+    Some(SecureBootPlan {
+        keys: directory.at.beside(&directory.value),
+        replaces_pcr_key: replaces_pcr_key.is_some(),
+        at: directory.at.clone(),
+    })
 }
 
 pub(super) fn unsigned(image: &Image) -> Option<UnsignedNames> {
@@ -67,8 +74,11 @@ impl Plan {
             rows.push(("update", format!("by RAUC: signed by {}", updates.certificates.join(", "))));
         }
         if let Some(data) = self.disk.encrypted() {
-            let how =
-                "encrypted; the TPM opens it to kernel images signed by pcr.pem, started with these keys";
+            let replaced = self.secure_boot.as_ref().is_some_and(|keys| keys.replaces_pcr_key);
+            let by = if replaced { "pcr.pem, and until then by pcr-former.pem" } else { "pcr.pem" };
+            let how = format!(
+                "encrypted; the TPM opens it to kernel images signed by {by}, started with these keys"
+            );
             rows.push(("data", format!("{}: {how}", data.partition.label)));
         }
         let plain = self.disk.data.iter().filter(|data| !data.encrypted);

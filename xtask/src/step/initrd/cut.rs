@@ -45,6 +45,7 @@ impl<'a> Cut<'a> {
             Need::Slots(_) if !self.options.features.slots => return Ok(false),
             Need::Makefs(_) if !self.options.features.makefs => return Ok(false),
             Need::Recovery(_) if !self.options.features.recovery => return Ok(false),
+            Need::Reseals(_) if !self.options.features.reseals => return Ok(false),
             Need::Encrypted(_) if !self.options.features.encrypted => return Ok(false),
             _ => {}
         }
@@ -60,6 +61,7 @@ impl<'a> Cut<'a> {
                 | Need::Makefs(package)
                 | Need::Encrypted(package)
                 | Need::Recovery(package)
+                | Need::Reseals(package)
                 | Need::Slots(package),
             ) => {
                 bail!("`{path}` is not in the system: the image needs the package `{package}`")

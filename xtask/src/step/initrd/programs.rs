@@ -5,7 +5,7 @@ use bedplate_formats::elf::{Dlopen, Libraries, Priority};
 use bedplate_formats::tree::{Node, Tree, TreePath};
 
 use super::Need::{
-    self, Always, Encrypted, Makefs, Persistent, Recovery, Slots, Verity, WhenThere, Writable,
+    self, Always, Encrypted, Makefs, Persistent, Recovery, Reseals, Slots, Verity, WhenThere, Writable,
 };
 use super::cut::Cut;
 
@@ -68,6 +68,7 @@ const PROGRAMS: &[(&str, Need, &str)] = &[
     ("/usr/bin/systemd-repart", Encrypted("systemd-repart"), "makes the encrypted data partition"),
     ("/usr/bin/systemd-cryptsetup", Encrypted("systemd-cryptsetup"), "opens it"),
     ("/usr/bin/systemd-cryptenroll", Recovery("systemd-cryptsetup"), "makes its recovery key"),
+    ("/usr/bin/systemd-cryptenroll", Reseals("systemd-cryptsetup"), "seals it to another key"),
     ("/usr/bin/openssl", Recovery("openssl"), "encrypts the recovery key to its owner"),
 ];
 
