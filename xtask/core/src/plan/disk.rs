@@ -134,7 +134,7 @@ pub struct VerityPlan {
 /// Two slots: what a device that can be updated has beside its first root.
 ///
 /// A slot is three partitions of the same sizes in both: root, hash tree, kernel image. The second one is not in the
-/// image: each device makes it at its first start, behind the data partition.
+/// image: each device makes it at its first start, behind the data partition, or before it where the device makes that, too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SlotsPlan {
     /// The kernel image of the first slot, as an update writes it.

@@ -67,11 +67,22 @@ pub(super) fn disk(
         table.add("uki-a", guid::KERNEL_IMAGE, fixed(ids, "uki"), size, &updates.at)
     });
 
+    let slot = first_uki.as_ref().map(|uki| {
+        let verity = root_plan.verity.as_ref().map_or(0, |verity| verity.partition.size);
+        root_plan.partition.size + verity + uki.size
+    });
+    let mut second = None;
     let data = image.data.iter().filter_map(|data| {
         let label = data.label.as_ref()?.value.as_str();
         let which = format!("data {label}");
         let id = fixed(ids, &which);
         let end = table.end;
+        if let (Some(_), Some(size)) = (&data.encryption, slot) {
+            // The device makes both, and what is last can grow when the disk does.
+            second = Some(table.number + 1);
+            SECOND.iter().for_each(|_| table.number += 1);
+            table.end += size;
+        }
         let mut partition = table.add(label, guid::LINUX_GENERIC, id, data.size, &data.at);
         if data.encryption.is_some() {
             table.end = end;
@@ -91,10 +102,10 @@ pub(super) fn disk(
         })
     });
     let data = data.collect();
+    let mut number = second.unwrap_or(table.number + 1)..;
     let slots = first_uki.map(|uki| SlotsPlan {
         uki,
-        second: [(1, "root-b"), (2, "verity-b"), (3, "uki-b")]
-            .map(|(next, label)| (table.number + next, label.to_string())),
+        second: SECOND.map(|label| (number.next().unwrap_or_default(), label.to_string())),
     });
     DiskPlan {
         guid: ids.id("disk", ""),
@@ -106,6 +117,9 @@ pub(super) fn disk(
         data,
     }
 }
+
+/// The partitions of the second slot.
+const SECOND: [&str; 3] = ["root-b", "verity-b", "uki-b"];
 
 /// The table in the making: how many partitions it has, and where the last one ends.
 struct Table {
