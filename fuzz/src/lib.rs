@@ -45,6 +45,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("lock", archive::lock),
     ("manifest", bundle::manifest),
     ("measured", trust::measured),
+    ("members", package::members),
     ("modules", boot::modules),
     ("packages", archive::packages),
     ("pcr_signatures", trust::pcr_signatures),

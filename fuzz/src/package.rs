@@ -5,6 +5,7 @@ use std::io::{self, Read, Write as _};
 
 use bedplate_formats::control::stanzas;
 use bedplate_formats::deb::{self, DebError, Entry, EntryKind, compare_versions};
+use bedplate_formats::members;
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 
 use crate::described;
@@ -194,4 +195,10 @@ pub fn version(bytes: &[u8]) -> bool {
         }
     }
     true
+}
+
+/// An archive, compressed or not.
+pub fn members(bytes: &[u8]) -> bool {
+    let inner = members::decompressed(bytes);
+    members::members(inner.as_ref().map_or(bytes, |(_, inner)| inner)).is_some()
 }

@@ -15,8 +15,12 @@ use object::read::elf::{Dyn as _, FileHeader, ProgramHeader as _};
 
 pub use libraries::{Libraries, MissingLibrary};
 
+use crate::digest::hex;
+
 /// The type of a `.note.dlopen` note; its name is `FDO`.
 const NOTE_DLOPEN: u32 = 0x407c_0c0a;
+/// The type of a note with a build id; its name is `GNU`.
+const NOTE_BUILD_ID: u32 = 3;
 
 /// What an ELF file says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct Elf {
     pub runpath: Vec<String>,
     /// The libraries it opens when a feature is used.
     pub dlopen: Vec<Dlopen>,
+    /// What the linker tells one build of it from another by, in hexadecimal.
+    pub build_id: Option<String>,
 }
 
 /// How wide an address is.
@@ -118,6 +124,7 @@ fn read<H: FileHeader<Endian = Endianness>>(bytes: &[u8], width: Width) -> Resul
         needed: Vec::new(),
         runpath: Vec::new(),
         dlopen: Vec::new(),
+        build_id: None,
     };
     let loaded = |address: u64, size: u64, table: &'static str| {
         let mut found = segments.iter().filter(|s| s.p_type(endian) == PT_LOAD);
@@ -132,6 +139,9 @@ fn read<H: FileHeader<Endian = Endianness>>(bytes: &[u8], width: Width) -> Resul
             while let Some(note) = notes.next()? {
                 if note.name() == b"FDO" && note.n_type(endian).0 == NOTE_DLOPEN {
                     elf.dlopen.extend(dlopen(note.desc())?);
+                }
+                if note.name() == b"GNU" && note.n_type(endian).0 == NOTE_BUILD_ID {
+                    elf.build_id = Some(hex(note.desc()));
                 }
             }
         }

@@ -30,6 +30,8 @@ pub mod write;
 
 /// The most content of a file that is taken into memory, in bytes.
 pub const MOST_CONTENT: u64 = 2 << 30;
+/// How much of a file is in memory at a time while it is read in pieces, in bytes.
+pub const PIECE: usize = 4 << 20;
 /// The most content of a directory, in bytes.
 const MOST_DIRECTORY: u64 = 64 << 20;
 /// The longest target of a symbolic link, in bytes: no path of Linux is longer.
@@ -278,6 +280,54 @@ impl Erofs {
                 compressed::read(self, inode, &extents, 0..size)
             }
         }
+    }
+
+    /// Hands the content of a file over in pieces of [`PIECE`] bytes, so that a large one is never whole in memory.
+    ///
+    /// # Errors
+    /// It is damaged.
+    pub fn each_piece(&self, inode: &Inode, mut take: impl FnMut(&[u8])) -> Result<(), ErofsError> {
+        let size = inode.metadata.size;
+        let pieces = (0..size).step_by(PIECE).map(|start| start..size.min(start + PIECE as u64));
+        match inode.layout {
+            Layout::FullIndex | Layout::CompactIndex => {
+                let extents = compressed::extents(self, inode)?;
+                for piece in pieces {
+                    take(&compressed::read(self, inode, &extents, piece)?);
+                }
+            }
+            Layout::Plain if inode.address != u32::MAX => {
+                let start = u64::from(inode.address) << self.block_bits;
+                for piece in pieces {
+                    take(&self.read(start.saturating_add(piece.start), piece.end - piece.start)?);
+                }
+            }
+            _ => take(&self.content(inode)?),
+        }
+        Ok(())
+    }
+
+    /// Whether two files are stored in the same bytes, and so have the same content, which is then not decompressed.
+    /// Files that are stored otherwise may have the same content, too.
+    ///
+    /// # Errors
+    /// One of them is damaged.
+    pub fn same_stored(&self, inode: &Inode, other: &Self, theirs: &Inode) -> Result<bool, ErofsError> {
+        let compressed = |inode: &Inode| matches!(inode.layout, Layout::FullIndex | Layout::CompactIndex);
+        if !compressed(inode) || !compressed(theirs) || inode.metadata.size != theirs.metadata.size {
+            return Ok(false);
+        }
+        let (ours, others) = (compressed::extents(self, inode)?, compressed::extents(other, theirs)?);
+        if ours.len() != others.len() {
+            return Ok(false);
+        }
+        for (one, two) in ours.iter().zip(&others) {
+            let Some((one, two)) = compressed::stored_alike(one, two) else { return Ok(false) };
+            if self.read(one.start, one.end - one.start)? != other.read(two.start, two.end - two.start)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     fn plain(&self, inode: &Inode, size: u64) -> Result<Vec<u8>, ErofsError> {

@@ -28,10 +28,12 @@ use crate::tree::Tree;
 use self::walk::Place;
 
 pub use self::error::FilesystemError;
+pub use self::found::{Found, same_content};
 
 mod error;
 mod ext4;
 mod fat;
+mod found;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -13,6 +13,7 @@ pub mod erofs;
 pub mod filesystem;
 pub mod gpt;
 pub mod jks;
+pub mod members;
 pub mod metadata;
 pub mod modules;
 pub mod pcr;

@@ -307,6 +307,24 @@ fn pack_of(pack: &[u8], entries: usize, cluster_bits: u32, large: bool, into: &m
     }
 }
 
+/// Where the bytes of two extents lie, when the same bytes would be the same part of a file.
+pub(super) fn stored_alike(one: &Extent, other: &Extent) -> Option<(Range<u64>, Range<u64>)> {
+    if one.range != other.range {
+        return None;
+    }
+    let (disk, theirs) = match (&one.source, &other.source) {
+        (Source::Compressed { disk, algorithm }, Source::Compressed { disk: theirs, algorithm: other })
+            if algorithm == other =>
+        {
+            (disk, theirs)
+        }
+        (Source::Stored { disk }, Source::Stored { disk: theirs })
+        | (Source::Interlaced { disk }, Source::Interlaced { disk: theirs }) => (disk, theirs),
+        _ => return None,
+    };
+    (disk.end - disk.start == theirs.end - theirs.start).then(|| (disk.clone(), theirs.clone()))
+}
+
 /// Reads a range of a file from its extents.
 pub(super) fn read(
     erofs: &Erofs,

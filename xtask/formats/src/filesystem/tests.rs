@@ -98,3 +98,43 @@ fn fat_does_not_tell_capitals_from_small_letters() {
     assert_eq!(esp.file("/efi/LINUX/small.EFI").unwrap(), b"MZ");
     assert_eq!(esp.read_dir("EFI").unwrap(), ["Linux"]);
 }
+
+#[test]
+fn a_file_that_a_walk_met_is_read_without_its_path() {
+    let root = sample();
+    let all = root.find_all().unwrap();
+    let of = |path: &str| all.iter().find(|found| found.path == path.as_bytes()).unwrap();
+    assert_eq!(root.read(of("usr/lib/os-release")).unwrap(), b"ID=debian\n");
+    assert_eq!(root.read(of("bin")).unwrap(), b"usr/bin");
+    assert_eq!(all.len(), root.walk().unwrap().len());
+}
+
+#[test]
+fn the_same_content_is_found_wherever_it_lies() {
+    use crate::erofs::write::{Compressor, Options, write};
+    let filesystem = |content: &[u8], compressor| {
+        let mut tree = Tree::new();
+        tree.insert("before".into(), Node::file(vec![7; 5000], 0o644));
+        tree.insert("file".into(), Node::file(content.to_vec(), 0o644));
+        let options = Options { uuid: uuid::Uuid::from_u128(1), epoch: 0, compressor };
+        let mut bytes = Vec::new();
+        write(&tree, &options, &mut bytes).unwrap();
+        Filesystem::open(&Region::from(bytes)).unwrap()
+    };
+    // Several extents, and several pieces.
+    let content: Vec<u8> = (0..6_000_000_u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
+    let mut other = content.clone();
+    other[20_000_000] ^= 1;
+    let one = filesystem(&content, Compressor::Lz4);
+    let same = |filesystem: &Filesystem| {
+        let found = |filesystem: &Filesystem| {
+            filesystem.find_all().unwrap().into_iter().find(|found| found.path == b"file").unwrap()
+        };
+        same_content((&one, &found(&one)), (filesystem, &found(filesystem))).unwrap()
+    };
+    for compressor in [Compressor::Lz4, Compressor::Zstd { level: 1 }, Compressor::None] {
+        assert!(same(&filesystem(&content, compressor)), "{compressor:?}");
+        assert!(!same(&filesystem(&other, compressor)), "{compressor:?}");
+    }
+    assert!(!same(&filesystem(&content[1..], Compressor::Lz4)));
+}
