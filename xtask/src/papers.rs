@@ -32,7 +32,7 @@ use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::commit::commit;
+pub use self::commit::{commit, git};
 use self::package::{Origin, Package};
 use crate::archive::date;
 use crate::artifacts::{Digests, Named};

@@ -1,7 +1,7 @@
 //! The commit that a description is of.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use crate::report::Report;
 
@@ -15,10 +15,10 @@ pub fn commit(project: &Path, report: &Report) -> Option<String> {
         return None;
     }
     let status = ["status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--", "."];
-    let why = match git(project, &status) {
+    let why = match git(project).args(status).output() {
         Ok(output) if output.status.success() => {
             // A directory that git ignores has no changes either, and is in no commit.
-            let is_in_commit = git(project, &["rev-parse", "--quiet", "--verify", "HEAD:./"]);
+            let is_in_commit = git(project).args(["rev-parse", "--quiet", "--verify", "HEAD:./"]).output();
             let is_in_commit = is_in_commit.is_ok_and(|output| output.status.success());
             return clean(&String::from_utf8_lossy(&output.stdout)).filter(|_| is_in_commit);
         }
@@ -29,13 +29,14 @@ pub fn commit(project: &Path, report: &Report) -> Option<String> {
     None
 }
 
-fn git(project: &Path, arguments: &[&str]) -> std::io::Result<Output> {
+/// git in a directory, for the repository that this is in.
+pub fn git(directory: &Path) -> Command {
     let mut git = Command::new("git");
-    git.arg("--no-optional-locks").args(arguments).current_dir(project).env("LC_ALL", "C");
+    git.arg("--no-optional-locks").current_dir(directory).env("LC_ALL", "C");
     for name in ELSEWHERE {
         git.env_remove(name);
     }
-    git.output()
+    git
 }
 
 /// The commit in what `git status` printed, when that is all of it.
