@@ -31,6 +31,9 @@ pub struct Output {
 struct Stamp {
     key: String,
     files: Vec<StampedFile>,
+    /// The plan that they were made of, as JSON; none of a build by an older program.
+    #[serde(default)]
+    plan: serde_json::Value,
 }
 
 /// A file as the last build left it.
@@ -92,12 +95,12 @@ impl Output {
         Ok(staging)
     }
 
-    /// Puts the staged files in the place of the last ones.
+    /// Puts the staged files, which were made of a plan, in the place of the last ones.
     ///
     /// # Errors
     /// The file system refuses it; the last ones are then still there.
-    pub fn publish(&self, staging: &Path, key: &str) -> Result<()> {
-        let stamp = Stamp { key: key.to_owned(), files: files(staging)? };
+    pub fn publish(&self, staging: &Path, key: &str, plan: serde_json::Value) -> Result<()> {
+        let stamp = Stamp { key: key.to_owned(), files: files(staging)?, plan };
         fs::write(staging.join(STAMP), serde_json::to_vec_pretty(&stamp)?)?;
         let cwd = rustix::fs::CWD;
         if self.directory.exists() {
@@ -137,6 +140,23 @@ impl Output {
         fs::write(&stamp, serde_json::to_vec_pretty(&stamped)?)?;
         Ok(())
     }
+}
+
+/// Whether a directory is one of artifacts.
+pub fn is_build(directory: &Path) -> bool {
+    directory.join(STAMP).is_file()
+}
+
+/// The key of the inputs that a directory's artifacts were made of, and the plan as JSON: null where an older program
+/// made them.
+///
+/// # Errors
+/// It is no directory of artifacts.
+pub fn made_of(directory: &Path) -> Result<(String, serde_json::Value)> {
+    let what = || format!("`{}` is no directory of artifacts", report::path(directory));
+    let stamp: Stamp =
+        serde_json::from_slice(&fs::read(directory.join(STAMP)).with_context(what)?).with_context(what)?;
+    Ok((stamp.key, stamp.plan))
 }
 
 /// The regular files of a directory but the stamp, by name.
@@ -236,7 +256,7 @@ mod tests {
     fn build(output: &Output, content: &str) {
         let staging = output.staging().unwrap();
         std::fs::write(staging.join("image.raw"), content).unwrap();
-        output.publish(&staging, content).unwrap();
+        output.publish(&staging, content, serde_json::Value::Null).unwrap();
     }
 
     #[test]

@@ -90,8 +90,8 @@ pub fn image(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<()> {
     }
     let staging = output.staging()?;
     let commit = commit();
-    let built =
-        assemble(context, given(commit.as_deref()), &staging).and_then(|()| output.publish(&staging, &key));
+    let built = assemble(context, given(commit.as_deref()), &staging)
+        .and_then(|()| output.publish(&staging, &key, serde_json::to_value(plan)?));
     if let Err(error) = built {
         let error = or_full(error, staging.parent().unwrap_or(&staging));
         // What cannot be removed now, the next build removes.
@@ -107,6 +107,14 @@ pub fn image(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<()> {
     }
     report.did("Finished", format_args!("{}  {}", path(&disk), report.elapsed()));
     Ok(())
+}
+
+/// The key of the inputs of an image: artifacts with another key are of another description, or made by another program.
+///
+/// # Errors
+/// A file that the description names cannot be read.
+pub fn key_of_image(plan: &Plan, lock: &Lock, project: &Path, keys: Option<&Keys>) -> Result<String> {
+    Ok(image_key(&description(plan, project, keys)?, plan, lock))
 }
 
 /// The keyring of the devices, as the plan writes it.

@@ -154,7 +154,7 @@ pub fn sign(report: &Report, built: Built<'_>, trust: Trust<'_>) -> Result<()> {
     artifacts::check(&plan.artifacts, out)?;
     let staging = output.staging()?;
     let made = seal_in(report, (plan, lock, &description), trust, (out, &staging), unsigned, project);
-    let made = made.and_then(|()| output.publish(&staging, &trust.of(&key)));
+    let made = made.and_then(|()| output.publish(&staging, &trust.of(&key), serde_json::to_value(plan)?));
     if made.is_err() {
         // What cannot be removed now, the next build removes.
         let _ = fs::remove_dir_all(&staging);
