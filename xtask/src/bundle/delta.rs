@@ -182,14 +182,57 @@ impl Old {
 
     /// The bytes in blocks of the images that the old ones have not.
     fn fetched(&self, new: &New<'_>) -> Result<u64> {
-        let mut count = 0;
-        for (image, blocks) in &new.0 {
-            let old = self.blocks(image)?;
-            let known: BTreeSet<&[u8]> = old.chunks(32).collect();
-            let new: BTreeSet<&[u8]> = blocks.chunks(32).collect();
-            count += new.difference(&known).count();
+        let counts = new.0.iter().map(|(image, blocks)| Ok(unknown(&self.blocks(image)?, blocks)));
+        counts.sum()
+    }
+
+    /// What there is to tell of it.
+    pub fn facts(&self) -> super::page::Facts {
+        self.bundle.facts()
+    }
+}
+
+/// The bytes in the blocks with the digests `new` that are not among `old`.
+fn unknown(old: &[u8], new: &[u8]) -> u64 {
+    let known: BTreeSet<&[u8]> = old.chunks(32).collect();
+    let new: BTreeSet<&[u8]> = new.chunks(32).collect();
+    new.difference(&known).count() as u64 * BLOCK as u64
+}
+
+/// What a device with an old version's bundle fetches of a new one, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Download {
+    /// The whole bundle, as a device that has nothing of it fetches it.
+    pub bundle: u64,
+    /// The blocks of its images that the device has not, before they are compressed.
+    pub blocks: u64,
+    /// The files that it fetches in place of the root's blocks, where the bundle has them for the old version.
+    pub delta: Option<u64>,
+}
+
+impl Download {
+    /// Compares the lists of blocks of two bundles.
+    ///
+    /// # Errors
+    /// One of them is damaged, or has other images than our own.
+    pub fn of(old: &Old, new: &Old) -> Result<Self> {
+        let mut blocks = 0;
+        for image in &new.bundle.manifest.images {
+            let index = format!("{}.{}", image.filename, super::BLOCK_INDEX);
+            let there = old.bundle.files.iter().any(|(name, _)| *name == index);
+            let known = if there { old.read(&index)? } else { Vec::new() };
+            blocks += unknown(&known, &new.read(&index)?);
         }
-        Ok(count as u64 * BLOCK as u64)
+        let tree = old.bundle.manifest.images.iter().find(|image| image.class == "verity");
+        let delta = match tree {
+            Some(image) => {
+                let name = format!("delta-{}", hex(&root_hash(&old.read(&image.filename)?)?));
+                let files = new.bundle.files.iter().filter(|(file, _)| file.starts_with(&name));
+                files.map(|(_, size)| *size).reduce(|one, other| one + other)
+            }
+            None => None,
+        };
+        Ok(Self { bundle: new.bundle.size, blocks, delta })
     }
 }
 
