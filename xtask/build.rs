@@ -15,6 +15,8 @@ pub const MAKES_NO_ENTRY: &[&str] = &[
     "src/cli.rs",
     "src/cmd",
     "src/cmd.rs",
+    "src/diff",
+    "src/diff.rs",
     "src/disk",
     "src/disk.rs",
     "src/fetch",

@@ -6,6 +6,7 @@ mod artifacts;
 mod bundle;
 mod cases;
 mod delta;
+mod diff;
 mod disk;
 mod environments;
 mod failures;

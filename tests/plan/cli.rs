@@ -61,6 +61,7 @@ fn without_a_verb_it_lists_them() {
               explain  Explain a mistake's code
               verify   Check a built image against its plan, byte for byte
               inspect  Print what a disk, an ESP, a root, a kernel image or an update bundle holds
+              diff     Print what differs between two images, or between an image and its description
               tools    Run a command from packages of the image's distribution, in the sandbox
               clean    Remove what the cache holds: layers, or everything with --all
 
@@ -348,36 +349,88 @@ fn the_plan_as_json_is_for_programs() {
 fn two_plans_are_compared_by_what_they_decide() {
     let against = |other: &str| product::success(small().args(["plan", "small", "--against", other]));
     let found = against("writable");
-    assert!(found.contains("~ volatile: persistent -> overlay\n"), "{found}");
+    assert!(found.contains("  ~  volatile"), "{found}");
     // A plan that was saved, for what a change of the description changes.
     let saved = file("saved.json", &product::success(small().args(["plan", "writable", "--json"])));
-    assert_eq!(against(saved.to_str().unwrap()), found);
-    assert_eq!(against("small"), "");
+    let again = against(saved.to_str().unwrap());
+    assert_eq!(again.split_once("\n+ ").unwrap().1, found.split_once("\n+ ").unwrap().1);
+    assert!(against("small").ends_with("\n\nnothing differs\n"));
     let said = product::refused(small().args(["plan", "small", "--against"]).arg(file("none.json", "{}")));
-    assert!(said.contains("none.json`: save one with `plan --json`"), "{said}");
+    assert!(said.contains("none.json`") && said.contains("save a plan with"), "{said}");
+}
+
+#[test]
+fn a_comparison_has_a_form_for_each_reader() {
+    let of = |form: &[&str]| {
+        let output = small().args(["plan", "small", "--against", "writable"]).args(form).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let json: serde_json::Value = serde_json::from_str(&of(&["--json"]).1).unwrap();
+    assert_eq!(json["same"], false);
+    let fact = |fact: &serde_json::Value| fact["what"] == "volatile" && fact["after"] == "overlay";
+    assert!(json["others"].as_array().unwrap().iter().any(fact), "{json}");
+    let markdown = of(&["--markdown"]).1;
+    assert!(markdown.starts_with("### `the description of") && markdown.contains("```diff\n"), "{markdown}");
+    // 1 would be a wrong command line.
+    assert_eq!(of(&["--exit-code"]).0, Some(3));
+    let same = small().args(["plan", "small", "--against", "small", "--exit-code"]).output().unwrap();
+    assert_eq!(same.status.code(), Some(0));
+}
+
+#[test]
+fn the_plan_of_a_revision_is_compiled_beside() {
+    // This project's own, at the commit that is checked out; what is compiled is shared with the tests.
+    if !product::all() {
+        return;
+    }
+    let found = product::success(product::xtask().args(["plan", "edge", "--against", "HEAD", "--json"]));
+    let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(found["before"]["name"], "`edge` of `HEAD`");
+}
+
+#[test]
+fn what_cannot_be_compared_is_a_wrong_command_line() {
+    let scratch = product::scratch("cli");
+    let said = |arguments: &[&str]| {
+        let output = small().args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let here = scratch.to_str().unwrap();
+    assert_eq!(said(&["diff", "nothing", here]), "error: there is no file and no image `nothing`\n");
+    assert_eq!(said(&["diff", "small"]), "error: `small` is not built: run `cargo xtask image small`\n");
+    assert!(said(&["diff", here, here]).contains("holds no build"));
+    assert_eq!(
+        said(&["plan", "small", "--against", "no-such-revision"]),
+        "error: `no-such-revision` is no image, no file of a plan and no git revision\n"
+    );
 }
 
 #[test]
 fn a_plan_that_no_device_can_be_updated_to_is_told() {
     let saved = product::success(product::xtask().args(["plan", "edge-debian", "--json"]));
-    let told = |plan: &serde_json::Value| {
+    let told = |plan: &serde_json::Value| -> Vec<String> {
         let other = file("before.json", &plan.to_string());
-        let output = product::xtask().args(["plan", "edge-debian", "--against"]).arg(other).output().unwrap();
-        assert!(output.status.success());
-        String::from_utf8(output.stderr).unwrap()
+        let found = product::xtask()
+            .args(["plan", "edge-debian", "--json", "--against"])
+            .arg(other)
+            .output()
+            .unwrap();
+        let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+        let reasons = found["stranded"].as_array().unwrap().iter();
+        reasons.map(|reason| reason.as_str().unwrap().to_owned()).collect()
     };
     let plan: serde_json::Value = serde_json::from_str(&saved).unwrap();
-    assert_eq!(told(&plan), "");
+    assert_eq!(told(&plan), [""; 0]);
     let mut other = plan.clone();
     other["updates"]["layout"] = "00000000-0000-0000-0000-000000000000".into();
     let layout = plan["updates"]["layout"].as_str().unwrap();
     assert_eq!(
         told(&other),
-        format!(
-            "     warning devices with the other plan cannot be updated to this one, and have to be written anew: its \
-             slots, its EFI system partition or its sectors have other sizes, and devices refuse bundles for disks \
-             of another layout ({layout}, not 00000000-0000-0000-0000-000000000000)\n"
-        )
+        [format!(
+            "its slots, its EFI system partition or its sectors have other sizes, and devices refuse bundles for disks \
+             of another layout ({layout}, not 00000000-0000-0000-0000-000000000000)"
+        )]
     );
     // As a plan without updates, and one that was saved before there were any.
     for without in [Some(serde_json::Value::Null), None] {
@@ -386,8 +439,7 @@ fn a_plan_that_no_device_can_be_updated_to_is_told() {
             Some(null) => other["updates"] = null,
             None => _ = other.as_object_mut().unwrap().remove("updates"),
         }
-        let told = told(&other);
-        assert!(told.ends_with("written anew: they have one slot, and no certificate\n"), "{told}");
+        assert_eq!(told(&other), ["they have one slot, and no certificate"]);
     }
 }
 

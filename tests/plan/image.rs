@@ -9,8 +9,8 @@ mod description;
 
 use std::path::Path;
 
-use bedplate::plan::{FileKind, Keyring, PartitionGuid, guid};
-use bedplate::{Architecture, Deb, Plan, Target, Volatile};
+use bedplate::plan::{FileKind, Keyring, PartitionGuid, SavedPlan, guid};
+use bedplate::{Architecture, Bind, Deb, Image, Plan, Target, Volatile};
 
 fn edge() -> Plan {
     description::edge(&Target::default()).plan_named("edge").unwrap()
@@ -131,6 +131,30 @@ fn devices_take_the_updates_of_all_later_versions() {
         fits(sealed()).1,
         "data in the clear is not opened as what is encrypted"
     );
+}
+
+/// What ships next can be installed on devices that have what ships now; and what could not is refused, with each reason.
+#[test]
+fn a_change_that_would_strand_devices_is_refused() {
+    let next = |image: Image, name: &str| image.version("2.0.0").package("jq").plan_named(name).unwrap();
+    let target = Target::default();
+    next(description::edge(&target), "edge").is_compatible_with(&edge()).unwrap();
+    next(description::edge_debian(&target), "edge-debian").is_compatible_with(&edge_debian()).unwrap();
+    for (new, old, why) in [
+        (development(), edge_debian(), "they take bundles for `edge-debian`, and this plan's are for"),
+        (sealed(), edge_debian(), "their data is in the clear, and this plan's is encrypted"),
+    ] {
+        let refused = new.is_compatible_with(&old).unwrap_err();
+        assert!(refused.to_string().contains(why), "{refused}");
+    }
+    let moved = description::edge(&target).bind(Bind::new("/var/lib/new")).plan_named("edge").unwrap();
+    moved.is_compatible_with(&edge()).unwrap();
+    // As the version that shipped would say it, had it kept that elsewhere.
+    let shipped =
+        serde_json::to_string(&edge()).unwrap().replace("persistent/greengrass", "persistent/elsewhere");
+    let refused = edge().is_compatible_with(&SavedPlan::parse(&shipped).unwrap()).unwrap_err();
+    let why = "`/greengrass` is kept in `/local/persistent/elsewhere` on their data partition";
+    assert!(refused.reasons.iter().any(|reason| reason.starts_with(why)), "{refused}");
 }
 
 /// The text of a file of the initrd.

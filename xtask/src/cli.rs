@@ -47,6 +47,8 @@ pub enum Verb {
     Verify(NameArgs),
     /// Print what a disk, an ESP, a root, a kernel image or an update bundle holds
     Inspect(InspectArgs),
+    /// Print what differs between two images, or between an image and its description
+    Diff(DiffArgs),
     /// Run a command from packages of the image's distribution, in the sandbox
     Tools(ToolsArgs),
     /// Remove what the cache holds: layers, or everything with --all
@@ -206,12 +208,15 @@ pub struct PlanArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented on its type")]
     pub image: NameArgs,
-    /// As JSON, for programs
-    #[arg(long)]
-    pub json: bool,
-    /// Print what differs from another image, or from a plan that was saved with --json
-    #[arg(long, value_name = "IMAGE|FILE")]
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub form: FormArgs,
+    /// Print what differs from the plan of another image, of a git revision, or that was saved with --json
+    #[arg(long, value_name = "IMAGE|REV|FILE")]
     pub against: Option<String>,
+    /// End with 3 when something differs
+    #[arg(long, requires = "against")]
+    pub exit_code: bool,
 }
 
 /// Options of `lock`.
@@ -267,6 +272,46 @@ pub struct InspectArgs {
     /// As JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// A disk, a root, a kernel image, a directory of artifacts, a lock, a bundle, or the name of an image that is built
+    #[arg(value_name = "A")]
+    pub before: String,
+    /// The same; without it, A is the name of an image, and what is built is compared with what is described now
+    #[arg(value_name = "B")]
+    pub after: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub form: FormArgs,
+    /// The architecture of the description: x86-64 or arm64
+    #[arg(long, value_name = "ARCH", conflicts_with = "after")]
+    pub arch: Option<String>,
+    /// Where the artifacts of the image lie, in place of build/NAME
+    #[arg(long, value_name = "DIR", conflicts_with = "after")]
+    pub out: Option<Utf8PathBuf>,
+    /// The lock file, in place of image/NAME.lock
+    #[arg(long, value_name = "FILE", conflicts_with = "after")]
+    pub lock: Option<Utf8PathBuf>,
+    /// End with 3 when something differs
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// How a comparison is printed.
+#[derive(Debug, Args)]
+pub struct FormArgs {
+    /// As JSON, for programs
+    #[arg(long, conflicts_with = "markdown")]
+    pub json: bool,
+    /// As Markdown, for a pull request
+    #[arg(long)]
+    pub markdown: bool,
+    /// Every file and every line
+    #[arg(long)]
+    pub full: bool,
 }
 
 /// Options of `tools`.

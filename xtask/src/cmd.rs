@@ -4,6 +4,7 @@ pub mod boot;
 pub mod bundle;
 pub mod check;
 pub mod clean;
+pub mod diff;
 pub mod explain;
 pub mod image;
 pub mod inspect;

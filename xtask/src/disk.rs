@@ -33,6 +33,7 @@ pub use bedplate_formats::filesystem::{FileType, Metadata};
 
 pub use self::files::Files;
 pub use self::inspection::Inspection;
+pub(crate) use self::inspection::assignments;
 pub(crate) use self::page::size;
 pub use self::uki::Uki;
 
@@ -94,6 +95,19 @@ impl Disk {
     /// How long it is, in bytes.
     pub fn size(&self) -> u64 {
         self.region.len()
+    }
+
+    /// Whether it is a kernel image, and no disk or file system.
+    pub(crate) fn is_uki(&self) -> bool {
+        matches!(self.holds, Holds::Executable)
+    }
+
+    /// The file system of what is no disk.
+    pub(crate) fn only_filesystem(&self) -> Result<Option<Files>> {
+        match self.holds {
+            Holds::Filesystem(name) if name != "DM_verity_hash" => self.whole().map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// The disk's id; what is no disk has none.
@@ -290,8 +304,7 @@ fn holds(path: &Path, region: &Region) -> Result<Holds> {
 impl Partition {
     /// What it is, in `fdisk`'s words; the type's GUID where there are none.
     pub fn type_name(&self) -> String {
-        let known = types().into_iter().find(|(guid, _)| *guid == self.type_guid);
-        known.map_or_else(|| self.type_guid.to_string(), |(_, name)| name)
+        type_name(self.type_guid)
     }
 
     /// Its files.
@@ -336,6 +349,11 @@ impl Partition {
         self.attributes & guid::GROW_FILE_SYSTEM != 0
     }
 
+    /// Its bytes.
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
+    }
+
     /// Which one it is, in a sentence.
     fn what(&self) -> String {
         format!("partition {} `{}` of `{}`", self.number, self.label, self.disk.display())
@@ -344,6 +362,12 @@ impl Partition {
 
 fn architectures() -> impl Iterator<Item = Architecture> {
     [Architecture::X86_64, Architecture::Aarch64].into_iter()
+}
+
+/// A type of partitions in `fdisk`'s words; its GUID where there are none.
+pub(crate) fn type_name(type_guid: Uuid) -> String {
+    let known = types().into_iter().find(|(guid, _)| *guid == type_guid);
+    known.map_or_else(|| type_guid.to_string(), |(_, name)| name)
 }
 
 /// The types of partitions that have a name here.

@@ -157,6 +157,8 @@ pub mod certificate;
 pub mod cli;
 #[doc(hidden)]
 pub mod cmd;
+#[doc(hidden)]
+pub mod diff;
 pub mod disk;
 #[doc(hidden)]
 pub mod error;
@@ -266,6 +268,7 @@ fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<Exi
         Verb::Check => Ok(cmd::check::run(project, report)),
         Verb::Explain { code } => Ok(cmd::explain::run(code.as_deref(), report)),
         Verb::Verify(args) => cmd::verify::run(project, args, report),
+        Verb::Diff(args) => cmd::diff::run(project, args, report),
         Verb::Inspect(args) => cmd::inspect::run(args, report),
         Verb::Tools(args) => cmd::tools::run(project, args, report),
         Verb::Clean { all } => cmd::clean::run(*all, report),

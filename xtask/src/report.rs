@@ -72,9 +72,21 @@ impl Report {
     /// How many columns there are to write in: as many as `COLUMNS` says, else
     /// as the terminal has, and never more than can be read at a glance.
     pub fn width(&self) -> usize {
+        self.columns().clamp(40, 100)
+    }
+
+    /// How a table on standard output is laid out that may have long paths in it: how many columns it may have, and
+    /// whether it has colours.
+    pub fn sheet(&self) -> (usize, bool) {
+        let terminal = io::stdout().is_terminal();
+        let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        (self.columns().clamp(40, 200), color)
+    }
+
+    fn columns(&self) -> usize {
         let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         let has = || if self.terminal { usize::from(console::Term::stderr().size().1) } else { 100 };
-        told.unwrap_or_else(has).clamp(40, 100)
+        told.unwrap_or_else(has)
     }
 
     /// The mistakes of a description.

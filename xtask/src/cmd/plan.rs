@@ -4,17 +4,18 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use bedplate_core::lock::LockFile;
-use bedplate_core::plan::diff;
-use bedplate_core::{Architecture, Plan};
-use serde_json::Value;
+use bedplate_core::plan::SavedPlan;
+use bedplate_core::{Architecture, Entry, Plan};
 
 use crate::cli::PlanArgs;
-use crate::cmd::planned;
+use crate::cmd::{diff, planned};
+use crate::diff::{Name, plans, revision};
+use crate::error::UsageError;
 use crate::keys::Keys;
 use crate::locking::recommendation;
-use crate::project::Project;
+use crate::project::{self, Project};
 use crate::report::Report;
 
 /// Prints the plan, or what it has otherwise than another one, for people or as JSON.
@@ -24,18 +25,16 @@ use crate::report::Report;
 pub fn run(project: Project<'_>, args: &PlanArgs, report: &Report) -> Result<ExitCode> {
     let (entry, plan) = planned(&project, &args.image)?;
     if let Some(other) = &args.against {
-        let before = saved_or_planned(&project, other, plan.architecture)?;
-        let after = serde_json::to_value(&plan)?;
-        let found = diff::diff(&before, &after);
-        let lines: String = found.iter().map(|difference| format!("{difference}\n")).collect();
-        let json = args.json.then(|| serde_json::to_string_pretty(&found)).transpose()?;
-        report.data(json.map_or(lines, |json| json + "\n"));
-        if let Some(why) = diff::no_update(&before, &after) {
-            report.warn(format_args!(
-                "devices with the other plan cannot be updated to this one, and have to be written anew: {why}"
-            ));
-        }
-    } else if args.json {
+        let (before, name) = other_plan(&project, other, entry, plan.architecture, report)?;
+        let mut found = plans::compare(&before, &SavedPlan::from(&plan))?;
+        found.before = Name { name, kind: "plan" };
+        found.after = Name { name: format!("the description of `{}`", plan.name), kind: "description" };
+        return diff::print(&found, &args.form, args.exit_code, report);
+    }
+    if args.form.markdown {
+        return Err(UsageError("a plan is no Markdown; `--against` is, with `--markdown`".to_owned()).into());
+    }
+    if args.form.json {
         report.data(format_args!("{}\n", serde_json::to_string_pretty(&plan)?));
     } else {
         let page = plan.page(report.width());
@@ -47,15 +46,25 @@ pub fn run(project: Project<'_>, args: &PlanArgs, report: &Report) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// The JSON of a plan: of a file, or of another image of the description.
-fn saved_or_planned(project: &Project<'_>, name: &str, architecture: Architecture) -> Result<Value> {
-    if !name.ends_with(".json") {
-        return Ok(serde_json::to_value(project.planned(Some(name), architecture)?.1)?);
+/// The plan to compare with, and what it is called: of a file, of another image, or of a git revision.
+fn other_plan(
+    project: &Project<'_>,
+    name: &str,
+    entry: &Entry,
+    architecture: Architecture,
+    report: &Report,
+) -> Result<(SavedPlan, String)> {
+    if name.ends_with(".json") || Path::new(name).is_file() {
+        let text = fs::read_to_string(name).with_context(|| format!("cannot read the plan `{name}`"))?;
+        let plan = SavedPlan::parse(&text).with_context(|| format!("invalid plan `{name}`"))?;
+        return Ok((plan, name.to_owned()));
     }
-    let text = fs::read_to_string(name).with_context(|| format!("cannot read the plan `{name}`"))?;
-    let plan: Value = serde_json::from_str(&text).with_context(|| format!("invalid plan `{name}`"))?;
-    ensure!(plan["disk"]["root"].is_object(), "invalid plan `{name}`: save one with `plan --json`");
-    Ok(plan)
+    if let Ok(other) = project.entry(Some(name)) {
+        let plan = project::plan(other, architecture)?;
+        return Ok((SavedPlan::from(&plan), format!("the description of `{}`", other.name)));
+    }
+    let plan = revision::plan(project, entry, architecture, name, report)?;
+    Ok((plan, format!("`{}` of `{name}`", entry.name)))
 }
 
 /// What the image's lock, where there is one, says of recommended packages that are left out.

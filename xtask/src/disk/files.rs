@@ -25,6 +25,11 @@ impl Files {
         &self.what
     }
 
+    /// The file system itself.
+    pub(crate) fn into_filesystem(self) -> Filesystem {
+        self.filesystem
+    }
+
     /// The type of the file system: `erofs`, `squashfs`, `ext4` or `vfat`.
     pub fn filesystem(&self) -> &'static str {
         self.filesystem.name()

@@ -387,7 +387,7 @@ fn machine(machine: u16) -> Option<Architecture> {
 }
 
 /// The lines of an `os-release`: names and values, without the shell's quotes.
-fn assignments(text: &str) -> Vec<(String, String)> {
+pub(crate) fn assignments(text: &str) -> Vec<(String, String)> {
     let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let pairs = lines.filter_map(|line| line.split_once('='));
     pairs.map(|(name, value)| (name.to_owned(), unquoted(value))).collect()

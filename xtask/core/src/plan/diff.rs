@@ -54,39 +54,6 @@ pub fn diff(before: &Value, after: &Value) -> Vec<Difference> {
     changed.map(difference).collect()
 }
 
-/// Returns why devices with the plan `before` cannot be updated to `after`, each the JSON of a
-/// [`Plan`](super::Plan); nothing when they can, or when `after` cannot be an update at all.
-#[must_use]
-pub fn no_update(before: &Value, after: &Value) -> Option<String> {
-    let [old, new] = [before, after].map(|plan| &plan["updates"]);
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
-    let differs = |field: &str| (old[field] != new[field]).then(|| [old, new].map(|plan| text(&plan[field])));
-    if new.is_null() {
-        return None;
-    }
-    if old.is_null() {
-        return Some("they have one slot, and no certificate".to_string());
-    }
-    if let Some([old, new]) = differs("compatible") {
-        return Some(format!("they take bundles for `{old}`, and this plan's are for `{new}`"));
-    }
-    let encrypted = |plan: &Value| {
-        let data = plan["disk"]["data"].as_array().map(Vec::as_slice).unwrap_or_default();
-        data.iter().any(|partition| partition["encrypted"] == true)
-    };
-    match (encrypted(before), encrypted(after)) {
-        (false, true) => return Some("their data is in the clear, and this plan's is encrypted".to_string()),
-        (true, false) => return Some("their data is encrypted, and this plan's is in the clear".to_string()),
-        _ => {}
-    }
-    differs("layout").map(|[old, new]| {
-        format!(
-            "its slots, its EFI system partition or its sectors have other sizes, and devices refuse bundles for disks \
-             of another layout ({new}, not {old})"
-        )
-    })
-}
-
 /// Every fact of a plan by its name.
 fn facts(plan: &Value) -> BTreeMap<String, String> {
     let files = plan["files"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -185,31 +152,6 @@ mod tests {
             + packages jq recommends: false
             + packages jq why: asked"#]]
         .assert_eq(&lines.join("\n"));
-    }
-
-    #[test]
-    fn what_strands_devices_is_told() {
-        use crate::rule::certificate;
-        use crate::{GiB, SecureBoot, Size, Tpm, Updates};
-
-        let of = |compatible: &str| device().version("1").updates(Updates::rauc(compatible, certificate()));
-        let why = |before: &Image, after: &Image| {
-            let json = |image: &Image| serde_json::to_value(image.plan().unwrap()).unwrap();
-            no_update(&json(before), &json(after))
-        };
-        let edge = of("edge");
-        assert_eq!(why(&edge, &of("edge").package("jq").version("2")), None);
-        assert_eq!(why(&edge, &device()), None, "it makes no bundles");
-        assert_eq!(why(&device(), &edge).unwrap(), "they have one slot, and no certificate");
-        let other = "they take bundles for `edge`, and this plan's are for `edge-2`";
-        assert_eq!(why(&edge, &of("edge-2")).unwrap(), other);
-        let mut larger = of("edge");
-        larger.roots[0].size = Size::from(GiB(3));
-        assert!(why(&edge, &larger).unwrap().contains("have other sizes"));
-        let mut sealed = of("edge").secure_boot(SecureBoot::keys("keys"));
-        sealed.data = vec![sealed.data.remove(0).encrypted(Tpm)];
-        assert_eq!(why(&edge, &sealed).unwrap(), "their data is in the clear, and this plan's is encrypted");
-        assert_eq!(why(&sealed, &edge).unwrap(), "their data is encrypted, and this plan's is in the clear");
     }
 
     #[test]
