@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{Cursor, Read as _};
 
+use bedplate_formats::bmap::Bmap;
 use bedplate_formats::erofs::Erofs;
 use bedplate_formats::filesystem::{FileType, Filesystem, Metadata};
 use bedplate_formats::region::Region;
@@ -22,6 +23,20 @@ const MOST_FILES: usize = 64;
 /// The largest file that is read, in bytes: readers give what a file system says to
 /// have, and that may be holes.
 const MOST_CONTENT: u64 = 1 << 20;
+
+/// A block map: its ranges lie in the image, in order, and it is written as what it was read as.
+pub fn bmap(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    // Without its own checksum it is read as well.
+    let Ok(map) = Bmap::parse(&text.replace("<BmapFileChecksum>", "<Other>")) else { return false };
+    let mut end = 0;
+    for (range, _) in map.ranges() {
+        assert!(end <= range.start && range.start < range.end && range.end <= map.size, "{range:?}");
+        end = range.end;
+    }
+    assert_eq!(Bmap::parse(&map.render()).expect("what was written is a map"), map);
+    true
+}
 
 /// A partition table: read, written to another disk, and read there as the same.
 pub fn gpt(bytes: &[u8]) -> bool {

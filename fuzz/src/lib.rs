@@ -27,6 +27,7 @@ pub type Target = fn(&[u8]) -> bool;
 pub const TARGETS: &[(&str, Target)] = &[
     ("ar", package::ar),
     ("authenticode", trust::authenticode),
+    ("bmap", disk::bmap),
     ("bundle", bundle::bundle),
     ("certificates", bundle::certificates),
     ("cms", bundle::cms),

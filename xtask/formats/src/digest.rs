@@ -99,7 +99,8 @@ pub fn hex(digest: &[u8]) -> String {
     })
 }
 
-fn update_zeros(hasher: &mut Sha256, mut count: u64) {
+/// Adds so many zeros to what is hashed.
+pub fn update_zeros(hasher: &mut Sha256, mut count: u64) {
     static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
     while count > 0 {
         let rest = usize::try_from(count).unwrap_or(ZEROS.len()).min(ZEROS.len());

@@ -2,6 +2,7 @@
 //! `Write` and `Seek`. Nothing here knows what an image description is.
 
 pub mod authenticode;
+pub mod bmap;
 pub mod control;
 pub mod cpio;
 pub mod deb;
@@ -29,6 +30,7 @@ pub mod tree;
 pub mod uefi_data;
 pub mod uki;
 pub mod unpack;
+pub mod used;
 pub mod verity;
 pub mod vfat;
 
