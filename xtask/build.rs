@@ -37,6 +37,7 @@ pub const MAKES_NO_ENTRY: &[&str] = &[
     "src/store",
     "src/store.rs",
     "src/vm",
+    "src/step/compress.rs",
     "src/vm.rs",
 ];
 

@@ -95,6 +95,8 @@ fn help_is_no_failure() {
                   --lock <FILE>                 The lock file, in place of image/NAME.lock
                   --locked                      Fail where the lock is missing or would have to change
               -v, --verbose                     Show what maintainer scripts print, also in image.log
+                  --compress                    Write the disk as image.raw.zst, too, with the block map
+                                                image.raw.bmap
                   --keys <DIR>                  The directory with the private keys db.key and pcr.key; else
                                                 BEDPLATE_KEYS
                   --db-key <FILE>               The private key that signs EFI programs, in PEM; else

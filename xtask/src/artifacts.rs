@@ -73,6 +73,13 @@ impl Output {
         self.stamp().is_some_and(|stamp| stamp.key == key)
     }
 
+    /// Whether the last build has a file of this name, as it was added to it.
+    pub fn has(&self, name: &str) -> bool {
+        let now = files(&self.directory).unwrap_or_default();
+        let mut stamped = self.stamp().into_iter().flat_map(|stamp| stamp.files);
+        stamped.any(|file| file.name == name && now.contains(&file))
+    }
+
     fn stamp(&self) -> Option<Stamp> {
         serde_json::from_slice(&fs::read(self.directory.join(STAMP)).ok()?).ok()
     }

@@ -26,8 +26,8 @@ use crate::step::inside::Inside;
 use crate::step::owners::Owners;
 use crate::step::scratch::{self, Base};
 use crate::step::{
-    boot, check, data, disk, identity, initrd, manifest, origin, overlay, presets, remove, root, script,
-    slot, sysprep, system, sysusers, text, triggers, units, users, version,
+    self, boot, check, data, disk, identity, initrd, manifest, origin, overlay, presets, remove, root,
+    script, slot, sysprep, system, sysusers, text, triggers, units, users, version,
 };
 use crate::store::{self, Store, or_full};
 use crate::tools;
@@ -202,6 +202,35 @@ pub fn bundle(
     );
     Ok(())
 }
+
+/// Makes of the last build's disk a compressed one, and the map of its blocks.
+///
+/// # Errors
+/// An artifact cannot be read, or a full disk. The artifacts are then as they were.
+pub fn compress(report: &Report, plan: &Plan, out: &Path) -> Result<()> {
+    let started = Instant::now();
+    let (names, disk) = (&plan.artifacts, out.join(&plan.artifacts.disk));
+    let compressed = format!("{}{COMPRESSED}", names.disk);
+    let output = Output::open(out, report)?;
+    // They go with the disk that they are made of.
+    if output.has(&compressed) {
+        report.did("Fresh", path(&out.join(compressed)));
+        return Ok(());
+    }
+    let map = step::compress::map(plan, out)?.render();
+    output.add(&format!("{}{MAP}", names.disk), &names.checksums, |mut file| {
+        Ok(file.write_all(map.as_bytes())?)
+    })?;
+    output.add(&compressed, &names.checksums, |file| step::compress::write(&disk, file))?;
+    let file = out.join(compressed);
+    let size = bytes(fs::metadata(&file)?.len());
+    report.timed("Compressed", format_args!("{}  {size}", path(&file)), started);
+    Ok(())
+}
+
+/// What the names of a compressed disk and of its block map end with, behind the disk's.
+const COMPRESSED: &str = ".zst";
+const MAP: &str = ".bmap";
 
 /// The files that tell what is new for devices with each of the `old` versions.
 fn deltas(old: &[Old], images: &[Source], out: &Path, report: &Report) -> Result<Vec<(String, Vec<u8>)>> {

@@ -138,6 +138,9 @@ pub struct ImageArgs {
     pub locked: bool,
     /// Show what maintainer scripts print, also in image.log
     #[arg(short, long)]
+    /// Write the disk as image.raw.zst, too, with the block map image.raw.bmap
+    #[arg(long)]
+    pub compress: bool,
     pub verbose: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented on its type")]

@@ -3,6 +3,7 @@
 
 pub mod boot;
 pub mod check;
+pub mod compress;
 pub mod data;
 pub mod disk;
 pub mod homes;

@@ -24,7 +24,10 @@ use crate::step::overlay;
 /// # Errors
 /// What failed, once the description itself is right.
 pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<ExitCode> {
-    build(&project, args, report)?;
+    let built = build(&project, args, report)?;
+    if args.compress && built.out.join(&built.plan.artifacts.disk).exists() {
+        build::compress(report, &built.plan, &built.out)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
