@@ -11,6 +11,7 @@ mod disk;
 mod environments;
 mod failures;
 mod filesystems;
+mod flash;
 mod papers;
 mod remote;
 mod reproducible;

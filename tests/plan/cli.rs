@@ -57,6 +57,7 @@ fn without_a_verb_it_lists_them() {
               lock     Pin every package the image is made of in image/NAME.lock
               vendor   Put the packages of a lock into a directory, for a machine without a network
               boot     Start a built image in QEMU; the image itself stays as it is
+              flash    Write a built image to a disk, and read it back; without a disk, list them
               check    Report the mistakes in every description
               explain  Explain a mistake's code
               verify   Check a built image against its plan, byte for byte
@@ -94,9 +95,9 @@ fn help_is_no_failure() {
                   --store <DIR>                 Take packages from a directory that `vendor` filled
                   --lock <FILE>                 The lock file, in place of image/NAME.lock
                   --locked                      Fail where the lock is missing or would have to change
-              -v, --verbose                     Show what maintainer scripts print, also in image.log
                   --compress                    Write the disk as image.raw.zst, too, with the block map
                                                 image.raw.bmap
+              -v, --verbose                     Show what maintainer scripts print, also in image.log
                   --keys <DIR>                  The directory with the private keys db.key and pcr.key; else
                                                 BEDPLATE_KEYS
                   --db-key <FILE>               The private key that signs EFI programs, in PEM; else

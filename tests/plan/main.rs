@@ -4,6 +4,7 @@
 
 mod cli;
 mod environments;
+mod flash;
 mod image;
 
 #[path = "../support/product.rs"]

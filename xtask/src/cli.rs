@@ -36,6 +36,8 @@ pub enum Verb {
     Vendor(VendorArgs),
     /// Start a built image in QEMU; the image itself stays as it is
     Boot(BootArgs),
+    /// Write a built image to a disk, and read it back; without a disk, list them
+    Flash(FlashArgs),
     /// Report the mistakes in every description
     Check,
     /// Explain a mistake's code
@@ -73,7 +75,7 @@ impl Verb {
                 | Self::Boot(_)
                 | Self::Tools(_)
                 | Self::Clean { .. }
-        )
+        ) || matches!(self, Self::Flash(args) if !args.credential.is_empty())
     }
 }
 
@@ -136,11 +138,11 @@ pub struct ImageArgs {
     /// Fail where the lock is missing or would have to change
     #[arg(long)]
     pub locked: bool,
-    /// Show what maintainer scripts print, also in image.log
-    #[arg(short, long)]
     /// Write the disk as image.raw.zst, too, with the block map image.raw.bmap
     #[arg(long)]
     pub compress: bool,
+    /// Show what maintainer scripts print, also in image.log
+    #[arg(short, long)]
     pub verbose: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented on its type")]
@@ -265,6 +267,26 @@ pub struct BootArgs {
     /// Size of the disk the image is put on, in GiB; at least the image's
     #[arg(long, value_name = "GIB")]
     pub disk: Option<u64>,
+}
+
+/// Options of `flash`.
+#[derive(Debug, Args)]
+pub struct FlashArgs {
+    /// The image: a file, as image.raw or image.raw.zst, or the name of a built one
+    #[arg(value_name = "FILE|NAME")]
+    pub image: Option<String>,
+    /// The disk, as /dev/sdb, or a file that stands for one
+    #[arg(value_name = "DEVICE")]
+    pub device: Option<Utf8PathBuf>,
+    /// Write to a disk that is not removable, or too small for the first start
+    #[arg(long)]
+    pub force: bool,
+    /// Put the credential that is in a file onto the data partition; may be given again
+    #[arg(long, value_name = "NAME=FILE")]
+    pub credential: Vec<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub source: SourceArgs,
 }
 
 /// Options of `inspect`.

@@ -6,6 +6,7 @@ pub mod check;
 pub mod clean;
 pub mod diff;
 pub mod explain;
+pub mod flash;
 pub mod image;
 pub mod inspect;
 pub mod keys;

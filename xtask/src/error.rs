@@ -34,6 +34,19 @@ impl LocatedError {
     }
 }
 
+/// A failure with its causes, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct AdvisedError {
+    /// What failed, and on what.
+    pub message: String,
+    /// Why.
+    #[source]
+    pub cause: anyhow::Error,
+    /// What to do about it.
+    pub help: String,
+}
+
 /// A failure that several lines of the description are answerable for.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.message)]

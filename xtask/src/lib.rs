@@ -165,6 +165,8 @@ pub mod error;
 #[doc(hidden)]
 pub mod fetch;
 #[doc(hidden)]
+pub mod flash;
+#[doc(hidden)]
 pub mod host;
 #[doc(hidden)]
 pub mod key;
@@ -255,6 +257,8 @@ fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<Exi
             report.did("Sandbox", way);
         }
         report::watch_for_interrupts()?;
+    } else if let Verb::Flash(_) = verb {
+        report::watch_for_interrupts()?;
     }
     match verb {
         Verb::Image(args) => cmd::image::run(project, args, report),
@@ -265,6 +269,7 @@ fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<Exi
         Verb::Lock(args) => cmd::lock::run(project, args, report),
         Verb::Vendor(args) => cmd::vendor::run(project, args, report),
         Verb::Boot(args) => cmd::boot::run(project, args, report),
+        Verb::Flash(args) => cmd::flash::run(project, args, report),
         Verb::Check => Ok(cmd::check::run(project, report)),
         Verb::Explain { code } => Ok(cmd::explain::run(code.as_deref(), report)),
         Verb::Verify(args) => cmd::verify::run(project, args, report),

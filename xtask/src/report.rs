@@ -11,13 +11,16 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+pub use self::transfer::Transfer;
 pub use bedplate_core::bytes::bytes;
 use bedplate_core::{Diagnostic, Diagnostics, Renderer};
 
-use crate::error::{LocatedError, Refused, WrongDescription};
+use crate::error::{AdvisedError, LocatedError, Refused, WrongDescription};
 use crate::fetch::{FetchError, Progress};
 pub use crate::paths::path;
 use crate::store::{Full, disk_is_full};
+
+mod transfer;
 
 /// Where a run tells what it does. Clones tell it in the same place.
 #[derive(Clone)]
@@ -161,6 +164,9 @@ impl Report {
 
 /// What to do about a failure, where its cause is known.
 fn advice(error: &anyhow::Error) -> Option<String> {
+    if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<AdvisedError>()) {
+        return Some(error.help.clone());
+    }
     if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref::<FetchError>()) {
         return error.advice();
     }
@@ -174,18 +180,26 @@ fn advice(error: &anyhow::Error) -> Option<String> {
     })
 }
 
-/// Ends the program with 2 when it is interrupted or told to end. What was
-/// being written has another name than what is kept, so nothing is lost.
+/// What an interrupted run leaves behind, unless it says so itself: what is being written has another name than what is
+/// kept.
+static LEAVES: Mutex<&str> = Mutex::new("the last artifacts, the lock and the cache are whole");
+
+/// Ends the program with 2 when it is interrupted or told to end, and says what is left behind.
 ///
 /// # Errors
 /// The signals cannot be watched.
 pub fn watch_for_interrupts() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
-        let said = b"\n interrupted: the last artifacts, the lock and the cache are whole\n";
-        let _ = io::stderr().write_all(said);
+        let leaves = LEAVES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _ = writeln!(io::stderr(), "\n interrupted: {leaves}");
         std::process::exit(2);
     })?;
     Ok(())
+}
+
+/// Says from now on of an interrupted run that it leaves this behind.
+pub fn leave(text: &'static str) {
+    *LEAVES.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = text;
 }
 
 /// `0.4 s`, `12.3 s`.

@@ -264,3 +264,15 @@ pub(crate) fn end_with_thread(command: &mut Command) {
     // SAFETY: between fork and exec it makes one system call.
     unsafe { command.pre_exec(tie) };
 }
+
+/// Has the kernel read a disk's partition table anew.
+pub(crate) fn reread_partitions(disk: BorrowedFd<'_>) -> io::Result<()> {
+    /// `BLKRRPART`
+    const REREAD: libc::Ioctl = 0x125f;
+    // SAFETY: it takes no argument, and a descriptor of something else is refused.
+    if unsafe { libc::ioctl(disk.as_raw_fd(), REREAD) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}

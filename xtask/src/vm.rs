@@ -61,6 +61,7 @@ use self::guest::Guest;
 pub(crate) use self::machine::Machine;
 use self::platform::Platform;
 use self::second::Second;
+pub(crate) use self::tools::image as image_of;
 use crate::disk::Disk;
 use crate::report::Report;
 

@@ -75,7 +75,7 @@ fn beside(test: &Path) -> Option<PathBuf> {
 }
 
 /// The image that the manifest beside the disk is of.
-fn image(disk: &Path) -> Option<String> {
+pub(crate) fn image(disk: &Path) -> Option<String> {
     let manifest = std::fs::read(disk.with_extension("manifest")).ok()?;
     let manifest: serde_json::Value = serde_json::from_slice(&manifest).ok()?;
     Some(manifest.get("config")?.get("name")?.as_str()?.to_owned())
