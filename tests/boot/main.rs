@@ -4,6 +4,7 @@
 
 mod agents;
 mod arm64;
+mod chain;
 mod disks;
 mod edge;
 mod everything;
@@ -14,9 +15,7 @@ mod packages;
 mod power;
 mod replay;
 mod state;
-mod trust;
 mod units;
-mod updates;
 mod versions;
 
 #[path = "../support/product.rs"]

@@ -22,7 +22,7 @@ use rand::{Rng as _, SeedableRng as _};
 /// as often as `BEDPLATE_POWER_CUTS` says.
 pub fn cuts() -> u32 {
     let said = std::env::var("BEDPLATE_POWER_CUTS").ok();
-    said.map_or(if product::all() { 3 } else { 1 }, |said| said.parse().unwrap())
+    said.map_or(if product::all() { 2 } else { 1 }, |said| said.parse().unwrap())
 }
 
 /// Whether cuts of updates are asked for: a session of one takes minutes, and so does each start after it.

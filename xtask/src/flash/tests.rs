@@ -114,11 +114,11 @@ fn disks_are_told_apart() {
         )
     });
     expect![[r#"
-        /dev/sdb 31 usb true Ultra
-        /dev/sdc 63 sata false -
-        /dev/mmcblk0 7 mmc true -
-        /dev/mmcblk1 7 mmc false -
-        /dev/nvme0n1 511 nvme false Fast 512
+        /dev/sdb 32 usb true Ultra
+        /dev/sdc 64 sata false -
+        /dev/mmcblk0 8 mmc true -
+        /dev/mmcblk1 8 mmc false -
+        /dev/nvme0n1 512 nvme false Fast 512
     "#]]
     .assert_eq(&told.collect::<String>());
 }
