@@ -141,7 +141,7 @@ fn a_compressed_image_is_the_same_image() {
             error: cannot write the image to `disk.raw`, which is not bootable now
               caused by: cannot decompress `fetched/image.raw.zst`
               caused by: incomplete frame
-            help: write it again; a disk that fails twice is broken
+            help: build or fetch the image anew where it is damaged, and write it again; a disk that fails twice is broken
         "#]],
     );
     assert!(starts_nothing(&disk));
@@ -179,8 +179,8 @@ fn what_a_block_map_leaves_out_is_not_written() {
             exit 2
                 Flashing image.raw to disk.raw, 21.0 MB, file
             error: cannot write the image to `disk.raw`, which is not bootable now
-              caused by: `image.raw` is damaged, or not what its block map is of: bytes 9437184 to 10485760 have the sha256 `411a7a09b6f57e1140808fa0f2ee68063dc19781f6c8bfa112fdf9a543abedb4`, and not `7061152b9a8569b4bf8220638459992ff502834370387e1ee1bdbf76ef39cd8b`
-            help: write it again; a disk that fails twice is broken
+              caused by: `image.raw` is damaged, or not what its block map is of: bytes 9437184 to 10485760 have another checksum
+            help: build or fetch the image anew where it is damaged, and write it again; a disk that fails twice is broken
         "#]],
     );
     assert!(starts_nothing(&disk));
@@ -246,26 +246,23 @@ fn refusals_say_why_and_what_helps() {
     scene.says(
         &["image.raw", "/dev/bedplate-none"],
         &expect![[r#"
-        exit 2
-        error: there is no `/dev/bedplate-none`
-          = help: `cargo xtask flash` lists the disks
-    "#]],
+            exit 1
+            error: there is no disk `/dev/bedplate-none`; `cargo xtask flash` lists them
+        "#]],
     );
     scene.says(
         &["image.raw", "none.raw"],
         &expect![[r#"
-        exit 2
-        error: there is no `none.raw`
-          = help: make a file that stands for a disk with `truncate --size=8G none.raw`
-    "#]],
+            exit 1
+            error: there is no `none.raw`; `truncate --size=8G none.raw` makes a file that stands for a disk
+        "#]],
     );
     scene.says(
         &["image.raw", "/dev/null"],
         &expect![[r#"
-        exit 2
-        error: `/dev/null` is neither a disk nor a file
-          = help: `cargo xtask flash` lists the disks
-    "#]],
+            exit 1
+            error: `/dev/null` is neither a disk nor a file; `cargo xtask flash` lists the disks
+        "#]],
     );
     scene.says(
         &["text", "large.raw"],
@@ -282,10 +279,9 @@ fn refusals_say_why_and_what_helps() {
     scene.says(
         &["./none", "large.raw"],
         &expect![[r#"
-        exit 2
-        error: there is no `./none`
-          = help: give the file of an image, or the name of a built one
-    "#]],
+            exit 1
+            error: there is no file `./none`
+        "#]],
     );
 }
 
