@@ -40,6 +40,7 @@ pub const MAKES_NO_ENTRY: &[&str] = &[
     "src/step/compress.rs",
     "src/store",
     "src/store.rs",
+    "src/terminal.rs",
     "src/vm",
     "src/vm.rs",
 ];

@@ -152,7 +152,7 @@ fn a_change_that_would_strand_devices_is_refused() {
     // As the version that shipped would say it, had it kept that elsewhere.
     let shipped =
         serde_json::to_string(&edge()).unwrap().replace("persistent/greengrass", "persistent/elsewhere");
-    let refused = edge().is_compatible_with(&SavedPlan::parse(&shipped).unwrap()).unwrap_err();
+    let refused = edge().is_compatible_with(SavedPlan::parse(&shipped).unwrap()).unwrap_err();
     let why = "`/greengrass` is kept in `/local/persistent/elsewhere` on their data partition";
     assert!(refused.reasons.iter().any(|reason| reason.starts_with(why)), "{refused}");
 }

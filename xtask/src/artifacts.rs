@@ -81,7 +81,7 @@ impl Output {
     }
 
     fn stamp(&self) -> Option<Stamp> {
-        serde_json::from_slice(&fs::read(self.directory.join(STAMP)).ok()?).ok()
+        stamp(&self.directory).ok()
     }
 
     /// Whether the files of these inputs are already there, untouched.
@@ -160,10 +160,13 @@ pub fn is_build(directory: &Path) -> bool {
 /// # Errors
 /// It is no directory of artifacts.
 pub fn made_of(directory: &Path) -> Result<(String, serde_json::Value)> {
-    let what = || format!("`{}` is no directory of artifacts", report::path(directory));
-    let stamp: Stamp =
-        serde_json::from_slice(&fs::read(directory.join(STAMP)).with_context(what)?).with_context(what)?;
+    let stamp = stamp(directory)
+        .with_context(|| format!("`{}` is no directory of artifacts", report::path(directory)))?;
     Ok((stamp.key, stamp.plan))
+}
+
+fn stamp(directory: &Path) -> Result<Stamp> {
+    Ok(serde_json::from_slice(&fs::read(directory.join(STAMP))?)?)
 }
 
 /// The regular files of a directory but the stamp, by name.

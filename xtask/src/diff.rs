@@ -43,7 +43,7 @@ use serde::Serialize;
 
 use self::files::{FilesDifference, Owners};
 use self::side::PartitionFacts;
-use self::system::{Package, differences};
+use self::system::{Package, changed, differences};
 use crate::bundle::delta::{Download, Old};
 use crate::error::UsageError;
 
@@ -346,10 +346,8 @@ fn packages(
     new: &BTreeMap<String, Package>,
     sizes: bool,
 ) -> Vec<PackageDifference> {
-    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let mut found = Vec::new();
-    for name in names {
-        let (before, after) = (old.get(name), new.get(name));
+    for (name, before, after) in changed(old, new) {
         let digest = |package: Option<&Package>| package.and_then(|package| package.sha256.clone());
         let rebuilt = before.zip(after).is_some_and(|(before, after)| before.version == after.version)
             && digest(before).zip(digest(after)).is_some_and(|(before, after)| before != after);
@@ -368,14 +366,13 @@ fn packages(
 }
 
 fn sizes(old: &BTreeMap<String, u64>, new: &BTreeMap<String, u64>) -> Vec<SizeDifference> {
-    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let differs = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
-    let difference = |name: &String| SizeDifference {
-        name: name.clone(),
-        before: old.get(name).copied(),
-        after: new.get(name).copied(),
-    };
-    differs.map(difference).collect()
+    changed(old, new)
+        .map(|(name, before, after)| SizeDifference {
+            name: name.clone(),
+            before: before.copied(),
+            after: after.copied(),
+        })
+        .collect()
 }
 
 /// What a lock has otherwise beside the image's own packages.

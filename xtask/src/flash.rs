@@ -20,8 +20,9 @@ pub mod refusal;
 pub mod target;
 
 use anyhow::Result;
+use bedplate_formats::gpt::END;
 
-use self::ends::{END, Ends};
+use self::ends::Ends;
 use self::image::{Content, Image};
 use self::target::{Target, Written};
 use crate::error::AdvisedError;

@@ -1,7 +1,7 @@
 //! The key of a cached layer: a digest of everything that went into it.
 
-use anyhow::{Result, ensure};
-use bedplate_formats::digest::hex;
+use anyhow::{Context as _, Result};
+use bedplate_formats::digest::{hex, unhex};
 use sha2::{Digest as _, Sha256};
 
 /// Collects what a layer is made of.
@@ -46,12 +46,7 @@ impl Key {
 /// # Errors
 /// The text is something else.
 pub fn digest(digits: &str) -> Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    ensure!(digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()), "`{digits}` is no SHA-256");
-    for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&digits[at..at + 2], 16)?;
-    }
-    Ok(bytes)
+    unhex(digits).with_context(|| format!("`{digits}` is no SHA-256"))
 }
 
 #[cfg(test)]

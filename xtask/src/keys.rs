@@ -225,8 +225,10 @@ impl SignersArgs {
         let one = |key, command, name: &str| signer(directory.as_deref(), key, command, name);
         let db = one(self.db_key.as_deref(), self.db_sign_command.as_deref(), "db")?;
         let pcr = one(self.pcr_key.as_deref(), self.pcr_sign_command.as_deref(), "pcr")?;
+        // Few descriptions replace a key; one that does is told that nobody signs for it.
+        let replaced = directory.as_deref().filter(|directory| directory.join("pcr-former.key").exists());
         let (key, command) = (self.pcr_former_key.as_deref(), self.pcr_former_sign_command.as_deref());
-        let former = one(key, command, "pcr-former")?;
+        let former = signer(replaced, key, command, "pcr-former")?;
         match (db, pcr) {
             (Some(db), Some(pcr)) => Ok(Some(Signers { db, pcr, former })),
             (None, None) => Ok(None),
@@ -278,12 +280,9 @@ fn signer(
         }
         (Some(key), None) => Ok(Some(Signer::key(key.as_std_path())?)),
         (None, Some(command)) => Ok(Some(Signer::command(&command, TIMEOUT)?)),
-        (None, None) => {
-            let file = directory.map(|directory| directory.join(format!("{name}.key")));
-            // Few descriptions replace a key; one that does is told that nobody signs for it.
-            let file = file.filter(|file| name != "pcr-former" || file.exists());
-            file.map(|file| Signer::key(file.as_std_path())).transpose()
-        }
+        (None, None) => directory
+            .map(|directory| Signer::key(directory.join(format!("{name}.key")).as_std_path()))
+            .transpose(),
     }
 }
 

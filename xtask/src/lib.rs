@@ -194,6 +194,7 @@ pub mod step;
 #[doc(hidden)]
 pub mod store;
 mod syscall;
+mod terminal;
 #[doc(hidden)]
 pub mod tools;
 #[doc(hidden)]

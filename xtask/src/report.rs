@@ -19,6 +19,7 @@ use crate::error::{AdvisedError, LocatedError, Refused, WrongDescription};
 use crate::fetch::{FetchError, Progress};
 pub use crate::paths::path;
 use crate::store::{Full, disk_is_full};
+use crate::terminal;
 
 mod transfer;
 
@@ -190,6 +191,7 @@ static LEAVES: Mutex<&str> = Mutex::new("the last artifacts, the lock and the ca
 /// The signals cannot be watched.
 pub fn watch_for_interrupts() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
+        terminal::restore();
         let leaves = LEAVES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let _ = writeln!(io::stderr(), "\n interrupted: {leaves}");
         std::process::exit(2);

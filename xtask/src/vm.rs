@@ -46,7 +46,6 @@ pub mod replay;
 pub mod second;
 mod serve;
 pub use serve::{Fault, Server};
-mod terminal;
 mod tools;
 mod tpm;
 
@@ -64,6 +63,7 @@ use self::second::Second;
 pub(crate) use self::tools::image as image_of;
 use crate::disk::Disk;
 use crate::report::Report;
+use crate::terminal::Saved;
 
 /// Where the sandbox shows the disk, and the directory of everything that is written.
 const DISK: &str = "/run/disk.raw";
@@ -309,7 +309,7 @@ impl Vm {
         say(accelerator.describe());
         say("the guest's console follows; leave with Ctrl-A X, its monitor is Ctrl-A C");
         let tpm = self.tpm.then(|| tpm::Tpm::start(&self)).transpose()?;
-        let restore = terminal::Saved::now();
+        let restore = Saved::now();
         let arguments = self.qemu(accelerator, machine::Console::Terminal);
         let ended = self.sandbox(accelerator)?.command(&arguments).unchecked().run();
         drop(restore);

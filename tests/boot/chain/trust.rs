@@ -41,17 +41,19 @@ fn keys(name: &str) -> PathBuf {
             }
         }
         let of = |set: &str, file: &str| scratch("trust").join(set).join(file);
-        let private = of("replaced", "private");
-        std::fs::create_dir_all(&private).unwrap();
-        for file in ["db.pem", "PK.auth", "KEK.auth", "db.auth", "private/db.key"] {
-            std::fs::copy(of("keys", file), of("replaced", file)).unwrap();
-        }
-        for (set, as_name) in [("keys", "pcr-former"), ("others", "pcr")] {
-            for (from, to) in [("pcr.pem", ".pem"), ("private/pcr.key", ".key")] {
-                let parent = Path::new(from).parent().unwrap();
-                let to = parent.join(format!("{as_name}{to}"));
-                std::fs::copy(of(set, from), scratch("trust").join("replaced").join(to)).unwrap();
-            }
+        std::fs::create_dir_all(of("replaced", "private")).unwrap();
+        for (set, file, name) in [
+            ("keys", "PK.auth", "PK.auth"),
+            ("keys", "KEK.auth", "KEK.auth"),
+            ("keys", "db.auth", "db.auth"),
+            ("keys", "db.pem", "db.pem"),
+            ("keys", "private/db.key", "private/db.key"),
+            ("keys", "pcr.pem", "pcr-former.pem"),
+            ("keys", "private/pcr.key", "private/pcr-former.key"),
+            ("others", "pcr.pem", "pcr.pem"),
+            ("others", "private/pcr.key", "private/pcr.key"),
+        ] {
+            std::fs::copy(of(set, file), of("replaced", name)).unwrap();
         }
     });
     scratch("trust").join(name)
@@ -306,7 +308,8 @@ fn a_machine_of_metal_takes_the_keys_over_and_without_a_tpm_keeps_nothing() {
         return;
     }
     let out = built("first", Some("keys"));
-    let vm = machine(&out).size(3 << 30).without_tpm().metal();
+    // The processor of `machine` is one of a hypervisor.
+    let vm = Vm::new(&out.join("image.raw")).image("edge-debian").size(3 << 30).without_tpm().metal();
     let mut guest = vm.start().unwrap();
     enforces(&mut guest);
     assert!(guest.console().contains("press any key to abort"), "{}", guest.console());

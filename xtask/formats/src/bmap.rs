@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::digest::hex;
+use crate::digest::{hex, unhex};
 
 /// The size of a block, in bytes, of maps that are written.
 pub const BLOCK: u64 = 4096;
@@ -94,7 +94,7 @@ impl Bmap {
             // Version 1.3 calls it `sha1`, which is not worth the code that computes it.
             let checksum = match (kind, element(attributes, "chksum=\"", '"')) {
                 ("sha256", Some(text)) => {
-                    Some(from_hex(text).ok_or_else(|| invalid("checksum of a range", text))?)
+                    Some(unhex(text).ok_or_else(|| invalid("checksum of a range", text))?)
                 }
                 _ => None,
             };
@@ -139,17 +139,6 @@ fn element<'a>(text: &'a str, tag: &str, end: char) -> Option<&'a str> {
 fn number(text: &str, name: &'static str, tag: &str) -> Result<u64, BmapError> {
     let said = element(text, tag, '<').ok_or(BmapError::Missing(name))?.trim();
     said.parse().map_err(|_| invalid(name, said))
-}
-
-fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

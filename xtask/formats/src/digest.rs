@@ -6,12 +6,11 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::sparse::extents;
+use crate::sparse::{self, Span, spans};
 
 /// How much is read and hashed at a time, in bytes.
 const CHUNK: usize = 1 << 18;
@@ -31,18 +30,12 @@ pub fn sha256(file: &File) -> io::Result<[u8; 32]> {
 pub fn sha256_range(file: &File, range: Range<u64>) -> io::Result<[u8; 32]> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; CHUNK];
-    let mut done = range.start;
-    for extent in extents(file, range.clone())? {
-        update_zeros(&mut hasher, extent.start - done);
-        done = extent.start;
-        while done < extent.end {
-            let rest = usize::try_from(extent.end - done).unwrap_or(CHUNK).min(CHUNK);
-            file.read_exact_at(&mut buffer[..rest], done)?;
-            hasher.update(&buffer[..rest]);
-            done += rest as u64;
+    for span in spans(file, range, CHUNK)? {
+        match span {
+            Span::Hole(hole) => update_zeros(&mut hasher, hole.end - hole.start),
+            Span::Data(data) => hasher.update(sparse::read(file, data, &mut buffer)?),
         }
     }
-    update_zeros(&mut hasher, range.end.saturating_sub(done));
     Ok(hasher.finalize().into())
 }
 
@@ -99,6 +92,18 @@ pub fn hex(digest: &[u8]) -> String {
     })
 }
 
+/// The bytes of sixty-four hexadecimal digits; nothing of what is something else.
+pub fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, at) in digest.iter_mut().zip((0..).step_by(2)) {
+        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
+    }
+    Some(digest)
+}
+
 /// Adds so many zeros to what is hashed.
 pub fn update_zeros(hasher: &mut Sha256, mut count: u64) {
     static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
@@ -111,6 +116,8 @@ pub fn update_zeros(hasher: &mut Sha256, mut count: u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt as _;
+
     use super::*;
 
     #[test]

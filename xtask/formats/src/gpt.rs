@@ -29,6 +29,9 @@ mod tests;
 pub const SECTOR: u64 = 512;
 /// The size of a large sector: that of 4Kn disks and of universal flash storage, in bytes.
 pub const LARGE_SECTOR: u64 = 4096;
+/// The two ends of a disk, in bytes, where the table and its backup lie: no partition of ours begins in the first or ends in
+/// the last.
+pub const END: u64 = 1 << 20;
 /// The longest name of a partition, in UTF-16 units.
 pub const NAME_UNITS: usize = 36;
 

@@ -55,6 +55,48 @@ pub fn extents(file: &File, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
     Ok(found)
 }
 
+/// A part of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Span {
+    /// It has data, which may be zeros.
+    Data(Range<u64>),
+    /// It reads as zeros, and need not be read.
+    Hole(Range<u64>),
+}
+
+/// A range of a file in order: where it holds data, in parts of at most `most` bytes, and what lies between. What lies
+/// beyond its end is a hole.
+///
+/// # Errors
+/// As [`extents`].
+pub fn spans(file: &File, range: Range<u64>, most: usize) -> io::Result<Vec<Span>> {
+    let mut found = Vec::new();
+    let mut done = range.start;
+    for extent in extents(file, range.clone())? {
+        if done < extent.start {
+            found.push(Span::Hole(done..extent.start));
+        }
+        let parts = extent.clone().step_by(most);
+        found.extend(parts.map(|start| Span::Data(start..extent.end.min(start + most as u64))));
+        done = extent.end;
+    }
+    if done < range.end {
+        found.push(Span::Hole(done..range.end));
+    }
+    Ok(found)
+}
+
+/// Reads a span of at most as many bytes as the buffer has.
+///
+/// # Errors
+/// Fails as reading does.
+pub fn read<'a>(file: &File, span: Range<u64>, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+    let length = usize::try_from(span.end - span.start).map_err(io::Error::other)?;
+    let part = buffer.get_mut(..length).ok_or(io::ErrorKind::InvalidInput)?;
+    file.read_exact_at(part, span.start)?;
+    Ok(part)
+}
+
 /// Makes an empty file a copy of another. They share blocks where the file system can do that (btrfs, XFS, bcachefs)
 /// until one of them is written to; elsewhere the data is copied, and holes stay holes.
 ///
@@ -229,7 +271,7 @@ pub fn punch(file: &File, range: Range<u64>) -> io::Result<()> {
 }
 
 /// Whether all bytes are zero.
-pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+pub fn is_zero(bytes: &[u8]) -> bool {
     // Compared with itself, one byte further: `memcmp` is the fastest there is.
     bytes.first().is_none_or(|&first| first == 0)
         && (bytes.len() < 2 || bytes[1..] == bytes[..bytes.len() - 1])

@@ -9,6 +9,8 @@ use bedplate_formats::members::{self, Member};
 use serde::Serialize;
 use similar::TextDiff;
 
+use super::system::changed;
+
 /// The longest text of which lines are compared, in bytes.
 const MOST_TEXT: usize = 4 << 20;
 /// How many pairs of lines are compared before it would take longer than anybody waits.
@@ -135,14 +137,13 @@ fn of_members(before: &BTreeMap<String, Member>, after: &BTreeMap<String, Member
         let mode = member.mode.map(|mode| format!("{mode:04o}, ")).unwrap_or_default();
         format!("{mode}{} bytes", member.size)
     };
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let differs = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
-    let difference = |name: &String| Difference {
-        what: name.clone(),
-        before: before.get(name).map(shown),
-        after: after.get(name).map(shown),
-    };
-    differs.map(difference).collect()
+    changed(before, after)
+        .map(|(name, before, after)| Difference {
+            what: name.clone(),
+            before: before.map(shown),
+            after: after.map(shown),
+        })
+        .collect()
 }
 
 fn binary(before: &[u8], after: &[u8]) -> Content {

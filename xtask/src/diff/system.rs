@@ -152,12 +152,23 @@ pub fn people(root: &Holder) -> Result<Facts> {
 
 /// What differs between two sides' facts, by name.
 pub fn differences(before: &Facts, after: &Facts) -> Vec<Difference> {
+    changed(before, after)
+        .map(|(name, before, after)| Difference {
+            what: name.clone(),
+            before: before.cloned(),
+            after: after.cloned(),
+        })
+        .collect()
+}
+
+/// The entries that two maps do not have alike, by name: what each has.
+pub fn changed<'a, V: PartialEq>(
+    before: &'a BTreeMap<String, V>,
+    after: &'a BTreeMap<String, V>,
+) -> impl Iterator<Item = (&'a String, Option<&'a V>, Option<&'a V>)> {
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let differs = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
-    let difference = |name: &String| Difference {
-        what: name.clone(),
-        before: before.get(name).cloned(),
-        after: after.get(name).cloned(),
-    };
-    differs.map(difference).collect()
+    names
+        .into_iter()
+        .map(|name| (name, before.get(name), after.get(name)))
+        .filter(|(_, before, after)| before != after)
 }

@@ -5,10 +5,7 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use anyhow::{Context as _, Result};
-use bedplate_formats::gpt;
-
-/// The length of each end, in bytes.
-pub const END: u64 = 1 << 20;
+use bedplate_formats::gpt::{self, END};
 
 /// Both ends of a disk; what lies between them cannot be read.
 #[derive(Debug, Clone)]

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use bedplate_formats::bmap::{self, Bmap};
-use bedplate_formats::gpt::Table;
-use bedplate_formats::{digest, sparse};
+use bedplate_formats::digest;
+use bedplate_formats::gpt::{END, Table};
+use bedplate_formats::sparse::{self, Span, is_zero};
 use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 use zstd::zstd_safe::get_frame_content_size;
 
-use super::ends::{END, Ends};
+use super::ends::Ends;
 use crate::error::LocatedError;
 use crate::report;
 
@@ -269,21 +270,14 @@ fn raw(
 ) -> Result<()> {
     let failed = || format!("cannot read `{}`", report::path(path));
     let mut buffer = vec![0; CHUNK];
-    let mut done = 0;
-    for extent in sparse::extents(file, 0..size).with_context(failed)? {
-        if done < extent.start {
-            each(done, Content::Zeros(extent.start - done))?;
+    for span in sparse::spans(file, 0..size, CHUNK).with_context(failed)? {
+        match span {
+            Span::Hole(hole) => each(hole.start, Content::Zeros(hole.end - hole.start))?,
+            Span::Data(data) => {
+                let start = data.start;
+                told_apart(start, sparse::read(file, data, &mut buffer).with_context(failed)?, each)?;
+            }
         }
-        done = extent.start;
-        while done < extent.end {
-            let length = usize::try_from(extent.end - done).unwrap_or(CHUNK).min(CHUNK);
-            file.read_exact_at(&mut buffer[..length], done).with_context(failed)?;
-            told_apart(done, &buffer[..length], each)?;
-            done += length as u64;
-        }
-    }
-    if done < size {
-        each(done, Content::Zeros(size - done))?;
     }
     Ok(())
 }
@@ -299,13 +293,6 @@ fn told_apart(offset: u64, bytes: &[u8], each: &mut dyn FnMut(u64, Content<'_>) 
         (at, rest) = (at + length as u64, after);
     }
     Ok(())
-}
-
-/// Whether all bytes are zero.
-pub fn is_zero(bytes: &[u8]) -> bool {
-    // Compared with itself, one byte further: `memcmp` is fast in every profile.
-    bytes.first().is_none_or(|&first| first == 0)
-        && (bytes.len() < 2 || bytes[1..] == bytes[..bytes.len() - 1])
 }
 
 /// What is wanted of an image, cut out of what comes along.

@@ -8,13 +8,14 @@ use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOp
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
+use bedplate_formats::sparse::is_zero;
 use fs_err as fs;
 use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::host::{Disk, FILE, Host, Use, number_of};
-use super::image::{CHUNK, Content, is_zero};
+use super::image::{CHUNK, Content};
 use crate::error::{AdvisedError, UsageError};
 use crate::report;
 use crate::syscall;

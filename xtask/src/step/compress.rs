@@ -3,14 +3,15 @@
 use std::fs::File;
 use std::io::{Read as _, Write};
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::Plan;
 use bedplate_formats::bmap::{BLOCK, Bmap};
+use bedplate_formats::gpt::END;
 use bedplate_formats::region::Region;
-use bedplate_formats::{digest, sparse, used};
+use bedplate_formats::sparse::{self, Span};
+use bedplate_formats::{digest, used};
 use fs_err as fs;
 use rayon::prelude::*;
 
@@ -20,8 +21,6 @@ use crate::step::disk;
 /// How hard zstd tries. At 9 it takes four times as long, and the file is a fortieth smaller: what is large in an image is
 /// compressed already.
 const LEVEL: i32 = 3;
-/// The end of a disk where its table or the backup of it lies, in bytes. No partition begins before or ends behind.
-const END: u64 = 1 << 20;
 
 /// Which blocks of a built disk a device has to have: first and last of each range, in order.
 ///
@@ -94,18 +93,15 @@ pub fn write(disk: &Path, to: &File) -> Result<()> {
     encoder.multithread(u32::try_from(processors).unwrap_or(1))?;
     let failed = || format!("cannot compress `{}`", path(disk));
     let mut buffer = vec![0; 1 << 20];
-    let mut done = 0;
-    for extent in sparse::extents(from.file(), 0..size).with_context(failed)? {
-        zeros(&mut encoder, extent.start - done).with_context(failed)?;
-        done = extent.start;
-        while done < extent.end {
-            let length = usize::try_from(extent.end - done).unwrap_or(buffer.len()).min(buffer.len());
-            from.file().read_exact_at(&mut buffer[..length], done).with_context(failed)?;
-            encoder.write_all(&buffer[..length]).with_context(failed)?;
-            done += length as u64;
+    for span in sparse::spans(from.file(), 0..size, buffer.len()).with_context(failed)? {
+        match span {
+            Span::Hole(hole) => zeros(&mut encoder, hole.end - hole.start),
+            Span::Data(data) => {
+                sparse::read(from.file(), data, &mut buffer).and_then(|part| encoder.write_all(part))
+            }
         }
+        .with_context(failed)?;
     }
-    zeros(&mut encoder, size - done).with_context(failed)?;
     encoder.finish().with_context(failed)?;
     Ok(())
 }
@@ -116,6 +112,8 @@ fn zeros(to: &mut impl Write, count: u64) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt as _;
+
     use super::*;
 
     #[test]

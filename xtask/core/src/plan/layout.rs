@@ -79,8 +79,7 @@ pub(super) fn disk(
         let end = table.end;
         if let (Some(_), Some(size)) = (&data.encryption, slot) {
             // The device makes both, and what is last can grow when the disk does.
-            second = Some(table.number + 1);
-            SECOND.iter().for_each(|_| table.number += 1);
+            second = Some(table.second_slot());
             table.end += size;
         }
         let mut partition = table.add(label, guid::LINUX_GENERIC, id, data.size, &data.at);
@@ -102,11 +101,7 @@ pub(super) fn disk(
         })
     });
     let data = data.collect();
-    let mut number = second.unwrap_or(table.number + 1)..;
-    let slots = first_uki.map(|uki| SlotsPlan {
-        uki,
-        second: SECOND.map(|label| (number.next().unwrap_or_default(), label.to_string())),
-    });
+    let slots = first_uki.map(|uki| SlotsPlan { uki, second: second.unwrap_or_else(|| table.second_slot()) });
     DiskPlan {
         guid: ids.id("disk", ""),
         size: table.end + MIB,
@@ -118,9 +113,6 @@ pub(super) fn disk(
     }
 }
 
-/// The partitions of the second slot.
-const SECOND: [&str; 3] = ["root-b", "verity-b", "uki-b"];
-
 /// The table in the making: how many partitions it has, and where the last one ends.
 struct Table {
     number: u32,
@@ -128,6 +120,14 @@ struct Table {
 }
 
 impl Table {
+    /// The next numbers, for the partitions of the second slot.
+    fn second_slot(&mut self) -> [(u32, String); 3] {
+        ["root-b", "verity-b", "uki-b"].map(|label| {
+            self.number += 1;
+            (self.number, label.to_string())
+        })
+    }
+
     /// Puts a partition behind the last one.
     fn add(
         &mut self,

@@ -56,8 +56,11 @@ enum Reach {
 }
 use Reach::{All, Device};
 
+/// A port that something opens.
+type Port = (Protocol, u16, Reach);
+
 /// What packages open as Debian and Ubuntu configure them.
-const PACKAGES: &[(&str, &[(Protocol, u16, Reach)])] = &[
+const PACKAGES: &[(&str, &[Port])] = &[
     ("apache2", &[(Tcp, 80, All)]),
     ("avahi-daemon", &[(Udp, 5353, All)]),
     ("bind9", &[(Tcp, 53, All), (Udp, 53, All), (Tcp, 953, Device)]),

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{Bank, Pcr};
-use crate::digest::hex;
+use crate::digest::{hex, unhex};
 
 /// The PCR that is signed.
 const PCR: u8 = 11;
@@ -149,8 +149,8 @@ impl PcrSignatures {
             for Json { pcrs, pkfp, pol, sig } in signatures {
                 let signature = PcrSignature {
                     pcrs,
-                    key: digest(&pkfp).ok_or(PcrSignatureError::Value("pkfp"))?,
-                    policy: digest(&pol).ok_or(PcrSignatureError::Value("pol"))?,
+                    key: unhex(&pkfp).ok_or(PcrSignatureError::Value("pkfp"))?,
+                    policy: unhex(&pol).ok_or(PcrSignatureError::Value("pol"))?,
                     signature: Base64::decode_vec(&sig).map_err(|_| PcrSignatureError::Value("sig"))?,
                 };
                 read.put(&bank, signature);
@@ -190,16 +190,4 @@ impl PcrSignatures {
         let banks: Vec<String> = banks.collect();
         format!("{{{}}}", banks.join(comma))
     }
-}
-
-/// Sixty-four hexadecimal digits.
-fn digest(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, at) in digest.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(&text[at..at + 2], 16).ok()?;
-    }
-    Some(digest)
 }
