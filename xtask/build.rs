@@ -25,6 +25,8 @@ pub const MAKES_NO_ENTRY: &[&str] = &[
     "src/flash.rs",
     "src/lib.rs",
     "src/locking.rs",
+    "src/new",
+    "src/new.rs",
     "src/paths.rs",
     "src/error.rs",
     "src/project",

@@ -11,6 +11,7 @@ mod everything;
 mod harness;
 mod identity;
 mod login;
+mod new;
 mod packages;
 mod power;
 mod replay;

@@ -49,6 +49,7 @@ fn without_a_verb_it_lists_them() {
             Usage: cargo xtask <COMMAND>
 
             Commands:
+              new      Make a project of your own in a new directory
               image    Build an image into build/NAME/
               bundle   Build an image, and the signed bundle that updates devices to it
               plan     Print what will be built, without building it

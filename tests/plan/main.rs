@@ -6,6 +6,11 @@ mod cli;
 mod environments;
 mod flash;
 mod image;
+mod new;
+
+// What `cargo xtask new` writes.
+#[path = "../../xtask/project/tests/image.rs"]
+mod new_project;
 
 #[path = "../support/product.rs"]
 mod product;

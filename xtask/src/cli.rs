@@ -20,6 +20,8 @@ pub struct Cli {
 /// One verb of the program.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Make a project of your own in a new directory
+    New(NewArgs),
     /// Build an image into build/NAME/
     Image(ImageArgs),
     /// Build an image, and the signed bundle that updates devices to it
@@ -77,6 +79,23 @@ impl Verb {
                 | Self::Clean { .. }
         ) || matches!(self, Self::Flash(args) if !args.credential.is_empty())
     }
+}
+
+/// Options of `new`.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// The directory; it is not there yet, or empty
+    #[arg(value_name = "DIR")]
+    pub directory: Utf8PathBuf,
+    /// What the image is made of: noble, resolute or trixie
+    #[arg(long, value_name = "RELEASE")]
+    pub release: Option<String>,
+    /// The name of the project and its image, in place of the directory's
+    #[arg(long)]
+    pub name: Option<String>,
+    /// How Cargo.toml names bedplate, in place of this one: a path, URL#COMMIT or a version
+    #[arg(long, value_name = "SOURCE")]
+    pub bedplate: Option<String>,
 }
 
 /// Which image.

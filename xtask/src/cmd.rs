@@ -11,6 +11,7 @@ pub mod image;
 pub mod inspect;
 pub mod keys;
 pub mod lock;
+pub mod new;
 pub mod plan;
 pub mod sign;
 pub mod tools;

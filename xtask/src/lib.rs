@@ -175,6 +175,8 @@ pub mod keys;
 #[doc(hidden)]
 pub mod locking;
 #[doc(hidden)]
+pub mod new;
+#[doc(hidden)]
 pub mod papers;
 mod paths;
 #[doc(hidden)]
@@ -262,6 +264,7 @@ fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<Exi
         report::watch_for_interrupts()?;
     }
     match verb {
+        Verb::New(args) => cmd::new::run(project, args, report),
         Verb::Image(args) => cmd::image::run(project, args, report),
         Verb::Bundle(args) => cmd::bundle::run(project, args, report),
         Verb::Sign(args) => cmd::sign::run(project, args, report),
