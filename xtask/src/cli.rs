@@ -90,6 +90,9 @@ pub struct NewArgs {
     /// What the image is made of: noble, resolute or trixie
     #[arg(long, value_name = "RELEASE")]
     pub release: Option<String>,
+    /// Describe the images of a project for mkosi
+    #[arg(long, value_name = "PROJECT")]
+    pub from_mkosi: Option<Utf8PathBuf>,
     /// The name of the project and its image, in place of the directory's
     #[arg(long)]
     pub name: Option<String>,

@@ -4,6 +4,7 @@
 //! beside its place and renamed: there is a whole project or none.
 
 pub mod dependency;
+pub mod mkosi;
 
 use std::path::{Path, PathBuf, absolute};
 use std::process::Command;
