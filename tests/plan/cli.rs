@@ -75,6 +75,38 @@ fn without_a_verb_it_lists_them() {
 }
 
 #[test]
+fn a_new_project_ends_in_the_two_next_commands() {
+    let directory = product::scratch("cli").join("newcomer");
+    let _ = std::fs::remove_dir_all(&directory);
+    let new = || {
+        let mut new = small();
+        new.arg("new").arg(&directory);
+        new
+    };
+    says(
+        new().args(["--release", "trixi"]),
+        expect![[r#"
+            exit 1
+            --- stdout
+            --- stderr
+            error: unknown release `trixi`; did you mean `trixie`? there are `resolute`, `noble`, `trixie`, `bookworm`
+        "#]],
+    );
+    says(
+        new().args(["--release", "trixie"]),
+        expect![[r#"
+            exit 0
+            --- stdout
+            --- stderr
+                    Made newcomer  for Debian trixie, in [scratch]/cli/newcomer, a git repository
+                    Next cd [scratch]/cli/newcomer && cargo xtask plan
+                    Then cargo xtask image
+        "#]],
+    );
+    assert_eq!(new().output().unwrap().status.code(), Some(2), "nothing is written over");
+}
+
+#[test]
 fn help_is_no_failure() {
     says(
         small().args(["image", "--help"]),
