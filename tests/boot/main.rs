@@ -21,5 +21,7 @@ mod versions;
 
 #[path = "../support/product.rs"]
 mod product;
+#[path = "../support/project.rs"]
+mod project;
 #[path = "../support/unpacked.rs"]
 mod unpacked;

@@ -14,3 +14,5 @@ mod new_project;
 
 #[path = "../support/product.rs"]
 mod product;
+#[path = "../support/project.rs"]
+mod project;
