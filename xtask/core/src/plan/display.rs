@@ -469,6 +469,9 @@ mod tests {
               e2scrub_all.timer                  there are no LVM volumes to scrub
               e2scrub_reap.service               there are no LVM volumes to scrub
               motd-news.timer                    nothing is fetched that nobody asked for
+              sys-kernel-debug.mount             nobody debugs the kernel of a device
+              sys-kernel-tracing.mount           nobody traces the kernel of a device
+              systemd-boot-random-seed.service   randomness is kept on the data partition, and the ESP as it is
               systemd-boot-update.service        the boot loader comes with the image
               systemd-firstboot.service          nobody sits at the console to be asked
               systemd-machine-id-commit.service  the id is on the data partition already

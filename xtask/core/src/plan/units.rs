@@ -13,7 +13,7 @@ use crate::value::UnitName;
 pub(super) const UNITS: &str = "/usr/lib/systemd/system";
 
 /// Units that make no sense on a root that is an image, and why.
-const OF_NO_USE: [(&str, &str); 12] = [
+const OF_NO_USE: [(&str, &str); 14] = [
     ("apt-daily-upgrade.service", "packages come with the image"),
     ("apt-daily-upgrade.timer", "packages come with the image"),
     ("apt-daily.service", "packages come with the image"),
@@ -22,6 +22,8 @@ const OF_NO_USE: [(&str, &str); 12] = [
     ("dpkg-db-backup.timer", "dpkg's database comes with the image"),
     ("e2scrub_all.timer", "there are no LVM volumes to scrub"),
     ("e2scrub_reap.service", "there are no LVM volumes to scrub"),
+    ("sys-kernel-debug.mount", "nobody debugs the kernel of a device"),
+    ("sys-kernel-tracing.mount", "nobody traces the kernel of a device"),
     ("motd-news.timer", "nothing is fetched that nobody asked for"),
     ("systemd-boot-update.service", "the boot loader comes with the image"),
     ("systemd-firstboot.service", "nobody sits at the console to be asked"),
@@ -52,13 +54,20 @@ pub(super) fn plan(image: &Image) -> UnitsPlan {
             at: None,
         });
     }
-    if image.updates.is_some() {
-        mask.push(UnitPlan {
-            name: UnitName::known("systemd-boot-random-seed.service"),
-            why: Some("the ESP decides what is started, and only updates write to it".to_string()),
-            at: None,
-        });
-    }
+    let seed = "systemd-boot-random-seed.service";
+    let why = match (&image.updates, image.kept_on()) {
+        (Some(_), _) => Some("the ESP decides what is started, and only updates write to it"),
+        // A FAT that is written at every start is one that a power cut can damage at every start.
+        (None, Some(_)) if !wanted(seed) => {
+            Some("randomness is kept on the data partition, and the ESP as it is")
+        }
+        _ => None,
+    };
+    mask.extend(why.map(|why| UnitPlan {
+        name: UnitName::known(seed),
+        why: Some(why.to_string()),
+        at: None,
+    }));
     for units in [&mut enable, &mut mask] {
         units.sort_by(|left, right| left.name.cmp(&right.name));
         units.dedup_by(|later, first| later.name == first.name);
