@@ -89,7 +89,7 @@ fn build_for(root: &Path, debs: &[Deb], users: Vec<UserPlan>) -> anyhow::Result<
         filters: Vec::new(),
         epoch: EPOCH,
     };
-    system::build(&sandbox(root), root, debs, &options, &Log::new(&|_| {}))
+    system::build(&sandbox(root), root, debs, &options, &Log::new(debs.len(), &()))
 }
 
 fn sysprepped(root: &Path) -> Tree {

@@ -18,7 +18,7 @@ use crate::certificate::Chain;
 use crate::key::{Key, digest};
 use crate::keys::Keys;
 use crate::papers::{self, provenance};
-use crate::report::{Report, bytes, path};
+use crate::report::{Activity, Report, bytes, path};
 use crate::sandbox::emulation::{Emulation, Emulator};
 use crate::sign::Signer;
 use crate::step::homes::Homes;
@@ -363,7 +363,7 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) 
     let shown = Base { directory: &layer, tree: &system, emulator };
     let again = |directory: &Path| {
         (context.fetch)()?;
-        install(store, plan, lock, (directory, emulator), &system::Log::new(&|_| ()))
+        install(store, plan, lock, (directory, emulator), &system::Log::new(lock.packages.len(), &()))
     };
     let machine = identity::findings(store, &system_key, &system, lock.epoch, again)?;
     let (base, tree) = root_tree(context, plan, lock, (&system_key, &machine), shown)?;
@@ -408,7 +408,10 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) 
     boot::Boot::of(plan, staging).uki(&command_line, &kernel.release, &tree, &stub, context.trust.keys)?;
     manifest::write(plan, lock, &tree, &staging.join(&names.manifest))?;
     let loader = stub.loader(plan.architecture)?;
-    signed::finish(signed::Parts { report, given, bills: &bills, trust: context.trust, staging }, loader)
+    signed::finish(
+        signed::Parts { report, given, bills: &bills, trust: context.trust, staging, last: context.out },
+        loader,
+    )
 }
 
 /// The tree of the programs that this machine runs in place of those of the image's architecture, and the emulator.
@@ -459,12 +462,8 @@ fn system_layer(
         made = true;
         let root = directory.join("root");
         fs::create_dir(&root)?;
-        let show = |text: &str| {
-            if verbose {
-                report.text(text)
-            }
-        };
-        let log = system::Log::new(&show);
+        let told = Told { report, verbose, activity: report.activity("Installing", "packages") };
+        let log = system::Log::new(lock.packages.len(), &told);
         install(store, plan, lock, (&root, emulator), &log)?;
         scratch::clamp_times(&root, lock.epoch)?;
         Ok(fs::write(directory.join("log"), log.into_text())?)
@@ -473,6 +472,25 @@ fn system_layer(
         show_log(report, &layer.join("log"))?;
     }
     Ok(layer.join("root"))
+}
+
+/// Passes on what is heard of the installation.
+struct Told<'a> {
+    report: &'a Report,
+    verbose: bool,
+    activity: Activity,
+}
+
+impl system::Listener for Told<'_> {
+    fn printed(&self, text: &str) {
+        if self.verbose {
+            self.report.text(text);
+        }
+    }
+
+    fn at(&self, what: &str) {
+        self.activity.at(what);
+    }
 }
 
 fn system_options(plan: &Plan, lock: &Lock) -> system::Options {
@@ -623,7 +641,9 @@ fn write_root(
     let started = Instant::now();
     let file = staging.join(&plan.artifacts.root);
     let (options, key) = (root_options(plan, lock, tools), packages_key(plan, system_key));
+    let activity = context.report.activity("Compressing", "the root");
     let filesystem = root::write(options, context.store, &key, base, tree, &file)?;
+    drop(activity);
     let size = fs::metadata(file)?.len();
     context.report.timed("Root", format_args!("{filesystem} of {}", bytes(size)), started);
     Ok(())

@@ -9,8 +9,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+pub use self::activity::Activity;
 pub use self::transfer::Transfer;
 pub use bedplate_core::bytes::bytes;
 use bedplate_core::{Diagnostic, Diagnostics, Renderer};
@@ -21,12 +22,15 @@ pub use crate::paths::path;
 use crate::store::{Full, disk_is_full};
 use crate::terminal;
 
+mod activity;
 mod transfer;
 
 /// Where a run tells what it does. Clones tell it in the same place.
 #[derive(Clone)]
 pub struct Report {
     color: bool,
+    /// What is drawn below all that is printed; nothing elsewhere than on a terminal.
+    lines: MultiProgress,
     bar: ProgressBar,
     terminal: bool,
     started: Instant,
@@ -38,9 +42,13 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 impl Default for Report {
     fn default() -> Self {
         let terminal = io::stderr().is_terminal();
+        let target =
+            if terminal { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
+        let lines = MultiProgress::with_draw_target(target);
         Self {
             color: terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
-            bar: ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden()),
+            bar: lines.add(ProgressBar::no_length()),
+            lines,
             terminal,
             started: Instant::now(),
         }
@@ -144,7 +152,7 @@ impl Report {
 
     /// Text that is already laid out, such as a rendered diagnostic.
     pub fn text(&self, text: impl Display) {
-        self.bar.suspend(|| {
+        self.lines.suspend(|| {
             let _ = write!(io::stderr().lock(), "{text}");
         });
     }
@@ -244,9 +252,8 @@ impl Progress for Downloads<'_> {
         let now = Instant::now();
         self.with(|started| *started = Some(Started { files, total, done: 0, since: now, told: now }));
         if self.report.terminal {
-            self.report.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+            self.report.bar.reset();
             self.report.bar.set_length(total);
-            self.report.bar.set_position(0);
             let style = ProgressStyle::with_template("{msg:>12} [{bar:24}] {bytes}/{total_bytes} {eta}");
             self.report
                 .bar

@@ -158,6 +158,8 @@ impl Source {
         });
         let requests: Vec<Request> = plan.packages.iter().map(request).chain(vendors).collect();
         let resolver = self.resolver((plan, plan.architecture), &keychain, before, debs, report)?;
+        let _activity =
+            report.activity("Resolving", format_args!("what {} packages depend on", requests.len()));
         let Solution { packages, recommended } =
             resolver.system(&requests, &plan.without).map_err(|error| at_its_line(error, plan, &lines))?;
         kernels::check(plan, &packages, || resolver.dependencies(&packages))?;

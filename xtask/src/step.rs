@@ -2,6 +2,7 @@
 //! trees into trees, or trees into bytes.
 
 pub mod boot;
+pub mod budget;
 pub mod check;
 pub mod compress;
 pub mod data;

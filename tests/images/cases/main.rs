@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use bedplate::prelude::*;
 
+mod budgets;
 mod checks;
 mod identity;
 mod initrd;
@@ -18,6 +19,7 @@ mod triggers;
 fn main() -> ExitCode {
     bedplate::main(&[
         image!(everything),
+        image!(budgets::budgeted),
         image!(identity::identity),
         image!(initrd::initrd_two_kernels),
         image!(initrd::initrd_module),

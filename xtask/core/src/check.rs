@@ -12,6 +12,7 @@ use crate::rule::Rule;
 pub(crate) mod answers;
 pub(crate) mod archives;
 pub(crate) mod binds;
+pub(crate) mod budgets;
 pub(crate) mod contents;
 pub(crate) mod debs;
 pub(crate) mod dkms;
@@ -68,6 +69,9 @@ pub static RULES: &[&Rule] = &[
     &partitions::MOUNT_TWICE,
     &partitions::MOUNT_OVER_SYSTEM,
     &partitions::GROWS_BEFORE_ANOTHER,
+    &budgets::OVER_BUDGET,
+    &budgets::BUDGET_TWICE,
+    &budgets::BUDGET_BEYOND_SLOT,
     &binds::BIND_WITHOUT_DATA,
     &binds::BOUND_TWICE,
     &binds::BIND_BELOW_BIND,
@@ -145,6 +149,7 @@ pub(crate) fn all(image: &Image) -> Vec<Diagnostic> {
     let mut found = image.mistakes.clone();
     release::check(image, &mut found);
     partitions::check(image, &mut found);
+    budgets::check(image, &mut found);
     binds::check(image, &mut found);
     contents::check(image, &mut found);
     files::check(image, &mut found);
@@ -166,6 +171,7 @@ pub(crate) fn all(image: &Image) -> Vec<Diagnostic> {
 /// What of the description does not go with what the plan writes by itself.
 pub(crate) fn against(image: &Image, draft: &Draft) -> Vec<Diagnostic> {
     let mut found = files::against(image, &draft.files);
+    found.extend(budgets::against(image, &draft.disk));
     found.extend(contents::against(image, &draft.files));
     found.extend(units::against(image, &draft.units));
     found
@@ -207,6 +213,7 @@ mod tests {
             include_str!("check/answers.rs"),
             include_str!("check/archives.rs"),
             include_str!("check/binds.rs"),
+            include_str!("check/budgets.rs"),
             include_str!("check/contents.rs"),
             include_str!("check/debs.rs"),
             include_str!("check/dkms.rs"),

@@ -23,6 +23,7 @@ use crate::value::{
 
 pub mod answer;
 pub mod bind;
+pub mod budget;
 pub mod compiled;
 pub mod compression;
 pub(crate) mod contents;
@@ -48,6 +49,7 @@ pub mod volatile;
 
 use answer::{Answer, GivenAnswer};
 use bind::Bind;
+use budget::Budget;
 use data::Data;
 use deb::Deb;
 use esp::Esp;
@@ -140,6 +142,7 @@ pub struct Image {
     pub(crate) esps: Vec<Esp>,
     pub(crate) roots: Vec<RootSlot>,
     pub(crate) data: Vec<Data>,
+    pub(crate) budgets: Vec<Budget>,
     pub(crate) sector_size: Option<At<u32>>,
     pub(crate) volatile: Volatile,
     pub(crate) volatile_size: Option<At<Size>>,
@@ -214,6 +217,7 @@ impl Image {
             esps: Vec::new(),
             roots: Vec::new(),
             data: Vec::new(),
+            budgets: Vec::new(),
             sector_size: None,
             volatile: Volatile::None,
             volatile_size: None,
@@ -653,6 +657,20 @@ impl Image {
         self
     }
 
+    /// Says how large a part of the image may become: a build that makes it larger fails.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// # let device = bedplate_core::rule::device();
+    /// let image = device.budget(Budget::kernel_image(MiB(48)));
+    /// assert_eq!(image.plan().unwrap().budgets[0].most, 48 << 20);
+    /// ```
+    #[doc(alias("SizeMaxBytes"))]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budgets.push(budget);
+        self
+    }
+
     /// Lays the disk out in sectors of this many bytes, 512 or 4096; otherwise 512.
     ///
     /// 4096 is for disks without an emulation of small sectors (4Kn, universal
@@ -777,7 +795,7 @@ impl Image {
         self.text(path, text.into(), &SourceLocation::caller())
     }
 
-    /// The same with mode 0600, for a program that finds fault with a file
+    /// Puts a file that its owner alone may read (mode 0600) into the root, for a program that finds fault with a file
     /// others may read. It keeps no secret: who has the image has the file.
     ///
     /// ```

@@ -56,6 +56,7 @@ pub use rule::{Example, Rule};
 pub mod prelude {
     pub use crate::image::answer::Answer;
     pub use crate::image::bind::Bind;
+    pub use crate::image::budget::Budget;
     pub use crate::image::compression::Compression;
     pub use crate::image::data::Data;
     pub use crate::image::deb::Deb;

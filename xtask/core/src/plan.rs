@@ -24,6 +24,9 @@ pub mod guid;
 mod archives;
 pub(crate) mod arguments;
 mod boot;
+mod budgets;
+pub use budgets::{BudgetPlan, Part};
+pub(crate) use budgets::{OVER_BUDGET, plan as budgets};
 pub mod compatible;
 mod console;
 pub use compatible::{Incompatible, SavedPlan, SavedPlanError};
@@ -107,6 +110,8 @@ pub struct Plan {
     pub timezone: String,
     /// The disk.
     pub disk: DiskPlan,
+    /// How large parts of the image may become.
+    pub budgets: Vec<BudgetPlan>,
     /// Every file, directory and link that is generated, by path.
     pub files: Vec<FilePlan>,
     /// The directories that are copied over the root, in order.

@@ -22,7 +22,7 @@ use crate::error::LocatedError;
 use crate::keys::{Keys, Signers};
 use crate::papers::{self, provenance};
 use crate::report::{Report, bytes, path};
-use crate::step::{boot, disk, measure, seal, slot};
+use crate::step::{boot, budget, disk, measure, seal, slot};
 use crate::verify;
 
 /// The keys of a description, and who signs with them.
@@ -59,11 +59,13 @@ pub(super) struct Parts<'a> {
     pub(super) bills: &'a papers::Image,
     pub(super) trust: Trust<'a>,
     pub(super) staging: &'a Path,
+    /// The directory of the last build.
+    pub(super) last: &'a Path,
 }
 
 /// Makes the disk and all that is told of it; where nobody signs, leaves what has to be signed.
 pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
-    let Parts { report, given, bills, trust, staging } = parts;
+    let Parts { report, given, bills, trust, staging, last } = parts;
     let provenance::Given { plan, lock, .. } = given;
     let names = &plan.artifacts;
     if trust.is_unsigned() {
@@ -71,6 +73,7 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
             fs::write(staging.join(&unsigned.loader), loader)?;
             fs::write(staging.join(&unsigned.papers), serde_json::to_vec(bills)?)?;
         }
+        budget::check(plan, staging, last)?;
         return artifacts::finish(names, staging, |_| Ok(Vec::new()));
     }
 
@@ -84,6 +87,7 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
         }
         _ => loader,
     };
+    budget::check(plan, staging, last)?;
     measure::write(plan, trust.keys, &loader, staging)?;
     slot::write(plan, staging)?;
     let (root_hash, kernel) = verify::of_uki(plan, staging)?;
@@ -105,6 +109,7 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
     report.timed("Disk", summary, started);
 
     let started = Instant::now();
+    let activity = report.activity("Verifying", "the disk, and hashing all artifacts");
     fs_err::os::unix::fs::symlink(&names.disk, staging.join(&names.disk_link))?;
     // The disk's digest keeps one core busy for longer than all the rest takes.
     let papers = |digests: &artifacts::Digests| papers::all(bills, given, digests);
@@ -112,6 +117,7 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
         rayon::join(|| artifacts::finish(names, staging, papers), || verify::disk(plan, trust.keys, staging));
     summed?;
     verified.context("the disk is not what the plan says: a defect of the builder")?;
+    drop(activity);
     report.timed("Verified", "checksums, and the disk against its plan", started);
     Ok(())
 }
@@ -183,5 +189,5 @@ fn seal_in(
     let commit = papers::commit(project, report);
     let given = provenance::Given { plan, lock, description, commit: commit.as_deref() };
     let loader = fs::read(out.join(&unsigned.loader))?;
-    finish(Parts { report, given, bills: &bills, trust, staging }, loader)
+    finish(Parts { report, given, bills: &bills, trust, staging, last: out }, loader)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{PLAIN_INTERVAL, Report, bytes};
 
@@ -36,7 +36,6 @@ impl<'a> Transfer<'a> {
                 .bar
                 .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
             report.bar.set_message(verb);
-            report.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         }
         Self { report, verb, total, done: 0, since: now, told: now, bar: report.bar.clone() }
     }

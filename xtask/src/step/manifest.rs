@@ -3,14 +3,17 @@
 //!
 //! <https://github.com/systemd/mkosi/blob/main/mkosi/resources/man/mkosi.1.md>
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::{Lock, Plan};
 use bedplate_formats::control;
-use bedplate_formats::tree::Tree;
+use bedplate_formats::tree::{Kind, Tree, TreePath};
 use fs_err as fs;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::origin::landed;
 
 /// The manifest of one image.
 #[derive(Debug, Serialize)]
@@ -41,6 +44,37 @@ struct Package {
     /// The address it was taken from, when it is in no archive; mkosi has no such key.
     #[serde(skip_serializing_if = "Option::is_none")]
     origin: Option<String>,
+    /// The bytes of its files in the image; mkosi has no such key.
+    size: u64,
+}
+
+/// What the manifest of a build says of a package.
+#[derive(Debug, Deserialize)]
+pub struct Installed {
+    /// Its version.
+    pub version: String,
+    /// The bytes of its files; none in a manifest of an older program.
+    #[serde(default)]
+    pub size: u64,
+}
+
+/// The packages that a manifest names.
+///
+/// # Errors
+/// It cannot be read, or is none.
+pub fn installed(file: &Path) -> Result<BTreeMap<String, Installed>> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+        #[serde(flatten)]
+        installed: Installed,
+    }
+    #[derive(Deserialize)]
+    struct Read {
+        packages: Vec<Named>,
+    }
+    let read: Read = serde_json::from_slice(&fs::read(file)?).context("reading the manifest of packages")?;
+    Ok(read.packages.into_iter().map(|package| (package.name, package.installed)).collect())
 }
 
 /// Writes the manifest of a tree.
@@ -60,7 +94,7 @@ pub fn write(plan: &Plan, lock: &Lock, tree: &Tree, file: &Path) -> Result<()> {
             release: plan.release.clone(),
             architecture: plan.architecture.systemd().to_owned(),
         },
-        packages: packages(&status, lock),
+        packages: packages(&status, lock, &sizes(tree)?),
     };
     let mut text = serde_json::to_string_pretty(&manifest)?;
     text.push('\n');
@@ -68,7 +102,27 @@ pub fn write(plan: &Plan, lock: &Lock, tree: &Tree, file: &Path) -> Result<()> {
     Ok(())
 }
 
-fn packages(status: &str, lock: &Lock) -> Vec<Package> {
+/// The bytes of each package's files in a tree. A file that two packages bring counts for one of them.
+fn sizes(tree: &Tree) -> Result<BTreeMap<String, u64>> {
+    let mut sizes: BTreeMap<String, u64> = BTreeMap::new();
+    let mut counted = BTreeSet::new();
+    for (path, _) in tree.below(&TreePath::new("var/lib/dpkg/info")) {
+        let name = path.name().map(String::from_utf8_lossy).unwrap_or_default();
+        let Some(package) = name.strip_suffix(".list") else { continue };
+        let list = tree.content(path).context("a list of dpkg's is no file")?.read()?;
+        for path in String::from_utf8_lossy(&list).lines() {
+            let path = landed(tree, &TreePath::new(path));
+            let Some(Kind::File(content)) = tree.get(&path).map(|node| &node.kind) else { continue };
+            if counted.insert(path) {
+                let package = package.split(':').next().unwrap_or_default();
+                *sizes.entry(package.to_owned()).or_default() += content.len();
+            }
+        }
+    }
+    Ok(sizes)
+}
+
+fn packages(status: &str, lock: &Lock, sizes: &BTreeMap<String, u64>) -> Vec<Package> {
     let origin = |name: &str| {
         let locked = lock
             .packages
@@ -86,6 +140,7 @@ fn packages(status: &str, lock: &Lock) -> Vec<Package> {
                 version: field("Version"),
                 architecture: field("Architecture"),
                 origin: origin(&field("Package")),
+                size: sizes.get(&field("Package")).copied().unwrap_or_default(),
             }
         })
         .collect();
@@ -98,6 +153,7 @@ mod tests {
     use super::*;
     use bedplate_core::lock::{LockedPackage, VENDOR};
     use bedplate_core::value::Sha256;
+    use bedplate_formats::tree::Node;
 
     const STATUS: &str = "Package: zlib1g\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:1.3\n\n\
                           Package: gone\nStatus: deinstall ok config-files\nArchitecture: all\nVersion: 1\n\n\
@@ -118,15 +174,34 @@ mod tests {
 
     #[test]
     fn only_what_is_installed_is_listed_and_sorted() {
-        let packages = packages(STATUS, &lock("release"));
+        let packages = packages(STATUS, &lock("release"), &BTreeMap::new());
         let names: Vec<String> = packages.into_iter().map(|p| p.name + " " + &p.version).collect();
         assert_eq!(names, ["apt 3.0", "zlib1g 1:1.3"]);
     }
 
     #[test]
+    fn a_package_has_the_size_of_its_files_wherever_they_landed() {
+        let mut tree = Tree::new();
+        let mut put = |path: &str, node| tree.insert(TreePath::new(path), node);
+        put("bin", Node::symlink("usr/bin"));
+        put("usr/bin/ls", Node::file("12345", 0o755));
+        put("usr/share/doc", Node::directory(0o755));
+        put(
+            "var/lib/dpkg/info/ls:amd64.list",
+            Node::file("/.\n/bin\n/bin/ls\n/usr/share/doc\n/gone\n", 0o644),
+        );
+        put("var/lib/dpkg/info/ls:amd64.md5sums", Node::file("/usr/bin/ls", 0o644));
+        assert_eq!(sizes(&tree).unwrap(), BTreeMap::from([("ls".to_owned(), 5)]));
+    }
+
+    #[test]
     fn what_is_in_no_archive_says_where_it_is_from() {
-        let origins =
-            |pocket| packages(STATUS, &lock(pocket)).into_iter().map(|p| p.origin).collect::<Vec<_>>();
+        let origins = |pocket| {
+            packages(STATUS, &lock(pocket), &BTreeMap::new())
+                .into_iter()
+                .map(|p| p.origin)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(origins(VENDOR), [Some("https://vendor.example/apt.deb".to_owned()), None]);
         assert_eq!(origins("release"), [None, None]);
     }

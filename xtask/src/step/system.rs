@@ -25,6 +25,7 @@ mod users;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::thread;
@@ -38,7 +39,7 @@ use bedplate_formats::unpack::{Conffiles, Diversions, Inside, Root, Staged, base
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use self::failure::Explainer;
-pub use self::log::Log;
+pub use self::log::{Listener, Log};
 pub(super) use self::quiet::Quiet;
 use crate::sandbox::{self, Sandbox};
 
@@ -120,6 +121,7 @@ pub fn build(
     };
 
     let (first, second) = (staging.path().join("base"), staging.path().join("rest"));
+    log.at(&format!("{} packages, unpacking the first", debs.len()));
     let staged = stage_all(&paths(&base), &first)?;
     thread::scope(|scope| {
         let rest = paths(&rest);
@@ -309,10 +311,18 @@ impl System<'_> {
     /// Runs a command with its two outputs in one, in the order of writing.
     fn run(&self, argv: &[String]) -> Result<Output> {
         let sandbox = self.quiet.sandbox(&self.inside)?;
-        let expression = sandbox.command(argv).stdin_null().stderr_to_stdout().stdout_capture().unchecked();
-        let output = expression.run().context("could not start the sandbox")?;
-        self.log.add(&output.stdout);
-        Ok(output)
+        let expression = sandbox.command(argv).stdin_null().stderr_to_stdout().unchecked();
+        let reader = expression.reader().context("could not start the sandbox")?;
+        let (mut lines, mut printed) = (BufReader::new(&reader), Vec::new());
+        loop {
+            let start = printed.len();
+            if lines.read_until(b'\n', &mut printed)? == 0 {
+                break;
+            }
+            self.log.line(&printed[start..]);
+        }
+        let output = reader.try_wait()?.context("the sandbox is still running")?;
+        Ok(Output { stdout: printed, ..output.clone() })
     }
 }
 

@@ -18,9 +18,9 @@ use crate::value::{AnswerText, Malformed, Value as _};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// Of a question that is answered by yes or no.
+    /// Yes or no.
     Flag(bool),
-    /// Of any other: a text, one choice, or several with `, ` between them.
+    /// Text, for any other question: a text, one choice, or several with `, ` between them.
     Text(AnswerText),
 }
 

@@ -88,7 +88,7 @@ impl Bind {
         self
     }
 
-    /// Starts empty although the image has files in its place: they stay in the image, and nobody sees them.
+    /// Starts the directory empty although the image has files in its place: they stay in the image, and nobody sees them.
     ///
     /// ```
     /// # use bedplate_core::*;
@@ -99,7 +99,7 @@ impl Bind {
         self
     }
 
-    /// Its permissions when it is made; those of its place in the image unless said.
+    /// Gives what is kept these permissions when it is made; those of its place in the image unless said.
     ///
     /// ```
     /// # use bedplate_core::*;
@@ -112,7 +112,7 @@ impl Bind {
         self
     }
 
-    /// The user it belongs to when it is made; the owner of its place in the image unless said.
+    /// Gives what is kept to this user when it is made; the owner of its place in the image unless said.
     ///
     /// ```
     /// # use bedplate_core::*;
@@ -126,7 +126,7 @@ impl Bind {
         self
     }
 
-    /// The group it belongs to when it is made; that of its place in the image unless said.
+    /// Gives what is kept to this group when it is made; that of its place in the image unless said.
     ///
     /// ```
     /// # use bedplate_core::*;

@@ -58,7 +58,7 @@ impl Data {
         }
     }
 
-    /// Mounts it there, before any service starts.
+    /// Mounts the partition there, before any service starts.
     ///
     /// ```
     /// # use bedplate_core::*;
@@ -72,7 +72,7 @@ impl Data {
         self
     }
 
-    /// Gives it this size in the image.
+    /// Gives the partition this size in the image.
     ///
     /// ```
     /// # use bedplate_core::*;
@@ -86,7 +86,7 @@ impl Data {
         self
     }
 
-    /// Keeps it at its size; otherwise it grows to the end of the disk.
+    /// Keeps the partition at its size; otherwise it grows to the end of the disk.
     ///
     /// ```
     /// # use bedplate_core::*;
@@ -98,7 +98,7 @@ impl Data {
         self
     }
 
-    /// Encrypts it, with a key that no one but the device has: LUKS, opened by the TPM for kernel images that were signed
+    /// Encrypts the partition, with a key that no one but the device has: LUKS, opened by the TPM for kernel images that were signed
     /// with the keys of [Secure Boot](crate::Image::secure_boot).
     ///
     /// The partition is not in the image. A device makes it at its first start once Secure Boot is on, before anything

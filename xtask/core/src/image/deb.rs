@@ -109,7 +109,7 @@ impl Deb {
         Deb { url, trust: Trust::Signed { key, signature: None }, recommends: false, at, mistakes }
     }
 
-    /// The signature is at this address.
+    /// Takes the signature from this address.
     ///
     /// ```
     /// # use bedplate_core::*;
@@ -154,7 +154,7 @@ impl Deb {
         Deb { url, trust: Trust::Unsigned { sha256 }, recommends: false, at, mistakes }
     }
 
-    /// Installs what it recommends too, and what the packages that come with it recommend, as far as the archives
+    /// Installs what the package recommends too, and what the packages that come with it recommend, as far as the archives
     /// have it: [`Package::recommends`](crate::Package::recommends) of a vendor's package.
     ///
     /// ```

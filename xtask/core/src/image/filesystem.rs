@@ -22,11 +22,11 @@ pub struct Ext4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Filesystem {
-    /// See [`Erofs`].
+    /// Read-only, compressed, fast to mount: [`Erofs`].
     Erofs,
-    /// See [`Squashfs`].
+    /// Read-only, compressed best, slowest to read: [`Squashfs`].
     Squashfs,
-    /// See [`Ext4`].
+    /// Written to: [`Ext4`].
     Ext4,
 }
 

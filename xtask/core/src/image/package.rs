@@ -49,7 +49,7 @@ impl Package {
         Package { name, from: None, version: None, recommends: false, mistakes }
     }
 
-    /// Takes it from this suite, as `apt install NAME/SUITE` does: with it what it needs of that suite, and nothing
+    /// Takes the package from this suite, as `apt install NAME/SUITE` does: with it what it needs of that suite, and nothing
     /// else. Of a repository whose suite another one has too, the host is named: `download.docker.com`.
     ///
     /// ```
@@ -64,7 +64,7 @@ impl Package {
         self
     }
 
-    /// Takes this version of it, or, with `*` at the end, the newest one that starts so: `5:27.*`.
+    /// Takes this version of the package, or, with `*` at the end, the newest one that starts so: `5:27.*`.
     ///
     /// The lock pins every version anyway; this one stays when the lock moves forward.
     ///
@@ -80,7 +80,7 @@ impl Package {
         self
     }
 
-    /// Installs what it recommends too, and what the packages that come with it recommend, as far as the archives
+    /// Installs what the package recommends too, and what the packages that come with it recommend, as far as the archives
     /// have it.
     ///
     /// ```

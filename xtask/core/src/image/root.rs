@@ -2,8 +2,9 @@
 
 use std::marker::PhantomData;
 
+use super::budget::{Budget, Part};
 use super::compression::Compression;
-use super::filesystem::{Filesystem, ReadOnly, RootFilesystem};
+use super::filesystem::{Ext4, Filesystem, ReadOnly, RootFilesystem};
 use crate::given::SizeWithUnit;
 use crate::location::SourceLocation;
 use crate::value::Size;
@@ -40,6 +41,7 @@ pub struct RootSlot {
     pub(crate) compression: Compression,
     pub(crate) verity: bool,
     pub(crate) size: Size,
+    pub(crate) budget: Option<Budget>,
     pub(crate) at: SourceLocation,
 }
 
@@ -58,6 +60,7 @@ impl<F: RootFilesystem> Root<F> {
             compression: F::COMPRESSION,
             verity: false,
             size: Size::mib(2048),
+            budget: None,
             at: SourceLocation::caller(),
         };
         Root { slot, filesystem: PhantomData }
@@ -77,21 +80,33 @@ impl<F: RootFilesystem> Root<F> {
         self
     }
 
-    /// Compresses it so.
+    /// Says how large the content may become, the slot being larger: a build that makes it larger fails.
+    ///
+    /// ```
+    /// # use bedplate_core::*;
+    /// let root = Root::new(Erofs).budget(MiB(420));
+    /// ```
+    #[track_caller]
+    #[doc(alias("SizeMaxBytes"))]
+    pub fn budget(mut self, most: impl SizeWithUnit) -> Self {
+        self.slot.budget = Some(Budget::new(Part::Root, most));
+        self
+    }
+}
+
+impl<F: ReadOnly> Root<F> {
+    /// Compresses the root so.
     ///
     /// ```
     /// # use bedplate_core::*;
     /// let root = Root::new(Squashfs).compression(Compression::Lz4hc);
     /// ```
-    pub fn compression(mut self, compression: Compression) -> Self
-    where
-        F: ReadOnly,
-    {
+    pub fn compression(mut self, compression: Compression) -> Self {
         self.slot.compression = compression;
         self
     }
 
-    /// Verifies every block when it is read: dm-verity, with the root hash on
+    /// Verifies every block of the root when it is read: dm-verity, with the root hash on
     /// the kernel's command line.
     ///
     /// ```
@@ -99,11 +114,27 @@ impl<F: RootFilesystem> Root<F> {
     /// let root = Root::new(Erofs).verity();
     /// ```
     #[doc(alias("Verity", "roothash", "dm-verity"))]
-    pub fn verity(mut self) -> Self
-    where
-        F: ReadOnly,
-    {
+    pub fn verity(mut self) -> Self {
         self.slot.verity = true;
+        self
+    }
+}
+
+/// What a root that is written to has not. An editor does not offer it, and who writes it reads why.
+impl Root<Ext4> {
+    #[doc(hidden)]
+    pub fn compression(self, _: Compression) -> Self
+    where
+        for<'never> Ext4: ReadOnly,
+    {
+        self
+    }
+
+    #[doc(hidden)]
+    pub fn verity(self) -> Self
+    where
+        for<'never> Ext4: ReadOnly,
+    {
         self
     }
 }

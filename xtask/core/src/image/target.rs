@@ -44,7 +44,7 @@ impl Architecture {
         }
     }
 
-    /// The other one.
+    /// The other architecture.
     #[must_use]
     pub fn other(self) -> Architecture {
         match self {

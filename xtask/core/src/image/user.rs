@@ -50,7 +50,7 @@ pub struct Login {
 // The two read as the variants they would be, if one of them could take text or a typed key.
 #[expect(non_snake_case, non_upper_case_globals, reason = "reads as the variants of an enum")]
 impl Login {
-    /// With the private half of this ssh key: the line of a `.pub` file.
+    /// Lets in who has the private half of this ssh key: the line of a `.pub` file.
     ///
     /// ```
     /// # use bedplate_core::*;
@@ -64,14 +64,14 @@ impl Login {
         Login { key, credential: false, program: false, mistakes }
     }
 
-    /// With the keys that are handed to the device at provisioning: the system
+    /// Lets in who has a key that the device is handed at provisioning: the system
     /// credential `ssh.authorized_keys.NAME`, in the form of an
     /// `authorized_keys` file. Without it the user stays locked.
     /// <https://systemd.io/CREDENTIALS/>
     #[doc(alias("Credentials", "ImportCredential", "provisioning"))]
     pub const Credential: Login = Login { key: None, credential: true, program: false, mistakes: Vec::new() };
 
-    /// Through a program that becomes the user: an agent, a display manager, a directory service. Nothing is written
+    /// Lets a program become the user: an agent, a display manager, a directory service. Nothing is written
     /// for it; a build does not warn that the user has no key.
     ///
     /// ```

@@ -7,11 +7,11 @@ use serde::Serialize;
 #[serde(rename_all = "lowercase")]
 #[doc(alias("systemd.volatile"))]
 pub enum Volatile {
-    /// They go to memory, and are gone at the next boot.
+    /// Writes to the root go to memory, and are gone at the next boot.
     Overlay,
-    /// They go to the data partition, and stay over a new version of the root:
-    /// what the device changed hides what the new version ships.
+    /// Writes to the root go to the data partition, and stay over a new version
+    /// of it: what the device changed hides what the new version ships.
     Persistent,
-    /// They go to the root itself, where its file system can be written at all.
+    /// Writes go to the root itself, where its file system can be written at all.
     None,
 }

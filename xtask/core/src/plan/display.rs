@@ -27,6 +27,7 @@ impl Plan {
         ));
         self.weakened(&mut page);
         self.disk(&mut page);
+        self.budgets(&mut page);
         self.trust(&mut page);
         self.listening(&mut page);
         self.updates(&mut page);
@@ -73,6 +74,17 @@ impl Plan {
                 })
                 .chain(made),
         );
+    }
+
+    fn budgets(&self, page: &mut Page) {
+        if self.budgets.is_empty() {
+            return;
+        }
+        page.heading("budgets");
+        let row = |budget: &super::BudgetPlan| {
+            vec![budget.what.to_string(), format!("at most {}", size(budget.most))]
+        };
+        page.table(&["", ""], self.budgets.iter().map(row));
     }
 
     fn updates(&self, page: &mut Page) {

@@ -7,8 +7,8 @@ use super::{
     Plan, SettingPlan, SnapshotPlan, UnitsPlan, UserPlan,
 };
 use super::{
-    archives, boot, console, contents, dangers, debs, disks, hardening, identity, initrd, layout, listeners,
-    packages, people, sshd, state, system, trust, units, updates,
+    archives, boot, budgets, console, contents, dangers, debs, disks, hardening, identity, initrd, layout,
+    listeners, packages, people, sshd, state, system, trust, units, updates,
 };
 use crate::image::Image;
 use crate::image::overlay::{self, Overlay};
@@ -25,7 +25,8 @@ pub(crate) struct Draft<'a> {
     release: &'static Release,
     root: &'a RootSlot,
     stream: Stream,
-    disk: DiskPlan,
+    /// The disk.
+    pub disk: DiskPlan,
     users: Vec<UserPlan>,
     binds: Vec<BindPlan>,
     contents: ContentsPlan,
@@ -113,6 +114,7 @@ impl<'a> Draft<'a> {
             updates: updates::plan(image, &disk),
             secure_boot: trust::plan(image),
             disk,
+            budgets: budgets::plan(image),
             files: files(image, self.files),
             overlays: image.overlays.iter().map(overlay).collect(),
             contents: self.contents,

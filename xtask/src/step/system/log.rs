@@ -2,16 +2,37 @@
 
 use std::cell::RefCell;
 
+/// Who hears of an installation while it goes on.
+pub trait Listener: Sync {
+    /// What was printed.
+    fn printed(&self, text: &str);
+    /// What is done now: `unpacking 318 packages`.
+    fn at(&self, what: &str);
+}
+
+/// Nobody.
+impl Listener for () {
+    fn printed(&self, _: &str) {}
+    fn at(&self, _: &str) {}
+}
+
 /// Collects what is printed, and passes it on.
 pub struct Log<'a> {
     text: RefCell<String>,
-    tell: &'a dyn Fn(&str),
+    listener: &'a dyn Listener,
+    /// How many packages there are, and how many of them dpkg has begun to configure.
+    packages: (usize, RefCell<usize>),
 }
 
 impl<'a> Log<'a> {
-    /// A log that passes on to `tell` what is printed.
-    pub fn new(tell: &'a dyn Fn(&str)) -> Self {
-        Self { text: RefCell::new(String::new()), tell }
+    /// A log of the installation of so many packages.
+    pub fn new(packages: usize, listener: &'a dyn Listener) -> Self {
+        Self { text: RefCell::default(), listener, packages: (packages, RefCell::default()) }
+    }
+
+    /// Says what is done now.
+    pub(super) fn at(&self, what: &str) {
+        self.listener.at(what);
     }
 
     /// Adds what a command printed.
@@ -21,9 +42,23 @@ impl<'a> Log<'a> {
             return;
         }
         let end = if printed.ends_with('\n') { "" } else { "\n" };
-        (self.tell)(&printed);
-        (self.tell)(end);
+        self.listener.printed(&printed);
+        self.listener.printed(end);
         self.text.borrow_mut().extend([&*printed, end]);
+    }
+
+    /// Adds a line that dpkg has just printed.
+    pub(super) fn line(&self, printed: &[u8]) {
+        self.add(printed);
+        let printed = String::from_utf8_lossy(printed);
+        let subject = |start: &str| printed.strip_prefix(start)?.split([' ', ':']).next();
+        if let Some(name) = subject("Setting up ") {
+            let (all, begun) = &self.packages;
+            *begun.borrow_mut() += 1;
+            self.at(&format!("{name}, {} of {all}", begun.borrow()));
+        } else if let Some(name) = subject("Processing triggers for ") {
+            self.at(&format!("the triggers of {name}"));
+        }
     }
 
     /// All that was printed.
@@ -35,17 +70,47 @@ impl<'a> Log<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+
+    #[derive(Default)]
+    struct Heard {
+        printed: Mutex<String>,
+        at: Mutex<Vec<String>>,
+    }
+
+    impl Listener for Heard {
+        fn printed(&self, text: &str) {
+            self.printed.lock().unwrap().push_str(text);
+        }
+        fn at(&self, what: &str) {
+            self.at.lock().unwrap().push(what.to_owned());
+        }
+    }
 
     #[test]
     fn what_is_printed_is_kept_and_passed_on() {
-        let told = RefCell::new(String::new());
-        let tell = |text: &str| told.borrow_mut().push_str(text);
-        let log = Log::new(&tell);
+        let heard = Heard::default();
+        let log = Log::new(1, &heard);
         log.add(b"Setting up a (1) ...\n");
         log.add(b"\n");
         log.add(b"no line feed");
         assert_eq!(log.into_text(), "Setting up a (1) ...\nno line feed\n");
-        assert_eq!(told.into_inner(), "Setting up a (1) ...\nno line feed\n");
+        assert_eq!(heard.printed.into_inner().unwrap(), "Setting up a (1) ...\nno line feed\n");
+    }
+
+    #[test]
+    fn dpkg_tells_how_far_it_is() {
+        let heard = Heard::default();
+        let log = Log::new(318, &heard);
+        let lines =
+            ["Setting up libc6:amd64 (2.41-12) ...\n", "Creating a user\n", "Setting up apt (3.0) ...\n"];
+        lines.iter().for_each(|line| log.line(line.as_bytes()));
+        log.line(b"Processing triggers for man-db (2.13) ...\n");
+        assert_eq!(
+            heard.at.into_inner().unwrap(),
+            ["libc6, 1 of 318", "apt, 2 of 318", "the triggers of man-db"]
+        );
     }
 }

@@ -1,0 +1,121 @@
+//! Whether parts of the image are within their budgets, and what grew where one is not.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use bedplate_core::Plan;
+use bedplate_core::plan::{BudgetPlan, Part};
+use bedplate_formats::region::Region;
+use bedplate_formats::used;
+use fs_err as fs;
+
+use super::manifest::{self, Installed};
+use crate::error::Refused;
+use crate::report::bytes;
+
+/// So many packages are named.
+const NAMED: usize = 8;
+
+/// Holds what was built into `staging` against the plan's budgets. `last` is the directory of the last build, if there
+/// is one.
+///
+/// # Errors
+/// The first part that is over, at its line, with the packages that grew since the last build, the largest growth
+/// first; an artifact that cannot be read.
+pub fn check(plan: &Plan, staging: &Path, last: &Path) -> Result<()> {
+    for budget in &plan.budgets {
+        let Some(over) = budget.over(size(plan, budget, staging)?) else { continue };
+        let names = &plan.artifacts;
+        let now = manifest::installed(&staging.join(&names.manifest))?;
+        let before = manifest::installed(&last.join(&names.manifest)).unwrap_or_default();
+        return Err(Refused(Box::new(over.help(help(&before, &now)))).into());
+    }
+    Ok(())
+}
+
+/// The bytes of a part.
+fn size(plan: &Plan, budget: &BudgetPlan, staging: &Path) -> Result<u64> {
+    let names = &plan.artifacts;
+    let length = |name: &str| Ok(fs::metadata(staging.join(name))?.len());
+    match budget.what {
+        Part::Root => {
+            let region = Region::of(fs::File::open(staging.join(&names.root))?.into_parts().0)?;
+            let used = used::used(&region).context("reading which blocks of the root are in use")?;
+            Ok(used.map_or(region.len(), |ranges| ranges.iter().map(|range| range.end - range.start).sum()))
+        }
+        Part::KernelImage => match &names.unsigned {
+            Some(unsigned) if !staging.join(&names.uki).exists() => length(&unsigned.uki),
+            _ => length(&names.uki),
+        },
+        Part::Initrd => length(&names.initrd),
+        Part::Disk => Ok(plan.disk.size),
+    }
+}
+
+/// What to do about it.
+fn help(before: &BTreeMap<String, Installed>, now: &BTreeMap<String, Installed>) -> String {
+    let of =
+        |packages: &BTreeMap<String, Installed>, name: &str| packages.get(name).map_or(0, |one| one.size);
+    let mut grown: Vec<(&String, u64)> =
+        now.iter().map(|(name, one)| (name, one.size.saturating_sub(of(before, name)))).collect();
+    grown.retain(|(_, size)| *size > 0);
+    grown.sort_by_key(|(name, size)| (Reverse(*size), *name));
+    let since = match before.is_empty() {
+        true => "no earlier build is there to compare with; the largest packages are",
+        false if grown.is_empty() => {
+            return "no package grew since the last build: look for files of the description".to_owned();
+        }
+        false => "since the last build grew",
+    };
+    let name = |(name, size): &(&String, u64)| match before.get(*name) {
+        Some(_) => format!("{name} by {}", bytes(*size)),
+        None if before.is_empty() => format!("{name} with {}", bytes(*size)),
+        None => format!("{name}, new, by {}", bytes(*size)),
+    };
+    let named: Vec<String> = grown.iter().take(NAMED).map(name).collect();
+    let others = match grown.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        count => {
+            format!("; and {count} others by {}", bytes(grown.iter().skip(NAMED).map(|(_, size)| size).sum()))
+        }
+    };
+    format!("{since}: {}{others}", named.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packages(sizes: &[(&str, u64)]) -> BTreeMap<String, Installed> {
+        let one = |(name, size): &(&str, u64)| {
+            ((*name).to_owned(), Installed { version: "1".to_owned(), size: *size })
+        };
+        sizes.iter().map(one).collect()
+    }
+
+    #[test]
+    fn the_largest_growth_is_told_first() {
+        let before = packages(&[("apt", 4_000_000), ("htop", 100), ("less", 300_000)]);
+        let now =
+            packages(&[("apt", 4_200_000), ("htop", 100), ("less", 200_000), ("docker.io", 90_000_000)]);
+        assert_eq!(
+            help(&before, &now),
+            "since the last build grew: docker.io, new, by 90.0 MB; apt by 200 kB"
+        );
+        assert_eq!(
+            help(&before, &before),
+            "no package grew since the last build: look for files of the description"
+        );
+    }
+
+    #[test]
+    fn a_first_build_names_the_largest() {
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+        let sizes: Vec<(&str, u64)> = names.into_iter().zip((1..).map(|size| size * 1000)).collect();
+        let said = help(&BTreeMap::new(), &packages(&sizes));
+        assert!(said.contains("the largest packages are: j with 10.0 kB; i with 9.0 kB; "), "{said}");
+        assert!(said.ends_with("; and 2 others by 3.0 kB"), "{said}");
+    }
+}
