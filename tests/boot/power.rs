@@ -18,11 +18,11 @@ use bedplate::vm::guest::Guest;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
-/// How often the power is cut: once, three times with `BEDPLATE_TESTS=all`, or
+/// How often the power is cut: once, three times with `BEDPLATE_TESTS=release`, or
 /// as often as `BEDPLATE_POWER_CUTS` says.
 pub fn cuts() -> u32 {
     let said = std::env::var("BEDPLATE_POWER_CUTS").ok();
-    said.map_or(if product::all() { 2 } else { 1 }, |said| said.parse().unwrap())
+    said.map_or(if product::release() { 3 } else { 1 }, |said| said.parse().unwrap())
 }
 
 /// Whether cuts of updates are asked for: a session of one takes minutes, and so does each start after it.

@@ -13,7 +13,12 @@ use bedplate::vm::Vm;
 
 /// Whether every boot and every slow oracle is to run: `BEDPLATE_TESTS=all`.
 pub fn all() -> bool {
-    std::env::var("BEDPLATE_TESTS").is_ok_and(|value| value == "all")
+    std::env::var("BEDPLATE_TESTS").is_ok_and(|value| value == "all") || release()
+}
+
+/// Whether also what takes hours is to run, before a release: `BEDPLATE_TESTS=release`.
+pub fn release() -> bool {
+    std::env::var("BEDPLATE_TESTS").is_ok_and(|value| value == "release")
 }
 
 /// The program, in the project's root, told nothing by the terminal.
