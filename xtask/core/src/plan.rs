@@ -62,6 +62,8 @@ pub use state::BACKING;
 mod system;
 pub(crate) mod template;
 pub use template::Unfit;
+mod topic;
+pub use topic::Topic;
 mod units;
 use units::UNITS;
 mod updates;

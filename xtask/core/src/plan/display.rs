@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{BindKind, DataPlan, DiskPlan, FileKind, Keyring, PartitionGuid, Plan, RootPlan, Why};
-use crate::page::Page;
+use super::{BindKind, DataPlan, DiskPlan, FileKind, Keyring, PartitionGuid, Plan, RootPlan, Topic, Why};
+use crate::page::{Block, Page};
 
 impl fmt::Display for Plan {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,18 +25,45 @@ impl Plan {
             self.architecture,
             if self.dangers.is_empty() { "" } else { ", WEAKENED: see below" }
         ));
-        self.weakened(&mut page);
-        self.disk(&mut page);
-        self.budgets(&mut page);
-        self.trust(&mut page);
-        self.listening(&mut page);
-        self.updates(&mut page);
-        self.kept(&mut page);
-        self.own(&mut page);
-        self.software(&mut page);
-        self.generated(&mut page);
-        self.results(&mut page);
+        for topic in Topic::ALL {
+            self.tell(topic, &mut page);
+        }
         page.finish()
+    }
+
+    /// What the page tells about a topic; nothing where there is nothing to tell.
+    #[must_use]
+    pub fn about(&self, topic: Topic) -> Vec<Block> {
+        let mut page = Page::new(0);
+        self.tell(topic, &mut page);
+        page.into_blocks()
+    }
+
+    fn tell(&self, topic: Topic, page: &mut Page) {
+        match topic {
+            Topic::Dangers => self.weakened(page),
+            Topic::Disk => self.disk(page),
+            Topic::Budgets => self.budgets(page),
+            Topic::Trust => self.trust(page),
+            Topic::Listeners => self.listening(page),
+            Topic::Updates => self.updates(page),
+            Topic::Persistent => self.kept(page),
+            Topic::Identities => self.own(page),
+            Topic::CommandLine => self.command_line_page(page),
+            Topic::Modules => self.modules_page(page),
+            Topic::Settings => self.settings_page(page),
+            Topic::Archives => self.archives_page(page),
+            Topic::Packages => self.packages_page(page),
+            Topic::Answers => self.answers_page(page),
+            Topic::Vendors => self.vendors(page),
+            Topic::Contents => self.contents_page(page),
+            Topic::Enabled => self.enabled(page),
+            Topic::Users => self.people(page),
+            Topic::Masked => self.masked(page),
+            Topic::Files => self.generated(page),
+            Topic::Overlays => self.overlays_page(page),
+            Topic::Artifacts => self.results(page),
+        }
     }
 
     fn disk(&self, page: &mut Page) {
@@ -157,17 +184,21 @@ impl Plan {
         );
     }
 
-    fn software(&self, page: &mut Page) {
+    fn command_line_page(&self, page: &mut Page) {
         page.heading("kernel command line");
         let hash = self.disk.root.verity.as_ref().map(|_| "roothash=…");
         let words = hash.into_iter().chain(self.command_line.iter().map(String::as_str));
         page.words(words);
+    }
 
+    fn modules_page(&self, page: &mut Page) {
         if !self.modules.is_empty() {
             page.heading("kernel modules in the initrd, beyond the usual ones");
             page.words(self.modules.iter().map(|module| module.name.as_str()));
         }
+    }
 
+    fn settings_page(&self, page: &mut Page) {
         page.heading("settings");
         page.table(
             &["setting", "value", "why"],
@@ -175,7 +206,9 @@ impl Plan {
                 .iter()
                 .map(|setting| vec![setting.key.clone(), setting.value.clone(), setting.why.clone()]),
         );
+    }
 
+    fn archives_page(&self, page: &mut Page) {
         page.heading("archives");
         page.table(
             &["suite", "components", "from"],
@@ -190,7 +223,9 @@ impl Plan {
                 vec![archive.suite.clone(), archive.components.join(" "), from]
             }),
         );
+    }
 
+    fn packages_page(&self, page: &mut Page) {
         let asked = self.packages.iter().filter(|package| package.why == Why::Asked).count();
         page.heading(&format!("packages: {asked} asked for, and what they depend on"));
         page.words(
@@ -209,19 +244,25 @@ impl Plan {
             &["", ""],
             self.without.iter().map(|name| vec![format!("- {name}"), "kept out".to_string()]),
         );
+    }
 
+    fn answers_page(&self, page: &mut Page) {
         if !self.answers.is_empty() {
             page.heading("answers to questions of packages");
             let row =
                 |answer: &super::AnswerPlan| vec![answer.name.clone(), answer.answer.as_str().to_string()];
             page.table(&["question", "answer"], self.answers.iter().map(row));
         }
-        self.vendors(page);
-        self.contents_page(page);
+    }
+
+    fn enabled(&self, page: &mut Page) {
         if !self.units.enable.is_empty() {
             page.heading("started at boot");
             page.words(self.units.enable.iter().map(|unit| unit.name.as_str()));
         }
+    }
+
+    fn people(&self, page: &mut Page) {
         if !self.users.is_empty() {
             page.heading("users");
             page.table(
@@ -271,7 +312,7 @@ impl Plan {
         );
     }
 
-    fn generated(&self, page: &mut Page) {
+    fn masked(&self, page: &mut Page) {
         if !self.units.mask.is_empty() {
             page.heading("masked units");
             page.table(
@@ -282,6 +323,9 @@ impl Plan {
                 }),
             );
         }
+    }
+
+    fn generated(&self, page: &mut Page) {
         // Directories and the links that switch a unit on or off say nothing
         // beyond what stands above; `--json` has all.
         let is_switch = |path: &str| {
@@ -294,6 +338,9 @@ impl Plan {
         });
         page.heading("generated files");
         page.table(&["path", "why"], told.map(|file| vec![file.path.to_string(), file.why.clone()]));
+    }
+
+    fn overlays_page(&self, page: &mut Page) {
         if !self.overlays.is_empty() {
             page.heading("copied over it");
             page.words(self.overlays.iter().map(|overlay| overlay.source.as_str()));
@@ -376,9 +423,24 @@ fn choice(package: &super::PackagePlan) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use crate::page::Block;
+    use crate::plan::Topic;
     use crate::rule::device;
     use crate::{Bind, User};
     use expect_test::expect;
+
+    #[test]
+    fn a_topic_is_told_by_itself() {
+        let plan = device().bind("/greengrass").plan().unwrap();
+        let nothing = [Block::Heading("what listens".into()), Block::Words(vec!["nothing".into()])];
+        assert_eq!(plan.about(Topic::Listeners), nothing);
+        assert_eq!(plan.about(Topic::Updates), []);
+        let [Block::Heading(_), Block::Table { header, rows }] = &plan.about(Topic::Persistent)[..] else {
+            panic!("{:?}", plan.about(Topic::Persistent));
+        };
+        assert!(rows.iter().all(|row| row.len() == header.len()));
+        assert!(rows.iter().any(|row| row[0] == "/greengrass" && row[1] == "empty"), "{rows:?}");
+    }
 
     #[test]
     fn a_plan_is_a_page_for_people() {
