@@ -23,6 +23,8 @@ pub const MAKES_NO_ENTRY: &[&str] = &[
     "src/fetch.rs",
     "src/flash",
     "src/flash.rs",
+    "src/html",
+    "src/html.rs",
     "src/lib.rs",
     "src/locking.rs",
     "src/new",

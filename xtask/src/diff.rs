@@ -25,7 +25,7 @@ pub mod side;
 pub mod system;
 #[cfg(test)]
 mod tests;
-mod told;
+pub mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

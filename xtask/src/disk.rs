@@ -33,7 +33,7 @@ pub use bedplate_formats::filesystem::{FileType, Metadata};
 
 pub use self::files::Files;
 pub use self::inspection::Inspection;
-pub(crate) use self::inspection::assignments;
+pub(crate) use self::inspection::{PartitionFacts, assignments};
 pub(crate) use self::page::size;
 pub use self::uki::Uki;
 

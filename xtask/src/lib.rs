@@ -169,6 +169,8 @@ pub mod flash;
 #[doc(hidden)]
 pub mod host;
 #[doc(hidden)]
+pub mod html;
+#[doc(hidden)]
 pub mod key;
 #[doc(hidden)]
 pub mod keys;

@@ -1,7 +1,7 @@
 //! A page of `inspect`: on a disk what `systemd-dissect` and `fdisk -l` print, of
 //! its kernel image what `objdump -h` does.
 
-use bedplate_core::page::Page;
+use bedplate_core::page::{Block, Page};
 use bedplate_formats::gpt::SECTOR;
 
 use super::inspection::{Inspection, PartitionFacts, SlotFacts, System, UkiFacts};
@@ -49,6 +49,15 @@ impl Inspection {
             uki_facts(uki, !self.slots.is_empty(), &mut page);
         }
         page.finish()
+    }
+
+    /// What is told of the kernel image, for a page in another form.
+    pub(crate) fn about_kernel_image(&self) -> Vec<Block> {
+        let mut page = Page::new(0);
+        if let Some(uki) = &self.uki {
+            uki_facts(uki, !self.slots.is_empty(), &mut page);
+        }
+        page.into_blocks()
     }
 }
 
