@@ -64,6 +64,7 @@ fn without_a_verb_it_lists_them() {
               verify   Check a built image against its plan, byte for byte
               inspect  Print what a disk, an ESP, a root, a kernel image or an update bundle holds
               diff     Print what differs between two images, or between an image and its description
+              report   Write a page about a built image, to look at: report.html beside its artifacts
               tools    Run a command from packages of the image's distribution, in the sandbox
               clean    Remove what the cache holds: layers, or everything with --all
 
@@ -452,7 +453,9 @@ fn what_cannot_be_compared_is_a_wrong_command_line() {
     let here = scratch.to_str().unwrap();
     assert_eq!(said(&["diff", "nothing", here]), "error: there is no file and no image `nothing`\n");
     assert_eq!(said(&["diff", "small"]), "error: `small` is not built: run `cargo xtask image small`\n");
+    assert_eq!(said(&["report", "small"]), "error: `small` is not built: run `cargo xtask image small`\n");
     assert!(said(&["diff", here, here]).contains("holds no build"));
+    assert!(said(&["report", "small", "--out", here]).contains("holds no build"));
     assert_eq!(
         said(&["plan", "small", "--against", "no-such-revision"]),
         "error: `no-such-revision` is no image, no file of a plan and no git revision\n"

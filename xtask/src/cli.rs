@@ -53,6 +53,8 @@ pub enum Verb {
     Inspect(InspectArgs),
     /// Print what differs between two images, or between an image and its description
     Diff(DiffArgs),
+    /// Write a page about a built image, to look at: report.html beside its artifacts
+    Report(ReportArgs),
     /// Run a command from packages of the image's distribution, in the sandbox
     Tools(ToolsArgs),
     /// Remove what the cache holds: layers, or everything with --all
@@ -319,6 +321,21 @@ pub struct InspectArgs {
     /// As JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub image: NameArgs,
+    /// Tell what changed since another image, in place of what the description says otherwise now: a disk, a root or a
+    /// directory of artifacts
+    #[arg(long, value_name = "OLD")]
+    pub against: Option<Utf8PathBuf>,
+    /// The lock file, in place of image/NAME.lock
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<Utf8PathBuf>,
 }
 
 /// Options of `diff`.

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod lock;
 pub mod new;
 pub mod plan;
+pub mod report;
 pub mod sign;
 pub mod tools;
 pub mod vendor;

@@ -280,6 +280,7 @@ fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<Exi
         Verb::Explain { code } => Ok(cmd::explain::run(code.as_deref(), report)),
         Verb::Verify(args) => cmd::verify::run(project, args, report),
         Verb::Diff(args) => cmd::diff::run(project, args, report),
+        Verb::Report(args) => cmd::report::run(project, args, report),
         Verb::Inspect(args) => cmd::inspect::run(args, report),
         Verb::Tools(args) => cmd::tools::run(project, args, report),
         Verb::Clean { all } => cmd::clean::run(*all, report),

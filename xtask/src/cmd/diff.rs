@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::lock::LockFile;
+use bedplate_core::{Entry, Plan};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::{DiffArgs, FormArgs, NameArgs};
@@ -65,7 +66,10 @@ fn artifact(project: &Project<'_>, given: &str) -> Result<Utf8PathBuf> {
 }
 
 /// The artifacts of an image.
-fn built(project: &Project<'_>, name: &str, out: Option<&Utf8PathBuf>) -> Result<Utf8PathBuf> {
+///
+/// # Errors
+/// There are none.
+pub fn built(project: &Project<'_>, name: &str, out: Option<&Utf8PathBuf>) -> Result<Utf8PathBuf> {
     let out = project.out(project.entry(Some(name))?, out);
     let out = Utf8PathBuf::try_from(out).context("the artifacts have no path in UTF-8")?;
     if out.exists() {
@@ -83,7 +87,21 @@ fn described(project: &Project<'_>, args: &DiffArgs) -> Result<Comparison> {
     let name = NameArgs { name: Some(args.before.clone()), arch: args.arch.clone(), out: None };
     let (entry, plan) = planned(project, &name)?;
     let out = built(project, &entry.name, args.out.as_ref())?;
-    let path = project.lock(entry, args.lock.as_ref());
+    against_description(project, (entry, &plan), args.lock.as_ref(), &Side::open(&out)?, &out)
+}
+
+/// What is built of an image, as it was read of a directory, against what its plan, its lock and its files say.
+///
+/// # Errors
+/// The lock, a key or a file of the description cannot be read.
+pub fn against_description(
+    project: &Project<'_>,
+    (entry, plan): (&Entry, &Plan),
+    lock: Option<&Utf8PathBuf>,
+    built: &Side,
+    out: &Utf8Path,
+) -> Result<Comparison> {
+    let path = project.lock(entry, lock);
     let lock = match fs::read_to_string(&path) {
         Ok(text) => Some(
             LockFile::parse(&text).with_context(|| format!("cannot read the lock `{}`", path.display()))?,
@@ -93,10 +111,10 @@ fn described(project: &Project<'_>, args: &DiffArgs) -> Result<Comparison> {
     let keys =
         plan.secure_boot.as_ref().map(|secure_boot| Keys::read(secure_boot, project.root)).transpose()?;
     let described = Described {
-        plan: &plan,
+        plan,
         lock: lock.as_ref().and_then(|file| file.of(plan.architecture)),
         keys: keys.as_ref(),
         project: project.root,
     };
-    described.against(&Side::open(&out)?, out.as_std_path())
+    described.against(built, out.as_std_path())
 }

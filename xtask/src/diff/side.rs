@@ -140,8 +140,8 @@ impl Side {
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
             let (name, metadata) = (entry.file_name().to_string_lossy().into_owned(), entry.metadata()?);
-            // What was printed, and who built it where, is not part of an image.
-            let about = [".log", ".provenance.json", ".SHA256SUMS"];
+            // What was printed, who built it where, and a page about it, are not part of an image.
+            let about = [".log", ".provenance.json", ".SHA256SUMS", ".html"];
             if metadata.is_file() && !name.starts_with('.') && !about.iter().any(|end| name.ends_with(end)) {
                 sizes.insert(name, metadata.len());
             }
