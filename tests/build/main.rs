@@ -12,6 +12,7 @@ mod environments;
 mod failures;
 mod filesystems;
 mod flash;
+mod page;
 mod papers;
 mod remote;
 mod reproducible;
