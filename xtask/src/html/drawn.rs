@@ -1,7 +1,7 @@
 //! The disk of the image, and the smallest disk of a device, with their numbers.
 
 use bedplate_core::bytes::bytes;
-use bedplate_core::plan::Topic;
+use bedplate_core::plan::{Topic, guid};
 use bedplate_formats::gpt::SECTOR;
 
 use super::bar::{self, Bar, Part};
@@ -103,6 +103,7 @@ fn parts(facts: &Facts<'_>) -> Vec<Drawn> {
 fn holds(partition: &PartitionFacts) -> String {
     let name = match partition.filesystem {
         Some("DM_verity_hash") => "hash tree",
+        None if partition.type_guid == guid::KERNEL_IMAGE => "kernel image",
         name => name.unwrap_or_default(),
     };
     format!("{name}{}", if partition.verity { ", verified" } else { "" })
