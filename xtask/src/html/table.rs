@@ -85,8 +85,10 @@ fn column(markup: &mut Markup, title: &str, is_number: bool) {
 }
 
 fn cell(markup: &mut Markup, content: &Content, first: bool) {
-    let tag = if first { "th" } else { "td" };
-    let scope: &[(&str, &str)] = if first { &[("scope", "row")] } else { &[] };
+    // What has no name is no heading.
+    let names = first && !matches!(content, Content::Text(text) if text.is_empty());
+    let tag = if names { "th" } else { "td" };
+    let scope: &[(&str, &str)] = if names { &[("scope", "row")] } else { &[] };
     let number = [scope, &[("class", "number")]].concat();
     match content {
         Content::Text(text) => markup.element(tag, scope, |markup| markup.prose(text)),
