@@ -54,6 +54,8 @@ pub struct Package {
     pub size: Option<u64>,
     /// Whether the description asks for it by name.
     pub asked: bool,
+    /// What needs it, where the description does by something else that it says.
+    pub implied: Option<String>,
 }
 
 /// What the page is about, beside the artifacts.
@@ -88,13 +90,16 @@ impl<'a> Facts<'a> {
             Some(root) => system::sizes(root, &built.owners),
             None => BTreeMap::new(),
         };
-        let asked = plan.packages.iter().filter(|package| package.why == Why::Asked);
-        let asked: BTreeSet<&str> = asked.map(|package| package.name.as_str()).collect();
         let mut packages = packages(&json(&names.manifest)?, &licences(&json(&names.spdx)?))
             .with_context(|| format!("invalid manifest `{}`", names.manifest))?;
         for package in &mut packages {
             package.size = sizes.get(&package.name).copied();
-            package.asked = asked.contains(package.name.as_str()) || package.origin.is_some();
+            let why = plan.package(&package.name).map(|planned| &planned.why);
+            package.asked = why == Some(&Why::Asked) || package.origin.is_some();
+            package.implied = match why {
+                Some(Why::Implied(why)) => Some(why.clone()),
+                Some(Why::Asked) | None => None,
+            };
         }
         Ok(Self {
             plan,

@@ -250,14 +250,16 @@ fn package(package: &Package) -> Vec<Content> {
         None => Content::from("not declared"),
         Some(licence) if licence.chars().count() <= LONG => Content::from(licence.as_str()),
         Some(licence) => {
-            let short = licence.chars().take(LONG - 6).collect::<String>();
-            Content::Folded(format!("{short}…"), licence.clone())
+            // As much as stands in a line beside the mark that unfolds it.
+            let short = licence.chars().take(LONG - 12).collect::<String>();
+            Content::Folded(format!("{}…", short.trim_end()), licence.clone())
         }
     };
-    let why = match (&package.origin, package.asked) {
+    let why = match (&package.origin, &package.implied) {
         (Some(origin), _) => format!("from {origin}"),
-        (None, true) => "asked for".to_owned(),
-        (None, false) => "dependency".to_owned(),
+        (None, Some(why)) => why.clone(),
+        (None, None) if package.asked => "asked for".to_owned(),
+        (None, None) => "dependency".to_owned(),
     };
     vec![
         package.name.as_str().into(),

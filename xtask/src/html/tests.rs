@@ -48,6 +48,7 @@ fn facts<'a>(plan: &'a Plan, hostile: bool) -> Facts<'a> {
         licence: Some(name("GPL-3.0-or-later AND LicenseRef-a-name-that-is-long")),
         size: Some(5000),
         asked: true,
+        implied: None,
     };
     let change = PackageDifference {
         name: name("bash"),
