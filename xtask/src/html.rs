@@ -2,7 +2,7 @@
 //!
 //! It is made of the artifacts ([`Facts`]) and the plan, whose own page is told in its words. It loads
 //! nothing, works without a script, and is the same bytes for the same inputs: there is no time in it, and no path of the
-//! machine. Names of packages and files are anybody's, so they are escaped ([`markup`]); beyond that, a policy in the page
+//! machine. Names of packages and files are anybody's, so they are escaped (`markup`); beyond that, a policy in the page
 //! lets a browser run its one script and fetch nothing.
 //!
 //! What changed is told against what the description says now. The artifacts of the build before are not there to be

@@ -1,16 +1,17 @@
 //! `report`: writes a page about a built image beside its artifacts.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
-use crate::artifacts::Output;
+use crate::artifacts::{self, Output};
 use crate::cli::ReportArgs;
 use crate::cmd::{diff, planned};
 use crate::diff::{Comparison, Side};
-use crate::error::LocatedError;
+use crate::error::{LocatedError, UsageError};
 use crate::html::{self, Facts, Subject};
 use crate::keys::Keys;
 use crate::project::Project;
@@ -25,6 +26,12 @@ pub fn run(project: Project<'_>, args: &ReportArgs, report: &Report) -> Result<E
     let (entry, plan) = planned(&project, &args.image)?;
     let out = diff::built(&project, &entry.name, args.image.out.as_ref())?;
     let directory = out.as_std_path();
+    if !artifacts::is_build(directory) {
+        let name = &entry.name;
+        return Err(UsageError(format!("`{out}` holds no build: run `cargo xtask image {name}`")).into());
+    }
+    // A build that came between would get the page of the one before.
+    let output = Output::open(directory, report)?;
     let unsigned = plan.artifacts.unsigned.as_ref().is_some_and(|names| directory.join(&names.uki).exists());
     if unsigned {
         let message = format!("nobody signed `{}`, and it has no disk to tell of", plan.name);
@@ -42,8 +49,8 @@ pub fn run(project: Project<'_>, args: &ReportArgs, report: &Report) -> Result<E
     let facts = Facts::read(subject, built, changes, args.against.as_deref().map(camino::Utf8Path::as_str))
         .with_context(|| format!("cannot read the artifacts in `{}`", path(directory)))?;
     let page = html::page(&facts);
-    Output::open(directory, report)?
-        .add(html::NAME, &plan.artifacts.checksums, |mut file| Ok(file.write_all(page.as_bytes())?))?;
+    let write = |mut file: &File| Ok(file.write_all(page.as_bytes())?);
+    output.add(html::NAME, &plan.artifacts.checksums, write)?;
     report.timed("Written", path(&directory.join(html::NAME)), started);
     Ok(ExitCode::SUCCESS)
 }
