@@ -74,6 +74,7 @@ pub fn section(markup: &mut Markup, facts: &Facts<'_>) {
         markup.leaf("summary", &[], "As the plan has it, with ids");
         blocks(markup, &facts.plan.about(Topic::Disk), Some("The disk of the plan"));
     });
+    blocks(markup, &facts.plan.about(Topic::Budgets), None);
 }
 
 /// A partition of the image.
