@@ -54,7 +54,7 @@ pub fn everything(_: &Target) -> Image {
     without_data()
         .partition(Data::new("calibration", Ext4).mount("/calibration").size(MiB(64)).fixed())
         .partition(Data::new("scratch", Ext4).mount("/scratch").size(MiB(64)).fixed().dangerous_makefs())
-        .partition(Data::new("persistent", Ext4).mount("/local"))
+        .partition(Data::new("persistent", Ext4).mount("/local").size(MiB(256)))
         .with(initrd::everything)
         .with(links::everything)
         .with(triggers::everything)
@@ -63,7 +63,7 @@ pub fn everything(_: &Target) -> Image {
 
 /// As few packages as boot.
 pub fn small() -> Image {
-    without_data().partition(Data::new("persistent", Ext4).mount("/local"))
+    without_data().partition(Data::new("persistent", Ext4).mount("/local").size(MiB(256)))
 }
 
 fn without_data() -> Image {
@@ -73,6 +73,6 @@ fn without_data() -> Image {
         .hostname("small")
         .command_line("console=ttyS0,115200")
         .partition(Esp::new(MiB(320)))
-        .partition(Root::new(Erofs).verity())
+        .partition(Root::new(Erofs).verity().size(MiB(512)))
         .volatile(Volatile::Overlay)
 }

@@ -10,12 +10,12 @@ fn main() -> ExitCode {
 
 /// The other file system that can be verified.
 pub fn squashfs(_: &Target) -> Image {
-    small().partition(Root::new(Squashfs).verity()).volatile(Volatile::Overlay)
+    small().partition(Root::new(Squashfs).verity().size(MiB(512))).volatile(Volatile::Overlay)
 }
 
 /// A root that is written to, and keeps what is written.
 pub fn ext4(_: &Target) -> Image {
-    small().partition(Root::new(Ext4))
+    small().partition(Root::new(Ext4).size(MiB(768)))
 }
 
 /// As few packages as boot, and a program with file capabilities.
@@ -26,6 +26,6 @@ fn small() -> Image {
         .hostname("small")
         .command_line("console=ttyS0,115200")
         .partition(Esp::new(MiB(256)))
-        .partition(Data::new("persistent", Ext4).mount("/local"))
+        .partition(Data::new("persistent", Ext4).mount("/local").size(MiB(256)))
         .bind("/var/lib/kept")
 }

@@ -43,8 +43,8 @@ fn few(image: Image, _: &Target) -> Image {
         .hostname("small")
         .command_line("console=ttyS0,115200")
         .partition(Esp::new(MiB(256)))
-        .partition(Root::new(Erofs).verity())
-        .partition(Data::new("persistent", Ext4).mount("/local"))
+        .partition(Root::new(Erofs).verity().size(MiB(512)))
+        .partition(Data::new("persistent", Ext4).mount("/local").size(MiB(64)))
         .volatile(Volatile::Overlay)
 }
 
