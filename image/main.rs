@@ -57,7 +57,7 @@ pub fn edge_debian_development(target: &Target) -> Image {
 
 /// The second one for devices that strangers can take home: firmware starts
 /// what you signed, and what is kept opens for that alone. Make the keys first:
-/// `cargo xtask keys new image/keys/secure-boot`, and `docs/trust.md`.
+/// `cargo xtask keys new image/keys/secure-boot`, and `docs/src/how-to/trust.md`.
 pub fn edge_debian_sealed(target: &Target) -> Image {
     debian(target, persistent().encrypted(Tpm))
         .with(|image| updated(image, "edge-debian-sealed"))

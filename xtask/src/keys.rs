@@ -76,12 +76,12 @@ impl Keys {
         let read = |file: &str| -> Result<Vec<u8>> {
             fs::read(directory.join(file)).map_err(|error| {
                 let message = format!("cannot read `{}`: {}", name(file), error.kind());
-                let help = "`cargo xtask keys new DIR` makes a set for development; docs/trust.md says what each file is";
+                let help = "`cargo xtask keys new DIR` makes a set for development; docs/src/how-to/trust.md says what each file is";
                 refuse(message, help).into()
             })
         };
         let located = |error: anyhow::Error| -> anyhow::Error {
-            refuse(format!("{error:#}"), "docs/trust.md says what each file is").into()
+            refuse(format!("{error:#}"), "docs/src/how-to/trust.md says what each file is").into()
         };
 
         let text = read(CERTIFICATE)?;

@@ -2,8 +2,8 @@
 //! (CycloneDX 1.6) name every package with its licences, and `image.provenance.json` (SLSA v1) tells what the build was
 //! given.
 //!
-//! What `image.manifest` is for programs of this project, these are for everybody else's. `docs/papers.md` says what
-//! stands where. They are the same bytes for the same inputs: their time is the image's, their ids are digests.
+//! What `image.manifest` is for programs of this project, these are for everybody else's. What stands where is in
+//! `docs/src/reference/papers.md`. They are the same bytes for the same inputs: their time is the image's, their ids are digests.
 //!
 //! Deliberately absent: a claim beyond what the packages say. A licence that no machine-readable file names is
 //! `NOASSERTION`, and no licence is concluded.

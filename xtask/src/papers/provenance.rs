@@ -53,7 +53,7 @@ pub fn statement(given: Given<'_>, artifacts: &[(String, String)]) -> Result<Vec
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {
             "buildDefinition": {
-                "buildType": "pkg:generic/bedplate#docs/papers.md",
+                "buildType": "pkg:generic/bedplate#docs/src/reference/papers.md",
                 "externalParameters": {"image": plan.name, "architecture": plan.architecture.systemd()},
                 "internalParameters": {"SOURCE_DATE_EPOCH": lock.epoch.to_string()},
                 "resolvedDependencies": inputs,

@@ -44,7 +44,7 @@ impl SecureBoot {
     ///
     /// With keys of one's own alone, firmware does not run the option ROMs of graphics and network cards, which
     /// Microsoft signed: no matter in a virtual machine, and a dark screen on a PC that needs one. Their certificates
-    /// are added to `db` by file: see `docs/trust.md`.
+    /// are added to `db` by file: see `docs/src/how-to/trust.md`.
     ///
     /// ```
     /// # use bedplate_core::*;
@@ -61,7 +61,7 @@ impl SecureBoot {
     ///
     /// This image is signed by both. It opens the data of devices by the former key, and once it has proven itself, seals
     /// them to the new one: from then on the former key opens nothing. When all devices have this version, the word and
-    /// the former key go. What it means for a device that falls back is in `docs/trust.md`.
+    /// the former key go. What it means for a device that falls back is in `docs/src/how-to/trust.md`.
     ///
     /// ```
     /// # use bedplate_core::*;

@@ -1,4 +1,4 @@
-//! What the environment says of the shared cache. `docs/cache.md` lists the variables.
+//! What the environment says of the shared cache. `docs/src/how-to/cache.md` lists the variables.
 
 use std::ffi::OsString;
 use std::path::Path;
