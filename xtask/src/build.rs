@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bedplate_core::lock::{Lock, LockFile, LockedPackage};
-use bedplate_core::plan::{FilePlan, NATIVE, Plan, UpdatesPlan};
+use bedplate_core::plan::{ArtifactNames, FilePlan, NATIVE, Plan, UpdatesPlan};
 use bedplate_formats::tree::{Tree, TreePath};
 use fs_err as fs;
 
@@ -252,6 +252,16 @@ fn deltas(old: &[Old], images: &[Source], out: &Path, report: &Report) -> Result
 
 /// The name of an update's bundle among the artifacts.
 const BUNDLE: &str = "image.raucb";
+
+/// The files that a build has on request, each with what it is.
+pub fn on_request(names: &ArtifactNames) -> [(String, &'static str); 3] {
+    let disk = &names.disk;
+    [
+        (format!("{disk}{COMPRESSED}"), "the disk, compressed, with `--compress`"),
+        (format!("{disk}{MAP}"), "its block map, for `flash` and `bmaptool`, with `--compress`"),
+        (BUNDLE.to_owned(), "the signed bundle that updates devices, from `cargo xtask bundle`"),
+    ]
+}
 
 /// Removes what the cache has no room for, and what nobody has used for long.
 fn trim(Context { report, store, .. }: Context<'_>) -> Result<()> {

@@ -1,7 +1,48 @@
 //! Failures that somebody is answerable for: a line of the description, or the
 //! command line.
 
+use std::process::ExitCode;
+
 use bedplate_core::{Diagnostic, Diagnostics, SourceLocation};
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All is done.
+    Done,
+    /// The description or the command line is wrong.
+    Wrong,
+    /// Something failed.
+    Failed,
+    /// A comparison found something, and was told to end so.
+    Differs,
+}
+
+impl Exit {
+    /// All there are, by their codes.
+    pub const ALL: [Self; 4] = [Self::Done, Self::Wrong, Self::Failed, Self::Differs];
+
+    /// The exit code.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// What it means, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Wrong => "the description or the command line is wrong",
+            Self::Failed => "something failed, or was interrupted",
+            Self::Differs => "something differs, with `--exit-code` of `diff` and `plan --against`",
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
 
 /// What could not be done, where the description asked for it, and what helps.
 ///

@@ -206,6 +206,7 @@ pub mod verify;
 pub mod vm;
 
 use cli::{Cli, Verb};
+use error::Exit;
 use project::Project;
 use report::Report;
 
@@ -236,7 +237,7 @@ pub fn main(images: &[Entry]) -> ExitCode {
         Err(help) => {
             // Help goes to stdout with 0. A closed pipe is nobody's mistake.
             let _ = help.print();
-            return if help.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+            return if help.use_stderr() { Exit::Wrong.into() } else { ExitCode::SUCCESS };
         }
     };
     let report = Report::default();
@@ -244,14 +245,14 @@ pub fn main(images: &[Entry]) -> ExitCode {
         Ok(directories) => directories,
         Err(error) => {
             report.failure(&error, &|_| None);
-            return ExitCode::from(2);
+            return Exit::Failed.into();
         }
     };
     let project = Project { images, root: &root, package: &package };
     run(&cli.verb, project, &report).unwrap_or_else(|error| {
         report.failure(&error, &|file| project.source(file));
         let is_usage = error.is::<error::UsageError>() || error.is::<error::WrongDescription>();
-        ExitCode::from(if is_usage { 1 } else { 2 })
+        if is_usage { Exit::Wrong.into() } else { Exit::Failed.into() }
     })
 }
 

@@ -16,7 +16,7 @@ pub use self::transfer::Transfer;
 pub use bedplate_core::bytes::bytes;
 use bedplate_core::{Diagnostic, Diagnostics, Renderer};
 
-use crate::error::{AdvisedError, LocatedError, Refused, WrongDescription};
+use crate::error::{AdvisedError, Exit, LocatedError, Refused, WrongDescription};
 use crate::fetch::{FetchError, Progress};
 pub use crate::paths::path;
 use crate::store::{Full, disk_is_full};
@@ -202,7 +202,7 @@ pub fn watch_for_interrupts() -> anyhow::Result<()> {
         terminal::restore();
         let leaves = LEAVES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let _ = writeln!(io::stderr(), "\n interrupted: {leaves}");
-        std::process::exit(2);
+        std::process::exit(Exit::Failed.code().into());
     })?;
     Ok(())
 }

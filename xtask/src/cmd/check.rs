@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use bedplate_core::{Architecture, Entry};
 
+use crate::error::Exit;
 use crate::project::{self, Project};
 use crate::report::Report;
 use crate::step::overlay;
@@ -17,7 +18,7 @@ pub fn run(project: Project<'_>, report: &Report) -> ExitCode {
             Ok(()) => report.did("Checked", &entry.name),
             Err(error) => {
                 report.failure(&error, &|file| project.source(file));
-                code = ExitCode::from(1);
+                code = Exit::Wrong.into();
             }
         }
     }

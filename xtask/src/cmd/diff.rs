@@ -13,13 +13,10 @@ use crate::cmd::planned;
 use crate::diff::described::Described;
 use crate::diff::page::Layout;
 use crate::diff::{Comparison, Side};
-use crate::error::UsageError;
+use crate::error::{Exit, UsageError};
 use crate::keys::Keys;
 use crate::project::Project;
 use crate::report::Report;
-
-/// What a comparison ends with that found something, when that is asked for: 1 would be a wrong command line.
-const DIFFERS: u8 = 3;
 
 /// Compares, and prints for people, as Markdown or as JSON.
 ///
@@ -50,7 +47,7 @@ pub fn print(found: &Comparison, form: &FormArgs, exit_code: bool, report: &Repo
         let (width, color) = report.sheet();
         report.data(found.page(Layout { width, color, full: form.full }));
     }
-    Ok(if exit_code && !found.same { ExitCode::from(DIFFERS) } else { ExitCode::SUCCESS })
+    Ok(if exit_code && !found.same { Exit::Differs.into() } else { ExitCode::SUCCESS })
 }
 
 /// The path that somebody means: a file or directory, or the artifacts of an image by its name.

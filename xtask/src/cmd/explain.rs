@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use bedplate_core::spelling::nearest;
 use bedplate_core::{Rule, check, explain};
 
+use crate::error::Exit;
 use crate::report::Report;
 use crate::step;
 
 /// Every rule: of descriptions, and of the trees they lead to.
-fn rules() -> impl Iterator<Item = &'static Rule> {
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
     check::RULES.iter().chain(step::check::RULES).copied()
 }
 
@@ -28,5 +29,5 @@ pub fn run(code: Option<&str>, report: &Report) -> ExitCode {
     let near = nearest(code, rules().map(|rule| rule.code));
     let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
     report.failure(&anyhow::anyhow!("no rule is named `{code}`{near}"), &|_| None);
-    ExitCode::from(1)
+    Exit::Wrong.into()
 }

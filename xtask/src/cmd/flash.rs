@@ -10,7 +10,7 @@ use bedplate_core::{Architecture, Plan};
 
 use crate::cli::FlashArgs;
 use crate::cmd::{self, access};
-use crate::error::{LocatedError, UsageError};
+use crate::error::{Exit, LocatedError, UsageError};
 use crate::flash;
 use crate::flash::credential::{self, Credential};
 use crate::flash::host::{Disk, Host};
@@ -187,5 +187,5 @@ fn list(host: &Host, wanted: Option<Wanted>, args: &FlashArgs, report: &Report) 
     let device = good.map_or("DEVICE".to_owned(), |disk| path(&disk.path).to_string());
     let help = format!("choose one: `cargo xtask flash {image} {device}`");
     report.failure(&LocatedError::without_line(message, help).into(), &|_| None);
-    Ok(ExitCode::from(1))
+    Ok(Exit::Wrong.into())
 }

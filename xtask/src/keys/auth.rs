@@ -204,8 +204,7 @@ fn certificates(directory: &Utf8Path, name: &str) -> Result<Vec<Certificate>> {
     }
     if found.is_empty() {
         let message = format!("`{directory}` has no certificate `{name}.pem`");
-        let help =
-            "`cargo xtask keys new DIR` makes a set for development; docs/src/how-to/trust.md says what each file is";
+        let help = "`cargo xtask keys new DIR` makes a set for development; docs/src/how-to/trust.md says what each file is";
         return Err(LocatedError::without_line(message, help).into());
     }
     Ok(found)

@@ -368,23 +368,43 @@ impl super::ArtifactNames {
     /// All of them, the disk first.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
-        let fixed = [&self.disk, &self.disk_link, &self.uki, &self.esp, &self.root];
-        let rest = [
-            &self.kernel,
-            &self.initrd,
-            &self.initrd_cpio,
-            &self.initrd_link,
-            &self.pcrs,
-            &self.nitro,
-            &self.manifest,
-            &self.spdx,
-            &self.cyclonedx,
-            &self.provenance,
-            &self.checksums,
-            &self.log,
+        self.described().into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// The same, each with what it is.
+    #[must_use]
+    pub fn described(&self) -> Vec<(&str, &'static str)> {
+        let first = [
+            (&self.disk, "the disk"),
+            (&self.disk_link, "a link to the disk"),
+            (&self.uki, "the unified kernel image"),
+            (&self.esp, "the content of the EFI system partition"),
+            (&self.root, "the content of the root partition"),
         ];
-        let middle = self.verity.iter().chain(&self.uki_slot).chain(&self.data).chain(&self.uefi_data);
-        fixed.into_iter().chain(middle).chain(rest).map(String::as_str).collect()
+        let sometimes = [
+            (&self.verity, "the hash tree of the root, with `Root::verity`"),
+            (&self.uki_slot, "the kernel image's partition in a slot, with `.updates(…)`"),
+        ];
+        let sometimes = sometimes.into_iter().filter_map(|(name, what)| Some((name.as_ref()?, what)));
+        let data = self.data.iter().map(|name| (name, "the content of a data partition, empty"));
+        let uefi = self.uefi_data.iter();
+        let uefi = uefi.map(|name| (name, "the firmware's variables for EC2, with `.secure_boot(…)`"));
+        let last = [
+            (&self.kernel, "the kernel"),
+            (&self.initrd, "the initrd"),
+            (&self.initrd_cpio, "the same, under the name of its format"),
+            (&self.initrd_link, "a link to the initrd"),
+            (&self.pcrs, "what a TPM will have measured, as JSON"),
+            (&self.nitro, "the same, as AWS's tool for NitroTPM prints it"),
+            (&self.manifest, "every package in the image, as JSON"),
+            (&self.spdx, "the bill of materials, as SPDX"),
+            (&self.cyclonedx, "the bill of materials, as CycloneDX"),
+            (&self.provenance, "what the build was given, as SLSA"),
+            (&self.checksums, "the sha256 of all others but the log: `sha256sum -c image.SHA256SUMS`"),
+            (&self.log, "what dpkg and the packages' scripts printed"),
+        ];
+        let all = first.into_iter().chain(sometimes).chain(data).chain(uefi).chain(last);
+        all.map(|(name, what)| (name.as_str(), what)).collect()
     }
 }
 
