@@ -5,6 +5,7 @@
 mod cli;
 mod environments;
 mod flash;
+mod guide;
 mod image;
 mod new;
 

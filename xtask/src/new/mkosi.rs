@@ -30,6 +30,12 @@ pub struct Left {
     pub why: String,
 }
 
+/// The settings of mkosi's that are said, left out with a reason, or follow.
+pub fn settings() -> impl Iterator<Item = &'static str> {
+    let instead = words::INSTEAD.iter().map(|(setting, _)| setting);
+    words::FOLLOWS.iter().chain(&words::SAID).chain(instead).copied()
+}
+
 fn left(what: impl Into<String>, why: impl Into<String>) -> Left {
     let what: String = what.into().split_whitespace().collect::<Vec<_>>().join(" ");
     let what = match what.char_indices().nth(72) {

@@ -15,7 +15,7 @@ use super::{Line, apt, call, left, partitions, resolve};
 use crate::new::{Content, File, Settings};
 
 /// Settings of which nothing is said: they follow, are always so, or are of how mkosi itself works.
-const FOLLOWS: [&str; 62] = [
+pub const FOLLOWS: [&str; 62] = [
     "Dependencies",
     "MinimumVersion",
     "ConfigureScripts",
@@ -81,7 +81,7 @@ const FOLLOWS: [&str; 62] = [
 ];
 
 /// Settings that the functions below take up.
-const SAID: [&str; 29] = [
+pub const SAID: [&str; 29] = [
     "Architecture",
     "Mirror",
     "Snapshot",
@@ -114,7 +114,7 @@ const SAID: [&str; 29] = [
 ];
 
 /// Settings without a word, and what is to be known instead. An empty value is as good as none.
-const INSTEAD: [(&str, &str); 19] = [
+pub const INSTEAD: [(&str, &str); 19] = [
     ("KernelModules", "the system has all modules of its kernel, the initrd those for common disks"),
     ("FirmwareFiles", "firmware comes in packages; `.remove(PATH)` takes some away"),
     (
