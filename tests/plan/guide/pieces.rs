@@ -10,8 +10,11 @@ pub enum Start {
     System,
 }
 
+/// A piece of a description.
+type Piece = fn(Image) -> Image;
+
 /// Every piece, with what it starts from.
-pub const PIECES: &[(Start, fn(Image) -> Image)] = &[
+pub const PIECES: &[(Start, Piece)] = &[
     (Start::Device, updates),
     (Start::System, encrypted),
     (Start::System, sealed),
