@@ -238,12 +238,12 @@ fn the_plan_is_printed_on_stdout() {
             --- stdout
             small: Debian trixie for x86-64
 
-            disk, 3347 MiB
-                 partition           at        size     content                id
-              1  esp                 1 MiB     256 MiB  fat32                  a8c8e0d3-5236-5b3c-9b10-8d91cb08…
-              2  root-x86-64         257 MiB   2 GiB    erofs lz4hc, verified  first half of the root hash
-              3  root-x86-64-verity  2305 MiB  17 MiB   dm-verity              second half of the root hash
-              4  persistent          2322 MiB  1 GiB    ext4 at /local, grows  eb822ee8-060a-51aa-a513-8e6aa93d…
+            disk, 1031 MiB
+                 partition           at       size     content                id
+              1  esp                 1 MiB    256 MiB  fat32                  a8c8e0d3-5236-5b3c-9b10-8d91cb083…
+              2  root-x86-64         257 MiB  512 MiB  erofs lz4hc, verified  first half of the root hash
+              3  root-x86-64-verity  769 MiB  5 MiB    dm-verity              second half of the root hash
+              4  persistent          774 MiB  256 MiB  ext4 at /local, grows  eb822ee8-060a-51aa-a513-8e6aa93d1…
 
             what is verified by what
               systemd-boot          by nothing: no Secure Boot
@@ -324,6 +324,9 @@ fn the_plan_is_printed_on_stdout() {
               e2scrub_all.timer                  there are no LVM volumes to scrub
               e2scrub_reap.service               there are no LVM volumes to scrub
               motd-news.timer                    nothing is fetched that nobody asked for
+              sys-kernel-debug.mount             nobody debugs the kernel of a device
+              sys-kernel-tracing.mount           nobody traces the kernel of a device
+              systemd-boot-random-seed.service   randomness is kept on the data partition, and the ESP as it is
               systemd-boot-update.service        the boot loader comes with the image
               systemd-firstboot.service          nobody sits at the console to be asked
               systemd-machine-id-commit.service  the id is on the data partition already
