@@ -17,11 +17,11 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
+use bedplate_formats::digest::{self, Sha256};
 use bedplate_formats::tree::{Content, Node, Tree};
 use bedplate_formats::verity::BLOCK;
-use bedplate_formats::{digest, squashfs, verity};
+use bedplate_formats::{squashfs, verity};
 use rayon::prelude::*;
-use sha2::{Digest as _, Sha256};
 
 use self::manifest::{BLOCK_INDEX, Image, Manifest, Verity};
 use crate::certificate::Chain;
@@ -203,7 +203,7 @@ fn blocks(file: &File, size: u64) -> std::io::Result<Vec<u8>> {
         let start = run * RUN as u64;
         let mut bytes = vec![0; usize::try_from(size - start).unwrap_or(RUN).min(RUN)];
         file.read_exact_at(&mut bytes, start)?;
-        Ok(bytes.chunks(BLOCK).flat_map(Sha256::digest).collect::<Vec<u8>>())
+        Ok(bytes.chunks(BLOCK).flat_map(Sha256::of).collect::<Vec<u8>>())
     });
     Ok(digests.collect::<std::io::Result<Vec<_>>>()?.concat())
 }

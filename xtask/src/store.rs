@@ -32,7 +32,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use bedplate_core::value::Sha256;
-use bedplate_formats::digest::hex;
+use bedplate_formats::digest::{self, hex};
 use fs_err as fs;
 use rustix::fs::{FlockOperation, flock};
 use sha2::Digest;
@@ -414,11 +414,11 @@ impl Drop for Opened {
 
 /// The sha256 of what is left to read.
 pub fn hash(reader: &mut impl Read) -> io::Result<Sha256> {
-    let mut hasher = sha2::Sha256::new();
+    let mut hasher = digest::Sha256::default();
     let mut buffer = vec![0; 256 * 1024];
     loop {
         match reader.read(&mut buffer)? {
-            0 => return Ok(Sha256::of(hasher.finalize().into())),
+            0 => return Ok(Sha256::of(hasher.finish())),
             read => hasher.update(&buffer[..read]),
         }
     }

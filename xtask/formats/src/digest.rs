@@ -8,12 +8,60 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
+use ring::digest::{Context, SHA256};
+use sha2::Digest;
 
 use crate::sparse::{self, Span, spans};
 
 /// How much is read and hashed at a time, in bytes.
 const CHUNK: usize = 1 << 18;
+
+/// SHA-256 of much: as [`sha2`]'s, and on a processor without instructions for it twice as fast (223 and 110 MB/s on a
+/// Xeon of 2.5 GHz), which is every second laptop.
+#[derive(Clone)]
+pub struct Sha256(Context);
+
+impl Default for Sha256 {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
+
+impl Sha256 {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> [u8; 32] {
+        Self::begin(bytes).finish()
+    }
+
+    /// The digest of what begins with these bytes.
+    pub fn begin(bytes: &[u8]) -> Self {
+        let mut hash = Self::default();
+        hash.update(bytes);
+        hash
+    }
+
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Adds so many zeros.
+    pub fn zeros(&mut self, mut count: u64) {
+        static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+        while count > 0 {
+            let rest = usize::try_from(count).unwrap_or(ZEROS.len()).min(ZEROS.len());
+            self.update(&ZEROS[..rest]);
+            count -= rest as u64;
+        }
+    }
+
+    /// The digest.
+    pub fn finish(self) -> [u8; 32] {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(self.0.finish().as_ref());
+        digest
+    }
+}
 
 /// The SHA-256 of a whole file.
 ///
@@ -28,15 +76,15 @@ pub fn sha256(file: &File) -> io::Result<[u8; 32]> {
 /// # Errors
 /// Fails as reading does.
 pub fn sha256_range(file: &File, range: Range<u64>) -> io::Result<[u8; 32]> {
-    let mut hasher = Sha256::new();
+    let mut hash = Sha256::default();
     let mut buffer = vec![0; CHUNK];
     for span in spans(file, range, CHUNK)? {
         match span {
-            Span::Hole(hole) => update_zeros(&mut hasher, hole.end - hole.start),
-            Span::Data(data) => hasher.update(sparse::read(file, data, &mut buffer)?),
+            Span::Hole(hole) => hash.zeros(hole.end - hole.start),
+            Span::Data(data) => hash.update(sparse::read(file, data, &mut buffer)?),
         }
     }
-    Ok(hasher.finalize().into())
+    Ok(hash.finish())
 }
 
 /// The SHA-256 of many files, side by side, in the order they are given. The
@@ -104,16 +152,6 @@ pub fn unhex(text: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-/// Adds so many zeros to what is hashed.
-pub fn update_zeros(hasher: &mut Sha256, mut count: u64) {
-    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-    while count > 0 {
-        let rest = usize::try_from(count).unwrap_or(ZEROS.len()).min(ZEROS.len());
-        hasher.update(&ZEROS[..rest]);
-        count -= rest as u64;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::FileExt as _;
@@ -127,10 +165,10 @@ mod tests {
         file.write_all_at(b"bedplate", 1 << 20).unwrap();
         let mut bytes = vec![0; 3 << 20];
         bytes[1 << 20..][..8].copy_from_slice(b"bedplate");
-        assert_eq!(sha256(&file).unwrap(), <[u8; 32]>::from(Sha256::digest(&bytes)));
+        assert_eq!(sha256(&file).unwrap(), <[u8; 32]>::from(sha2::Sha256::digest(&bytes)));
         assert_eq!(
             sha256_range(&file, 1 << 20..4 << 20).unwrap(),
-            <[u8; 32]>::from(Sha256::digest([&bytes[1 << 20..], &[0; 1 << 20]].concat()))
+            <[u8; 32]>::from(sha2::Sha256::digest([&bytes[1 << 20..], &[0; 1 << 20]].concat()))
         );
     }
 

@@ -15,9 +15,9 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::digest::Sha256;
 use crate::sparse::{extents, is_zero};
 
 /// The size of data and hash blocks, in bytes.
@@ -142,7 +142,7 @@ pub fn tree(data: &File, range: Range<u64>, salt: &[u8; 32]) -> Result<HashTree,
         return Err(VerityError::Size(size));
     }
     // Every hash begins with the salt: 32 bytes, whose state is kept.
-    let salted = Sha256::new_with_prefix(salt);
+    let salted = Sha256::begin(salt);
 
     let mut below = data_hashes(data, range, &salted)?;
     let mut upwards = Vec::new();
@@ -250,12 +250,12 @@ pub fn root_hash(device: &mut impl Read) -> Result<Option<[u8; 32]>, VerityError
         return Ok(None);
     }
     device.read_exact(&mut block)?;
-    Ok(Some(hash(&Sha256::new_with_prefix(superblock.parameters.salt), &block)))
+    Ok(Some(hash(&Sha256::begin(&superblock.parameters.salt), &block)))
 }
 
 /// Whether a tree's own levels fit together, and its top the root hash.
 fn holds(tree: &[u8], data_blocks: u64, salt: &[u8; 32], root_hash: &[u8; 32]) -> bool {
-    let salted = Sha256::new_with_prefix(salt);
+    let salted = Sha256::begin(salt);
     let mut above = root_hash.to_vec();
     let mut rest = tree;
     for blocks in levels(data_blocks).iter().rev() {
@@ -370,7 +370,9 @@ fn levels(data_blocks: u64) -> Vec<u64> {
 }
 
 fn hash(salted: &Sha256, block: &[u8]) -> [u8; HASH] {
-    salted.clone().chain_update(block).finalize().into()
+    let mut hash = salted.clone();
+    hash.update(block);
+    hash.finish()
 }
 
 /// The hashes of all data blocks, one after another.

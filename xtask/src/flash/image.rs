@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use bedplate_formats::bmap::{self, Bmap};
-use bedplate_formats::digest;
+use bedplate_formats::digest::Sha256;
 use bedplate_formats::gpt::{END, Table};
 use bedplate_formats::sparse::{self, Span, is_zero};
 use fs_err as fs;
-use sha2::{Digest as _, Sha256};
 use zstd::zstd_safe::get_frame_content_size;
 
 use super::ends::Ends;
@@ -178,7 +177,7 @@ impl Image {
     /// # Errors
     /// It cannot be read, or is not what the block map is of; those of `each`.
     pub fn read(&self, each: &mut dyn FnMut(u64, Content<'_>) -> Result<()>) -> Result<()> {
-        let (mut wanted, ranges) = (Wanted { image: self, at: 0, hash: Sha256::new() }, self.ranges());
+        let (mut wanted, ranges) = (Wanted { image: self, at: 0, hash: Sha256::default() }, self.ranges());
         self.contents(&mut |offset, content| {
             wanted.take(&ranges, offset, content, &mut |offset, content| {
                 self.kept(offset..offset + content.length()).try_for_each(|kept| {
@@ -318,7 +317,7 @@ impl Wanted<'_> {
                 match part {
                     _ if checksum.is_none() => {}
                     Content::Data(bytes) => self.hash.update(bytes),
-                    Content::Zeros(length) => digest::update_zeros(&mut self.hash, length),
+                    Content::Zeros(length) => self.hash.zeros(length),
                 }
                 each(common.start, part)?;
             }
@@ -326,7 +325,7 @@ impl Wanted<'_> {
                 break;
             }
             self.at += 1;
-            let found: [u8; 32] = self.hash.finalize_reset().into();
+            let found: [u8; 32] = std::mem::take(&mut self.hash).finish();
             ensure!(
                 checksum.is_none_or(|checksum| checksum == found),
                 "`{}` is damaged, or not what its block map is of: bytes {} to {} have another checksum",
