@@ -92,9 +92,6 @@ fn a_device_with_a_stick_in_it_is_the_disk_it_was_booted_from() {
     assert_eq!(before[3], "changed\n1mine\n");
     // Without a serial number of a firmware the name is the machine id's.
     assert_eq!(before[1].trim().len(), 12, "{}", before[1]);
-    guest.reboot().unwrap();
-    runs_from(&mut guest, "vd");
-    assert_eq!(itself(&mut guest), before);
 
     // Its disk has got ids of its own, and those by which the root is found are the image's.
     let mut own = None;
@@ -137,7 +134,7 @@ fn a_device_with_a_stick_in_it_is_the_disk_it_was_booted_from() {
 /// Case 23: of two untouched copies, the firmware's path tells the stick from the disk that comes first.
 #[test]
 fn of_two_untouched_copies_the_booted_one_becomes_the_device() {
-    if !product::all() {
+    if !product::release() {
         return;
     }
     let out = built("small", "small");
