@@ -15,7 +15,7 @@ fn what_grew_since_the_last_build_is_named_and_that_one_stays() {
             "error[over-budget]: the initrd has ",
             " more than its budget of 1.0 MB",
             "--> tests/images/cases/budgets.rs:",
-            "| Budget::initrd(MiB(1))",
+            "Budget::initrd(MiB(1))",
             "help: since the last build grew: busybox-static, new, by ",
         ],
     );
