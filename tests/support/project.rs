@@ -27,10 +27,15 @@ pub fn compiled(project: &Path, source: &str, options: &[&str]) -> Command {
     compiler.args(["--edition", "2024", "-D", "warnings", source, "-o"]).arg(&program).args(options);
     compiler.arg("-L").arg(format!("dependency={}", dependencies.display()));
     compiler.arg("--extern").arg(format!("bedplate={}", newest.display()));
-    compiler.current_dir(project).env("CARGO_MANIFEST_DIR", project);
+    // The checkout that cargo names is this repository's.
+    compiler
+        .current_dir(project)
+        .env("CARGO_MANIFEST_DIR", project)
+        .env("BEDPLATE_CHECKOUT", project.join(""));
     compiler.env("CARGO_PKG_NAME", project.file_name().unwrap()).env("CARGO_PKG_VERSION", "0.1.0");
     success(&mut compiler);
     let mut command = Command::new(program);
     command.current_dir(project).env("NO_COLOR", "1");
+    command.env("BEDPLATE_CHECKOUT", project.join("")).env("CARGO_MANIFEST_DIR", project);
     command
 }
