@@ -35,7 +35,7 @@ fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
 
     // The data partition: grown to the disk, and kept.
     assert_eq!(guest.check("findmnt -no FSTYPE /local").unwrap().trim(), "ext4");
-    let size: u64 = guest.check("df -B1 --output=size /local | tail -1").unwrap().trim().parse().unwrap();
+    let size = product::room(&mut guest);
     assert!(size > 2 * GIB, "/local has {size} bytes on a disk of 8 GiB");
     guest.check("echo kept > /local/kept && sync").unwrap();
 

@@ -64,7 +64,7 @@ impl Known {
         let written = guest.check("cat /var/lib/kept/* 2>/dev/null | wc -l").unwrap();
         assert_eq!(written.trim(), self.written.to_string(), "what was written and flushed is gone");
         assert_eq!(guest.check("find /local -name '*~'").unwrap(), "", "something was left half made");
-        let size: u64 = guest.check("df -B1 --output=size /local | tail -1").unwrap().trim().parse().unwrap();
+        let size = product::room(guest);
         let growth = "systemctl status --no-pager systemd-repart 'systemd-growfs@*' local.mount; lsblk -b";
         let growth = guest.run(growth).unwrap().stdout;
         assert!(size > 2 << 30, "/local has not grown: {size} bytes\n{growth}");

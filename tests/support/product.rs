@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use bedplate::Architecture;
 use bedplate::lock::{Lock, LockFile};
 use bedplate::vm::Vm;
+use bedplate::vm::guest::Guest;
 
 /// Whether every boot and every slow oracle is to run: `BEDPLATE_TESTS=all`.
 pub fn all() -> bool {
@@ -192,6 +193,11 @@ pub fn anonymous(said: &str) -> String {
 /// is emulated faster: a fifth of a boot.
 pub fn machine(out: &Path) -> Vm {
     Vm::new(&out.join("image.raw")).image("edge-debian").argument("-cpu").argument("qemu64")
+}
+
+/// The bytes that the file system at `/local` has.
+pub fn room(guest: &mut Guest) -> u64 {
+    guest.check("df -B1 --output=size /local | tail -1").unwrap().trim().parse().unwrap()
 }
 
 /// Runs a command of Debian's packages in the sandbox, with the working

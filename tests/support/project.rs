@@ -22,9 +22,8 @@ pub fn compiled(project: &Path, source: &str, options: &[&str]) -> Command {
     let libraries = libraries.filter(|entry| entry.file_name().to_str().is_some_and(is_library));
     let newest = libraries.max_by_key(|entry| entry.metadata().unwrap().modified().unwrap()).unwrap().path();
 
-    let program = project.join("program");
     let mut compiler = Command::new(Path::new(env!("CARGO")).with_file_name("rustc"));
-    compiler.args(["--edition", "2024", "-D", "warnings", source, "-o"]).arg(&program).args(options);
+    compiler.args(["--edition", "2024", "-D", "warnings", source, "-o", "program"]).args(options);
     compiler.arg("-L").arg(format!("dependency={}", dependencies.display()));
     compiler.arg("--extern").arg(format!("bedplate={}", newest.display()));
     // The checkout that cargo names is this repository's.
@@ -34,8 +33,13 @@ pub fn compiled(project: &Path, source: &str, options: &[&str]) -> Command {
         .env("BEDPLATE_CHECKOUT", project.join(""));
     compiler.env("CARGO_PKG_NAME", project.file_name().unwrap()).env("CARGO_PKG_VERSION", "0.1.0");
     success(&mut compiler);
-    let mut command = Command::new(program);
-    command.current_dir(project).env("NO_COLOR", "1");
+    program(project)
+}
+
+/// The program that was compiled last, as cargo would run it there.
+pub fn program(project: &Path) -> Command {
+    let mut command = Command::new(project.join("program"));
+    command.current_dir(project).env("NO_COLOR", "1").env_remove("COLUMNS");
     command.env("BEDPLATE_CHECKOUT", project.join("")).env("CARGO_MANIFEST_DIR", project);
     command
 }

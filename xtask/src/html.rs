@@ -14,6 +14,7 @@ mod drawn;
 mod facts;
 mod markup;
 mod sections;
+mod svg;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -182,7 +182,7 @@ fn a_device_starts_what_was_signed_and_opens_its_data_to_nothing_else() {
     guest.settle().unwrap();
     enforces(&mut guest);
     assert_eq!(guest.check("lsblk -no TYPE $(findmnt -no SOURCE /local)").unwrap().trim(), "crypt");
-    let size = room(&mut guest);
+    let size = product::room(&mut guest);
     assert!(size > 1 << 30, "/local has {size} bytes of a disk of 3 GiB");
 
     // What a TPM has measured is what was predicted.
@@ -265,7 +265,7 @@ fn a_devices_data_is_sealed_to_another_key_grows_and_is_given_up() {
     let vm = cut_while_data_is_made(machine(&out).size(3 << 30), &mut random);
     let mut guest = vm.start().unwrap();
     guest.settle().unwrap();
-    let size = room(&mut guest);
+    let size = product::room(&mut guest);
     guest.check("echo mine >/local/kept && sync").unwrap();
     let vm = guest.power_off().unwrap();
 
@@ -284,7 +284,7 @@ fn a_devices_data_is_sealed_to_another_key_grows_and_is_given_up() {
     let mut guest = vm.edit(larger).unwrap().start().unwrap();
     guest.settle().unwrap();
     assert_eq!(guest.check("cat /local/kept").unwrap(), "mine\n");
-    let grown = room(&mut guest);
+    let grown = product::room(&mut guest);
     assert!(grown > size + (900 << 20), "/local had {size} bytes, and has {grown} on a disk with 1 GiB more");
 
     let machine_id = guest.check("cat /etc/machine-id").unwrap();
@@ -294,11 +294,6 @@ fn a_devices_data_is_sealed_to_another_key_grows_and_is_given_up() {
     let vm = guest.power_off().unwrap();
     let mut guest = vm.credential("bedplate.factory-reset", b"").start().unwrap();
     is_new(&mut guest, &machine_id);
-}
-
-/// The bytes that the file system of the data has.
-fn room(guest: &mut Guest) -> u64 {
-    guest.check("df -B1 --output=size /local | tail -1").unwrap().trim().parse().unwrap()
 }
 
 /// The device starts for the first time, and loses its power while it makes and encrypts its data partition.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::{Block, Page};
 use crate::product::{scratch, small, success};
-use crate::project::compiled;
+use crate::project::{compiled, program};
 
 fn page(name: &str) -> Page {
     Page::read(Path::new("docs/src/tutorial").join(name))
@@ -64,17 +64,12 @@ fn the_tutorial_is_true_until_packages_are_needed() {
     let project = scratch("new").join("my-device");
     let _ = fs::remove_dir_all(&project);
     let mut said = printed(small().arg("new").arg(&project).args(["--release", "trixie"]));
-    let program = |project: &Path| compiled(project, "image/main.rs", &["--crate-name", "xtask"]);
-    let again = |project: &Path| {
-        let mut command = Command::new(project.join("program"));
-        command.current_dir(project).env("NO_COLOR", "1").env_remove("COLUMNS");
-        command
-    };
+    let compiled_again = || compiled(&project, "image/main.rs", &["--crate-name", "xtask"]);
 
-    said += &success(program(&project).arg("plan"));
-    let before = success(again(&project).args(["plan", "--json"]));
+    said += &success(compiled_again().arg("plan"));
+    let before = success(program(&project).args(["plan", "--json"]));
     fs::write(project.join("before.json"), before).unwrap();
-    let development = success(again(&project).args(["plan", "my-device-development"]));
+    let development = success(program(&project).args(["plan", "my-device-development"]));
     shows(&page("build.md"), &development);
 
     let main = project.join("image/main.rs");
@@ -82,20 +77,20 @@ fn the_tutorial_is_true_until_packages_are_needed() {
     let bind = "        .bind(Bind::new(\"/var/lib/boots\")";
     assert_eq!(right.matches(bind).count(), 1);
     fs::write(&main, right.replace(bind, &format!("        .bind(\"/var/lib/boots\")\n{bind}"))).unwrap();
-    said += &printed(program(&project).arg("check"));
-    said += &printed(again(&project).args(["explain", "bound-twice"]));
+    said += &printed(compiled_again().arg("check"));
+    said += &printed(program(&project).args(["explain", "bound-twice"]));
     shows(&page("project.md"), &said);
     fs::write(&main, right).unwrap();
 
     follow(&page("change.md"), &project);
-    let changed = success(program(&project).args(["plan", "--against", "before.json"]));
+    let changed = success(compiled_again().args(["plan", "--against", "before.json"]));
     shows(&page("change.md"), &changed);
 
     let keys = project.join("image/keys");
     fs::create_dir_all(&keys).unwrap();
     fs::copy(crate::product::root().join("image/keys/update.pem"), keys.join("update.pem")).unwrap();
     follow(&page("update.md"), &project);
-    let changed = success(program(&project).args(["plan", "--against", "before.json"]));
+    let changed = success(compiled_again().args(["plan", "--against", "before.json"]));
     shows(&page("update.md"), &changed);
     let test = success(compiled(&project, "tests/update.rs", &["--test"]).arg("--list"));
     assert!(test.contains("1 test"), "{test}");

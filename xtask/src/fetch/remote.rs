@@ -30,10 +30,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bedplate_core::value::Sha256;
-use bedplate_formats::tarball;
+use bedplate_formats::{digest, tarball};
 use fs_err as fs;
 use rayon::prelude::*;
-use sha2::Digest as _;
 use ureq::Body;
 use ureq::http::{Response, header};
 
@@ -298,9 +297,9 @@ impl RemoteCache {
             Claim::Partial(partial) => partial,
         };
         partial.restart().map_err(|error| disk(error.into()))?;
-        let mut output = Hashing { inner: partial.file(), hasher: sha2::Sha256::new(), length: 0 };
+        let mut output = Hashing { inner: partial.file(), hasher: digest::Sha256::default(), length: 0 };
         let fetched = self.get(&cas(sha256), size, &mut output, advance);
-        let found = Sha256::of(output.hasher.finalize().into());
+        let found = Sha256::of(output.hasher.finish());
         let (length, wrong) = (output.length, found != *sha256);
         match fetched {
             Ok(true) if length != size => {
@@ -499,7 +498,7 @@ impl Count {
 /// Digests what goes through it.
 struct Hashing<W> {
     inner: W,
-    hasher: sha2::Sha256,
+    hasher: digest::Sha256,
     length: u64,
 }
 
@@ -521,7 +520,7 @@ fn cas(sha256: &Sha256) -> String {
 }
 
 fn ac(name: &str) -> String {
-    format!("ac/{}", Sha256::of(sha2::Sha256::digest(name).into()))
+    format!("ac/{}", Sha256::of(digest::Sha256::of(name.as_bytes())))
 }
 
 /// `system-0123456789abcdef` of an entry with all of its digits.
@@ -532,9 +531,9 @@ fn short(name: &str) -> &str {
 /// Packs a directory into a file, which the statement is about.
 fn pack(layer: &Path, file: &Path) -> io::Result<Statement> {
     let output = BufWriter::new(File::create(file)?);
-    let mut output = Hashing { inner: output, hasher: sha2::Sha256::new(), length: 0 };
+    let mut output = Hashing { inner: output, hasher: digest::Sha256::default(), length: 0 };
     tarball::pack(layer, &mut output)?;
-    Ok(Statement { sha256: Sha256::of(output.hasher.finalize().into()), size: output.length })
+    Ok(Statement { sha256: Sha256::of(output.hasher.finish()), size: output.length })
 }
 
 /// Reads what little an answer has to say, so that its connection serves the next request.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bedplate_core::secret::Secret;
 use bedplate_core::value::Sha256;
-use sha2::Digest;
+use bedplate_formats::digest;
 use ureq::Body;
 use ureq::http::{HeaderName, Response, header};
 
@@ -42,7 +42,7 @@ pub(super) fn run(
         progress,
         partial,
         received: 0,
-        hasher: sha2::Sha256::new(),
+        hasher: digest::Sha256::default(),
         told: 0,
     };
     let fetched = fetcher.first(&item.url, progress, |candidate| {
@@ -150,7 +150,7 @@ struct Transfer<'a> {
     partial: Partial,
     /// Bytes in the partial file, all of them in `hasher`.
     received: u64,
-    hasher: sha2::Sha256,
+    hasher: digest::Sha256,
     /// Bytes the progress was told of.
     told: u64,
 }
@@ -247,7 +247,7 @@ impl Transfer<'_> {
     fn restart(&mut self) -> io::Result<()> {
         self.partial.restart()?;
         self.received = 0;
-        self.hasher = sha2::Sha256::new();
+        self.hasher = digest::Sha256::default();
         Ok(())
     }
 
@@ -313,7 +313,7 @@ impl Transfer<'_> {
     }
 
     fn check(&self, resumed: bool) -> Result<(), Failure> {
-        let found = Sha256::of(self.hasher.clone().finalize().into());
+        let found = Sha256::of(self.hasher.clone().finish());
         if found == self.item.sha256 {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! Disks drawn to scale, one below the other, as SVG.
 
 use super::markup::Markup;
-use super::treemap::number;
+use super::svg::{About, drawing, number, rectangle};
 
 /// A disk.
 #[derive(Debug)]
@@ -38,23 +38,12 @@ const EDGE: (f64, f64) = (44.0, 36.0);
 /// How far numbers are apart at least.
 const APART: f64 = 17.0;
 
-/// Draws disks in one scale, with a title and a description for readers who do not see them.
-pub fn draw(markup: &mut Markup, id: &str, title: &str, description: &str, bars: &[Bar]) {
+/// Draws disks in one scale.
+pub fn draw(markup: &mut Markup, about: About<'_>, bars: &[Bar]) {
     let largest = bars.iter().map(|bar| bar.size).max().unwrap_or_default();
     let height: f64 = bars.iter().map(|_| HEIGHT).sum();
     for (class, width) in [("wide", 960.0), ("narrow", 360.0)] {
-        let (titled, described) = (format!("{id}-{class}-title"), format!("{id}-{class}-desc"));
-        let labelled = format!("{titled} {described}");
-        let view = format!("0 0 {width} {height}");
-        let attributes = [
-            ("class", class),
-            ("viewBox", view.as_str()),
-            ("role", "img"),
-            ("aria-labelledby", labelled.as_str()),
-        ];
-        markup.element("svg", &attributes, |markup| {
-            markup.leaf("title", &[("id", &titled)], title);
-            markup.leaf("desc", &[("id", &described)], description);
+        drawing(markup, about, class, (width, height), |markup| {
             let mut top = 0.0;
             for bar in bars {
                 draw_bar(markup, bar, top, Scale { largest, width });
@@ -103,11 +92,6 @@ fn draw_bar(markup: &mut Markup, bar: &Bar, top: f64, scale: Scale) {
     }
 }
 
-fn rectangle(markup: &mut Markup, class: &str, (x, y): (f64, f64), (width, height): (f64, f64)) {
-    let (x, y, width, height) = (number(x), number(y), number(width), number(height));
-    markup.void("rect", &[("class", class), ("x", &x), ("y", &y), ("width", &width), ("height", &height)]);
-}
-
 /// Moves places that are in order apart until labels fit between them, within a width where that is wide enough.
 fn spread(places: &[f64], width: f64) -> Vec<f64> {
     let half = APART / 2.0;
@@ -143,7 +127,7 @@ mod tests {
             Bar { name: "device".into(), size: 1000, parts: vec![part(0, 1000)] },
         ];
         let mut markup = Markup::default();
-        draw(&mut markup, "disk", "Disks", "", &bars);
+        draw(&mut markup, About { id: "disk", title: "Disks", description: "" }, &bars);
         let text = markup.document();
         // 960 and 360 points are 1000 bytes.
         for drawn in [

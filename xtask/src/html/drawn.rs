@@ -7,12 +7,10 @@ use bedplate_formats::gpt::SECTOR;
 use super::bar::{self, Bar, Part};
 use super::facts::Facts;
 use super::markup::Markup;
+use super::svg::{About, COLOURS};
 use super::table::{Content, blocks, table};
 use super::treemap::share;
 use crate::disk::{PartitionFacts, size};
-
-/// The classes of the parts of a disk, in its order.
-const CLASSES: [&str; 6] = ["c1", "c2", "c3", "c4", "c5", "c6"];
 
 /// The disk to scale, and beside it a table with exact numbers.
 pub fn section(markup: &mut Markup, facts: &Facts<'_>) {
@@ -35,7 +33,8 @@ pub fn section(markup: &mut Markup, facts: &Facts<'_>) {
     }
     let told = parts.iter().map(|one| format!("{} of {}", one.part.name, size(one.part.size)));
     let told = format!("In the order of the disk: {}.", told.collect::<Vec<_>>().join(", "));
-    bar::draw(markup, "drawn", "The disk, drawn to scale", &told, &bars);
+    let about = About { id: "drawn", title: "The disk, drawn to scale", description: &told };
+    bar::draw(markup, about, &bars);
     markup.element("p", &[("class", "note")], |markup| {
         markup.text("A strip at a partition's lower edge shows how much of it is in use. ");
         if let Some(data) = plan.data.iter().find(|data| data.grow) {
@@ -85,7 +84,7 @@ struct Drawn {
 
 fn parts(facts: &Facts<'_>) -> Vec<Drawn> {
     let sector = facts.disk.sector_size.unwrap_or(SECTOR);
-    let partitions = facts.disk.partitions.iter().zip(CLASSES.iter().cycle());
+    let partitions = facts.disk.partitions.iter().zip(COLOURS.iter().cycle());
     let part = partitions.map(|(partition, class)| Drawn {
         part: Part {
             name: partition.label.clone(),

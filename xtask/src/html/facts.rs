@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::diff::{Comparison, Side, system};
 use crate::disk::{Disk, Inspection};
-use crate::step;
+use crate::step::{self, manifest};
 
 /// All that a page is made of.
 #[derive(Debug)]
@@ -82,15 +82,14 @@ impl<'a> Facts<'a> {
     ) -> Result<Self> {
         let Subject { plan, development_keys, directory } = subject;
         let names = &plan.artifacts;
-        let json = |name: &str| -> Result<Value> {
-            let text = fs::read_to_string(directory.join(name))?;
-            serde_json::from_str(&text).with_context(|| format!("invalid JSON in `{name}`"))
-        };
+        let text = |name: &str| fs::read_to_string(directory.join(name));
+        let spdx: Value = serde_json::from_str(&text(&names.spdx)?)
+            .with_context(|| format!("invalid JSON in `{}`", names.spdx))?;
         let sizes = match built.files.get("root") {
             Some(root) => system::sizes(root, &built.owners),
             None => BTreeMap::new(),
         };
-        let mut packages = packages(&json(&names.manifest)?, &licences(&json(&names.spdx)?))
+        let mut packages = packages(&text(&names.manifest)?, &licences(&spdx))
             .with_context(|| format!("invalid manifest `{}`", names.manifest))?;
         for package in &mut packages {
             package.size = sizes.get(&package.name).copied();
@@ -140,24 +139,19 @@ fn used(plan: &Plan, directory: &Path, built: &Side) -> BTreeMap<String, u64> {
 }
 
 /// The packages of a manifest, with their licences by name.
-fn packages(manifest: &Value, licences: &BTreeMap<&str, &str>) -> Result<Vec<Package>> {
-    let listed = manifest["packages"].as_array().context("it has no `packages`")?;
-    let package = |package: &Value| {
-        let text = |field: &str| package[field].as_str().map(str::to_owned);
-        let name = text("name")?;
-        let licence = licences.get(name.as_str()).filter(|licence| **licence != "NOASSERTION");
-        Some(Package {
-            version: text("version")?,
-            architecture: text("architecture")?,
-            origin: text("origin"),
+fn packages(manifest: &str, licences: &BTreeMap<&str, &str>) -> Result<Vec<Package>> {
+    let package = |package: manifest::Package| {
+        let licence = licences.get(package.name.as_str()).filter(|licence| **licence != "NOASSERTION");
+        Package {
             licence: licence.map(|licence| (*licence).to_owned()),
-            name,
+            name: package.name,
+            version: package.version,
+            architecture: package.architecture,
+            origin: package.origin,
             ..Package::default()
-        })
+        }
     };
-    let packages =
-        listed.iter().map(|one| package(one).context("a package has no name, version or architecture"));
-    packages.collect()
+    Ok(manifest::parse(manifest)?.into_iter().map(package).collect())
 }
 
 /// What each package of a bill of materials declares, by name.
@@ -186,10 +180,10 @@ mod tests {
             {"SPDXID": "SPDXRef-Package-bash", "name": "bash", "licenseDeclared": "GPL-3.0-or-later"},
             {"SPDXID": "SPDXRef-Package-agent", "name": "agent", "licenseDeclared": "NOASSERTION"},
         ]});
-        let packages = packages(&manifest, &licences(&spdx)).unwrap();
+        let packages = packages(&manifest.to_string(), &licences(&spdx)).unwrap();
         assert_eq!(packages[0].licence.as_deref(), Some("GPL-3.0-or-later"));
         assert_eq!(packages[1].licence, None);
         assert!(packages[1].origin.is_some());
-        assert!(super::packages(&json!({}), &BTreeMap::new()).is_err());
+        assert!(super::packages("{}", &BTreeMap::new()).is_err());
     }
 }

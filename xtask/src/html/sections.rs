@@ -8,6 +8,7 @@ use bedplate_core::{Plan, Volatile};
 
 use super::facts::{Facts, Package};
 use super::markup::Markup;
+use super::svg::About;
 use super::table::{Content, blocks, table, table_with};
 use super::treemap::{self, Cell, share};
 use super::{changes, drawn, weights};
@@ -93,12 +94,14 @@ fn root(markup: &mut Markup, facts: &Facts<'_>) {
     markup.leaf("h3", &[], "By package");
     let cells = weights::by_package(&facts.sizes, &facts.asked());
     let description = format!("{} The table of packages has the size of each.", largest(&cells));
-    treemap::draw(markup, "by-package", "The root by package", &description, &cells);
+    let about = About { id: "by-package", title: "The root by package", description: &description };
+    treemap::draw(markup, about, &cells);
     legend(markup, &[("c2", "asked for by name"), ("c1", "a dependency"), ("c3", "of no package")]);
     markup.leaf("h3", &[], "By directory");
     let cells = weights::by_directory(root);
     let description = format!("{} The table below has the size of each.", largest(&cells));
-    treemap::draw(markup, "by-directory", "The root by directory", &description, &cells);
+    let about = About { id: "by-directory", title: "The root by directory", description: &description };
+    treemap::draw(markup, about, &cells);
     let total = cells.iter().map(|cell| cell.size).sum();
     let mut rows: Vec<&Cell> =
         cells.iter().flat_map(|cell| std::iter::once(cell).chain(&cell.inner)).collect();

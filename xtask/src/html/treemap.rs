@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use bedplate_core::bytes::bytes;
 
 use super::markup::Markup;
+use super::svg::{About, drawing, number, rectangle};
 
 /// Something that has a size.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,23 +44,12 @@ const LETTER: (f64, f64) = (6.8, 15.0);
 /// The least of a name that tells something.
 const LEAST_LETTERS: usize = 6;
 
-/// Draws a map for readers who see it, with a title and a description for those who do not. `id` is the map's own.
-pub fn draw(markup: &mut Markup, id: &str, title: &str, description: &str, cells: &[Cell]) {
+/// Draws a map.
+pub fn draw(markup: &mut Markup, about: About<'_>, cells: &[Cell]) {
+    let total = cells.iter().map(|cell| cell.size).sum();
     // A narrow screen has another map and not a smaller one, whose labels nobody could read.
     for (class, width, height) in [("wide", 960.0, 480.0), ("narrow", 360.0, 520.0)] {
-        let (titled, described) = (format!("{id}-{class}-title"), format!("{id}-{class}-desc"));
-        let labelled = format!("{titled} {described}");
-        let view = format!("0 0 {width} {height}");
-        let attributes = [
-            ("class", class),
-            ("viewBox", view.as_str()),
-            ("role", "img"),
-            ("aria-labelledby", labelled.as_str()),
-        ];
-        markup.element("svg", &attributes, |markup| {
-            markup.leaf("title", &[("id", &titled)], title);
-            markup.leaf("desc", &[("id", &described)], description);
-            let total = cells.iter().map(|cell| cell.size).sum();
+        drawing(markup, about, class, (width, height), |markup| {
             let frame = Rectangle { x: 0.0, y: 0.0, width, height };
             for (cell, place) in cells.iter().zip(squarified(&sizes(cells), frame)) {
                 draw_cell(markup, cell, place, total);
@@ -76,9 +66,7 @@ fn draw_cell(markup: &mut Markup, cell: &Cell, place: Rectangle, total: u64) {
         draw_cell(markup, inner, place, total);
     }
     let Rectangle { x, y, width, height } = place.rounded();
-    let (x, y, width, height) = (number(x), number(y), number(width), number(height));
-    let frame = [("class", "frame"), ("x", &x), ("y", &y), ("width", &width), ("height", &height)];
-    markup.void("rect", &frame);
+    rectangle(markup, "frame", (x, y), (width, height));
 }
 
 fn draw_leaf(markup: &mut Markup, cell: &Cell, place: Rectangle, total: u64) {
@@ -90,8 +78,7 @@ fn draw_leaf(markup: &mut Markup, cell: &Cell, place: Rectangle, total: u64) {
     markup.element("g", &[("class", cell.class)], |markup| {
         let told = format!("{}: {}, {}", cell.name, bytes(cell.size), share(cell.size, total));
         markup.leaf("title", &[], &told);
-        let edges = (number(x), number(y), number(width), number(height));
-        markup.void("rect", &[("x", &edges.0), ("y", &edges.1), ("width", &edges.2), ("height", &edges.3)]);
+        rectangle(markup, "", (x, y), (width, height));
         let Some(label) = label(cell, width, height) else { return };
         let (left, line) = (number(x + 5.0), number(y + 15.0));
         markup.leaf("text", &[("x", &left), ("y", &line)], &label);
@@ -140,12 +127,6 @@ pub fn share(part: u64, whole: u64) -> String {
         percent if percent < 10.0 => format!("{percent:.1} %"),
         percent => format!("{percent:.0} %"),
     }
-}
-
-/// A length with one digit after the point, and none where it is zero.
-pub fn number(value: f64) -> String {
-    let text = format!("{value:.1}");
-    text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
 impl Rectangle {

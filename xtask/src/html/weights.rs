@@ -4,14 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bedplate_formats::filesystem::FileType;
 
+use super::svg::COLOURS;
 use super::treemap::Cell;
 use crate::diff::holder::Holder;
 
 /// The most packages that are drawn by themselves.
 const MOST_PACKAGES: usize = 90;
-
-/// The classes of neighbouring directories.
-const CLASSES: [&str; 6] = ["c1", "c2", "c3", "c4", "c5", "c6"];
 
 /// The root by the package that brings each file, from the bytes of each; those of the empty name are of no package.
 /// Those that are `asked` for by name have a colour of their own.
@@ -70,7 +68,7 @@ fn directories(files: impl Iterator<Item = (String, u64)>) -> Vec<Cell> {
     top.groups(String::new(), total, &mut groups);
     groups.sort_by(|one, other| other.size.cmp(&one.size).then_with(|| one.name.cmp(&other.name)));
     for (number, group) in groups.iter_mut().enumerate() {
-        let class = CLASSES[number % CLASSES.len()];
+        let class = COLOURS[number % COLOURS.len()];
         group.class = class;
         group.inner.iter_mut().for_each(|cell| cell.class = class);
     }

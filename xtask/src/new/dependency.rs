@@ -148,19 +148,19 @@ mod tests {
             Dependency::Path(path) => path.display().to_string(),
             other => panic!("{other}"),
         };
-        assert_eq!(path("/work/bedplate/xtask", "/work/edge"), "../bedplate/xtask");
-        assert_eq!(path("/work/bedplate/xtask", "/work/bedplate/mine/edge"), "../../xtask");
-        assert_eq!(path("/work/bedplate/xtask", "/home/me/edge"), "/work/bedplate/xtask");
+        assert_eq!(path("/src/bedplate/xtask", "/src/edge"), "../bedplate/xtask");
+        assert_eq!(path("/src/bedplate/xtask", "/src/bedplate/mine/edge"), "../../xtask");
+        assert_eq!(path("/src/bedplate/xtask", "/home/me/edge"), "/src/bedplate/xtask");
         assert_eq!(path("/bedplate/xtask", "/edge"), "/bedplate/xtask", "the root is nobody's neighbourhood");
     }
 
     #[test]
     fn what_somebody_wrote_is_told_apart() {
-        let parse = |text| Dependency::parse(text, Path::new("/work/edge"));
+        let parse = |text| Dependency::parse(text, Path::new("/src/edge"));
         assert_eq!(parse("0.2"), Dependency::Registry("0.2".to_owned()));
         let (url, revision) = ("https://example.com/b".to_owned(), Some("v1".to_owned()));
         assert_eq!(parse("https://example.com/b#v1"), Dependency::Git { url: url.clone(), revision });
         assert_eq!(parse("https://example.com/b"), Dependency::Git { url, revision: None });
-        assert_eq!(parse("/work/bedplate"), Dependency::Path("../bedplate".into()));
+        assert_eq!(parse("/src/bedplate"), Dependency::Path("../bedplate".into()));
     }
 }

@@ -11,7 +11,7 @@ use bedplate_formats::region::Region;
 use bedplate_formats::used;
 use fs_err as fs;
 
-use super::manifest::{self, Installed};
+use super::manifest;
 use crate::error::Refused;
 use crate::report::bytes;
 
@@ -28,8 +28,8 @@ pub fn check(plan: &Plan, staging: &Path, last: &Path) -> Result<()> {
     for budget in &plan.budgets {
         let Some(over) = budget.over(size(plan, budget, staging)?) else { continue };
         let names = &plan.artifacts;
-        let now = manifest::installed(&staging.join(&names.manifest))?;
-        let before = manifest::installed(&last.join(&names.manifest)).unwrap_or_default();
+        let now = sizes(&staging.join(&names.manifest))?;
+        let before = sizes(&last.join(&names.manifest)).unwrap_or_default();
         return Err(Refused(Box::new(over.help(help(&before, &now)))).into());
     }
     Ok(())
@@ -54,12 +54,18 @@ fn size(plan: &Plan, budget: &BudgetPlan, staging: &Path) -> Result<u64> {
     }
 }
 
+/// The bytes of each package's files, as a manifest has them.
+fn sizes(manifest: &Path) -> Result<BTreeMap<String, u64>> {
+    let packages =
+        manifest::parse(&fs::read_to_string(manifest)?).context("reading the manifest of packages")?;
+    Ok(packages.into_iter().map(|package| (package.name, package.size)).collect())
+}
+
 /// What to do about it.
-fn help(before: &BTreeMap<String, Installed>, now: &BTreeMap<String, Installed>) -> String {
-    let of =
-        |packages: &BTreeMap<String, Installed>, name: &str| packages.get(name).map_or(0, |one| one.size);
+fn help(before: &BTreeMap<String, u64>, now: &BTreeMap<String, u64>) -> String {
+    let was = |name: &String| before.get(name).copied().unwrap_or_default();
     let mut grown: Vec<(&String, u64)> =
-        now.iter().map(|(name, one)| (name, one.size.saturating_sub(of(before, name)))).collect();
+        now.iter().map(|(name, size)| (name, size.saturating_sub(was(name)))).collect();
     grown.retain(|(_, size)| *size > 0);
     grown.sort_by_key(|(name, size)| (Reverse(*size), *name));
     let since = match before.is_empty() {
@@ -88,11 +94,8 @@ fn help(before: &BTreeMap<String, Installed>, now: &BTreeMap<String, Installed>)
 mod tests {
     use super::*;
 
-    fn packages(sizes: &[(&str, u64)]) -> BTreeMap<String, Installed> {
-        let one = |(name, size): &(&str, u64)| {
-            ((*name).to_owned(), Installed { version: "1".to_owned(), size: *size })
-        };
-        sizes.iter().map(one).collect()
+    fn packages(sizes: &[(&str, u64)]) -> BTreeMap<String, u64> {
+        sizes.iter().map(|(name, size)| ((*name).to_owned(), *size)).collect()
     }
 
     #[test]

@@ -35,46 +35,35 @@ struct Config {
 }
 
 /// One installed package.
-#[derive(Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
-struct Package {
+#[derive(Debug, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Package {
+    #[serde(skip_deserializing)]
     r#type: &'static str,
-    name: String,
-    version: String,
-    architecture: String,
-    /// The address it was taken from, when it is in no archive; mkosi has no such key.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    origin: Option<String>,
-    /// The bytes of its files in the image; mkosi has no such key.
-    size: u64,
-}
-
-/// What the manifest of a build says of a package.
-#[derive(Debug, Deserialize)]
-pub struct Installed {
+    /// Its name.
+    pub name: String,
     /// Its version.
     pub version: String,
-    /// The bytes of its files; none in a manifest of an older program.
+    /// Its architecture: `amd64` or `all`.
+    pub architecture: String,
+    /// The address it was taken from, when it is in no archive; mkosi has no such key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// The bytes of its files in the image; mkosi has no such key, and manifests of older programs have not.
     #[serde(default)]
     pub size: u64,
 }
 
-/// The packages that a manifest names.
+/// The packages that the text of a manifest names.
 ///
 /// # Errors
-/// It cannot be read, or is none.
-pub fn installed(file: &Path) -> Result<BTreeMap<String, Installed>> {
+/// It is none.
+pub fn parse(text: &str) -> Result<Vec<Package>> {
     #[derive(Deserialize)]
-    struct Named {
-        name: String,
-        #[serde(flatten)]
-        installed: Installed,
+    struct Packages {
+        packages: Vec<Package>,
     }
-    #[derive(Deserialize)]
-    struct Read {
-        packages: Vec<Named>,
-    }
-    let read: Read = serde_json::from_slice(&fs::read(file)?).context("reading the manifest of packages")?;
-    Ok(read.packages.into_iter().map(|package| (package.name, package.installed)).collect())
+    let Packages { packages } = serde_json::from_str(text)?;
+    Ok(packages)
 }
 
 /// Writes the manifest of a tree.

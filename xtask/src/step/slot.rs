@@ -14,11 +14,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::plan::{Plan, SlotsPlan, UpdatesPlan};
-use bedplate_formats::digest::hex;
+use bedplate_formats::digest::{Sha256, hex};
 use bedplate_formats::tree::Content;
 use fs_err as fs;
 use rayon::prelude::*;
-use sha2::{Digest as _, Sha256};
 
 use crate::bundle::Source;
 use crate::error::LocatedError;
@@ -49,7 +48,7 @@ pub fn write(plan: &Plan, staging: &Path) -> Result<()> {
         }
         .into());
     }
-    let mut digest = Sha256::new();
+    let mut digest = Sha256::default();
     let mut source = fs::File::open(&uki)?;
     let mut chunk = vec![0; 1 << 20];
     let file = fs::File::create_new(staging.join(name))?;
@@ -64,7 +63,7 @@ pub fn write(plan: &Plan, staging: &Path) -> Result<()> {
     let mut file = out.into_inner().map_err(|error| error.into_error())?;
     file.set_len(length)?;
     let version = plan.version.as_deref().unwrap_or_default();
-    let head = format!("size={size}\nsha256={}\nversion={version}\n", hex(&digest.finalize()));
+    let head = format!("size={size}\nsha256={}\nversion={version}\n", hex(&digest.finish()));
     std::io::Seek::rewind(&mut file)?;
     file.write_all(head.as_bytes()).context("writing what stands before the kernel image")
 }

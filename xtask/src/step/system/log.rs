@@ -1,6 +1,6 @@
 //! What dpkg and the maintainer scripts print, in their order.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// Who hears of an installation while it goes on.
 pub trait Listener: Sync {
@@ -20,14 +20,16 @@ impl Listener for () {
 pub struct Log<'a> {
     text: RefCell<String>,
     listener: &'a dyn Listener,
-    /// How many packages there are, and how many of them dpkg has begun to configure.
-    packages: (usize, RefCell<usize>),
+    /// How many packages there are.
+    packages: usize,
+    /// How many of them dpkg has begun to configure.
+    begun: Cell<usize>,
 }
 
 impl<'a> Log<'a> {
     /// A log of the installation of so many packages.
     pub fn new(packages: usize, listener: &'a dyn Listener) -> Self {
-        Self { text: RefCell::default(), listener, packages: (packages, RefCell::default()) }
+        Self { text: RefCell::default(), listener, packages, begun: Cell::default() }
     }
 
     /// Says what is done now.
@@ -53,9 +55,8 @@ impl<'a> Log<'a> {
         let printed = String::from_utf8_lossy(printed);
         let subject = |start: &str| printed.strip_prefix(start)?.split([' ', ':']).next();
         if let Some(name) = subject("Setting up ") {
-            let (all, begun) = &self.packages;
-            *begun.borrow_mut() += 1;
-            self.at(&format!("{name}, {} of {all}", begun.borrow()));
+            self.begun.set(self.begun.get() + 1);
+            self.at(&format!("{name}, {} of {}", self.begun.get(), self.packages));
         } else if let Some(name) = subject("Processing triggers for ") {
             self.at(&format!("the triggers of {name}"));
         }
