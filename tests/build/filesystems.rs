@@ -80,7 +80,7 @@ fn written(name: &str, plan: &Plan) -> PathBuf {
     let [one, other] = ["root", "again"].map(|file| {
         let store = Store::at(&directory.join(file).with_extension("store")).unwrap();
         let raw = directory.join(file).with_extension("raw");
-        step::root::write(options, &store, "sample", &base, &tree, &raw).unwrap();
+        step::root::write(options, (&store, "sample"), (&base, &tree), &raw, &|_, _| {}).unwrap();
         std::fs::read(raw).unwrap()
     });
     assert!(one == other, "the same tree gave two {name}");

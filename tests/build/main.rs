@@ -16,6 +16,7 @@ mod page;
 mod papers;
 mod remote;
 mod reproducible;
+mod shells;
 mod sysprep;
 mod system;
 mod trust;

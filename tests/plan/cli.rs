@@ -46,31 +46,40 @@ fn without_a_verb_it_lists_them() {
             --- stderr
             Builds immutable Linux images from the description in image/main.rs
 
-            Usage: cargo xtask <COMMAND>
+            Usage: cargo xtask [OPTIONS] <COMMAND>
 
             Commands:
-              new      Make a project of your own in a new directory
-              image    Build an image into build/NAME/
-              bundle   Build an image, and the signed bundle that updates devices to it
-              plan     Print what will be built, without building it
-              sign     Sign a built image, on this machine or another one
-              keys     Make the keys that images are signed with
-              lock     Pin every package the image is made of in image/NAME.lock
-              vendor   Put the packages of a lock into a directory, for a machine without a network
-              boot     Start a built image in QEMU; the image itself stays as it is
-              flash    Write a built image to a disk, and read it back; without a disk, list them
-              check    Report the mistakes in every description
-              explain  Explain a mistake's code
-              verify   Check a built image against its plan, byte for byte
-              inspect  Print what a disk, an ESP, a root, a kernel image or an update bundle holds
-              diff     Print what differs between two images, or between an image and its description
-              report   Write a page about a built image, to look at: report.html beside its artifacts
-              tools    Run a command from packages of the image's distribution, in the sandbox
-              clean    Remove what the cache holds: layers, or everything with --all
+              new          Make a project of your own in a new directory
+              image        Build an image into build/NAME/
+              bundle       Build an image, and the signed bundle that updates devices to it
+              plan         Print what will be built, without building it
+              sign         Sign a built image, on this machine or another one
+              keys         Make the keys that images are signed with
+              lock         Pin every package the image is made of in image/NAME.lock
+              vendor       Put the packages of a lock into a directory, for a machine without a network
+              boot         Start a built image in QEMU; the image itself stays as it is
+              ssh          Come in to a machine that `boot --ssh` started
+              flash        Write a built image to a disk, and read it back; without a disk, list them
+              check        Report the mistakes in every description
+              explain      Explain a mistake's code
+              verify       Check a built image against its plan, byte for byte
+              inspect      Print what a disk, an ESP, a root, a kernel image or an update bundle holds
+              diff         Print what differs between two images, or between an image and its description
+              report       Write a page about a built image, to look at: report.html beside its artifacts
+              tools        Run a command from packages of the image's distribution, in the sandbox
+              clean        Remove what the cache holds: layers, or everything with --all
+              completions  Print the script by which a shell completes these words
+              man          Print the page for man(1)
 
             Options:
-              -h, --help     Print help
-              -V, --version  Print version
+              -q, --quiet         Tell nothing but warnings and errors
+              -v, --verbose       Show what maintainer scripts print, also in image.log, and each command that
+                                  is run, with its time
+                  --timings       Tell at the end where the time went
+                  --color <WHEN>  When to use colours; without it, on a terminal where NO_COLOR is not set
+                                  [possible values: auto, always, never]
+              -h, --help          Print help
+              -V, --version       Print version
         "#]],
     );
 }
@@ -138,8 +147,6 @@ fn help_is_no_failure() {
                       Fail where the lock is missing or would have to change
                   --compress
                       Write the disk as image.raw.zst, too, with the block map image.raw.bmap
-              -v, --verbose
-                      Show what maintainer scripts print, also in image.log
                   --keys <DIR>
                       The directory with the private keys db.key, pcr.key and pcr-former.key; else BEDPLATE_KEYS
                   --db-key <FILE>
@@ -154,6 +161,16 @@ fn help_is_no_failure() {
                       The private key that is replaced, in PEM; else BEDPLATE_PCR_FORMER_KEY
                   --pcr-former-sign-command <COMMAND>
                       A program that vouches by it; else BEDPLATE_PCR_FORMER_SIGN_COMMAND
+              -q, --quiet
+                      Tell nothing but warnings and errors
+              -v, --verbose
+                      Show what maintainer scripts print, also in image.log, and each command that is run, with
+                      its time
+                  --timings
+                      Tell at the end where the time went
+                  --color <WHEN>
+                      When to use colours; without it, on a terminal where NO_COLOR is not set [possible values:
+                      auto, always, never]
               -h, --help
                       Print help
             --- stderr
@@ -166,17 +183,17 @@ fn an_unknown_verb_is_told_the_nearest_one() {
     says(
         small().arg("imgae"),
         expect![[r#"
-        exit 1
-        --- stdout
-        --- stderr
-        error: unrecognized subcommand 'imgae'
+            exit 1
+            --- stdout
+            --- stderr
+            error: unrecognized subcommand 'imgae'
 
-          tip: a similar subcommand exists: 'image'
+              tip: a similar subcommand exists: 'image'
 
-        Usage: cargo xtask <COMMAND>
+            Usage: cargo xtask [OPTIONS] <COMMAND>
 
-        For more information, try '--help'.
-    "#]],
+            For more information, try '--help'.
+        "#]],
     );
 }
 
@@ -841,4 +858,50 @@ fn paths_are_told_as_one_would_type_them() {
         error: there is no `unbuilt/image.raw`; build it with `cargo xtask image small`
     "#]],
     );
+}
+
+#[test]
+fn nobody_comes_in_to_a_machine_that_does_not_run() {
+    says(
+        small().args(["ssh", "small", "--", "true"]),
+        expect![[r#"
+        exit 2
+        --- stdout
+        --- stderr
+        error: `small` does not run with a way in; start it with `cargo xtask boot --ssh small` in another terminal
+    "#]],
+    );
+}
+
+#[test]
+fn quiet_tells_data_and_errors_alone() {
+    let output = small().args(["explain", "--timings", "-q", "bound-twice"]).output().unwrap();
+    assert!(output.stdout.starts_with(b"bound-twice: a directory is bound once\n"));
+    let timings = String::from_utf8(output.stderr).unwrap();
+    assert!(timings.starts_with("    from      time  of ") && timings.lines().count() == 1, "{timings}");
+    says(
+        small().args(["check", "-q", "-v"]),
+        expect![[r#"
+        exit 1
+        --- stdout
+        --- stderr
+        error: the argument '--quiet' cannot be used with '--verbose'
+
+        Usage: cargo xtask check --quiet
+
+        For more information, try '--help'.
+    "#]],
+    );
+}
+
+#[test]
+fn colours_are_a_matter_of_choice() {
+    let colored = |arguments: &[&str]| {
+        let output = small().args(arguments).output().unwrap();
+        String::from_utf8(output.stderr).unwrap().contains('\x1b')
+    };
+    // `small` sets NO_COLOR.
+    assert!(!colored(&["check"]));
+    assert!(colored(&["check", "--color", "always"]));
+    assert!(!colored(&["check", "--color=never"]));
 }

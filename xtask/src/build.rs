@@ -49,8 +49,6 @@ pub struct Context<'a> {
     pub project: &'a Path,
     /// Where the artifacts go.
     pub out: &'a Path,
-    /// Whether what maintainer scripts print is shown.
-    pub verbose: bool,
     /// How programs of the image are run, where this machine does not run them.
     pub emulation: Option<Emulation>,
     /// The keys of what firmware starts, and who signs it.
@@ -78,7 +76,7 @@ pub fn image(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<()> {
         if whole {
             renew_provenance(given(commit().as_deref()), context.out, &output)?;
         }
-        if context.verbose {
+        if report.verbose() {
             show_log(report, &context.out.join(&plan.artifacts.log))?;
         }
         report.did("Fresh", path(if whole { &disk } else { context.out }));
@@ -464,7 +462,7 @@ fn system_layer(
     lock: &Lock,
     (key, emulator): (&str, Option<&Emulator>),
 ) -> Result<PathBuf> {
-    let Context { report, store, verbose, .. } = context;
+    let Context { report, store, .. } = context;
     let mut made = false;
     let layer = store.layer_or_make("system", key, |directory| {
         (context.fetch)()?;
@@ -472,13 +470,13 @@ fn system_layer(
         made = true;
         let root = directory.join("root");
         fs::create_dir(&root)?;
-        let told = Told { report, verbose, activity: report.activity("Installing", "packages") };
+        let told = Told { report, activity: report.activity("Installing", "packages") };
         let log = system::Log::new(lock.packages.len(), &told);
         install(store, plan, lock, (&root, emulator), &log)?;
         scratch::clamp_times(&root, lock.epoch)?;
         Ok(fs::write(directory.join("log"), log.into_text())?)
     })?;
-    if verbose && !made {
+    if report.verbose() && !made {
         show_log(report, &layer.join("log"))?;
     }
     Ok(layer.join("root"))
@@ -487,13 +485,12 @@ fn system_layer(
 /// Passes on what is heard of the installation.
 struct Told<'a> {
     report: &'a Report,
-    verbose: bool,
     activity: Activity,
 }
 
 impl system::Listener for Told<'_> {
     fn printed(&self, text: &str) {
-        if self.verbose {
+        if self.report.verbose() {
             self.report.text(text);
         }
     }
@@ -652,7 +649,8 @@ fn write_root(
     let file = staging.join(&plan.artifacts.root);
     let (options, key) = (root_options(plan, lock, tools), packages_key(plan, system_key));
     let activity = context.report.activity("Compressing", "the root");
-    let filesystem = root::write(options, context.store, &key, base, tree, &file)?;
+    let told = |done: u64, all: u64| activity.at(format_args!("the root, {} %", done * 100 / all.max(1)));
+    let filesystem = root::write(options, (context.store, &key), (base, tree), &file, &told)?;
     drop(activity);
     let size = fs::metadata(file)?.len();
     context.report.timed("Root", format_args!("{filesystem} of {}", bytes(size)), started);

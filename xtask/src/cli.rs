@@ -3,10 +3,11 @@
 use anyhow::Result;
 use bedplate_core::Architecture;
 use camino::Utf8PathBuf;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::UsageError;
 use crate::keys::{EnrolArgs, SignersArgs};
+use crate::report::OutputArgs;
 
 /// Builds immutable Linux images from the description in image/main.rs.
 #[derive(Debug, Parser)]
@@ -15,6 +16,9 @@ pub struct Cli {
     /// What to do
     #[command(subcommand)]
     pub verb: Verb,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented on its type")]
+    pub output: OutputArgs,
 }
 
 /// One verb of the program.
@@ -38,6 +42,8 @@ pub enum Verb {
     Vendor(VendorArgs),
     /// Start a built image in QEMU; the image itself stays as it is
     Boot(BootArgs),
+    /// Come in to a machine that `boot --ssh` started
+    Ssh(SshArgs),
     /// Write a built image to a disk, and read it back; without a disk, list them
     Flash(FlashArgs),
     /// Report the mistakes in every description
@@ -63,6 +69,10 @@ pub enum Verb {
         #[arg(long)]
         all: bool,
     },
+    /// Print the script by which a shell completes these words
+    Completions(CompletionsArgs),
+    /// Print the page for man(1)
+    Man,
 }
 
 impl Verb {
@@ -165,9 +175,6 @@ pub struct ImageArgs {
     /// Write the disk as image.raw.zst, too, with the block map image.raw.bmap
     #[arg(long)]
     pub compress: bool,
-    /// Show what maintainer scripts print, also in image.log
-    #[arg(short, long)]
-    pub verbose: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented on its type")]
     pub signers: SignersArgs,
@@ -291,6 +298,41 @@ pub struct BootArgs {
     /// Size of the disk the image is put on, in GiB; at least the image's
     #[arg(long, value_name = "GIB")]
     pub disk: Option<u64>,
+    /// Make a key for `cargo xtask ssh`, and hand it to those who come in by a credential
+    #[arg(long)]
+    pub ssh: bool,
+}
+
+/// Options of `ssh`.
+#[derive(Debug, Args)]
+pub struct SshArgs {
+    /// The image's name; the first in main.rs when left out
+    pub name: Option<String>,
+    /// Who comes in, in place of the first who is handed a key
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Where the artifacts lie, in place of build/NAME
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<Utf8PathBuf>,
+    /// A command to run there, in place of a shell
+    #[arg(last = true)]
+    pub command: Vec<String>,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: KnownShell,
+}
+
+/// The shells that have a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "they would be printed beside the names")]
+pub enum KnownShell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 /// Options of `flash`.

@@ -194,6 +194,8 @@ pub mod sign;
 #[doc(hidden)]
 pub mod source;
 #[doc(hidden)]
+pub mod ssh;
+#[doc(hidden)]
 pub mod step;
 #[doc(hidden)]
 pub mod store;
@@ -240,7 +242,7 @@ pub fn main(images: &[Entry]) -> ExitCode {
             return if help.use_stderr() { Exit::Wrong.into() } else { ExitCode::SUCCESS };
         }
     };
-    let report = Report::default();
+    let report = Report::new(&cli.output);
     let (package, root) = match project::directories(images) {
         Ok(directories) => directories,
         Err(error) => {
@@ -249,7 +251,9 @@ pub fn main(images: &[Entry]) -> ExitCode {
         }
     };
     let project = Project { images, root: &root, package: &package };
-    run(&cli.verb, project, &report).unwrap_or_else(|error| {
+    let ended = run(&cli.verb, project, &report);
+    report.tell_timings();
+    ended.unwrap_or_else(|error| {
         report.failure(&error, &|file| project.source(file));
         let is_usage = error.is::<error::UsageError>() || error.is::<error::WrongDescription>();
         if is_usage { Exit::Wrong.into() } else { Exit::Failed.into() }
@@ -266,6 +270,7 @@ fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<Exi
     } else if let Verb::Flash(_) = verb {
         report::watch_for_interrupts()?;
     }
+    let _commands = report.watch_commands()?;
     match verb {
         Verb::New(args) => cmd::new::run(project, args, report),
         Verb::Image(args) => cmd::image::run(project, args, report),
@@ -276,6 +281,7 @@ fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<Exi
         Verb::Lock(args) => cmd::lock::run(project, args, report),
         Verb::Vendor(args) => cmd::vendor::run(project, args, report),
         Verb::Boot(args) => cmd::boot::run(project, args, report),
+        Verb::Ssh(args) => cmd::ssh::run(project, args, report),
         Verb::Flash(args) => cmd::flash::run(project, args, report),
         Verb::Check => Ok(cmd::check::run(project, report)),
         Verb::Explain { code } => Ok(cmd::explain::run(code.as_deref(), report)),
@@ -285,5 +291,7 @@ fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<Exi
         Verb::Inspect(args) => cmd::inspect::run(args, report),
         Verb::Tools(args) => cmd::tools::run(project, args, report),
         Verb::Clean { all } => cmd::clean::run(*all, report),
+        Verb::Completions(args) => cmd::completions::run(project, args, report),
+        Verb::Man => cmd::completions::man(report),
     }
 }

@@ -6,12 +6,14 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use clap::{Args, ValueEnum};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 pub use self::activity::Activity;
+use self::timings::Timings;
 pub use self::transfer::Transfer;
 pub use bedplate_core::bytes::bytes;
 use bedplate_core::{Diagnostic, Diagnostics, Renderer};
@@ -19,16 +21,50 @@ use bedplate_core::{Diagnostic, Diagnostics, Renderer};
 use crate::error::{AdvisedError, Exit, LocatedError, Refused, WrongDescription};
 use crate::fetch::{FetchError, Progress};
 pub use crate::paths::path;
+use crate::sandbox;
 use crate::store::{Full, disk_is_full};
 use crate::terminal;
 
 mod activity;
+mod timings;
 mod transfer;
+
+/// What a run tells of itself, whatever the verb.
+#[derive(Debug, Default, Args)]
+pub struct OutputArgs {
+    /// Tell nothing but warnings and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Show what maintainer scripts print, also in image.log, and each command that is run, with its time
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Tell at the end where the time went
+    #[arg(long, global = true)]
+    pub timings: bool,
+    /// When to use colours; without it, on a terminal where NO_COLOR is not set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub color: Color,
+}
+
+/// When colours are used. `NO_COLOR` is read by `auto`: <https://no-color.org>
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "they would be printed beside the names")]
+pub enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
 
 /// Where a run tells what it does. Clones tell it in the same place.
 #[derive(Clone)]
 pub struct Report {
+    choice: Color,
     color: bool,
+    quiet: bool,
+    verbose: bool,
+    /// What was timed, where that is asked for.
+    timings: Option<Arc<Timings>>,
     /// What is drawn below all that is printed; nothing elsewhere than on a terminal.
     lines: MultiProgress,
     bar: ProgressBar,
@@ -41,22 +77,33 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Default for Report {
     fn default() -> Self {
+        Self::new(&OutputArgs::default())
+    }
+}
+
+impl Report {
+    /// What a run tells, as the command line says.
+    pub fn new(args: &OutputArgs) -> Self {
         let terminal = io::stderr().is_terminal();
-        let target =
-            if terminal { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
+        let target = match terminal && !args.quiet {
+            true => ProgressDrawTarget::stderr_with_hz(8),
+            false => ProgressDrawTarget::hidden(),
+        };
         let lines = MultiProgress::with_draw_target(target);
         Self {
-            color: terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+            choice: args.color,
+            color: is_colored(args.color, terminal),
+            quiet: args.quiet,
+            verbose: args.verbose,
+            timings: args.timings.then(Arc::default),
             bar: lines.add(ProgressBar::no_length()),
             lines,
             terminal,
             started: Instant::now(),
         }
     }
-}
 
-impl Report {
-    /// Whether stderr takes colours: a terminal, and `NO_COLOR` is not set.
+    /// Whether stderr takes colours.
     pub fn color(&self) -> bool {
         self.color
     }
@@ -66,14 +113,51 @@ impl Report {
         let _ = write!(io::stdout().lock(), "{text}");
     }
 
+    /// Whether all that foreign programs print is shown.
+    pub fn verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// Hears of the commands that are run in sandboxes, where somebody asked for them, as long as the answer lives.
+    ///
+    /// # Errors
+    /// There is no pipe.
+    pub fn watch_commands(&self) -> anyhow::Result<Option<sandbox::Watch>> {
+        let report = self.clone();
+        let heard = move |command: &str, took| {
+            if report.verbose {
+                report.did("Ran", format_args!("{command}  {}", seconds(took)));
+            }
+            report.note(command, took);
+        };
+        (self.verbose || self.timings.is_some()).then(|| sandbox::watch(heard)).transpose()
+    }
+
     /// One line: a verb of at most twelve letters, and what was done.
     pub fn did(&self, verb: &str, what: impl Display) {
-        self.line("1;32", verb, what);
+        if !self.quiet {
+            self.line("1;32", verb, what);
+        }
     }
 
     /// The same, with the time since `since`.
     pub fn timed(&self, verb: &str, what: impl Display, since: Instant) {
-        self.did(verb, format_args!("{what}  {}", seconds(since.elapsed())));
+        let took = since.elapsed();
+        self.note(format_args!("{verb} {what}"), took);
+        self.did(verb, format_args!("{what}  {}", seconds(took)));
+    }
+
+    fn note(&self, what: impl Display, took: Duration) {
+        if let Some(timings) = &self.timings {
+            timings.note(self.started, what.to_string(), took);
+        }
+    }
+
+    /// Tells where the time went, if that was asked for.
+    pub fn tell_timings(&self) {
+        if let Some(timings) = &self.timings {
+            self.text(timings.table(self.started.elapsed(), self.columns().clamp(40, 200)));
+        }
     }
 
     /// Something the reader should know, though the run goes on.
@@ -91,7 +175,7 @@ impl Report {
     /// whether it has colours.
     pub fn sheet(&self) -> (usize, bool) {
         let terminal = io::stdout().is_terminal();
-        let color = terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+        let color = is_colored(self.choice, terminal);
         (self.columns().clamp(40, 200), color)
     }
 
@@ -168,6 +252,15 @@ impl Report {
 
     fn paint(&self, color: &str, text: &str) -> String {
         if self.color { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Whether somebody wants colours, where they can be shown or not.
+fn is_colored(choice: Color, terminal: bool) -> bool {
+    match choice {
+        Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        Color::Always => true,
+        Color::Never => false,
     }
 }
 

@@ -19,6 +19,7 @@ mod mounts;
 mod overlay;
 mod spec;
 mod sync;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::env;
@@ -32,6 +33,7 @@ use self::emulation::Emulator;
 pub use self::failure::failed;
 pub use self::overlay::is_supported as overlay_is_supported;
 use self::spec::{Bind, Spec};
+pub use self::watch::{Watch, watch};
 
 /// The verb under which this program starts itself to leave the host's namespaces.
 const ENTER: &str = "sandbox-exec";
@@ -178,6 +180,7 @@ impl Sandbox {
         let mut spec = self.spec.clone();
         spec.parent = std::process::id();
         spec.way = crate::host::entered();
+        spec.told = watch::place();
         let mut arguments = vec![OsString::from(ENTER), spec.to_argument().into()];
         arguments.extend(argv.into_iter().map(|argument| argument.as_ref().into()));
         duct::cmd(&self.program, arguments)

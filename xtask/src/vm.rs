@@ -92,6 +92,8 @@ pub struct Vm {
     memory: u32,
     cpus: u32,
     network: bool,
+    /// A port of the host's loopback, and the port of the guest's it leads to.
+    forwarded: Option<(u16, u16)>,
     secure_boot: bool,
     tpm: bool,
     metal: bool,
@@ -135,6 +137,7 @@ impl Vm {
             memory: 2048,
             cpus: 2,
             network: false,
+            forwarded: None,
             secure_boot: has_keys(disk),
             tpm: true,
             metal: false,
@@ -233,6 +236,13 @@ impl Vm {
     pub fn network(mut self) -> Self {
         self.network = true;
         self
+    }
+
+    /// The same, and the `host`'s port on its loopback leads to the `guest`'s.
+    #[must_use]
+    pub fn forward(mut self, host: u16, guest: u16) -> Self {
+        self.forwarded = Some((host, guest));
+        self.network()
     }
 
     /// Hands the guest a system credential: <https://systemd.io/CREDENTIALS/>.

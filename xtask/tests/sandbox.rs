@@ -7,10 +7,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::mpsc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use bedplate::sandbox::Sandbox;
+use bedplate::sandbox::{Sandbox, watch};
 use bedplate_fixtures::container;
 use bedplate_fixtures::user::{self, User};
 use tempfile::TempDir;
@@ -48,6 +49,21 @@ impl Root {
 fn output(sandbox: &Sandbox, script: &str) -> Output {
     let argv = ["sh", "-c", script];
     sandbox.command(argv).stdout_capture().stderr_capture().unchecked().run().unwrap()
+}
+
+#[test]
+fn whoever_watches_hears_of_each_command_and_its_time() {
+    let (told, heard) = mpsc::channel();
+    let hear = move |command: &str, took| told.send((command.to_owned(), took)).unwrap();
+    let watch = watch(hear).unwrap();
+    Root::new().shell("sleep 0.2; : heard of");
+    drop(watch);
+    // The other tests are heard of, too.
+    let ours: Vec<_> = heard.iter().filter(|(command, _)| command.contains("heard of")).collect();
+    assert!(
+        matches!(&ours[..], [(command, took)] if command.starts_with("`sh -ec") && took.as_millis() >= 200),
+        "{ours:?}"
+    );
 }
 
 #[test]

@@ -102,6 +102,9 @@ fn verbs() {
     };
     text.push('\n');
     text += &table(&["verb", "does"], root.get_subcommands().map(row));
+    text += "\nEvery verb takes these:\n\n";
+    let everywhere = root.get_arguments().filter(|argument| argument.is_global_set());
+    text += &table(&["option", ""], everywhere.map(row_of));
     for verb in root.get_subcommands() {
         verb_page(verb, &mut text);
     }
@@ -113,19 +116,13 @@ fn verb_page(verb: &Command, text: &mut String) {
     let usage = usage.trim_start_matches("Usage: ");
     let name = verb.get_bin_name().unwrap();
     let _ = write!(text, "\n## {name}\n\n{}.\n\n```text\n{usage}\n```\n", verb.get_about().unwrap());
-    let is_told = |argument: &&Arg| argument.get_id() != "help" && argument.get_help().is_some();
-    let row = |argument: &Arg| {
-        let mut help = argument.get_help().unwrap().to_string();
-        let takes = argument.get_action().takes_values();
-        for value in argument.get_default_values().iter().filter(|_| takes) {
-            let _ = write!(help, "; {} when left out", value.display());
-        }
-        vec![code(&shown(argument)), escaped(&help)]
+    let is_told = |argument: &&Arg| {
+        argument.get_id() != "help" && argument.get_help().is_some() && !argument.is_global_set()
     };
     for (title, positional) in [("argument", true), ("option", false)] {
         let arguments = verb.get_arguments().filter(is_told);
         let rows: Vec<_> =
-            arguments.filter(|argument| argument.is_positional() == positional).map(row).collect();
+            arguments.filter(|argument| argument.is_positional() == positional).map(row_of).collect();
         if !rows.is_empty() {
             text.push('\n');
             *text += &table(&[title, ""], rows);
@@ -134,6 +131,23 @@ fn verb_page(verb: &Command, text: &mut String) {
     for verb in verb.get_subcommands() {
         verb_page(verb, text);
     }
+}
+
+/// The row of an argument or an option.
+fn row_of(argument: &Arg) -> Vec<String> {
+    let mut help = argument.get_help().unwrap().to_string();
+    let takes = argument.get_action().takes_values();
+    let values = argument.get_possible_values();
+    if takes && !values.is_empty() {
+        let values: Vec<String> = values.iter().map(|value| code(value.get_name())).collect();
+        let _ = write!(help, ": {}", values.join(", "));
+    }
+    for value in
+        argument.get_default_values().iter().filter(|_| takes && !argument.is_hide_default_value_set())
+    {
+        let _ = write!(help, "; {} when left out", value.display());
+    }
+    vec![code(&shown(argument)), escaped(&help)]
 }
 
 /// `-v`, `--verbose`, `--out DIR`, `NAME`.

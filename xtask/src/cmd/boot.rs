@@ -11,15 +11,17 @@ use crate::cmd::{access, planned};
 use crate::project::Project;
 use crate::report::{Report, path};
 use crate::source::Source;
+use crate::ssh::Door;
 use crate::vm::Vm;
 
 /// Starts the disk with its serial console in this terminal.
 ///
 /// # Errors
-/// No disk was built, or QEMU cannot be had or started.
+/// No disk was built, QEMU cannot be had or started, or nobody may come in by the ssh that was asked for.
 pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<ExitCode> {
     let (entry, plan) = planned(&project, &args.image)?;
-    let disk = project.out(entry, args.image.out.as_ref()).join(&plan.artifacts.disk);
+    let out = project.out(entry, args.image.out.as_ref());
+    let disk = out.join(&plan.artifacts.disk);
     if !disk.is_file() {
         bail!("there is no `{}`; build it with `cargo xtask image {}`", path(&disk), plan.name);
     }
@@ -31,6 +33,14 @@ pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<Exi
     let needed = plan.disk.encrypted().map(|_| plan.disk.needs());
     if let Some(size) = args.disk.map(|gibibytes| gibibytes << 30).or(needed) {
         vm = vm.size(size);
+    }
+    let door = args.ssh.then(|| Door::open(&plan, &out)).transpose()?;
+    if let Some(door) = &door {
+        vm = vm.forward(door.port(), 22);
+        for user in plan.users.iter().filter(|user| user.credential) {
+            vm = vm.credential(&format!("ssh.authorized_keys.{}", user.name), door.public().as_bytes());
+        }
+        report.did("Listening", format_args!("for `cargo xtask ssh {}` in another terminal", plan.name));
     }
     vm.attend(&|line| report.did("Booting", line))
 }

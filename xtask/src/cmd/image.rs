@@ -60,17 +60,15 @@ pub(super) fn build(project: &Project<'_>, args: &ImageArgs, report: &Report) ->
     let lock =
         locking::settle(&source, &plan, &project.lock(entry, args.source.lock.as_ref()), policy, report)?;
     let out = project.out(entry, args.image.out.as_ref());
-    let (store, verbose) = (&source.store, args.verbose);
     let cross_tools = lock.cross_tools.iter().filter(|_| emulation.is_some());
     let fetched = || lock.packages.iter().chain(&lock.tools).chain(cross_tools.clone());
     let fetch = || source.fetch(&plan, fetched(), report);
     let context = build::Context {
         report,
-        store,
+        store: &source.store,
         fetch: &fetch,
         project: project.root,
         out: &out,
-        verbose,
         emulation,
         trust,
     };

@@ -10,6 +10,7 @@ use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -22,7 +23,7 @@ use rustix::thread::UnshareFlags;
 
 use super::failure::NO_SANDBOX;
 use super::spec::{Ending, Spec};
-use super::{INIT, NOT_STARTED};
+use super::{INIT, NOT_STARTED, watch};
 use crate::host::Way;
 use crate::syscall;
 
@@ -42,6 +43,7 @@ pub(super) fn main(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn run(arguments: &[OsString]) -> Result<Ending> {
+    let started = Instant::now();
     let (argument, argv) = arguments.split_first().context("nothing was asked for")?;
     let argument = argument.to_str().context("what was asked for is not UTF-8")?;
     let mut spec = Spec::from_argument(argument)?;
@@ -52,6 +54,7 @@ fn run(arguments: &[OsString]) -> Result<Ending> {
         crate::host::nest()?;
     }
     let parent = watch_parent(spec.parent)?;
+    let told = spec.told.take().and_then(|place| watch::open(&place));
 
     let mut namespaces =
         UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
@@ -73,7 +76,11 @@ fn run(arguments: &[OsString]) -> Result<Ending> {
         .spawn()
         .context("could not start process 1")?;
     drop(telling);
-    wait(init, word, &parent, way)
+    let ending = wait(init, word, &parent, way)?;
+    if let Some(told) = told {
+        watch::tell(told, argv, started.elapsed());
+    }
+    Ok(ending)
 }
 
 /// A descriptor that becomes readable when the parent has ended.

@@ -40,6 +40,8 @@ pub(super) struct Spec {
     pub parent: u32,
     /// How the command is shut in; none as long as nobody has found out.
     pub way: Option<Way>,
+    /// The pipe of the process that hears how long the command took.
+    pub told: Option<PathBuf>,
 }
 
 /// A file or directory of the host that is seen inside.
@@ -65,6 +67,7 @@ impl Spec {
             directory: "/".to_owned(),
             parent: 0,
             way: None,
+            told: None,
         }
     }
 

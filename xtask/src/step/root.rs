@@ -18,7 +18,7 @@ use bedplate_formats::tree::{Node, Tree, TreePath};
 use bedplate_formats::{erofs, tar};
 
 pub(super) use self::changes::same;
-use self::extents::Packs;
+use self::extents::{Packs, Told};
 use crate::key::Key;
 use crate::sandbox::{Sandbox, failed};
 use crate::store::Store;
@@ -42,28 +42,27 @@ pub struct Options<'a> {
 }
 
 /// Writes the tree's file system to `file`; returns its name. `base` is the tree before the description's files were
-/// added to it, `key` what it was made of.
+/// added to it, `key` what it was made of. `told` hears how many bytes of how many are compressed.
 ///
 /// # Errors
 /// The tool's own words when it fails; a content of the tree that is gone; what the file system has no room for.
 pub fn write(
     options: Options<'_>,
-    store: &Store,
-    key: &str,
-    base: &Tree,
-    tree: &Tree,
+    (store, key): (&Store, &str),
+    (base, tree): (&Tree, &Tree),
     file: &Path,
+    told: Told<'_>,
 ) -> Result<&'static str> {
     let filesystem = options.root.filesystem;
     if let Some(erofs) = erofs_options(options) {
         let key = layer_key(options, key);
         if store.exchanges() && !store.layer(extents::KIND, &key).is_dir() {
             // Other machines get what packages brought, and nothing of the description's.
-            let packs = Packs::open(store)?;
+            let packs = Packs::open(store, told)?;
             erofs::write::prepare(base, &erofs, &packs)?;
             packs.share(&key)?;
         }
-        let packs = Packs::open(store)?;
+        let packs = Packs::open(store, told)?;
         let image = erofs::write::prepare(tree, &erofs, &packs)?;
         let mut to = BufWriter::with_capacity(1 << 20, File::create(file)?);
         image.write(&mut to)?;

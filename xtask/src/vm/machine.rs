@@ -190,7 +190,8 @@ impl Vm {
             option("-smbios", format!("file={WORK}/{FIRMWARE}"));
         }
         if self.network {
-            option("-netdev", "user,id=network".to_owned());
+            let lead = |(host, guest)| format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}");
+            option("-netdev", format!("user,id=network{}", self.forwarded.map(lead).unwrap_or_default()));
             option("-device", "virtio-net-pci,netdev=network,romfile=".to_owned());
         }
         for credential in &self.credentials {
@@ -232,7 +233,12 @@ mod tests {
     #[test]
     fn a_guest_has_a_network_only_when_asked() {
         assert!(!line(&vm(), Console::File).contains("net"));
-        assert!(line(&vm().network(), Console::File).contains("-netdev user"));
+        assert!(line(&vm().network(), Console::File).contains("-netdev user,id=network -device"));
+        let forwarded = line(&vm().forward(40022, 22), Console::File);
+        assert!(
+            forwarded.contains("-netdev user,id=network,hostfwd=tcp:127.0.0.1:40022-:22 "),
+            "{forwarded}"
+        );
     }
 
     #[test]

@@ -37,7 +37,11 @@ pub(super) struct Packs<'a> {
     known: BTreeMap<[u8; 32], (usize, Range<u64>)>,
     directory: PathBuf,
     added: Mutex<Added>,
+    told: Told<'a>,
 }
+
+/// Hears how many bytes of how many are stored.
+pub(super) type Told<'a> = &'a (dyn Fn(u64, u64) + Sync);
 
 struct Pack {
     key: String,
@@ -57,7 +61,7 @@ impl<'a> Packs<'a> {
     ///
     /// # Errors
     /// The store cannot be written to.
-    pub(super) fn open(store: &'a Store) -> Result<Self> {
+    pub(super) fn open(store: &'a Store, told: Told<'a>) -> Result<Self> {
         let code = code()?;
         let (mut packs, mut known) = (Vec::new(), BTreeMap::new());
         for (key, layer) in store.keys(KIND)? {
@@ -70,7 +74,7 @@ impl<'a> Packs<'a> {
         let directory = store.temporary()?;
         let blocks = File::options().read(true).write(true).create_new(true).open(directory.join(BLOCKS))?;
         let added = Mutex::new(Added { blocks: Arc::new(blocks), end: 0, entries: BTreeMap::new() });
-        Ok(Self { store, packs, known, directory, added })
+        Ok(Self { store, packs, known, directory, added, told })
     }
 
     /// Keeps what was added, under a key that nobody else can know.
@@ -136,6 +140,10 @@ impl ExtentCache for Packs<'_> {
         let range = added.add(key.0, &entry)?;
         Ok(Region::of_range(Arc::clone(&added.blocks), range))
     }
+
+    fn stored(&self, done: u64, all: u64) {
+        (self.told)(done, all);
+    }
 }
 
 impl Added {
@@ -188,16 +196,16 @@ mod tests {
     fn what_one_build_compressed_the_next_ones_find() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::at(directory.path()).unwrap();
-        let packs = Packs::open(&store).unwrap();
+        let packs = Packs::open(&store, &|_, _| {}).unwrap();
         assert_eq!(get(&packs, 1), None);
         put(&packs, 1, b"one");
         put(&packs, 2, b"two");
         packs.keep().unwrap();
-        let packs = Packs::open(&store).unwrap();
+        let packs = Packs::open(&store, &|_, _| {}).unwrap();
         assert_eq!(get(&packs, 2), Some(b"two".to_vec()));
         put(&packs, 3, &[3; 9]);
         packs.keep().unwrap();
-        let packs = Packs::open(&store).unwrap();
+        let packs = Packs::open(&store, &|_, _| {}).unwrap();
         assert_eq!(get(&packs, 1), Some(b"one".to_vec()));
         assert_eq!(get(&packs, 3), Some(vec![3; 9]));
         // Nothing was added, and nothing is kept.
@@ -210,11 +218,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::at(directory.path()).unwrap();
         for entry in [1, 2] {
-            let packs = Packs::open(&store).unwrap();
+            let packs = Packs::open(&store, &|_, _| {}).unwrap();
             put(&packs, entry, &[entry; 9]);
             packs.keep().unwrap();
         }
-        let packs = Packs::open(&store).unwrap();
+        let packs = Packs::open(&store, &|_, _| {}).unwrap();
         assert_eq!(get(&packs, 1), Some(vec![1; 9]));
         put(&packs, 3, &[3; 9]);
         packs.share("shared").unwrap();
@@ -227,18 +235,18 @@ mod tests {
     fn a_damaged_pack_is_as_none() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::at(directory.path()).unwrap();
-        let packs = Packs::open(&store).unwrap();
+        let packs = Packs::open(&store, &|_, _| {}).unwrap();
         put(&packs, 1, b"one");
         packs.share("key").unwrap();
         let layer = store.layer(KIND, "key");
         std::fs::write(layer.join(BLOCKS), "on").unwrap();
-        assert_eq!(get(&Packs::open(&store).unwrap(), 1), None);
+        assert_eq!(get(&Packs::open(&store, &|_, _| {}).unwrap(), 1), None);
         std::fs::write(layer.join(BLOCKS), "one").unwrap();
-        assert_eq!(get(&Packs::open(&store).unwrap(), 1), Some(b"one".to_vec()));
+        assert_eq!(get(&Packs::open(&store, &|_, _| {}).unwrap(), 1), Some(b"one".to_vec()));
         let index = std::fs::read(layer.join(INDEX)).unwrap();
         for damaged in [&index[1..], &index[..index.len() - 1], b""] {
             std::fs::write(layer.join(INDEX), damaged).unwrap();
-            assert_eq!(get(&Packs::open(&store).unwrap(), 1), None);
+            assert_eq!(get(&Packs::open(&store, &|_, _| {}).unwrap(), 1), None);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! with the same content are one.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
@@ -77,6 +78,8 @@ pub(super) fn store<'a>(
             unique.push((path, content, found));
         }
     }
+    let all = unique.iter().map(|(_, content, _)| content.len()).sum();
+    let done = AtomicU64::new(0);
     let stored = unique
         .into_par_iter()
         .with_max_len(1)
@@ -85,6 +88,8 @@ pub(super) fn store<'a>(
                 Found::Small(bytes) => Stored::Small(bytes),
                 Found::Large(digest) => large(path, content, &digest, options.compressor, cache)?,
             };
+            let before = done.fetch_add(content.len(), Ordering::Relaxed);
+            cache.stored(before + content.len(), all);
             Ok((path, content, stored))
         })
         .collect::<Result<Vec<_>, WriteError>>()?;

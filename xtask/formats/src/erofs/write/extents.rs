@@ -50,6 +50,9 @@ pub trait ExtentCache: Sync {
     /// # Errors
     /// Fails as writing does; the image is not made then.
     fn put(&self, key: &ExtentKey, entry: Vec<u8>) -> io::Result<Region>;
+
+    /// Hears that so many bytes of all that files hold are stored, compressed or found here.
+    fn stored(&self, _done: u64, _all: u64) {}
 }
 
 /// Keeps nothing: entries are in memory until the image is written.
