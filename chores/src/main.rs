@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use xshell::{Shell, cmd};
 
 const USAGE: &str = "\
-cargo chore ci                                      the README's test command, with every boot and every slow oracle
+cargo chore ci                                      the README's test command, with a boot of each kind and every slow oracle
 cargo chore fuzz TARGET [OPTION | FILE | DIRECTORY]... a target under libFuzzer: see fuzz/README.md";
 
 /// What cargo-fuzz does, without its sanitizer, which takes a nightly compiler: the parsers have no unsafe code, and
