@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::product::{self, all, built, scratch, success};
+use crate::product::{self, built, release, scratch, success};
 use crate::scene::{AGENT, Scene};
 use bedplate_fixtures::deb::DebBuilder;
 
@@ -13,7 +13,7 @@ use bedplate_fixtures::deb::DebBuilder;
 /// the packages in the cache of the second.
 #[test]
 fn two_builds_of_packages_that_make_keys_are_the_same_bytes() {
-    if !all() {
+    if !release() {
         return;
     }
     let here = built("cases", "identity");
