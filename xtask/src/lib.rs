@@ -291,7 +291,7 @@ fn run(verb: &Verb, project: Project<'_>, report: &Report) -> anyhow::Result<Exi
         Verb::Inspect(args) => cmd::inspect::run(args, report),
         Verb::Tools(args) => cmd::tools::run(project, args, report),
         Verb::Clean { all } => cmd::clean::run(*all, report),
-        Verb::Completions(args) => cmd::completions::run(project, args, report),
+        Verb::Completions(args) => Ok(cmd::completions::run(project, args, report)),
         Verb::Man => cmd::completions::man(report),
     }
 }

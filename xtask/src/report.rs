@@ -59,8 +59,7 @@ pub enum Color {
 /// Where a run tells what it does. Clones tell it in the same place.
 #[derive(Clone)]
 pub struct Report {
-    choice: Color,
-    color: bool,
+    color: Color,
     quiet: bool,
     verbose: bool,
     /// What was timed, where that is asked for.
@@ -91,8 +90,7 @@ impl Report {
         };
         let lines = MultiProgress::with_draw_target(target);
         Self {
-            choice: args.color,
-            color: is_colored(args.color, terminal),
+            color: args.color,
             quiet: args.quiet,
             verbose: args.verbose,
             timings: args.timings.then(Arc::default),
@@ -105,7 +103,7 @@ impl Report {
 
     /// Whether stderr takes colours.
     pub fn color(&self) -> bool {
-        self.color
+        is_colored(self.color, self.terminal)
     }
 
     /// Writes data to stdout. A reader that has gone away is no error.
@@ -175,7 +173,7 @@ impl Report {
     /// whether it has colours.
     pub fn sheet(&self) -> (usize, bool) {
         let terminal = io::stdout().is_terminal();
-        let color = is_colored(self.choice, terminal);
+        let color = is_colored(self.color, terminal);
         (self.columns().clamp(40, 200), color)
     }
 
@@ -197,7 +195,7 @@ impl Report {
     }
 
     fn renderer(&self) -> Renderer {
-        Renderer::plain().color(self.color).width(self.width())
+        Renderer::plain().color(self.color()).width(self.width())
     }
 
     /// What ended the run: the error and the chain of its causes, or the line
@@ -251,7 +249,7 @@ impl Report {
     }
 
     fn paint(&self, color: &str, text: &str) -> String {
-        if self.color { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.color() { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 

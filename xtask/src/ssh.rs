@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bedplate_core::Plan;
+use bedplate_core::plan::UserPlan;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::paths::path;
@@ -70,10 +71,7 @@ impl Door {
             port,
             _running: running,
         };
-        fs_err::write(
-            door.directory.join("config"),
-            door.configuration(plan, &user.name.to_string(), user.credential),
-        )?;
+        fs_err::write(door.directory.join("config"), door.configuration(plan, user))?;
         Ok(door)
     }
 
@@ -88,20 +86,20 @@ impl Door {
     }
 
     /// What `ssh` is told. A user without a credential has a key of his own.
-    fn configuration(&self, plan: &Plan, user: &str, handed: bool) -> String {
+    fn configuration(&self, plan: &Plan, user: &UserPlan) -> String {
         let file = |name: &str| quoted(&self.directory.join(name));
-        let key = if handed {
-            format!("    IdentityFile {}\n    IdentitiesOnly yes\n", file("key"))
-        } else {
-            String::new()
+        let key = match user.credential {
+            true => format!("    IdentityFile {}\n    IdentitiesOnly yes\n", file("key")),
+            false => String::new(),
         };
         format!(
             "# Written by `cargo xtask boot --ssh`, and gone when the machine is.\n\
-             Host {}\n    HostName {}\n    Port {}\n    User {user}\n{key}    UserKnownHostsFile {}\n    \
+             Host {}\n    HostName {}\n    Port {}\n    User {}\n{key}    UserKnownHostsFile {}\n    \
              StrictHostKeyChecking accept-new\n    CheckHostIP no\n    LogLevel ERROR\n",
             plan.name,
             Ipv4Addr::LOCALHOST,
             self.port,
+            user.name,
             file("known_hosts"),
         )
     }

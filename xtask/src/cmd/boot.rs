@@ -25,6 +25,8 @@ pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<Exi
     if !disk.is_file() {
         bail!("there is no `{}`; build it with `cargo xtask image {}`", path(&disk), plan.name);
     }
+    // Who cannot come in is told so before anything is fetched.
+    let door = args.ssh.then(|| Door::open(&plan, &out)).transpose()?;
     let source = Source::open(&plan, project.root, access(&args.source, report))?;
     let vm = Vm::new(&disk);
     let tools = tools::tree(&source, &plan, &vm.packages().map(str::to_owned), report)?;
@@ -34,7 +36,6 @@ pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<Exi
     if let Some(size) = args.disk.map(|gibibytes| gibibytes << 30).or(needed) {
         vm = vm.size(size);
     }
-    let door = args.ssh.then(|| Door::open(&plan, &out)).transpose()?;
     if let Some(door) = &door {
         vm = vm.forward(door.port(), 22);
         for user in plan.users.iter().filter(|user| user.credential) {

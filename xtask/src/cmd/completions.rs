@@ -1,7 +1,6 @@
 //! `completions` and `man`: what a shell and `man` are told of the command line. Both follow from its definition.
 
-use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -16,14 +15,11 @@ use crate::report::Report;
 
 /// The command that shells know; `cargo xtask` is completed as this.
 const COMMAND: &str = "xtask";
-/// Arguments that are the name of an image, or may be.
+/// Arguments that are the name of an image, or may be; options of these names are others.
 const IMAGES: [&str; 4] = ["name", "image", "before", "after"];
 
 /// Prints the script that a shell reads.
-///
-/// # Errors
-/// None.
-pub fn run(project: Project<'_>, args: &CompletionsArgs, report: &Report) -> Result<ExitCode> {
+pub fn run(project: Project<'_>, args: &CompletionsArgs, report: &Report) -> ExitCode {
     let (shell, cargo) = match args.shell {
         KnownShell::Bash => (Shell::Bash, include_str!("completions/cargo.bash")),
         KnownShell::Zsh => (Shell::Zsh, include_str!("completions/cargo.zsh")),
@@ -35,25 +31,25 @@ pub fn run(project: Project<'_>, args: &CompletionsArgs, report: &Report) -> Res
     clap_complete::generate(shell, &mut command, COMMAND, &mut script);
     let names = if shell == Shell::Fish { fish_names(&command, &names) } else { String::new() };
     report.data(format_args!("{}{names}\n{cargo}", String::from_utf8_lossy(&script)));
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 /// The line that clap's script for fish has not: the words of an argument that is no option.
 fn fish_names(command: &Command, names: &[String]) -> String {
-    let verbs = command.get_subcommands().filter(|verb| verb.get_positionals().any(is_image));
+    let verbs = command.get_subcommands().filter(|verb| verb.get_arguments().any(is_image));
     let verbs: Vec<&str> = verbs.map(Command::get_name).collect();
     let (verbs, names) = (verbs.join(" "), names.join(" "));
     format!("complete -c {COMMAND} -n \"__fish_seen_subcommand_from {verbs}\" -f -a \"{names}\"\n")
 }
 
 fn is_image(argument: &Arg) -> bool {
-    IMAGES.contains(&argument.get_id().as_str())
+    argument.is_positional() && IMAGES.contains(&argument.get_id().as_str())
 }
 
 /// The command line with the names of this project's images.
 fn command(names: &[String]) -> Command {
     let named = |verb: Command| {
-        verb.mut_args(|argument| match argument.is_positional() && is_image(&argument) {
+        verb.mut_args(|argument| match is_image(&argument) {
             true => argument.value_parser(PossibleValuesParser::new(names)),
             false => argument,
         })
@@ -87,16 +83,10 @@ fn page() -> io::Result<Vec<u8>> {
 
 /// The section of a verb, and those of the verbs below it.
 fn section(verb: &Command, page: &mut Vec<u8>) -> io::Result<()> {
-    let name = verb.get_bin_name().unwrap_or_else(|| verb.get_name()).to_owned();
+    let name = verb.get_bin_name().unwrap_or_else(|| verb.get_name()).to_uppercase();
     let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
-    let mut text = String::new();
-    let _ = write!(
-        text,
-        ".SH \"{}\"\n{}.\n",
-        name.to_uppercase(),
-        about.replace('\\', "\\\\").replace('-', "\\-")
-    );
-    page.extend(text.into_bytes());
+    let about = about.replace('\\', "\\\\").replace('-', "\\-");
+    writeln!(page, ".SH \"{name}\"\n{about}.")?;
     // Options of every verb are told once.
     let own = verb.clone().mut_args(|argument| {
         let told = argument.is_global_set();
@@ -109,8 +99,8 @@ fn section(verb: &Command, page: &mut Vec<u8>) -> io::Result<()> {
     let rendered = String::from_utf8_lossy(&rendered);
     for line in rendered.lines() {
         match line {
-            ".SH SYNOPSIS" | ".SH OPTIONS" => page.extend(b".PP\n"),
-            other => page.extend(format!("{other}\n").into_bytes()),
+            ".SH SYNOPSIS" | ".SH OPTIONS" => writeln!(page, ".PP")?,
+            other => writeln!(page, "{other}")?,
         }
     }
     verb.get_subcommands().try_for_each(|verb| section(verb, page))

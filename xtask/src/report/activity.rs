@@ -115,6 +115,7 @@ fn line(report: &Report, verb: &str, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Color;
 
     #[test]
     fn what_is_soon_over_is_never_told() {
@@ -128,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_long_line_ends_where_the_terminal_ends() {
-        let report = Report { color: false, terminal: false, ..Report::default() };
+        let report = Report { color: Color::Never, terminal: false, ..Report::default() };
         let said = line(&report, "Configuring", &"ö".repeat(300));
         assert!(said.chars().count() <= report.width(), "{said}");
         assert!(said.ends_with("ö…") && said.starts_with(" Configuring ö"), "{said}");
