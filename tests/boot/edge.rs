@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::product::{self, edge_debian, success, xtask};
-use bedplate::vm::Vm;
 use bedplate::vm::edit::MachineDisk;
 use bedplate::vm::guest::Guest;
 
@@ -14,8 +13,7 @@ const GIB: u64 = 1 << 30;
 /// or two in emulation.
 #[test]
 fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
-    let disk = edge_debian().join("image.raw");
-    let mut guest = Vm::new(&disk).size(8 * GIB).network().start().unwrap();
+    let mut guest = product::machine(edge_debian()).size(8 * GIB).network().start().unwrap();
     guest.settle().unwrap();
 
     // The root: a tmpfs over a verified erofs.
@@ -146,7 +144,7 @@ fn only_what_was_asked_for_listens(guest: &mut Guest) {
     let found = guest
         .run_within(
             &format!("ip netns exec outside perl - 192.0.2.1 <<'END'\n{scan}\nEND"),
-            Duration::from_secs(300),
+            Duration::from_secs(600),
         )
         .unwrap();
     assert_eq!((found.code, found.stdout.as_str()), (0, "tcp 22\n"), "what answers from outside");
@@ -210,7 +208,7 @@ fn a_flipped_byte_in_the_root_is_refused() {
         let byte = disk.read("root-a", 1032, 1)?;
         disk.write("root-a", 1032, &[byte[0] ^ 1])
     };
-    let vm = Vm::new(&edge_debian().join("image.raw")).edit(flip).unwrap();
+    let vm = product::machine(edge_debian()).edit(flip).unwrap();
     let mut guest = vm.begin().unwrap();
     guest.wait_console("is corrupted", Duration::from_secs(300)).unwrap();
 }
