@@ -87,7 +87,7 @@ mod tests {
         let plan = device().hostname("edge-{machine-id}").plan().unwrap();
         let link = FileKind::Symlink { target: "../run/bedplate-hostname/name".to_string() };
         assert_eq!(plan.file("/etc/hostname").unwrap().kind, link);
-        assert!(plan.text("/usr/lib/bedplate/hostname").unwrap().contains("template='edge-{machine-id}'\n"));
+        assert!(plan.text("/usr/lib/bedplate/hostname").unwrap().contains("name='edge-{machine-id}'\n"));
         assert!(!plan.text("/etc/hosts").unwrap().contains("127.0.1.1"));
         assert!(plan.package("libnss-myhostname").is_some(), "sudo looks its own name up");
         assert_eq!(plan.name, "image", "an image is not called after a template");

@@ -33,6 +33,13 @@ pub struct Setting {
     pub text: Option<String>,
 }
 
+impl Setting {
+    /// Whether udev reads it.
+    pub fn is_rule(&self) -> bool {
+        self.path.parent().unwrap_or_default().to_string().ends_with("/udev/rules.d")
+    }
+}
+
 /// The settings of a description.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {

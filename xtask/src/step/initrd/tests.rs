@@ -262,3 +262,15 @@ fn settings_of_the_description_are_in_the_initrd() {
     let off = initrd.get(&"/etc/udev/rules.d/80-drivers.rules".into()).unwrap();
     assert!(matches!(&off.kind, Kind::Symlink(target) if target == b"/dev/null"));
 }
+
+/// The root asks for all devices again; a rule of the description may be about any of them.
+#[test]
+fn what_an_initrd_has_no_rule_for_is_not_asked_for_there() {
+    let path = "/usr/lib/systemd/system/systemd-udev-trigger.service.d/bedplate.conf";
+    let initrd = cut(&system(), &usual()).unwrap();
+    assert!(text(&initrd, path).contains(" --subsystem-nomatch=tty "));
+    let setting = |path: &str| settings::Setting { path: path.into(), text: Some(String::new()) };
+    let with = |path: &str| Options { settings: vec![setting(path)], ..usual() };
+    assert!(cut(&system(), &with("etc/modprobe.d/o.conf")).unwrap().contains(&path.into()));
+    assert!(!cut(&system(), &with("etc/udev/rules.d/90-modem.rules")).unwrap().contains(&path.into()));
+}

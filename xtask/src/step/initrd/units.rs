@@ -5,6 +5,7 @@ use bedplate_formats::tree::{Kind, Node, TreePath};
 
 use super::Need::{self, Always, Verity, WhenThere};
 use super::cut::Cut;
+use super::settings::Setting;
 
 /// Name, need, why. Targets other units hang on need no more reason than that.
 const UNITS: &[(&str, Need, &str)] = &[
@@ -62,6 +63,9 @@ const UNITS: &[(&str, Need, &str)] = &[
 /// from the other slot.
 const EMERGENCY: &str = include_str!("units/emergency.service");
 
+/// What is not asked for here.
+const TRIGGER: &str = include_str!("units/systemd-udev-trigger.conf");
+
 const DIRECTORY: &str = "/usr/lib/systemd/system";
 
 /// Takes the units, and of the `.wants` of the system those between them.
@@ -91,6 +95,10 @@ pub(super) fn take(cut: &mut Cut<'_>) -> anyhow::Result<()> {
         }
     }
     cut.write(&format!("{DIRECTORY}/emergency.service"), EMERGENCY, 0o644);
+    // A rule of the description may be about anything.
+    if !cut.settings().iter().any(Setting::is_rule) {
+        cut.write(&format!("{DIRECTORY}/systemd-udev-trigger.service.d/bedplate.conf"), TRIGGER, 0o644);
+    }
     cut.initrd.insert(directory.join("default.target"), Node::symlink("initrd.target"));
     Ok(())
 }

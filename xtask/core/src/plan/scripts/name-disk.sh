@@ -7,8 +7,9 @@
 set -eu
 disk=$(readlink -f /dev/bedplate/disk)
 sys=/sys/class/block/${disk##*/}
-sector=$(cat "$sys/queue/logical_block_size")
-sectors=$(($(cat "$sys/size") * 512 / sector))
+read -r sector <"$sys/queue/logical_block_size"
+read -r sectors <"$sys/size"
+sectors=$((sectors * 512 / sector))
 # 128 entries of 128 bytes, and a header.
 copy=$((16384 / sector + 1))
 table=$RUNTIME_DIRECTORY/table
@@ -22,7 +23,7 @@ larger=''
 truncate -s $((sectors * sector)) "$table"
 dd if="$disk" of="$table" bs="$sector" count=$((copy + 1)) conv=notrunc status=none
 # The image's own second copy, which lies where the image ended until the disk is grown.
-last=$(od -An -tu8 -j $((sector + 32)) -N 8 "$table" | tr -d ' ')
+last=$(($(od -An -tu8 -j $((sector + 32)) -N 8 "$table")))
 dd if="$disk" of="$table" bs="$sector" skip=$((last - copy + 1)) seek=$((last - copy + 1)) count=$copy conv=notrunc status=none
 set_ids --disk-id "$table" "$(systemd-id128 --uuid new)"
 for number; do
