@@ -200,14 +200,13 @@ pub fn room(guest: &mut Guest) -> u64 {
     guest.check("df -B1 --output=size /local | tail -1").unwrap().trim().parse().unwrap()
 }
 
-/// Runs a command of Debian's packages in the sandbox, with the working
-/// directory visible, and returns what it printed.
+/// Runs a command of Debian's packages in the sandbox, with the working directory visible, and returns what it printed,
+/// and no line of the program's own: what it fetches, or makes room for.
 pub fn tool(directory: &Path, packages: &[&str], argv: &[&str]) -> Output {
     let mut command = xtask();
     command
         .current_dir(directory)
-        .arg("tools")
-        .args(["--image", "edge-debian"])
+        .args(["tools", "--quiet", "--image", "edge-debian"])
         .args(packages)
         .arg("--")
         .args(argv);

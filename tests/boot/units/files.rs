@@ -175,10 +175,8 @@ fn systemd_finds_no_fault_with_our_units() {
             let argv = ["sh", "-c", VERIFY, "sh"].into_iter();
             let argv: Vec<&str> = argv.chain(units.filter(|unit| !unit.contains('/'))).collect();
             let output = product::tool(&directory, &SYSTEM, &argv);
-            // What a cache lacked was fetched.
             let said = String::from_utf8_lossy(&output.stderr);
-            let said: Vec<&str> = said.lines().filter(|line| !line.contains(" Fetched ")).collect();
-            assert_eq!((output.status.code(), said), (Some(0), vec![]), "{name}, {part}");
+            assert_eq!((output.status.code(), &*said), (Some(0), ""), "{name}, {part}");
         }
     }
 }
