@@ -138,7 +138,7 @@ fn only_what_was_asked_for_listens(guest: &mut Guest) {
     let neighbour = "ip netns add outside && ip link add inside type veth peer name outside netns outside \
                      && ip addr add 192.0.2.1/24 dev inside && ip link set inside up \
                      && ip -n outside addr add 192.0.2.2/24 dev outside && ip -n outside link set outside up \
-                     && sysctl -q net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=100000";
+                     && sysctl -q net.ipv4.icmp_ratemask=0";
     guest.check(neighbour).unwrap();
     let scan = include_str!("edge/scan.pl");
     let found = guest

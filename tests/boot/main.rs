@@ -14,6 +14,7 @@ mod login;
 mod new;
 mod packages;
 mod power;
+mod quick;
 mod replay;
 mod state;
 mod units;

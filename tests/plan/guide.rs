@@ -1,6 +1,7 @@
 //! The guide in `docs/` and the README: what they tell to type is taken, what they quote compiles, what they refer to is
 //! there, and the reference is what the code says.
 
+mod book;
 mod commands;
 #[expect(dead_code, reason = "there is no disk to ask")]
 mod device;

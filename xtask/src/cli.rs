@@ -301,6 +301,10 @@ pub struct BootArgs {
     /// Make a key for `cargo xtask ssh`, and hand it to those who come in by a credential
     #[arg(long)]
     pub ssh: bool,
+    /// Start the root file system alone, in a container of this machine's kernel: seconds, and no firmware, initrd, TPM
+    /// or network. Needs root, and lets root in
+    #[arg(long, conflicts_with_all = ["memory", "disk", "ssh"])]
+    pub quick: bool,
 }
 
 /// Options of `ssh`.

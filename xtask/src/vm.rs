@@ -175,6 +175,12 @@ impl Vm {
         }
     }
 
+    /// Why this process cannot start a container, if so.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        container::obstacle(self)
+    }
+
     /// Whether it is a container.
     #[must_use]
     pub fn is_container(&self) -> bool {
@@ -273,10 +279,13 @@ impl Vm {
         self
     }
 
-    /// The packages of the tools tree that QEMU, its firmware and its TPM are in.
+    /// The packages of the tools tree that QEMU, its firmware and its TPM are in, or what starts a container.
     #[must_use]
-    pub fn packages(&self) -> [&'static str; 5] {
-        self.platform.packages
+    pub fn packages(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Whole => &self.platform.packages,
+            Kind::Container => &container::PACKAGES,
+        }
     }
 
     /// Takes the tools from this tree, in which [`Vm::packages`] are unpacked.
@@ -306,14 +315,17 @@ impl Vm {
         Guest::begin(self)
     }
 
-    /// Starts the machine with its serial port in this terminal, and waits for its end.
+    /// Starts the machine with its console in this terminal, and waits for its end.
     ///
-    /// `say` is told, in a line each, how the guest runs and how to leave it. The overlay goes when it ends.
+    /// `say` is told, in a line each, how the guest runs and how to leave it. What it wrote goes when it ends.
     ///
     /// # Errors
     ///
-    /// When QEMU or the TPM cannot be started, or QEMU fails.
+    /// When QEMU, the TPM or the container cannot be started, or QEMU fails.
     pub fn attend(mut self, say: &dyn Fn(&str)) -> Result<ExitCode> {
+        if self.is_container() {
+            return container::attend(self, say);
+        }
         self.prepare_qemu()?;
         let accelerator = accelerator::choose(self.platform, &self.bare()?);
         say(accelerator.describe());

@@ -33,7 +33,8 @@ fn told(guest: &mut Guest, wanted: &str) -> Value {
 }
 
 fn log(guest: &mut Guest) -> String {
-    let script = "journalctl -b --no-pager -o cat -u 'bedplate-slots@*' -u rauc -u systemd-bless-boot";
+    let script = "journalctl -b --no-pager -o cat -u 'bedplate-slots@*' -u rauc -u systemd-bless-boot; \
+                  journalctl -b --no-pager -k -p warning";
     guest.run(script).unwrap().stdout
 }
 

@@ -1,4 +1,4 @@
-//! `boot`: starts a built image in QEMU.
+//! `boot`: starts a built image in QEMU, or its root in a container.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,10 +14,10 @@ use crate::source::Source;
 use crate::ssh::Door;
 use crate::vm::Vm;
 
-/// Starts the disk with its serial console in this terminal.
+/// Starts the disk with its console in this terminal.
 ///
 /// # Errors
-/// No disk was built, QEMU cannot be had or started, or nobody may come in by the ssh that was asked for.
+/// No disk was built; QEMU or the container cannot be had or started; nobody may come in by the ssh that was asked for.
 pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<ExitCode> {
     let (entry, plan) = planned(&project, &args.image)?;
     let out = project.out(entry, args.image.out.as_ref());
@@ -27,10 +27,24 @@ pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<Exi
     }
     // Who cannot come in is told so before anything is fetched.
     let door = args.ssh.then(|| Door::open(&plan, &out)).transpose()?;
+    let mut vm = Vm::new(&disk);
+    if args.quick {
+        if plan.disk.encrypted().is_some() {
+            bail!("a container has no TPM, so it cannot open encrypted data; leave out `--quick`");
+        }
+        if let Some(why) = vm.obstacle() {
+            bail!("could not start a container: {why}; QEMU needs no rights: leave out `--quick`");
+        }
+        vm = vm.container();
+    }
     let source = Source::open(&plan, project.root, access(&args.source, report))?;
-    let vm = Vm::new(&disk);
-    let tools = tools::tree(&source, &plan, &vm.packages().map(str::to_owned), report)?;
-    let mut vm = vm.tools(&tools).program(Path::new("/proc/self/exe")).memory(args.memory).network();
+    let packages: Vec<String> = vm.packages().iter().map(|&name| name.to_owned()).collect();
+    let tools = tools::tree(&source, &plan, &packages, report)?;
+    let mut vm = vm.tools(&tools).program(Path::new("/proc/self/exe"));
+    if args.quick {
+        return vm.attend(&|line| report.did("Starting", line));
+    }
+    vm = vm.memory(args.memory).network();
     // A device makes the encrypted partition itself: the image's own size has no room for it.
     let needed = plan.disk.encrypted().map(|_| plan.disk.needs());
     if let Some(size) = args.disk.map(|gibibytes| gibibytes << 30).or(needed) {

@@ -9,7 +9,9 @@
 //! a network, and any rights but those of root.
 
 use std::fs::read_to_string;
+use std::io::{IsTerminal as _, stdin};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -26,14 +28,17 @@ use super::{Vm, WORK};
 use crate::disk::Disk;
 use crate::host;
 use crate::sandbox::Sandbox;
+use crate::terminal::Saved;
 
 /// The packages of the tools tree.
-const PACKAGES: [&str; 8] =
+pub(super) const PACKAGES: [&str; 8] =
     ["base-files", "coreutils", "dash", "grep", "mount", "sed", "systemd-container", "util-linux"];
 /// How long the kernel may take to let go of a machine's mounts.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What the initrd is played by.
 const SCRIPT: &str = include_str!("container.sh");
+/// What is on its console when somebody looks at it.
+const SHELL: &str = include_str!("console-getty.conf");
 
 /// Why no container can be started by this process, if so.
 pub(super) fn obstacle(vm: &Vm) -> Option<String> {
@@ -56,9 +61,7 @@ pub(super) fn obstacle(vm: &Vm) -> Option<String> {
 /// Makes what the container needs in the machine's directory.
 pub(super) fn prepare(vm: &mut Vm) -> Result<()> {
     if let Some(why) = obstacle(vm) {
-        bail!(
-            "could not start a container: {why}; QEMU needs no rights (`Vm::start` without `.container()`)"
-        );
+        bail!("could not start a container: {why}; QEMU needs no rights (without `.container()`)");
     }
     ensure!(!vm.network, "a container has no network: ask QEMU (`.network()` without `.container()`)");
     sweep();
@@ -116,6 +119,22 @@ pub(super) fn command(vm: &Vm) -> Result<Vec<String>> {
 /// Whether what is written to the root is forgotten: the kernel's command line, in the UKI on the ESP, says so.
 fn forgets(disk: &Path) -> Result<bool> {
     Ok(Disk::open(disk)?.uki()?.command_line()?.contains("systemd.volatile=overlay"))
+}
+
+/// Starts it with a shell of root's on its console, in this terminal, and waits for its end.
+pub(super) fn attend(mut vm: Vm, say: &dyn Fn(&str)) -> Result<ExitCode> {
+    prepare(&mut vm)?;
+    fs_err::write(vm.work()?.join("console-getty.conf"), SHELL)?;
+    say("the root file system runs on the kernel of this machine, without firmware, initrd, TPM and network");
+    say("its console follows; leave with `poweroff`, or Ctrl-] three times");
+    let kind = if stdin().is_terminal() { "interactive" } else { "read-only" };
+    let restore = Saved::now();
+    let ended = sandbox(&vm)?.env("CONSOLE", kind).command(&command(&vm)?).unchecked().run();
+    drop(restore);
+    ended.context("could not start the container")?;
+    released(&vm)?;
+    // Its own words are above, and what it ended with is its own business: it may have been left.
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Waits until the kernel has let go of the disk of a machine that has ended, and takes its

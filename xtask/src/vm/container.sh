@@ -56,8 +56,13 @@ done
 shift
 
 for file in /run/vm/credentials/*; do
+    [ -e "$file" ] || continue
     set -- "$@" "--load-credential=${file##*/}:$file"
 done
+
+if [ -f /run/vm/console-getty.conf ]; then
+    set -- "$@" "--bind-ro=/run/vm/console-getty.conf:/run/systemd/system/console-getty.service.d/bedplate.conf"
+fi
 
 # Its own place among the processes of this host, however many machines there are.
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -77,9 +82,9 @@ while :; do
         root=/run/machine
     fi
     code=0
-    systemd-nspawn --quiet --boot --directory="$root" --machine="$name" --hostname="$(cat $root/etc/hostname)" \
+    systemd-nspawn --quiet --boot --directory="$root" --machine="$name" --hostname="$(cat $root/etc/hostname 2>/dev/null || :)" \
         --register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off --private-network \
-        --console=read-only --bind=/run/vm/pipes:/run/bedplate-test "$@" || code=$?
+        --console="${CONSOLE:-read-only}" --bind=/run/vm/pipes:/run/bedplate-test "$@" || code=$?
     if [ "$kind" = forgotten ]; then umount /run/machine /run/top; fi
     # It asked for a reboot.
     [ $code -eq 133 ] || break

@@ -121,7 +121,7 @@ impl Vm {
 
     /// A sandbox with QEMU and nothing else.
     pub(super) fn bare(&self) -> Result<Sandbox> {
-        self.sandbox_of(&self.packages())
+        self.sandbox_of(&self.platform.packages)
     }
 
     /// A sandbox with these packages.

@@ -247,3 +247,38 @@ fn what_is_no_project_of_debian_or_ubuntu_is_told() {
     let nothing = project(&[]);
     assert!(Mkosi::read(nothing.path()).unwrap_err().to_string().starts_with("there is no `mkosi.conf`"));
 }
+
+/// mkosi holds patterns against the paths of modules.
+#[test]
+fn a_pattern_that_ends_with_a_modules_name_is_that_module() {
+    says(
+        &[(
+            "mkosi.conf",
+            "[Distribution]\nDistribution=debian\nRelease=trixie\n[Content]\nKernelModulesInitrd=yes\n\
+             KernelInitrdModules=default /hid.ko drivers/net/bnx2x drivers/usb/ /mmc_*\n",
+        )],
+        expect![[r#"
+                bedplate::main(&[image!(my_device)])
+            }
+
+            /// The image of `mkosi.conf`.
+            pub fn my_device(_: &Target) -> Image {
+                Image::debian("trixie")
+                    .partition(Esp::new(MiB(512)))
+                    .partition(Root::new(Ext4))
+                    .initrd_module("hid")
+                    // mkosi: KernelInitrdModules=drivers/usb/ has no word here: `.initrd_module(NAME)` takes
+                    //   one module, and what it needs
+                    // mkosi: KernelInitrdModules=/mmc_* has no word here: `.initrd_module(NAME)` takes one
+                    //   module, and what it needs
+                    // mkosi: KernelModulesInitrd=yes has no word here: the initrd has the modules for common
+                    //   disks
+                    .initrd_module("bnx2x")
+            }
+            ---
+            KernelInitrdModules=drivers/usb/: `.initrd_module(NAME)` takes one module, and what it needs
+            KernelInitrdModules=/mmc_*: `.initrd_module(NAME)` takes one module, and what it needs
+            KernelModulesInitrd=yes: the initrd has the modules for common disks
+        "#]],
+    );
+}

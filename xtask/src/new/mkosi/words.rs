@@ -114,8 +114,11 @@ pub const SAID: [&str; 29] = [
 ];
 
 /// Settings without a word, and what is to be known instead. An empty value is as good as none.
-pub const INSTEAD: [(&str, &str); 19] = [
+pub const INSTEAD: [(&str, &str); 25] = [
     ("KernelModules", "the system has all modules of its kernel, the initrd those for common disks"),
+    ("KernelModulesExclude", "the system has all modules of its kernel; `.remove(PATH)` takes some away"),
+    ("KernelModulesInitrd", "the initrd has the modules for common disks"),
+    ("KernelModulesInitrdExclude", "the initrd has the modules for common disks, and those it is asked for"),
     ("FirmwareFiles", "firmware comes in packages; `.remove(PATH)` takes some away"),
     (
         "RootPassword",
@@ -133,8 +136,11 @@ pub const INSTEAD: [(&str, &str); 19] = [
     ("WithRecommends", "for one package, `Package::new(NAME).recommends()`"),
     ("BuildPackages", "nothing is compiled into an image; build a package, and install it with `Deb::file`"),
     ("InitrdPackages", "the initrd is made of the image's own packages"),
+    ("InitrdProfiles", "the initrd is made of the image's own packages"),
     ("LocaleMessages", "`.locale(…)` is for all of it"),
     ("Ssh", "`User::login(Login::Credential)` lets in by ssh"),
+    ("SELinuxRelabel", "nothing is labelled for SELinux, which neither distribution turns on"),
+    ("Profiles", "of a project, what every build has is described"),
     ("Environment", "scripts find what they need in the image"),
     ("EnvironmentFiles", "scripts find what they need in the image"),
     ("ShimBootloader", "firmware starts systemd-boot, signed with your keys"),
@@ -316,14 +322,17 @@ impl<'a> Words<'a> {
                 },
             }
         }
-        for (module, _) in self.image.list("KernelInitrdModules") {
-            // Those for common disks are there; a pattern has no word.
-            match refusal(|image| image.initrd_module(module.as_str())) {
-                None if !["default", "host"].contains(&module.as_str()) => {
-                    self.call(format!("initrd_module({module:?})"))
-                }
-                None => {}
-                Some(mistake) => self.left(format!("KernelInitrdModules={module}"), because(&mistake)),
+        for (pattern, _) in self.image.list("KernelInitrdModules") {
+            // Those for common disks are there. A pattern is held against paths, which end with the name of a module.
+            let (_, module) = pattern.rsplit_once('/').unwrap_or(("", &pattern));
+            let module = module.strip_suffix(".ko").unwrap_or(module);
+            match refusal(|image| image.initrd_module(module)) {
+                None if ["default", "host"].contains(&module) => {}
+                None if !module.is_empty() => self.call(format!("initrd_module({module:?})")),
+                _ => self.left(
+                    format!("KernelInitrdModules={pattern}"),
+                    "`.initrd_module(NAME)` takes one module, and what it needs",
+                ),
             }
         }
     }
@@ -568,7 +577,10 @@ impl<'a> Words<'a> {
                 Some(("RootPassword", why)) => self.left("RootPassword=…", *why),
                 Some((_, why)) => self.left(format!("{key}={}", value.trim()), *why),
                 None if ["Bootloader", "WithDocs"].contains(&key.as_str()) => {}
-                None => self.left(format!("{key}={}", value.trim()), "see `cargo doc --open -p bedplate`"),
+                None => self.left(
+                    format!("{key}={}", value.trim()),
+                    "nothing here is like it, or it is new to this program",
+                ),
             }
         }
     }

@@ -176,7 +176,7 @@ set_primary() {
     case $size in '' | *[!0-9]*) refuse "slot $slot holds no kernel image" ;; esac
     file=$esp/EFI/Linux/bedplate.new
     dd if="/dev/bedplate/uki-$slot" of="$file" bs=1M iflag=skip_bytes,count_bytes skip=4096 count="$size" conv=fsync status=none ||
-        { rm -f "$file"; refuse "the EFI system partition has no room for the kernel image of slot $slot"; }
+        { rm -f "$file"; refuse "cannot write the kernel image of slot $slot to the EFI system partition: it is full, or the disk fails"; }
     sync -f "$esp"
     # What the disk has, not what the memory has.
     [ "$(dd if="$file" bs=1M iflag=direct status=none | sha256sum)" = "$sum  -" ] ||
