@@ -178,7 +178,9 @@ impl Vm {
         option("-drive", format!("if=none,id=disk,cache=writeback,discard=unmap,{source}"));
         let (second, index) = self.second_options();
         let sectors = sectors(&self.disk);
-        option("-device", format!("virtio-blk-pci,drive=disk,bootindex={index}{sectors}"));
+        // QEMU merges writes up to as many pieces as one of the host's takes; the log has two more, and then fails.
+        let merging = if self.logged { ",request-merging=off" } else { "" };
+        option("-device", format!("virtio-blk-pci,drive=disk,bootindex={index}{sectors}{merging}"));
         second.into_iter().for_each(|[name, value]| option(&name, value));
         if self.tpm {
             option("-chardev", format!("socket,id=tpm,path={}", Tpm::SOCKET));
