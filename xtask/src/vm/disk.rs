@@ -50,7 +50,8 @@ impl Vm {
         self.prepare()?;
         let variables = self.work()?.join("variables.fd");
         if !variables.exists() {
-            let empty = self.tree(&self.platform.packages)?.join(self.platform.variables.trim_start_matches('/'));
+            let empty =
+                self.tree(&self.platform.packages)?.join(self.platform.variables.trim_start_matches('/'));
             fs_err::create_dir_all(self.work()?.join("tpm"))?;
             fs_err::copy(empty, variables)?;
         }
