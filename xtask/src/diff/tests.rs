@@ -421,7 +421,7 @@ fn two_plans_are_compared_like_two_images() {
         kernel image and command line: 1 added
           +  argument  quiet
 
-        files of the root: 1 added; +7 B, now 11.1 kB
+        files of the root: 1 added; +7 B, now 11.0 kB
           +  /etc/motd  0644, 7 B
 
         settings and the rest: 1 changed

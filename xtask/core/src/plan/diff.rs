@@ -146,7 +146,7 @@ mod tests {
             + binds /greengrass seeded: false
             + binds /greengrass unit: greengrass.mount
             + file /greengrass: directory 0755
-            ~ file /usr/lib/bedplate/state: 94 lines -> 95 lines
+            ~ file /usr/lib/bedplate/state: 88 lines -> 89 lines
             + file /usr/lib/systemd/system/greengrass.mount: 12 lines
             + file /usr/lib/systemd/system/local-fs.target.wants/greengrass.mount: link to ../greengrass.mount
             + packages jq recommends: false

@@ -53,15 +53,9 @@ make() {
         directory) mkdir "$1" ;;
         file) touch "$1" ;;
         esac &&
-        case $2$4 in
-        seeded* | *?:?*) ;;
-        *) chown --reference="$5" "$1" ;;
-        esac &&
+        if [ "$2" != seeded ]; then chown --reference="$5" "$1" && chmod --reference="$5" "$1"; fi &&
         if [ "$4" != - ]; then chown "$4" "$1"; fi &&
-        case $2$3 in
-        *-) if [ "$2" != seeded ]; then chmod --reference="$5" "$1"; fi ;;
-        *) chmod "$3" "$1" ;;
-        esac &&
+        if [ "$3" != - ]; then chmod "$3" "$1"; fi &&
         made=$made$1$IFS && return
     lost "$@"
 }
