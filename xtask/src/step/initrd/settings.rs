@@ -36,8 +36,13 @@ pub struct Setting {
 impl Setting {
     /// Whether udev reads it.
     pub fn is_rule(&self) -> bool {
-        self.path.parent().unwrap_or_default().to_string().ends_with("/udev/rules.d")
+        lies_in(&self.path, "/udev/rules.d")
     }
+}
+
+/// Whether a file is in a directory whose path ends so.
+fn lies_in(path: &TreePath, directory: &str) -> bool {
+    path.parent().unwrap_or_default().to_string().ends_with(directory)
 }
 
 /// The settings of a description.
@@ -111,8 +116,7 @@ fn setting(path: &TreePath) -> Option<TreePath> {
 impl Settings {
     fn add(&mut self, path: TreePath, text: Option<String>, at: Option<SourceLocation>, system: &Tree) {
         let lines = text.as_deref().unwrap_or_default();
-        let directory = path.parent().unwrap_or_default();
-        let is_in = |name: &str| directory.to_string().ends_with(name);
+        let is_in = |name: &str| lies_in(&path, name);
         if is_in("/udev/rules.d") {
             let missing: BTreeSet<String> =
                 commands(lines).into_iter().filter(|program| !programs::has(system, program)).collect();
