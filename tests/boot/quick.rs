@@ -1,11 +1,15 @@
 //! `boot --quick`: the root alone, in a container, with its console in the terminal.
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use bedplate::vm::Vm;
+use bedplate_formats::gpt;
 
 use crate::product::{self, small_program};
 
@@ -26,6 +30,7 @@ fn who_starts_the_root_in_a_container_is_in_it() {
         product::holds(&said, &["QEMU needs no rights: leave out `--quick`"]);
         return;
     }
+    lost_root(&out);
     // It gives the program a terminal.
     let mut terminal = Command::new("script");
     terminal.args(["--quiet", "--return", "--flush", "--command", &command, "/dev/null"]);
@@ -57,4 +62,22 @@ fn who_starts_the_root_in_a_container_is_in_it() {
     }
     assert!(seen.contains("overlay\r\next4\r\n42\r\n"), "{seen}");
     assert!(terminal.wait().unwrap().success(), "{seen}");
+}
+
+/// A root that no kernel mounts: there is no shell to come to, and the command says so by its end.
+fn lost_root(out: &Path) {
+    let scratch = tempfile::tempdir_in(product::scratch("quick")).unwrap();
+    let disk = scratch.path().join("image.raw");
+    product::success(Command::new("cp").arg("--sparse=always").arg(out.join("image.raw")).arg(&disk));
+    let table = gpt::read(&mut File::open(&disk).unwrap()).unwrap();
+    let root = table.partitions.iter().find(|one| one.name.starts_with("root")).unwrap();
+    let file = File::options().write(true).open(&disk).unwrap();
+    file.write_all_at(&[0; 4096], root.offset()).unwrap();
+    let mut boot = product::small();
+    let output = boot.args(["boot", "small", "--quick", "--out"]).arg(scratch.path()).output().unwrap();
+    assert!(!output.status.success());
+    product::holds(
+        &String::from_utf8_lossy(&output.stderr),
+        &["ended before there was a shell on its console"],
+    );
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use crate::product::{self, agrees, success, xtask};
 use crate::unpacked;
@@ -80,7 +81,11 @@ fn written(name: &str, plan: &Plan) -> PathBuf {
     let [one, other] = ["root", "again"].map(|file| {
         let store = Store::at(&directory.join(file).with_extension("store")).unwrap();
         let raw = directory.join(file).with_extension("raw");
-        step::root::write(options, (&store, "sample"), (&base, &tree), &raw, &|_, _| {}).unwrap();
+        let progress = Mutex::new((0, 0));
+        let told = |done, all| *progress.lock().unwrap() = (done, all);
+        step::root::write(options, (&store, "sample"), (&base, &tree), &raw, &told).unwrap();
+        let (done, all) = *progress.lock().unwrap();
+        assert!(done == all && all > 0, "it ended at {done} of {all} bytes");
         std::fs::read(raw).unwrap()
     });
     assert!(one == other, "the same tree gave two {name}");

@@ -648,7 +648,9 @@ fn write_root(
     let started = Instant::now();
     let file = staging.join(&plan.artifacts.root);
     let (options, key) = (root_options(plan, lock, tools), packages_key(plan, system_key));
-    let activity = context.report.activity("Compressing", "the root");
+    let is_plain = plan.disk.root.compression == bedplate_core::Compression::None;
+    let verb = if is_plain { "Writing" } else { "Compressing" };
+    let activity = context.report.activity(verb, "the root");
     let told = |done: u64, all: u64| activity.at(format_args!("the root, {} %", done * 100 / all.max(1)));
     let filesystem = root::write(options, (context.store, &key), (base, tree), &file, &told)?;
     drop(activity);

@@ -6,7 +6,7 @@ mod changes;
 mod extents;
 
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, PipeWriter, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -14,7 +14,7 @@ use bedplate_core::Compression;
 use bedplate_core::image::filesystem::Filesystem;
 use bedplate_core::plan::RootPlan;
 use bedplate_formats::erofs::write::Compressor;
-use bedplate_formats::tree::{Node, Tree, TreePath};
+use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 use bedplate_formats::{erofs, tar};
 
 pub(super) use self::changes::same;
@@ -42,7 +42,7 @@ pub struct Options<'a> {
 }
 
 /// Writes the tree's file system to `file`; returns its name. `base` is the tree before the description's files were
-/// added to it, `key` what it was made of. `told` hears how many bytes of how many are compressed.
+/// added to it, `key` what it was made of. `told` hears how many bytes of how many are in.
 ///
 /// # Errors
 /// The tool's own words when it fails; a content of the tree that is gone; what the file system has no room for.
@@ -76,7 +76,7 @@ pub fn write(
         // Small file systems have blocks of 1024 bytes otherwise, and none is smaller than a sector.
         argv.splice(1..1, ["-b", "4096"].map(str::to_owned));
     }
-    stream(options, &argv, tree, file)?;
+    stream(options, &argv, tree, file, told)?;
     Ok(filesystem.name())
 }
 
@@ -114,6 +114,7 @@ fn stream(
     argv: &[String],
     tree: &Tree,
     file: &Path,
+    told: Told<'_>,
 ) -> Result<()> {
     let (directory, name) = (file.parent().unwrap_or(Path::new(".")), file.file_name().unwrap_or_default());
     let out = format!("{WORK}/{}", name.to_string_lossy());
@@ -123,11 +124,12 @@ fn stream(
     let (reader, writer) = std::io::pipe()?;
     let tool = sandbox.command(&argv).stdin_file(reader).stdout_null().stderr_capture().unchecked();
     let (written, output) = std::thread::scope(|scope| {
-        let tar = scope.spawn(move || {
-            let mut writer = BufWriter::with_capacity(1 << 20, writer);
-            tar::write(tree, &mut writer)?;
-            writer.flush()
+        let contents = tree.iter().map(|(_, node)| match &node.kind {
+            Kind::File(content) => content.len(),
+            _ => 0,
         });
+        let all = contents.sum();
+        let tar = scope.spawn(move || tar::write(tree, Counted { writer, done: 0, all, told }));
         // The expression holds the pipe's reading end; without it a tool that
         // has failed would leave the writer waiting.
         let output = tool.run();
@@ -140,6 +142,28 @@ fn stream(
         return Err(failed(&argv, output.status, &output.stderr));
     }
     written.context("streaming the system into its file system")
+}
+
+/// A tool's input, which tells how much of it is written: the tool reads it as it works.
+struct Counted<'a> {
+    writer: PipeWriter,
+    done: u64,
+    /// The contents of all files, in bytes; what is between them is on top.
+    all: u64,
+    told: Told<'a>,
+}
+
+impl io::Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.writer.write(bytes)?;
+        self.done += count as u64;
+        (self.told)(self.done.min(self.all), self.all);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
 }
 
 fn command(root: &RootPlan, top: &Node) -> Vec<String> {

@@ -39,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const SCRIPT: &str = include_str!("container.sh");
 /// What is on its console when somebody looks at it.
 const SHELL: &str = include_str!("console-getty.conf");
+/// What is beside the pipes once there was a shell.
+const ATTENDED: &str = "attended";
 
 /// Why no container can be started by this process, if so.
 pub(super) fn obstacle(vm: &Vm) -> Option<String> {
@@ -122,6 +124,9 @@ fn forgets(disk: &Path) -> Result<bool> {
 }
 
 /// Starts it with a shell of root's on its console, in this terminal, and waits for its end.
+///
+/// # Errors
+/// It cannot be started, or ends before the shell does.
 pub(super) fn attend(mut vm: Vm, say: &dyn Fn(&str)) -> Result<ExitCode> {
     prepare(&mut vm)?;
     fs_err::write(vm.work()?.join("console-getty.conf"), SHELL)?;
@@ -133,7 +138,11 @@ pub(super) fn attend(mut vm: Vm, say: &dyn Fn(&str)) -> Result<ExitCode> {
     drop(restore);
     ended.context("could not start the container")?;
     released(&vm)?;
-    // Its own words are above, and what it ended with is its own business: it may have been left.
+    // What it ended with is its own business, since it may have been left; a shell it must have come to.
+    ensure!(
+        pipe(vm.work()?, ATTENDED).exists(),
+        "the container ended before there was a shell on its console; the lines above say why"
+    );
     Ok(ExitCode::SUCCESS)
 }
 

@@ -60,7 +60,8 @@ for file in /run/vm/credentials/*; do
     set -- "$@" "--load-credential=${file##*/}:$file"
 done
 
-if [ -f /run/vm/console-getty.conf ]; then
+# Somebody is at its console.
+if [ -n "${CONSOLE:-}" ]; then
     set -- "$@" "--bind-ro=/run/vm/console-getty.conf:/run/systemd/system/console-getty.service.d/bedplate.conf"
 fi
 
