@@ -83,6 +83,10 @@ fn the_data_partition_is_empty_and_grows() {
     assert_eq!(data.filesystem_name().unwrap(), Some("ext4"));
     let files = data.filesystem().unwrap().read_dir("/").unwrap();
     assert!(files.is_empty() || files == ["lost+found"], "{files:?}");
+    // Small as it is, it is made as a large one would be.
+    let header = agrees(small(), &["e2fsprogs"], &["dumpe2fs", "-h", "image.linux-generic.raw"]);
+    product::holds(&header, &["Block size: 4096", "Reserved GDT blocks: 127", "Total journal size: 32M"]);
+    product::holds(&header, &["Block count: 65536", "Inode count: 16384"]);
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn the_disk_is_laid_out_as_ever() {
             ("root-a", 513, 2048),
             ("verity-a", 2561, 17),
             ("uki-a", 2578, 128),
-            ("persistent", 2706, 1024),
+            ("persistent", 2706, 256),
         ];
         // What is encrypted, a device makes itself, in the same place.
         expected.truncate(if plan.disk.encrypted().is_some() { 4 } else { 5 });

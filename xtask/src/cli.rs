@@ -295,7 +295,7 @@ pub struct BootArgs {
     /// Memory of the machine, in MiB
     #[arg(long, default_value_t = 2048, value_name = "MIB")]
     pub memory: u32,
-    /// Size of the disk the image is put on, in GiB; at least the image's
+    /// Size of the disk the image is put on, in GiB: at least the image's, and 4 GiB more than it needs when left out
     #[arg(long, value_name = "GIB")]
     pub disk: Option<u64>,
     /// Make a key for `cargo xtask ssh`, and hand it to those who come in by a credential

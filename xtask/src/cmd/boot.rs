@@ -14,6 +14,9 @@ use crate::source::Source;
 use crate::ssh::Door;
 use crate::vm::Vm;
 
+/// What the data of a machine grows by, in bytes; what nobody writes takes no room here.
+const ROOM: u64 = 4 << 30;
+
 /// Starts the disk with its console in this terminal.
 ///
 /// # Errors
@@ -45,11 +48,8 @@ pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<Exi
         return vm.attend(&|line| report.did("Starting", line));
     }
     vm = vm.memory(args.memory).network();
-    // A device makes the encrypted partition itself: the image's own size has no room for it.
-    let needed = plan.disk.encrypted().map(|_| plan.disk.needs());
-    if let Some(size) = args.disk.map(|gibibytes| gibibytes << 30).or(needed) {
-        vm = vm.size(size);
-    }
+    // A device's disk is larger than the image, so that it can make what the image lacks, and its data grows.
+    vm = vm.size(args.disk.map_or(plan.disk.needs() + ROOM, |gibibytes| gibibytes << 30));
     if let Some(door) = &door {
         vm = vm.forward(door.port(), 22);
         for user in plan.users.iter().filter(|user| user.credential) {

@@ -425,7 +425,7 @@ fn two_plans_are_compared_like_two_images() {
           +  /etc/motd  0644, 7 B
 
         settings and the rest: 1 changed
-          ~  disk size  3491758080 -> 3760193536
+          ~  disk size  2686451712 -> 2954887168
     "#]]
     .assert_eq(&found.page(Layout { width: 100, color: false, full: false }));
     found = plans::compare(&plan(device()), &plan(device())).unwrap();

@@ -11,6 +11,11 @@ use crate::sandbox::Sandbox;
 /// Where the tool finds the output's directory.
 const WORK: &str = "/run/work";
 
+/// What `mke2fs` gives to 1 GiB: the blocks, a file for so many bytes, the journal in MiB.
+const AS_IF_LARGE: [&str; 6] = ["-b", "4096", "-i", "16384", "-J", "size=32"];
+/// And room for the descriptors of so many blocks, 1 TiB; beyond, the kernel finds another place for them.
+const GROWN: &str = ",resize=268435456";
+
 /// Writes the partition's file system to `file`, sparse.
 ///
 /// # Errors
@@ -18,25 +23,20 @@ const WORK: &str = "/run/work";
 pub fn write(data: &DataPlan, sector_size: u64, epoch: i64, tools: &Sandbox, file: &Path) -> Result<()> {
     let DataPlan { partition, uuid, hash_seed, .. } = data;
     let (directory, name) = (file.parent().unwrap_or(Path::new(".")), file.file_name().unwrap_or_default());
-    let extended = format!("hash_seed={hash_seed},root_owner=0:0,nodiscard");
-    // Small file systems have blocks of 1024 bytes otherwise, and none is smaller than a sector.
-    let block: &[&str] = if sector_size > 512 { &["-b", "4096"] } else { &[] };
+    // A file system keeps for life what it gets when it is made: one that grows gets it as if it were large.
+    let grows = data.grow && (128 << 20..1 << 30).contains(&partition.size);
+    let given: &[&str] = match sector_size {
+        _ if grows => &AS_IF_LARGE,
+        512 => &[],
+        // Small file systems have blocks of 1024 bytes otherwise, and none is smaller than a sector.
+        _ => &["-b", "4096"],
+    };
+    let room = if grows { GROWN } else { "" };
+    let extended = format!("hash_seed={hash_seed},root_owner=0:0,nodiscard{room}");
     let out = format!("{WORK}/{}", name.to_string_lossy());
     let size = format!("{}k", partition.size / 1024);
     let (uuid, tools) = (uuid.to_string(), tools.clone().bind(directory, WORK));
-    tools
-        .env("SOURCE_DATE_EPOCH", &epoch.to_string())
-        .run(["mke2fs", "-q", "-t", "ext4"].iter().chain(block).copied().chain([
-            "-m",
-            "1",
-            "-L",
-            &partition.label,
-            "-U",
-            &uuid,
-            "-E",
-            &extended,
-            &out,
-            &size,
-        ]))
-        .map(drop)
+    let own = ["-m", "1", "-L", &partition.label, "-U", &uuid, "-E", &extended, &out, &size];
+    let command = ["mke2fs", "-q", "-t", "ext4"].iter().chain(given).chain(&own);
+    tools.env("SOURCE_DATE_EPOCH", &epoch.to_string()).run(command.copied()).map(drop)
 }

@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_disk_over_its_budget_is_refused() {
         expect![[r#"
-            error[over-budget]: the disk has 3.8 GB, 1.6 GB more than its budget of 2.1 GB
+            error[over-budget]: the disk has 3.0 GB, 825 MB more than its budget of 2.1 GB
               --> xtask/core/src/check/budgets.rs:LL:CC
                |
             LL |     wrong: example!(|device| device.budget(Budget::disk(GiB(2)))),

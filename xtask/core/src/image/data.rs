@@ -33,7 +33,7 @@ pub struct Data {
 }
 
 impl Data {
-    /// A data partition of 1 GiB with this label.
+    /// A data partition of 256 MiB with this label; a device has as much more as its disk does.
     ///
     /// ```
     /// # use bedplate_core::*;
@@ -49,7 +49,7 @@ impl Data {
             label,
             filesystem: F::FILESYSTEM,
             mount: None,
-            size: Size::mib(1024),
+            size: Size::mib(256),
             grow: true,
             makefs: None,
             encryption: None,

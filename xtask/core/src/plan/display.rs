@@ -472,12 +472,12 @@ mod tests {
         expect![[r#"
             edge: Debian trixie for x86-64
 
-            disk, 3603 MiB
+            disk, 2835 MiB
                  partition           at        size     content                id
               1  esp                 1 MiB     512 MiB  fat32                  df4bc753-d726-5191-ac4e-bd8b53c8…
               2  root-x86-64         513 MiB   2 GiB    erofs lz4hc, verified  first half of the root hash
               3  root-x86-64-verity  2561 MiB  17 MiB   dm-verity              second half of the root hash
-              4  persistent          2578 MiB  1 GiB    ext4 at /local, grows  3f96371b-6164-5845-b740-d61a3529…
+              4  persistent          2578 MiB  256 MiB  ext4 at /local, grows  3f96371b-6164-5845-b740-d61a3529…
 
             what is verified by what
               systemd-boot          by nothing: no Secure Boot

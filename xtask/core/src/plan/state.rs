@@ -475,7 +475,7 @@ mod tests {
             Type=linux-generic
             Label=persistent
             UUID=df6c4265-b554-50c3-86a8-177e158e4500
-            SizeMinBytes=1073741824
+            SizeMinBytes=268435456
         "#]]
         .assert_eq(&text(&device(), "/usr/lib/repart.d/04-persistent.conf"));
         expect![[r#"
