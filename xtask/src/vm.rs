@@ -48,12 +48,12 @@ mod serve;
 pub use serve::{Fault, Server};
 mod tools;
 mod tpm;
+mod work;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use tempfile::TempDir;
 
 use self::credential::Credential;
 use self::guest::Guest;
@@ -61,6 +61,7 @@ pub(crate) use self::machine::Machine;
 use self::platform::Platform;
 use self::second::Second;
 pub(crate) use self::tools::image as image_of;
+use self::work::Work;
 use crate::disk::Disk;
 use crate::report::Report;
 use crate::terminal::Saved;
@@ -99,7 +100,7 @@ pub struct Vm {
     metal: bool,
     credentials: Vec<Credential>,
     arguments: Vec<String>,
-    work: Option<TempDir>,
+    work: Option<Work>,
     /// The guest was given the unit that answers a test.
     asked: bool,
     /// The machine has a disk of its own, and no overlay any more.

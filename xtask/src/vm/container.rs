@@ -23,7 +23,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::geteuid;
 
 use super::credential::Credential;
-use super::disk::PREFIX;
+use super::work::PREFIX;
 use super::{Vm, WORK};
 use crate::disk::Disk;
 use crate::host;

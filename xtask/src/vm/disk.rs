@@ -11,11 +11,9 @@ use bedplate_formats::gpt::LARGE_SECTOR;
 use bedplate_formats::sparse;
 
 use super::machine::{FIRMWARE, FIRMWARE_TABLE};
+use super::work::Work;
 use super::{DISK, Vm, WORK};
 use crate::sandbox::Sandbox;
-
-/// How the name of every machine begins.
-pub(super) const PREFIX: &str = "bedplate-vm-";
 
 /// QEMU's properties of a device with a disk of large sectors, which is laid out in them.
 pub(super) fn sectors(disk: &Path) -> &'static str {
@@ -38,9 +36,7 @@ impl Vm {
         if self.work.is_none() {
             // Before anything is fetched for it.
             fs_err::metadata(&self.disk).context("could not find the machine's disk")?;
-            let prefix = format!("{PREFIX}{}-", std::process::id());
-            let work = tempfile::Builder::new().prefix(&prefix).tempdir();
-            self.work = Some(work.context("could not make a directory for the machine")?);
+            self.work = Some(Work::new()?);
         }
         Ok(())
     }

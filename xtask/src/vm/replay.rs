@@ -45,8 +45,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail, ensure};
 use bedplate_formats::region::sought;
 use bedplate_formats::sparse;
-use tempfile::TempDir;
 
+use super::work::Work;
 use super::{Vm, WORK};
 
 /// The log in the work directory, and the overlay that the guest writes to meanwhile.
@@ -100,7 +100,7 @@ pub struct Replay {
     /// Flushes that do nothing.
     unheeded: Range<usize>,
     /// Both files are in it.
-    _work: TempDir,
+    _work: Work,
 }
 
 /// A disk whose power was cut: read like a file, or [written](Cut::write) to one.

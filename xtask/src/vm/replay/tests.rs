@@ -23,7 +23,7 @@ fn replay(entries: &[(u64, u64, &[u8])]) -> Replay {
     let (log, base) = (log(entries), tempfile::tempfile().unwrap());
     base.write_all_at(&[b'.'; 2048], 0).unwrap();
     let entries = super::entries(&log).unwrap();
-    let _work = tempfile::tempdir().unwrap();
+    let _work = Work::new().unwrap();
     let durable = Extents::default();
     Replay {
         base: base.into(),
