@@ -51,8 +51,9 @@ impl Work {
 fn sweep(place: &Path, new: Duration) {
     for entry in read_dir(place).into_iter().flatten().flatten() {
         let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        let age = entry.metadata().ok().and_then(|about| about.modified().ok()?.elapsed().ok());
-        if !ours || age.is_none_or(|age| age < new) {
+        let Some(about) = entry.metadata().ok().filter(|about| ours && about.is_dir()) else { continue };
+        let age = about.modified().ok().and_then(|made| made.elapsed().ok());
+        if age.is_none_or(|age| age < new) {
             continue;
         }
         let Ok(lock) = File::open(entry.path()) else { continue };
