@@ -6,7 +6,7 @@ use std::path::Path;
 use bedplate_fixtures::page::Element;
 use serde_json::Value;
 
-use crate::product::{agrees, built_with, scratch, small, success, sums};
+use crate::product::{agrees, all, built_with, scratch, small, success, sums};
 
 fn report(out: &Path, further: &[&str]) -> String {
     let lock = scratch("locks").join("small.lock");
@@ -57,4 +57,62 @@ fn a_page_tells_all_of_an_image_and_loads_nothing() {
 
     let against = report(&out, &["--against", out.to_str().unwrap()]);
     assert!(against.contains("Nothing differs."), "{against}");
+}
+
+/// What a browser's program is called with: no display, no user, and nothing on the network.
+const BROWSER: [&str; 6] =
+    ["env", "HOME=/tmp", "/usr/lib/chromium/chromium", "--headless=new", "--no-sandbox", "--disable-gpu"];
+
+/// The pictures stay beside the page, for people to look at.
+#[test]
+fn a_browser_shows_it_on_a_narrow_screen_in_light_and_in_dark_and_searches_it() {
+    if !all() {
+        return;
+    }
+    let out = built_with("small", "small", "page-browser", &[]);
+    let text = report(&out, &[]);
+    let browse = |argv: &[&str]| {
+        let packages = ["chromium", "coreutils", "fonts-dejavu-core"];
+        agrees(&out, &packages, &[&BROWSER[..], &["--hide-scrollbars"], argv].concat())
+    };
+
+    // The page forbids every script but its own.
+    let (before, policy) = text.split_once("<meta http-equiv").unwrap();
+    let (_, after) = policy.split_once('>').unwrap();
+    let asked = format!("{before}{after}")
+        .replace("</body>", &format!("<script>{}</script></body>", include_str!("page/ask.js")));
+    fs::write(out.join("asked.html"), asked).unwrap();
+    // Its window is 500 wide at least, where it takes no picture; the answers come to where the dump is of.
+    let copy =
+        "Object.assign(document.documentElement.dataset, this.contentDocument.documentElement.dataset)";
+    let frame =
+        format!(r#"<iframe src="asked.html" width="360" height="800" frameborder="0" onload="{copy}">"#);
+    fs::write(out.join("frame.html"), format!("<!DOCTYPE html>{frame}</iframe>")).unwrap();
+    let dump = browse(&["--allow-file-access-from-files", "--dump-dom", "file:///run/work/frame.html"]);
+    let answer = |name: &str| {
+        let (_, value) = dump.split_once(&format!(" data-{name}=\"")).unwrap();
+        value.split_once('"').unwrap().0.to_owned()
+    };
+    assert_eq!([answer("room"), answer("width")], ["360", "360"], "it is wider than the screen");
+    let packages = Element::read(&text).id("package-table").unwrap().tagged("tr").len() - 1;
+    assert_eq!(answer("none"), format!("0 of {packages}"));
+    let shown: usize = answer("shown").parse().unwrap();
+    assert!((1..packages / 4).contains(&shown), "{shown}");
+    assert_eq!(answer("some"), format!("{shown} of {packages}"));
+
+    let pictures = [("360,2000", "narrow"), ("1280,2000", "wide")].map(|(size, name)| {
+        [("1", "light"), ("0", "dark")].map(|(scheme, colours)| {
+            let picture = format!("report-{name}-{colours}.png");
+            browse(&[
+                &format!("--window-size={size}"),
+                &format!("--blink-settings=preferredColorScheme={scheme}"),
+                &format!("--screenshot=/run/work/{picture}"),
+                "file:///run/work/report.html",
+            ]);
+            fs::read(out.join(picture)).unwrap()
+        })
+    });
+    for [light, dark] in pictures {
+        assert!(light.starts_with(b"\x89PNG") && light.len() > 20_000 && light != dark);
+    }
 }
