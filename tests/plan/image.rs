@@ -133,6 +133,13 @@ fn devices_take_the_updates_of_all_later_versions() {
     );
 }
 
+#[test]
+fn the_guide_says_how_large_a_disk_has_to_be() {
+    let needed = edge().disk.needs() / MIB;
+    let page = include_str!("../../docs/src/how-to/updates.md");
+    assert!(page.contains(&format!("For `edge` that is {needed} MiB")), "{needed} MiB");
+}
+
 /// What ships next can be installed on devices that have what ships now; and what could not is refused, with each reason.
 #[test]
 fn a_change_that_would_strand_devices_is_refused() {

@@ -105,5 +105,5 @@ fn autologin(image: Image) -> Image {
 }
 
 fn debug_shell(image: Image) -> Image {
-    image.dangerous_autologin().dangerous_command_line("systemd.debug_shell")
+    image.dangerous_command_line("systemd.debug_shell=ttyS0")
 }

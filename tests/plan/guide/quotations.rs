@@ -12,7 +12,8 @@ use bedplate::prelude::*;
 const SOURCES: [&str; 4] = ["image", "tests/plan/guide", "xtask/project/image", "xtask/project/tests"];
 
 /// Pages whose blocks the tutorial's test compiles, in the project that they are for.
-const COMPILED: [&str; 2] = ["docs/src/tutorial/change.md", "docs/src/tutorial/update.md"];
+const COMPILED: [&str; 3] =
+    ["docs/src/tutorial/change.md", "docs/src/tutorial/disk.md", "docs/src/tutorial/update.md"];
 
 /// The indentation of a line.
 fn indentation(line: &str) -> usize {

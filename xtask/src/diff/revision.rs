@@ -5,7 +5,7 @@
 //! so that the same question is answered at once.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Instant;
 
@@ -61,6 +61,7 @@ pub fn plan(
         rustix::fs::flock(&lock, FlockOperation::LockExclusive).context("waiting for another comparison")?;
         let checkout = beside.join("checkout");
         check_out(project.root, &commit, &beside.join("index"), &checkout)?;
+        reach_out(project.root, &checkout)?;
         let text = ask(&beside, &checkout.join(package), entry, architecture)?;
         let plan = SavedPlan::parse(&text).context("it prints no plan")?;
         store.keep(&name, text.as_bytes())?;
@@ -97,6 +98,60 @@ fn check_out(project: &Path, commit: &str, index: &Path, checkout: &Path) -> Res
     let tree = format!("{commit}:{}", prefix.trim_end_matches('/'));
     said(read.args(["read-tree", "--reset", "-u", &tree]).output(), "git read-tree")?;
     Ok(())
+}
+
+/// Lets the manifests of a copy name what lies beside the project, and not beside the copy: crates by a path that leads
+/// out of the project, as the one that `new` writes, are those that are there now.
+fn reach_out(project: &Path, checkout: &Path) -> Result<()> {
+    let mut pending = vec![PathBuf::new()];
+    while let Some(below) = pending.pop() {
+        for entry in fs::read_dir(checkout.join(&below))? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if entry.file_type()?.is_dir() {
+                pending.push(below.join(name));
+            } else if name == "Cargo.toml" {
+                let text = fs::read_to_string(entry.path())?;
+                // What cargo cannot read either, it says best itself.
+                let Ok(mut manifest) = text.parse::<toml::Table>() else { continue };
+                if name_from_root(&mut manifest, &project.join(&below), project) {
+                    fs::write(entry.path(), manifest.to_string())?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes each relative `path` absolute that leads from a directory of the project out of it; says whether there is one.
+fn name_from_root(table: &mut toml::Table, directory: &Path, project: &Path) -> bool {
+    let mut found = false;
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(table) => found |= name_from_root(table, directory, project),
+            toml::Value::String(path) if key == "path" => {
+                let whole = lexical(&directory.join(&*path));
+                if Path::new(path).is_relative() && !whole.starts_with(project) {
+                    *path = whole.display().to_string();
+                    found = true;
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// A path without `..`, as cargo reads it: without asking for links.
+fn lexical(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut whole, part| {
+        match part {
+            Component::ParentDir => drop(whole.pop()),
+            Component::CurDir => {}
+            part => whole.push(part),
+        }
+        whole
+    })
 }
 
 /// Compiles the program of a checkout as this one was compiled, and asks it for the plan.
@@ -142,4 +197,38 @@ fn said(output: std::io::Result<Output>, what: &str) -> Result<Output> {
     }
     let text = String::from_utf8_lossy(&output.stderr);
     Err(anyhow!("{}", text.trim_end()).context(format!("`{what}` failed")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_finds_the_crates_beside_the_project() {
+        let checkout = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = checkout.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let read = |path: &str| fs::read_to_string(checkout.path().join(path)).unwrap();
+        let plain =
+            "# As it is.\n[[bin]]\npath = \"image/main.rs\"\n[dependencies]\nown = { path = \"own\" }\n";
+        write("Cargo.toml", &format!("{plain}bedplate = {{ path = \"../bedplate/xtask\" }}\n"));
+        write("own/Cargo.toml", "[dependencies]\nparent = { path = \"..\" }\n");
+        write("deep/er/Cargo.toml", "[dependencies.other]\npath = \"../../../../other\"\n");
+        write("broken/Cargo.toml", "[");
+        for _ in 0..2 {
+            reach_out(Path::new("/home/me/device"), checkout.path()).unwrap();
+            let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+            assert_eq!(
+                manifest["dependencies"]["bedplate"]["path"].as_str(),
+                Some("/home/me/bedplate/xtask")
+            );
+            assert_eq!(manifest["dependencies"]["own"]["path"].as_str(), Some("own"));
+            assert_eq!(manifest["bin"][0]["path"].as_str(), Some("image/main.rs"));
+            assert_eq!(read("own/Cargo.toml"), "[dependencies]\nparent = { path = \"..\" }\n");
+            assert!(read("deep/er/Cargo.toml").contains("\"/home/other\""));
+        }
+    }
 }

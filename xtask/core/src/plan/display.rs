@@ -125,6 +125,7 @@ impl Plan {
         let rows = [
             ("signed by", updates.certificates.join(", ")),
             ("second slot", format!("{second}, made at the first start")),
+            ("needs", format!("a disk of {} or more", size(self.disk.needs()))),
             ("on trial", format!("{} starts of {} min", updates.tries, updates.minutes)),
             ("good when", good.join(", ")),
             ("asked at", asked.to_string()),

@@ -219,6 +219,13 @@ impl<'a> Words<'a> {
     }
 
     fn names(&mut self) {
+        let name = &self.settings.name;
+        if let Some(id) = self.last("ImageId").filter(|id| self.image.name.is_none() && id != name) {
+            self.left(
+                format!("ImageId={id}"),
+                format!("the image is called `{name}`, which `--name` gives another name"),
+            );
+        }
         if let Some(version) = self.last("ImageVersion") {
             self.value::<ImageVersion>("ImageVersion", "version", &version);
         }
