@@ -60,8 +60,15 @@ fn a_page_tells_all_of_an_image_and_loads_nothing() {
 }
 
 /// What a browser's program is called with: no display, no user, and nothing on the network.
-const BROWSER: [&str; 6] =
-    ["env", "HOME=/tmp", "/usr/lib/chromium/chromium", "--headless=new", "--no-sandbox", "--disable-gpu"];
+const BROWSER: [&str; 7] = [
+    "env",
+    "HOME=/tmp",
+    "/usr/lib/chromium/chromium",
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--hide-scrollbars",
+];
 
 /// The pictures stay beside the page, for people to look at.
 #[test]
@@ -73,7 +80,7 @@ fn a_browser_shows_it_on_a_narrow_screen_in_light_and_in_dark_and_searches_it() 
     let text = report(&out, &[]);
     let browse = |argv: &[&str]| {
         let packages = ["chromium", "coreutils", "fonts-dejavu-core"];
-        agrees(&out, &packages, &[&BROWSER[..], &["--hide-scrollbars"], argv].concat())
+        agrees(&out, &packages, &[&BROWSER[..], argv].concat())
     };
 
     // The page forbids every script but its own.

@@ -166,21 +166,6 @@ pub fn errors(said: &str) -> &str {
     &said[start.unwrap_or_else(|| panic!("no error in {said}"))..]
 }
 
-/// What was said without the lines of what a build does, whose number is the machine's: how far a long step is, how long
-/// a download took, what a full cache let go.
-pub fn settled(said: &str) -> String {
-    let is_status = |line: &&str| match line.split_at_checked(12) {
-        Some((verb, what)) => {
-            let verb = verb.trim_start();
-            what.starts_with(' ')
-                && verb.starts_with(|first: char| first.is_ascii_uppercase())
-                && verb.bytes().all(|b| b.is_ascii_alphabetic())
-        }
-        None => false,
-    };
-    said.split_inclusive('\n').filter(|line| !is_status(line)).collect()
-}
-
 /// All of these must be in what was said, which is broken where the terminal ends.
 #[track_caller]
 pub fn holds(said: &str, parts: &[&str]) {

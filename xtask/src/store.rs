@@ -481,12 +481,7 @@ fn open_scratch(temporary: &Path) -> Result<(PathBuf, File)> {
     for entry in fs::read_dir(temporary)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            let abandoned = File::open(entry.path().join(".lock"))
-                .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok());
-            if abandoned {
-                // Files of other uids, made in a user namespace, may refuse; they only take space.
-                let _ = fs::remove_dir_all(entry.path());
-            }
+            remove_abandoned(&entry.path(), &entry.path().join(".lock"));
         }
     }
     let pid = std::process::id();
@@ -502,6 +497,15 @@ fn open_scratch(temporary: &Path) -> Result<(PathBuf, File)> {
         }
     }
     bail!("no free name in `{}`", temporary.display())
+}
+
+/// Removes the directory of a process that is gone: while it lived, it held the lock.
+pub(crate) fn remove_abandoned(directory: &Path, lock: &Path) {
+    let Ok(lock) = File::open(lock) else { return };
+    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        // Files of other uids, made in a user namespace, may refuse; they only take space.
+        let _ = fs::remove_dir_all(directory);
+    }
 }
 
 /// Opens or makes `path` and waits until nobody else holds it.

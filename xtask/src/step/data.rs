@@ -25,13 +25,12 @@ pub fn write(data: &DataPlan, sector_size: u64, epoch: i64, tools: &Sandbox, fil
     let (directory, name) = (file.parent().unwrap_or(Path::new(".")), file.file_name().unwrap_or_default());
     // A file system keeps for life what it gets when it is made: one that grows gets it as if it were large.
     let grows = data.grow && (128 << 20..1 << 30).contains(&partition.size);
-    let given: &[&str] = match sector_size {
-        _ if grows => &AS_IF_LARGE,
-        512 => &[],
+    let (given, room): (&[&str], _) = match grows {
+        true => (&AS_IF_LARGE, GROWN),
         // Small file systems have blocks of 1024 bytes otherwise, and none is smaller than a sector.
-        _ => &["-b", "4096"],
+        false if sector_size > 512 => (&["-b", "4096"], ""),
+        false => (&[], ""),
     };
-    let room = if grows { GROWN } else { "" };
     let extended = format!("hash_seed={hash_seed},root_owner=0:0,nodiscard{room}");
     let out = format!("{WORK}/{}", name.to_string_lossy());
     let size = format!("{}k", partition.size / 1024);

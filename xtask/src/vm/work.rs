@@ -11,6 +11,8 @@ use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
+use crate::store::remove_abandoned;
+
 /// What the names of machines, of their directories and of their control groups begin with.
 pub(super) const PREFIX: &str = "bedplate-vm-";
 /// One that is younger may have been made and not locked yet.
@@ -47,18 +49,14 @@ impl Work {
     }
 }
 
-/// Removes what machines have left there whose program was killed. What cannot be removed harms nobody.
+/// Removes what machines have left there whose program was killed.
 fn sweep(place: &Path, new: Duration) {
     for entry in read_dir(place).into_iter().flatten().flatten() {
         let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
         let Some(about) = entry.metadata().ok().filter(|about| ours && about.is_dir()) else { continue };
         let age = about.modified().ok().and_then(|made| made.elapsed().ok());
-        if age.is_none_or(|age| age < new) {
-            continue;
-        }
-        let Ok(lock) = File::open(entry.path()) else { continue };
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            let _ = std::fs::remove_dir_all(entry.path());
+        if age.is_some_and(|age| age >= new) {
+            remove_abandoned(&entry.path(), &entry.path());
         }
     }
 }
