@@ -211,7 +211,8 @@ fn an_update_that_is_listed_too_early_is_found() {
         return;
     }
     let mut random = StdRng::seed_from_u64(seed());
-    let early = r#"sed -i '/^    sync -f "$esp"$/d; s/ conv=fsync//' /usr/lib/bedplate/slots"#;
+    let early =
+        r#"sed -i 's/ && sync -f "$esp"$//; s/ conv=notrunc,fsync/ conv=notrunc/' /usr/lib/bedplate/slots"#;
     let (mut session, mut judge) = (Session::installed(early), judge(""));
     let moments = session.moments(&judge, 1000, session.end(INSTALLED), &mut random);
     let (_, wrong) = session.judge(&mut judge, &moments, &mut random);

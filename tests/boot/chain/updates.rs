@@ -128,8 +128,9 @@ fn a_device_is_updated_and_finds_its_way_back_alone() {
     guest.check("touch /run/good").unwrap();
     assert_eq!(told(&mut guest, "\"state\":\"proven\"")["last"]["result"], "proven");
 
-    // A unit that it needs fails.
+    // A unit that it needs fails. The version that it goes back to was damaged, and is mended before the restart.
     guest.install(&bundle("3", "unit")).unwrap();
+    damage_kernel_image(&mut guest, "b");
     guest.reboot().unwrap();
     assert_eq!(guest.check("cat /usr/share/updated/version").unwrap(), "3");
     guest.wait_ready().unwrap();
@@ -137,6 +138,8 @@ fn a_device_is_updated_and_finds_its_way_back_alone() {
     assert_eq!((&back["last"]["result"], &back["last"]["version"]), (&"went-back".into(), &"3".into()));
     assert!(back["last"]["reason"].as_str().unwrap().contains("good.service"), "{back}");
     assert!(guest.check("rauc status --output-format=shell").unwrap().contains("='bad'"));
+    let held = "$(head -c 4096 /dev/bedplate/uki-b | tr -d '\\000' | sed -n 's/^sha256=//p')";
+    on_esp(&mut guest, &format!("sha256sum /mnt/EFI/Linux/bedplate_*-b.efi | grep -q \"^{held} \""));
 
     // One package more, told in bytes of what runs. A block that PID 1 needs is not what was installed.
     let fourth = bundle_from("4", "more", &[&second]);
@@ -163,25 +166,52 @@ fn a_device_is_updated_and_finds_its_way_back_alone() {
     guest.check("htop --version").unwrap();
     told(&mut guest, "\"state\":\"proven\"");
 
+    loses_its_kernel_image(&mut guest);
     if product::release() {
-        guest = goes_over(guest, &fourth);
+        guest.reboot().unwrap();
+        let over = runs(&mut guest, "2", "b");
+        assert_eq!((&over["last"]["result"], &over["last"]["version"]), (&"went-over".into(), &"4".into()));
+        assert_eq!(over["last"]["reason"], "its kernel image is damaged");
+        guest.install(&fourth).unwrap();
+        guest = goes_over(guest, &second);
     }
     replay::holds(Session::new(guest.kill().unwrap(), phases), "waits,once", 100, &mut random);
 }
 
+/// It has proven itself, and its kernel image is damaged later, in both of its places: the next start takes the other.
+fn loses_its_kernel_image(guest: &mut Guest) {
+    damage_kernel_image(guest, "a");
+    guest
+        .check("dd if=/dev/urandom of=/dev/bedplate/uki-a bs=4096 seek=100 count=1 conv=notrunc,fsync")
+        .unwrap();
+    guest.check("systemctl start bedplate-slots@scrub").unwrap();
+    let told = told(guest, "\"slot\":\"a\"");
+    assert_eq!((&told["version"], &told["next_start"]), (&"4".into(), &"b".into()), "{told}\n{}", log(guest));
+    let said = log(guest);
+    assert!(said.contains("the next start goes over to slot b"), "{said}");
+}
+
+fn damage_kernel_image(guest: &mut Guest, slot: &str) {
+    let file = format!("/mnt/EFI/Linux/bedplate_*-{slot}.efi");
+    on_esp(
+        guest,
+        &format!("dd if=/dev/urandom of=$(echo {file}) bs=4096 seek=100 count=1 conv=notrunc,fsync"),
+    );
+}
+
 /// It has proven itself, and a block that nobody read so far is damaged later.
-fn goes_over(mut guest: Guest, fourth: &Path) -> Guest {
-    let size = std::fs::metadata(fourth.with_file_name("image.root-x86-64.raw")).unwrap().len();
+fn goes_over(mut guest: Guest, second: &Path) -> Guest {
+    let size = std::fs::metadata(second.with_file_name("image.root-x86-64.raw")).unwrap().len();
     let block = size / 4096 / 2;
     guest
         .check(&format!(
-            "dd if=/dev/urandom of=/dev/bedplate/root-a bs=4096 seek={block} count=1 conv=fsync,notrunc && \
+            "dd if=/dev/urandom of=/dev/bedplate/root-b bs=4096 seek={block} count=1 conv=fsync,notrunc && \
              dd if=/dev/mapper/root of=/dev/null bs=4096 skip={block} count=1 iflag=direct; sleep 1"
         ))
         .unwrap();
     guest.wait_ready().unwrap();
-    let over = runs(&mut guest, "2", "b");
-    assert_eq!((&over["last"]["result"], &over["last"]["version"]), (&"went-over".into(), &"4".into()));
+    let over = runs(&mut guest, "4", "a");
+    assert_eq!((&over["last"]["result"], &over["last"]["version"]), (&"went-over".into(), &"2".into()));
     guest
 }
 
@@ -213,7 +243,7 @@ fn interrupted(mut guest: Guest, bundle: &Path, random: &mut StdRng) -> Guest {
     guest
 }
 
-/// Tries of a version end without a word, the first one while there is no room to remember anything: a hang, a kernel
+/// Tries of a version end without a word, the first two while there is no room to remember anything: a hang, a kernel
 /// image that cannot be loaded, and a panic.
 fn comes_back_without_a_word(guest: &mut Guest) {
     fill(guest);
@@ -225,7 +255,6 @@ fn comes_back_without_a_word(guest: &mut Guest) {
                     org.freedesktop.systemd1.Manager RuntimeWatchdogUSec t 20000000";
     let watchdog = "udevadm wait --timeout=60 /dev/watchdog0 && systemctl show -P RuntimeWatchdogUSec && ";
     assert_eq!(guest.check(&format!("{watchdog}{property}")).unwrap(), "2min\n");
-    guest.check("rm -r /local/full").unwrap();
     on_esp(guest, "truncate -s -4096 /mnt/EFI/Linux/bedplate_*-b+*.efi");
     // The first process runs no more, and who waits for it waits for ever.
     guest.check("(sleep 1; echo 1 >/sys/fs/cgroup/init.scope/cgroup.freeze) >/dev/null 2>&1 &").unwrap();
@@ -236,6 +265,8 @@ fn comes_back_without_a_word(guest: &mut Guest) {
     let back = runs(guest, "1", "a");
     assert_eq!((&back["last"]["result"], &back["last"]["version"]), (&"went-back".into(), &"2".into()));
     assert_eq!(back["last"]["reason"], "it did not start, and left no word: a panic, a hang, or no power");
+
+    guest.check("rm -r /local/full").unwrap();
 
     // By hand, it is tried again, from what its slot holds.
     on_esp(guest, "rm /mnt/EFI/Linux/bedplate_*-b+*.efi");

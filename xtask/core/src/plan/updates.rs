@@ -200,8 +200,23 @@ fn trial(plan: &UpdatesPlan, minutes: &str) -> Result<Vec<FilePlan>, Unfit> {
             template!("units/updates/bedplate-slots@.service")?,
             "decides between the slots",
         ),
+        unit(
+            "bedplate-slots@scrub.service.d/50-bedplate.conf",
+            template!("units/updates/scrub.conf")?,
+            "mends kernel images",
+        ),
+        unit(
+            "bedplate-slots@scrub.timer",
+            template!("units/updates/bedplate-slots@scrub.timer")?,
+            "mends kernel images",
+        ),
         wants("multi-user.target", "boot", "tells what became of an update"),
         wants("emergency.target", "failed", "gives a new version up that cannot start"),
+        FilePlan::link(
+            format!("{UNITS}/timers.target.wants/bedplate-slots@scrub.timer"),
+            "../bedplate-slots@scrub.timer",
+            "mends kernel images",
+        ),
     ])
 }
 

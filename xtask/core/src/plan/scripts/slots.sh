@@ -11,13 +11,16 @@
 #   proven            the running version is good
 #   failed            the running version is not good: starts again, if it is on trial
 #   damaged           a block of the running root is not what it should be
+#   scrub             writes kernel images on the ESP anew that are not what they should be, before they are started
 #
 # /run/bedplate/update.json   what is told
 # /var/rauc/bedplate/last     what became of the last update, as RESULT, SLOT, VERSION, REASON
+# /run/bedplate/last          the same, as this start knows it: the data partition may be full
 set -u
 export LC_ALL=C
 esp=/run/bedplate/esp
 last=/var/rauc/bedplate/last
+known=/run/bedplate/last
 
 say() { echo "<$1>bedplate: $2" >&2; }
 refuse() { say 3 "$1"; exit 1; }
@@ -42,7 +45,9 @@ mount_esp() {
         fsck.vfat -a /dev/bedplate/esp >/dev/null || say 4 'the EFI system partition was repaired, or could not be'
     fi
     mkdir -p "$esp"
-    mount -t vfat -o umask=0077 /dev/bedplate/esp "$esp" || refuse 'cannot mount the EFI system partition'
+    mode=rw
+    [ "$1/$BEDPLATE_SLOTS" != read/free ] || mode=ro
+    mount -t vfat -o "$mode,umask=0077" /dev/bedplate/esp "$esp" || refuse 'cannot mount the EFI system partition'
 }
 
 # The slot that runs: below the verified root.
@@ -80,6 +85,7 @@ primary() {
         done
         echo "$first"; }
 }
+file_of() { entry_of "$1" | { read -r generation slot left file && echo "$file"; }; }
 left_of() { entry_of "$1" | { read -r generation slot left file && echo "$left"; }; }
 on_trial() { case $(left_of "$1") in '' | -) return 1 ;; esac; }
 can_start() { case $(left_of "$1") in '' | 0) return 1 ;; esac; }
@@ -87,6 +93,9 @@ newest() { entries | { read -r generation rest || generation=0; echo "$generatio
 
 # Only then is it on the disk.
 rename() { mv "$1" "$2" && sync -f "$esp" || refuse "cannot give ${1##*/} the name ${2##*/} on the EFI system partition"; }
+
+# Is not started any more.
+give_up() { rename "$1" "${1%%[+.]*}+0-1.efi"; }
 
 version_of() {
     if [ "$1" = "$(running)" ]; then
@@ -104,12 +113,14 @@ header() {
 
 # A full data partition keeps nobody from going back.
 remember() {
+    printf '%s\n' "$@" >"$known"
     mkdir -p "${last%/*}" && printf '%s\n' "$@" >"$last.new" && sync -f "$last.new" && mv "$last.new" "$last" &&
-        sync -f "$last" || say 4 "cannot write $last: what became of this update will not be known"
+        sync -f "$last" || say 4 "cannot write $last: what became of this update will not be known after the next start"
 }
 recall() {
     result='' of='' version='' reason=''
-    [ ! -e "$last" ] || { read -r result; read -r of; read -r version; read -r reason; } <"$last"
+    [ -e "$known" ] || [ ! -e "$last" ] || cp "$last" "$known"
+    [ ! -e "$known" ] || { read -r result; read -r of; read -r version; read -r reason; } <"$known"
 }
 
 json() { printf '"%s"' "$(printf %s "$1" | tr -d '"\134' | tr -c '[:print:]' ' ')"; }
@@ -136,7 +147,7 @@ set_bad() {
     now=$(running)
     if [ "$1" = "$now" ]; then
         can_start "$(other "$now")" || refuse "slot $now is the only one that can be started"
-        entry_of "$now" | { read -r generation slot left file && rename "$file" "${file%%[+.]*}+0-1.efi"; }
+        entry_of "$now" | { read -r generation slot left file && give_up "$file"; }
         return
     fi
     if on_trial "$now"; then
@@ -156,31 +167,39 @@ set_proven() {
     }
 }
 
+# The kernel image that a slot holds: where, how long it is, and its digest.
+kernel_image() {
+    held=/dev/bedplate/uki-$1 size=$(header "$1" size) sum=$(header "$1" sha256)
+    case $size in '' | *[!0-9]*) return 1 ;; esac
+}
+kernel_image_into() {
+    dd if="$held" of="$1" bs=1M iflag=skip_bytes,count_bytes skip=4096 count="$size" conv=notrunc,fsync status=none &&
+        truncate -s "$size" "$1" && sync -f "$esp"
+}
+# What the disk has, not what the memory has.
+is_kernel_image() { [ "$(dd if="$1" bs=1M iflag=direct status=none | sha256sum)" = "$sum  -" ]; }
+is_held() { [ "$(dd if="$held" bs=1M iflag=skip_bytes,count_bytes skip=4096 count="$size" status=none | sha256sum)" = "$sum  -" ]; }
+
 # The one step that changes what is started: a name, given to what is whole and on the disk.
 set_primary() {
     slot=$1
-    found=$(entry_of "$slot")
+    found=$(file_of "$slot")
     next=$(($(newest) + 1))
     if [ -n "$found" ]; then
         [ "$(primary)" = "$slot" ] && return
-        file=${found#* * * }
-        case $found in
-        *' - '*) rename "$file" "$esp/EFI/Linux/bedplate_$next-$slot.efi" ;;
+        case $(left_of "$slot") in
+        -) rename "$found" "$esp/EFI/Linux/bedplate_$next-$slot.efi" ;;
         *)
-            rename "$file" "$esp/EFI/Linux/bedplate_$next-$slot+@TRIES@-0.efi"
+            rename "$found" "$esp/EFI/Linux/bedplate_$next-$slot+@TRIES@-0.efi"
             remember installed "$slot" "$(version_of "$slot")" '' ;;
         esac
         return
     fi
-    size=$(header "$slot" size) sum=$(header "$slot" sha256) version=$(header "$slot" version)
-    case $size in '' | *[!0-9]*) refuse "slot $slot holds no kernel image" ;; esac
-    file=$esp/EFI/Linux/bedplate.new
-    dd if="/dev/bedplate/uki-$slot" of="$file" bs=1M iflag=skip_bytes,count_bytes skip=4096 count="$size" conv=fsync status=none ||
+    file=$esp/EFI/Linux/bedplate.new version=$(header "$slot" version)
+    kernel_image "$slot" || refuse "slot $slot holds no kernel image"
+    kernel_image_into "$file" ||
         { rm -f "$file"; refuse "cannot write the kernel image of slot $slot to the EFI system partition: it is full, or the disk fails"; }
-    sync -f "$esp"
-    # What the disk has, not what the memory has.
-    [ "$(dd if="$file" bs=1M iflag=direct status=none | sha256sum)" = "$sum  -" ] ||
-        { rm -f "$file"; refuse "the kernel image of slot $slot was not written as it should be"; }
+    is_kernel_image "$file" || { rm -f "$file"; refuse "the kernel image of slot $slot was not written as it should be"; }
     rename "$file" "$esp/EFI/Linux/bedplate_$next-$slot+@TRIES@-0.efi"
     remember installed "$slot" "$version" ''
 }
@@ -261,11 +280,48 @@ damaged() {
     elif can_start "$(other "$now")"; then
         say 2 "a block of the root in slot $now is damaged: this device goes over to slot $(other "$now")"
         remember went-over "$now" "$(version_of "$now")" 'a block of its root is damaged'
-        entry_of "$now" | { read -r generation slot left file && rename "$file" "${file%.efi}+0-1.efi"; }
+        entry_of "$now" | { read -r generation slot left file && give_up "$file"; }
         start_again
     else
         say 2 "a block of the root in slot $now is damaged, and there is no other version to start: install one"
     fi
+}
+
+# Slots whose kernel images on the EFI system partition are not what they should be, the running one last.
+not_whole() {
+    now=$(running)
+    for slot in "$(other "$now")" "$now"; do
+        can_start "$slot" || continue
+        kernel_image "$slot" || { say 4 "slot $slot does not tell what its kernel image should be"; continue; }
+        is_kernel_image "$(file_of "$slot")" || echo "$slot"
+    done
+    [ -n "$(entry_of "$now")" ] || echo "$now"
+}
+
+# A version that has proven itself is started whatever becomes of its file, and one on trial loses its tries for it. Only
+# what is damaged is written to, in its place: no other file can be lost by it.
+scrub() {
+    now=$(running)
+    for slot in $(not_whole); do
+        file=$(file_of "$slot")
+        if [ -z "$file" ]; then
+            say 4 "the kernel image of slot $slot is gone from the EFI system partition, and is written anew"
+            set_primary "$slot"
+        elif kernel_image "$slot" && is_held && kernel_image_into "$file" && is_kernel_image "$file"; then
+            say 4 "the kernel image of slot $slot was damaged on the EFI system partition, and was written anew"
+        elif [ "$slot" != "$now" ]; then
+            say 3 "the kernel image of slot $slot is damaged, and so is what the slot holds of it: it is not started"
+            give_up "$file"
+            recall
+            case $result/$of in installed/"$slot") remember went-back "$slot" "$version" 'its kernel image is damaged' ;; esac
+        elif can_start "$(other "$now")"; then
+            say 2 "the kernel image of slot $now is damaged, and so is what the slot holds of it: the next start goes over to slot $(other "$now")"
+            echo "$now its kernel image is damaged" >"$esp/EFI/bedplate.failed"
+            give_up "$file"
+        else
+            say 2 "the kernel image of slot $now is damaged, and so is what the slot holds of it, and there is no other version to start: install one"
+        fi
+    done
 }
 
 case $1 in
@@ -294,5 +350,8 @@ proven)
     tell ;;
 failed) mount_esp no; failed "it did not become good within @MINUTES@ minutes, or what it needs for it has failed"; tell ;;
 damaged) mount_esp no; damaged; tell ;;
+scrub)
+    mount_esp read
+    [ -z "$(not_whole)" ] || { umount "$esp"; mount_esp check; scrub; tell; } ;;
 *) refuse "no command: $1" ;;
 esac
