@@ -47,6 +47,26 @@ fn an_image_of_another_architecture_has_the_same_bytes_too() {
     assert!(disk.esp().unwrap().exists("/EFI/BOOT/BOOTAA64.EFI").unwrap());
     let root = disk.root().unwrap();
     assert_eq!(root.file("/usr/bin/true").unwrap()[18], 183);
+
+    // This machine's own programs, which stand in for some of the image's, do the same as these do in the emulator.
+    let directory = tempfile::tempdir_in(scratch("emulated")).unwrap();
+    let cache = directory.path().join("cache");
+    carry(&lock, &cache);
+    fs::write(directory.path().join("the.lock"), of_other_sources(&lock)).unwrap();
+    let mut command = product::small();
+    command.args(["image", "small", "--arch", "arm64", "--locked", "--offline", "--lock"]);
+    command.arg(directory.path().join("the.lock")).arg("--out").arg(directory.path().join("out"));
+    success(command.env("BEDPLATE_CACHE", &cache));
+    assert_eq!(product::sums(out), product::sums(&directory.path().join("out")));
+}
+
+/// A lock with tools of versions that the image has not, so that none of them stands in for a program of the image.
+fn of_other_sources(lock: &Path) -> String {
+    let text = fs::read_to_string(lock).unwrap();
+    let (packages, tools) = text.split_once("[[arm64.cross-tool]]").unwrap();
+    let lines =
+        tools.lines().map(|line| if line.starts_with("version = ") { "version = \"0\"" } else { line });
+    format!("{packages}[[arm64.cross-tool]]{}\n", lines.collect::<Vec<_>>().join("\n"))
 }
 
 #[test]

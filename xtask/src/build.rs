@@ -19,7 +19,7 @@ use crate::key::{Key, digest};
 use crate::keys::Keys;
 use crate::papers::{self, provenance};
 use crate::report::{Activity, Report, bytes, path};
-use crate::sandbox::emulation::{Emulation, Emulator};
+use crate::sandbox::emulation::{Emulation, Emulator, Native};
 use crate::sign::Signer;
 use crate::step::homes::Homes;
 use crate::step::inside::Inside;
@@ -344,13 +344,8 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) 
         Some(emulation) => {
             let (programs, emulator) = cross_tools(context, plan, lock)?;
             let emulator = emulation.emulator(plan.architecture, &emulator);
-            let version = |packages: &[LockedPackage]| {
-                let mut named = packages.iter().filter(|package| package.name == NATIVE);
-                named.next().map(|package| package.version.clone())
-            };
-            let is_same = version(&lock.packages) == version(&lock.cross_tools);
-            let native = is_same.then_some(programs.as_path());
-            (programs.clone(), Some(emulator.native(native)))
+            let native = Native { tree: programs.clone(), packages: native_packages(lock) };
+            (programs, Some(emulator.native(native)))
         }
     };
     let (tools, emulator) = (tools::sandbox(&programs), emulator.as_ref());
@@ -430,6 +425,20 @@ fn cross_tools(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<(PathBu
         lock.cross_tools.iter().cloned().partition(|locked| locked.name == package);
     let emulator = emulators.first().context("the lock has no emulator")?;
     Ok((tools::tree(store, &programs, fetch)?, tools::program(store, emulator, &program, fetch)?))
+}
+
+/// The packages of which this machine's own programs do what those of the image would.
+fn native_packages(lock: &Lock) -> Vec<String> {
+    // What was built once more for one processor, `+b1`, is of the same source.
+    fn source<'a>(packages: &'a [LockedPackage], name: &str) -> Option<&'a str> {
+        let version = packages.iter().find(|package| package.name == *name)?.version.as_str();
+        let rebuilt = version.rsplit_once("+b").filter(|(_, count)| count.parse::<u32>().is_ok());
+        Some(rebuilt.map_or(version, |(source, _)| source))
+    }
+    let is_same = |name: &&str| {
+        source(&lock.packages, name).is_some_and(|own| Some(own) == source(&lock.cross_tools, name))
+    };
+    NATIVE.into_iter().filter(is_same).map(str::to_owned).collect()
 }
 
 /// The key of the packages, installed.

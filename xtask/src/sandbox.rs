@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use self::emulation::Emulator;
+use self::emulation::{Emulator, Native};
 pub use self::failure::failed;
 pub use self::overlay::is_supported as overlay_is_supported;
 use self::spec::{Bind, Spec};
@@ -146,9 +146,9 @@ impl Sandbox {
         self
     }
 
-    /// The tree that stands in for programs which would be emulated.
-    pub(crate) fn native(&self) -> Option<&Path> {
-        self.spec.emulator.as_ref()?.native.as_deref()
+    /// What stands in for programs that would be emulated.
+    pub(crate) fn native(&self) -> Option<&Native> {
+        self.spec.emulator.as_ref()?.native.as_ref()
     }
 
     /// Sets an environment variable for the command.

@@ -69,9 +69,9 @@ use units::UNITS;
 mod updates;
 pub use updates::{HealthyWhen, UpdatesPlan};
 
-/// The package with `depmod`, which takes half a minute for an ordinary kernel when it is emulated, and which is the same
-/// program for every architecture.
-pub const NATIVE: &str = "kmod";
+/// The packages of which a machine of another architecture runs its own programs: what scripts of packages start most, and
+/// `depmod`, which takes half a minute for an ordinary kernel when it is emulated. They do the same on every processor.
+pub const NATIVE: [&str; 6] = ["coreutils", "dash", "grep", "kmod", "perl-base", "sed"];
 
 /// Everything that was decided about an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -641,13 +641,13 @@ impl Plan {
     }
 
     /// The packages of which programs are run on a machine of the other architecture: those of [`Plan::tools`], the
-    /// emulator's, and [`NATIVE`].
+    /// emulator's, and those of [`NATIVE`].
     #[must_use]
     pub fn cross_tools(&self) -> Vec<PackageName> {
         // The image's own EFI programs are copied from the image's architecture, and never run.
         let programs = self.tools.iter().filter(|name| **name != *packages::EFI_PROGRAMS).cloned();
         let further =
-            self.emulator().map(|(package, _)| package).into_iter().chain([PackageName::known(NATIVE)]);
+            self.emulator().map(|(package, _)| package).into_iter().chain(NATIVE.map(PackageName::known));
         let mut names: Vec<PackageName> = programs.chain(further).collect();
         names.sort_unstable();
         names

@@ -54,8 +54,25 @@ pub struct Emulator {
     processor: String,
     /// The first bytes of the programs' files.
     header: Vec<u8>,
-    /// A tree with this machine's own programs, of the versions that the image has.
-    pub(super) native: Option<PathBuf>,
+    /// What this machine runs in place of some.
+    pub(super) native: Option<Native>,
+}
+
+/// Programs of this machine's own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Native {
+    /// A tree of programs and their libraries.
+    pub tree: PathBuf,
+    /// The packages in it that are of the source which the image's are of: their programs do the same.
+    pub packages: Vec<String>,
+}
+
+impl Native {
+    /// Whether a package's programs do the same as the image's.
+    #[must_use]
+    pub fn has(&self, package: &str) -> bool {
+        self.packages.iter().any(|name| name == package)
+    }
 }
 
 impl Emulation {
@@ -94,10 +111,10 @@ impl fmt::Display for Emulation {
 }
 
 impl Emulator {
-    /// The same with a tree that has this machine's own `kmod`, of the version that the image has.
+    /// The same with programs of this machine's own.
     #[must_use]
-    pub fn native(self, tree: Option<&Path>) -> Self {
-        Self { native: tree.map(Path::to_owned), ..self }
+    pub fn native(self, native: Native) -> Self {
+        Self { native: Some(native), ..self }
     }
 
     /// What tells QEMU which processor to play.

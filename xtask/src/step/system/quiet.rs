@@ -8,6 +8,8 @@
 //! Everything else is answered by the programs themselves, which find that they
 //! are in a chroot, see [`crate::sandbox`].
 
+mod native;
+
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use anyhow::{Context, Result};
 use bedplate_formats::tree::Tree;
 use bedplate_formats::unpack::Inside;
 
+use self::native::Native;
 use crate::sandbox::Sandbox;
 
 /// `invoke-rc.d` and `deb-systemd-invoke` ask it; 101 says that nothing may run:
@@ -33,9 +36,6 @@ const COVERED: [&str; 5] = [
 
 /// Where a script that stands in for a program finds the program.
 const PROGRAMS: &str = "/run/bedplate/programs";
-
-/// Where this machine's own programs are, when those of the image are emulated.
-const NATIVE: &str = "/run/bedplate/native";
 
 /// A script that decides what reaches a program.
 struct StandIn {
@@ -66,6 +66,8 @@ pub(in crate::step) struct Quiet {
     sandbox: Sandbox,
     /// A directory of the host with a script that does nothing, the scripts of [`STAND_INS`], and `programs`.
     directory: PathBuf,
+    /// What is not emulated, where the rest is.
+    native: Option<Native>,
 }
 
 impl Quiet {
@@ -77,16 +79,16 @@ impl Quiet {
         for StandIn { names, script, .. } in &STAND_INS {
             write_program(&directory.join(names[0]), script.as_bytes())?;
         }
-        let sandbox = match sandbox.native().map(Path::to_owned) {
-            Some(tree) => sandbox.bind_read_only(&tree, NATIVE),
-            None => sandbox,
+        let native = match sandbox.native() {
+            Some(native) => Native::new(native, directory.join("native"))?,
+            None => None,
         };
         // The kernel packages' hooks ask for it.
         let sandbox = sandbox
             .without_mounts()
             .env("INITRD", "No")
             .bind_read_only(&directory.join("programs"), PROGRAMS);
-        Ok(Self { sandbox, directory })
+        Ok(Self { sandbox, directory, native })
     }
 
     /// A sandbox in which the programs that are there by now do nothing that
@@ -103,7 +105,10 @@ impl Quiet {
             self.move_aside(stand_in, inside)?;
             sandbox = sandbox.bind_read_only(&self.directory.join(stand_in.names[0]), stand_in.path);
         }
-        Ok(sandbox)
+        match &self.native {
+            Some(native) => native.show(sandbox, |path| Ok(inside.read(path)?)),
+            None => Ok(sandbox),
+        }
     }
 
     /// The same for a finished tree, in which the sandbox runs and `policy-rc.d` is.
@@ -117,7 +122,11 @@ impl Quiet {
             self.set_aside(stand_in, || Ok(program.read()?))?;
             sandbox = sandbox.bind_read_only(&self.directory.join(stand_in.names[0]), stand_in.path);
         }
-        Ok(sandbox)
+        let content = |path: &str| tree.content(&path.into()).map(|content| Ok(content.read()?)).transpose();
+        match &self.native {
+            Some(native) => native.show(sandbox, content),
+            None => Ok(sandbox),
+        }
     }
 
     fn move_aside(&self, stand_in: &StandIn, inside: &Inside) -> Result<()> {
@@ -131,30 +140,24 @@ impl Quiet {
             return Ok(());
         }
         write_program(&own, &program().with_context(|| format!("could not read `{}`", stand_in.path))?)?;
+        // What `depmod` writes is the same on every processor.
+        let depmod = self.native.as_ref().and_then(|native| native.program("kmod"));
         for name in others {
-            match *name == "depmod" && self.sandbox.native().is_some() {
-                true => write_program(&own.with_file_name(name), native(name, "usr/bin/kmod").as_bytes())?,
-                false => fs_err::hard_link(&own, own.with_file_name(name))?,
-            }
+            let program = depmod.as_ref().filter(|_| *name == "depmod").unwrap_or(&own);
+            fs_err::hard_link(program, own.with_file_name(name))?;
         }
         Ok(())
+    }
+
+    /// A directory of the host for what is shown beside.
+    pub fn directory(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 
     /// Removes what stands in the tree.
     pub fn clean(&self, inside: &Inside) -> Result<()> {
         inside.remove(POLICY).with_context(|| format!("could not remove `/{POLICY}`"))
     }
-}
-
-/// A script that runs a program of [`NATIVE`], by its loader and with its libraries, which the tree has not.
-fn native(name: &str, program: &str) -> String {
-    let (loader, libraries) = match cfg!(target_arch = "x86_64") {
-        true => ("usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"),
-        false => ("usr/lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu"),
-    };
-    format!(
-        "#!/bin/sh\nexec {NATIVE}/{loader} --library-path {NATIVE}/{libraries} --argv0 {name} {NATIVE}/{program} \"$@\"\n"
-    )
 }
 
 fn write_program(path: &Path, bytes: &[u8]) -> Result<()> {
