@@ -5,7 +5,8 @@
 //! far as a package can tell: the base system is unpacked and configured before
 //! any other `preinst` runs, and packages with a `preinst` are put in place
 //! after it ran, by the diversions it registered. While the base system is
-//! configured, which keeps one core busy, the others decompress the rest.
+//! configured, which keeps one core busy, the others decompress the rest; while
+//! the rest is, `depmod` reads the kernel's modules.
 //!
 //! One thing is unlike dpkg: a package's pre-dependencies beyond the base system
 //! are only unpacked when its `preinst` runs, and configured when that fails.
@@ -15,6 +16,7 @@
 //! [`super::sysprep`].
 
 mod debconf;
+mod depmod;
 mod dkms;
 mod exclude;
 mod failure;
@@ -38,6 +40,7 @@ use bedplate_formats::deb::{Control, read_control};
 use bedplate_formats::unpack::{Conffiles, Diversions, Inside, Root, Staged, base_system, stage_all};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
+use self::depmod::Ahead;
 use self::failure::Explainer;
 pub use self::log::{Listener, Log};
 pub(super) use self::quiet::Quiet;
@@ -209,7 +212,18 @@ impl System<'_> {
             self.add(wave, Conffiles::New)?;
         }
         dkms::prepare(&self.inside)?;
-        self.configure(["--configure", "--pending"].map(str::to_owned))
+        let kernels = self.explainer.controls.iter().filter_map(dkms::kernel_release);
+        let ahead = kernels.map(|release| Ahead::begin(&self.inside, release)).collect::<Result<Vec<_>>>()?;
+        let ahead: Vec<Ahead<'_>> = ahead.into_iter().flatten().collect();
+        let (sandbox, settings) = (self.quiet.sandbox(&self.inside)?, self.quiet.directory("depmod.d"));
+        Ahead::settings(&self.inside, &settings)?;
+        let made = thread::scope(|scope| {
+            let made = scope.spawn(|| ahead.iter().try_for_each(|ahead| ahead.make(&sandbox, &settings)));
+            self.configure(["--configure", "--pending"].map(str::to_owned))?;
+            made.join().map_err(|_| anyhow!("a thread that runs `depmod` panicked"))
+        })?;
+        ahead.iter().try_for_each(Ahead::end)?;
+        made
     }
 
     fn add(&mut self, packages: Vec<Staged>, conffiles: Conffiles) -> Result<()> {

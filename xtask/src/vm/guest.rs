@@ -205,12 +205,16 @@ impl Guest {
     ///
     /// # Errors
     ///
-    /// When RAUC refuses: with what it said.
+    /// When RAUC refuses: with what it said, and what the kernel said meanwhile.
     pub fn install(&mut self, bundle: &Path) -> Result<Installed> {
         let server = Server::start(bundle, None)?;
         let output = self.run_within(&install(&server), PATIENCE)?;
         let said = output.stdout;
-        ensure!(output.code == 0, "the guest did not install `{}`:\n{said}", bundle.display());
+        if output.code != 0 {
+            let journal =
+                self.run("journalctl -b --no-pager -o cat -n 40 -u rauc; journalctl -k --no-pager -n 20")?;
+            bail!("the guest did not install `{}`:\n{said}\n{}", bundle.display(), journal.stdout);
+        }
         let (requests, fetched) = server.counted();
         Ok(Installed { said, fetched, requests })
     }

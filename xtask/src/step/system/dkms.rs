@@ -47,7 +47,7 @@ pub(super) fn finish(system: &System<'_>) -> Result<()> {
 }
 
 /// `6.12.57+deb13-amd64`, of a kernel.
-fn kernel_release(control: &Control) -> Option<&str> {
+pub(super) fn kernel_release(control: &Control) -> Option<&str> {
     let release = control.package().strip_prefix("linux-image-")?;
     let release = release.strip_prefix("unsigned-").unwrap_or(release);
     let is_kernel = release.starts_with(|c: char| c.is_ascii_digit()) && !release.ends_with("-dbg");

@@ -17,4 +17,15 @@ if [ "$loads" = yes ]; then
     echo "$name: left out while the image is built: $*"
     exit 0
 fi
+# What was begun before the scripts is as good as made now, unless a module came since.
+if [ "$name" = depmod ]; then
+    for release do :; done
+    ahead=/usr/lib/modules/${release-}/bedplate-depmod
+    while [ -e "$ahead.begun" ] && [ ! -e "$ahead.done" ]; do sleep 0.05; done
+    if [ $# = 1 ] && [ -e "$ahead.done" ] &&
+        [ -z "$(find "/usr/lib/modules/$release" -cnewer "$ahead.begun" -name '*.ko*')" ]; then
+        cat "$ahead.said"
+        exit 0
+    fi
+fi
 exec "/run/bedplate/programs/$name" "$@"

@@ -1,0 +1,84 @@
+//! `depmod` for the image's kernels, beside the packages' configuration: that keeps one core busy, and reading every
+//! module another one for seconds.
+//!
+//! A kernel's `postinst` calls it, too, and finds there what was made (`quiet/kmod.sh`), unless a module came since.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use bedplate_formats::unpack::Inside;
+use rustix::fs::Dir;
+
+use crate::sandbox::Sandbox;
+
+/// The program, behind its stand-in.
+const DEPMOD: &str = "/run/bedplate/programs/depmod";
+
+/// Where its settings are meanwhile.
+const SETTINGS: &str = "/run/bedplate/depmod.d";
+
+/// What is made ahead for one kernel.
+pub(super) struct Ahead<'a> {
+    inside: &'a Inside,
+    release: &'a str,
+}
+
+impl<'a> Ahead<'a> {
+    /// From here on, who wants `depmod` for that kernel waits for it. None where there is nothing to be made.
+    pub(super) fn begin(inside: &'a Inside, release: &'a str) -> Result<Option<Self>> {
+        let ahead = Self { inside, release };
+        let is_kernel = inside.exists(format!("usr/lib/modules/{release}/modules.builtin"));
+        if !is_kernel || !inside.exists("usr/bin/kmod") {
+            return Ok(None);
+        }
+        inside.write(ahead.file("begun"), b"", 0o644).context("could not begin with `depmod`")?;
+        Ok(Some(ahead))
+    }
+
+    /// Makes it, by settings in a directory of the host. Where that fails, it is made by who wants it, and fails there.
+    pub(super) fn make(&self, sandbox: &Sandbox, settings: &Path) -> Result<()> {
+        let sandbox = sandbox.clone().bind_read_only(settings, SETTINGS);
+        let command = sandbox.command([DEPMOD, "-C", SETTINGS, self.release]).stdin_null();
+        let made = command.stderr_to_stdout().stdout_capture().unchecked().run();
+        match made {
+            Ok(made) if made.status.success() => {
+                self.inside.write(self.file("said"), &made.stdout, 0o644)?;
+                self.inside.write(self.file("done"), b"", 0o644)?;
+            }
+            _ => self.inside.remove(self.file("begun"))?,
+        }
+        Ok(())
+    }
+
+    /// Removes what was left for the scripts.
+    pub(super) fn end(&self) -> Result<()> {
+        let files = ["begun", "said", "done"];
+        Ok(files.iter().try_for_each(|name| self.inside.remove(self.file(name)))?)
+    }
+
+    /// Writes the settings that `depmod` has once the packages are configured.
+    pub(super) fn settings(inside: &Inside, to: &Path) -> Result<()> {
+        fs_err::create_dir_all(to)?;
+        // A file in the second has the first word.
+        for directory in ["usr/lib/depmod.d", "etc/depmod.d"] {
+            let Ok(opened) = inside.open_directory(directory) else { continue };
+            for entry in Dir::new(opened)? {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                // So it is called until its package is configured.
+                let later = name.strip_suffix(".dpkg-new").unwrap_or(&name);
+                if !later.ends_with(".conf") {
+                    continue;
+                }
+                if let Some(text) = inside.read(format!("{directory}/{name}"))? {
+                    fs_err::write(to.join(later), text)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&self, name: &str) -> String {
+        format!("usr/lib/modules/{}/bedplate-depmod.{name}", self.release)
+    }
+}
