@@ -1,15 +1,17 @@
 //! What a build costs: `cargo bench --profile dev`, which times what `cargo xtask` runs.
 //!
-//! Prints a table of wall time, processor time and memory of building
-//! `edge-debian` in the cases that people wait for, and of mmdebstrap for the
-//! same packages. `cargo bench --profile dev -- --cold` also compiles the
-//! program once, from nothing.
+//! Prints a table of wall time, processor time, memory and what was written of
+//! building `edge-debian` in the cases that people wait for, and of mmdebstrap
+//! for the same packages. `-- --cold` also compiles the program once, from
+//! nothing. `-- --against REVISION` runs the bench of another revision beside
+//! it, and `--pairs 5` both as often, for the medians.
 //!
 //! The bench is a program of its own images: it starts itself as the project's
 //! xtask is started, over a copy of the project in a temporary directory, with
 //! a cache of its own that shares the user's downloads by hard links. So it can
 //! change what it builds, and changes nothing of the user's.
 
+mod against;
 mod measure;
 mod mmdebstrap;
 
@@ -17,6 +19,7 @@ mod mmdebstrap;
 #[expect(dead_code, reason = "the bench has a main function of its own")]
 mod description;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs, io};
@@ -24,7 +27,9 @@ use std::{env, fs, io};
 use anyhow::{Context as _, Result, ensure};
 use bedplate::store::Store;
 use bedplate::{Entry, Image, Target};
+use bedplate_formats::digest::Sha256;
 
+use against::Against;
 use measure::Cost;
 
 /// Set for a process that is to be the project's xtask.
@@ -54,40 +59,77 @@ fn one_package_more(target: &Target) -> Image {
     description::edge_debian(target).package("tree")
 }
 
-fn run() -> Result<()> {
-    let bench = Bench::new()?;
-    let image = || bench.xtask(["image", "--out", "out"]);
-    // Neither resolving nor fetching is what is measured, but for the last case.
-    let other = bedplate::source::host_architecture()?.other();
-    let cross = || bench.xtask(["image", "--arch", other.deb(), "--out", "cross"]);
-    measure::run(&mut image())?;
-    measure::run(&mut cross())?;
-    measure::run(&mut bench.xtask(["clean"]))?;
-    fs::remove_dir_all(bench.directory.join("out"))?;
-    fs::remove_dir_all(bench.directory.join("cross"))?;
+/// A row of the table.
+struct Row {
+    /// By it, rows of two revisions are the same.
+    letter: &'static str,
+    what: String,
+    /// How long it may take of what it took at `ca74e40`.
+    bar: Option<f64>,
+    costs: Vec<Cost>,
+}
 
-    say("| `edge-debian` | wall | processor | memory |\n|---|--:|--:|--:|");
-    row("(a) everything downloaded, nothing cached", measure::run(&mut image())?);
-    row("(b) nothing changed", measure::run(&mut image())?);
-    let sums = || fs::read_to_string(bench.directory.join("out/image.SHA256SUMS"));
-    let before = sums()?;
-    let file = bench.project().join("image/overlay/etc/modules-load.d/nbd.conf");
-    let text = fs::read_to_string(&file)?;
-    fs::write(&file, format!("{text}# one line more\n"))?;
-    let changed = measure::run(&mut image())?;
-    ensure!(sums()? != before, "the disk does not hold the changed line");
-    row("(c) one line of one overlay file changed", changed);
-    row("(d) one package added, and resolved", measure::run(image().env(MORE, "1"))?);
-    row(&format!("(e) as (a), for {other}, emulated"), measure::run(&mut cross())?);
-    row("mmdebstrap: the packages of (d), no image", mmdebstrap::run(&bench)?);
-    if env::args().any(|argument| argument == "--cold") {
-        cold(&bench)?;
+fn run() -> Result<()> {
+    let given: Vec<String> = env::args().collect();
+    let value =
+        |name: &str| Some(given.get(given.iter().position(|argument| argument == name)? + 1)?.as_str());
+    let pairs: usize = value("--pairs").map_or(Ok(1), str::parse)?;
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("against");
+    let against = value("--against").map(|revision| Against::new(revision, &directory)).transpose()?;
+    let (mut rows, mut theirs) = (Vec::<Row>::new(), Vec::new());
+    let mut found = 0.0;
+    for _ in 0..pairs {
+        let bench = Bench::new()?;
+        let (measured, share) = bench.rows()?;
+        found = share;
+        match rows.is_empty() {
+            true => rows = measured,
+            false => rows.iter_mut().zip(measured).for_each(|(row, again)| row.costs.extend(again.costs)),
+        }
+        if given.iter().any(|argument| argument == "--cold") {
+            rows.push(cold(&bench)?);
+        }
+        bench.remove()?;
+        theirs.extend(against.as_ref().map(Against::run).transpose()?);
     }
-    bench.remove()
+    print(&rows, against.as_ref().map(|against| (against.revision.as_str(), theirs.as_slice())));
+    say(format_args!(
+        "\n{:.1} % of the root's blocks were in the one before its package was added.",
+        found * 100.0
+    ));
+    Ok(())
+}
+
+/// The table: of several runs, the medians.
+fn print(rows: &[Row], against: Option<(&str, &[BTreeMap<String, f64>])>) {
+    let (heads, lines) = match against {
+        Some((revision, _)) => (format!(" {revision} | ratio | bar |"), "--:|--:|--:|"),
+        None => (String::new(), ""),
+    };
+    say(format_args!(
+        "| `edge-debian` | wall | processor | memory | written |{heads}\n|---|--:|--:|--:|--:|{lines}"
+    ));
+    for Row { letter, what, bar, costs } in rows {
+        let mut costs = costs.clone();
+        costs.sort_by_key(|cost| cost.wall);
+        let Cost { wall, processor, memory, written } = costs[costs.len() / 2];
+        let (wall, processor) = (wall.as_secs_f64(), processor.as_secs_f64());
+        let (memory, written) = (memory / 1_000_000, written / 1_000_000);
+        let ratio = against.map(|(_, theirs)| {
+            let mut theirs: Vec<f64> = theirs.iter().filter_map(|rows| rows.get(*letter).copied()).collect();
+            theirs.sort_by(f64::total_cmp);
+            let Some(of) = theirs.get(theirs.len() / 2) else { return " | | |".to_owned() };
+            let bar = bar.map(|bar| format!("{bar:.2}")).unwrap_or_default();
+            format!(" {of:.2} s | {:.2} | {bar} |", wall / of)
+        });
+        let ratio = ratio.unwrap_or_default();
+        let name = if letter.is_empty() { what.clone() } else { format!("({letter}) {what}") };
+        say(format_args!("| {name} | {wall:.2} s | {processor:.2} s | {memory} MB | {written} MB |{ratio}"));
+    }
 }
 
 /// The newcomer's wait: all crates compiled, none downloaded.
-fn cold(bench: &Bench) -> Result<()> {
+fn cold(bench: &Bench) -> Result<Row> {
     let target = bench.directory.join("target");
     let cargo = || {
         let mut cargo = Command::new(env!("CARGO"));
@@ -99,8 +141,12 @@ fn cold(bench: &Bench) -> Result<()> {
     let crates: std::collections::BTreeSet<&str> =
         tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
     let cost = measure::run(cargo().args(["build", "--bin=xtask", "--target-dir"]).arg(&target))?;
-    row(&format!("`cargo build` of {} crates, none compiled", crates.len()), cost);
-    Ok(fs::remove_dir_all(target)?)
+    fs::remove_dir_all(target)?;
+    Ok(row("", format!("`cargo build` of {} crates, none compiled", crates.len()), None, cost))
+}
+
+fn row(letter: &'static str, what: impl Into<String>, bar: Option<f64>, cost: Cost) -> Row {
+    Row { letter, what: what.into(), bar, costs: vec![cost] }
 }
 
 /// Where everything is that is built here.
@@ -126,6 +172,58 @@ impl Bench {
             fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop))
         })?;
         Ok(bench)
+    }
+
+    /// Each row once, and the share of the root's blocks that were there before a package was added.
+    fn rows(&self) -> Result<(Vec<Row>, f64)> {
+        let image = || self.xtask(["image", "--out", "out"]);
+        // Neither resolving nor fetching is what is measured, but for one more package.
+        let other = bedplate::source::host_architecture()?.other();
+        let cross = || self.xtask(["image", "--arch", other.deb(), "--out", "cross"]);
+        measure::run(&mut image())?;
+        measure::run(&mut cross())?;
+        measure::run(&mut self.xtask(["clean"]))?;
+        fs::remove_dir_all(self.directory.join("out"))?;
+        fs::remove_dir_all(self.directory.join("cross"))?;
+
+        let cold = measure::run(&mut image())?;
+        let fresh = measure::run(&mut image())?;
+        // containerd's settings are in the root alone, and the modules to be loaded in the initrd, too.
+        let changed = self.line_more("containerd/config.toml")?;
+        let both = self.line_more("modules-load.d/nbd.conf")?;
+        let before = self.blocks()?;
+        let more = measure::run(image().env(MORE, "1"))?;
+        let after = self.blocks()?;
+        let share = after.iter().filter(|block| before.contains(*block)).count() as f64 / after.len() as f64;
+        let emulated = measure::run(&mut cross())?;
+        let rows = vec![
+            row("a", "everything downloaded, nothing cached", Some(0.65), cold),
+            row("b", "nothing changed", None, fresh),
+            row("c", "one line of one overlay file changed", Some(0.45), changed),
+            row("c'", "one line of a file that the initrd has, too", None, both),
+            row("d", "one package added, and resolved", Some(0.4), more),
+            row("e", format!("as (a), for {other}, emulated"), None, emulated),
+            row("", "mmdebstrap: the packages of (d), no image", None, mmdebstrap::run(self)?),
+        ];
+        Ok((rows, share))
+    }
+
+    /// Builds with one line more in a file of the overlay.
+    fn line_more(&self, file: &str) -> Result<Cost> {
+        let sums = || fs::read_to_string(self.directory.join("out/image.SHA256SUMS"));
+        let before = sums()?;
+        let file = self.project().join("image/overlay/etc").join(file);
+        let text = fs::read_to_string(&file)?;
+        fs::write(&file, format!("{text}# one line more\n"))?;
+        let cost = measure::run(&mut self.xtask(["image", "--out", "out"]))?;
+        ensure!(sums()? != before, "the disk does not hold the changed line");
+        Ok(cost)
+    }
+
+    /// The digests of the root's blocks.
+    fn blocks(&self) -> Result<BTreeSet<[u8; 32]>> {
+        let name = format!("out/image.root-{}.raw", bedplate::source::host_architecture()?.systemd());
+        Ok(fs::read(self.directory.join(name))?.chunks(4096).map(Sha256::of).collect())
     }
 
     fn project(&self) -> PathBuf {
@@ -164,15 +262,6 @@ fn each_file(from: &Path, to: &Path, place: fn(&Path, &Path) -> io::Result<()>) 
         }
     }
     Ok(())
-}
-
-fn row(what: &str, Cost { wall, processor, memory }: Cost) {
-    let megabytes = memory / 1_000_000;
-    say(format_args!(
-        "| {what} | {:.2} s | {:.2} s | {megabytes} MB |",
-        wall.as_secs_f64(),
-        processor.as_secs_f64()
-    ));
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what a bench is for")]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 /// What a command cost.
+#[derive(Clone, Copy)]
 pub struct Cost {
     /// From its start to its end.
     pub wall: Duration,
@@ -14,6 +15,8 @@ pub struct Cost {
     pub processor: Duration,
     /// The most that one of the processes held at a time, in bytes.
     pub memory: u64,
+    /// What was written to files, in bytes.
+    pub written: u64,
 }
 
 /// Runs a command to its end, silent but for its failure.
@@ -31,7 +34,12 @@ pub fn run(command: &mut Command) -> Result<Cost> {
         Ok(Duration::from_secs(time.tv_sec.try_into()?) + Duration::from_micros(time.tv_usec.try_into()?))
     };
     let processor = time(usage.ru_utime)? + time(usage.ru_stime)?;
-    Ok(Cost { wall, processor, memory: u64::try_from(usage.ru_maxrss)? * 1024 })
+    Ok(Cost {
+        wall,
+        processor,
+        memory: u64::try_from(usage.ru_maxrss)? * 1024,
+        written: u64::try_from(usage.ru_oublock)? * 512,
+    })
 }
 
 /// Waits for a child; what it used covers all of its descendants that were waited for.
