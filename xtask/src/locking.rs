@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use bedplate_core::Architecture;
 use bedplate_core::lock::{Lock, LockFile, LockedArchive, LockedPackage, Recommended};
-use bedplate_core::plan::{ArchivePlan, PackagePlan, Plan};
+use bedplate_core::plan::{ArchivePlan, NATIVE, PackagePlan, Plan};
 use bedplate_core::value::PackageName;
 use fs_err as fs;
 
@@ -67,7 +67,10 @@ pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report:
             }
             kernels::check(plan, &lock.packages, Dependencies::default)?;
             dkms::check(plan, &lock.packages, Dependencies::default)?;
-            let missing = plan.cross_tools().into_iter().find(|name| !has(&lock.cross_tools, name));
+            // Without what could stand in for a program, that is emulated.
+            let needed = |name: &PackageName| !NATIVE.contains(&name.as_str());
+            let missing =
+                plan.cross_tools().into_iter().filter(needed).find(|name| !has(&lock.cross_tools, name));
             if let Some(tool) = missing.filter(|_| host_architecture().ok() == Some(machine)) {
                 if policy == Policy::Frozen {
                     bail!(

@@ -44,6 +44,7 @@ use self::depmod::Ahead;
 use self::failure::Explainer;
 pub use self::log::{Listener, Log};
 pub(super) use self::quiet::Quiet;
+use crate::host;
 use crate::sandbox::{self, Sandbox};
 
 /// A package to be installed, as the lock names it.
@@ -138,7 +139,7 @@ pub fn build(
     dkms::finish(&system)?;
     system.generate_locale()?;
     system.check()?;
-    system.quiet.clean(&system.inside)?;
+    system.quiet.clean(&system.inside, directory)?;
     staging.close().context("could not remove the unpacked packages")
 }
 
@@ -212,18 +213,20 @@ impl System<'_> {
             self.add(wave, Conffiles::New)?;
         }
         dkms::prepare(&self.inside)?;
-        let kernels = self.explainer.controls.iter().filter_map(dkms::kernel_release);
+        // Under `chroot`, a root has room for one sandbox at a time.
+        let is_one = host::entered() == Some(host::Way::Chroot);
+        let kernels = self.explainer.controls.iter().filter(|_| !is_one);
+        let kernels = kernels.filter_map(dkms::kernel_release);
         let ahead = kernels.map(|release| Ahead::begin(&self.inside, release)).collect::<Result<Vec<_>>>()?;
         let ahead: Vec<Ahead<'_>> = ahead.into_iter().flatten().collect();
         let (sandbox, settings) = (self.quiet.sandbox(&self.inside)?, self.quiet.directory("depmod.d"));
         Ahead::settings(&self.inside, &settings)?;
-        let made = thread::scope(|scope| {
-            let made = scope.spawn(|| ahead.iter().try_for_each(|ahead| ahead.make(&sandbox, &settings)));
-            self.configure(["--configure", "--pending"].map(str::to_owned))?;
-            made.join().map_err(|_| anyhow!("a thread that runs `depmod` panicked"))
-        })?;
+        let configured = thread::scope(|scope| {
+            scope.spawn(|| ahead.iter().for_each(|ahead| ahead.make(&sandbox, &settings)));
+            self.configure(["--configure", "--pending"].map(str::to_owned))
+        });
         ahead.iter().try_for_each(Ahead::end)?;
-        made
+        configured
     }
 
     fn add(&mut self, packages: Vec<Staged>, conffiles: Conffiles) -> Result<()> {

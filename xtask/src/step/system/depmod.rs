@@ -35,19 +35,20 @@ impl<'a> Ahead<'a> {
         Ok(Some(ahead))
     }
 
-    /// Makes it, by settings in a directory of the host. Where that fails, it is made by who wants it, and fails there.
-    pub(super) fn make(&self, sandbox: &Sandbox, settings: &Path) -> Result<()> {
+    /// Makes it, by settings in a directory of the host. Where that fails, it is made by who wants it, and fails there:
+    /// nobody waits any more.
+    pub(super) fn make(&self, sandbox: &Sandbox, settings: &Path) {
         let sandbox = sandbox.clone().bind_read_only(settings, SETTINGS);
         let command = sandbox.command([DEPMOD, "-C", SETTINGS, self.release]).stdin_null();
         let made = command.stderr_to_stdout().stdout_capture().unchecked().run();
-        match made {
-            Ok(made) if made.status.success() => {
-                self.inside.write(self.file("said"), &made.stdout, 0o644)?;
-                self.inside.write(self.file("done"), b"", 0o644)?;
-            }
-            _ => self.inside.remove(self.file("begun"))?,
+        let kept = made.is_ok_and(|made| {
+            let keep = |name, text: &[u8]| self.inside.write(self.file(name), text, 0o644);
+            made.status.success() && keep("said", &made.stdout).and_then(|_| keep("done", b"")).is_ok()
+        });
+        if !kept {
+            // It was made, so that it can be removed, on a full disk too.
+            let _ = self.inside.remove(self.file("begun"));
         }
-        Ok(())
     }
 
     /// Removes what was left for the scripts.
@@ -59,15 +60,16 @@ impl<'a> Ahead<'a> {
     /// Writes the settings that `depmod` has once the packages are configured.
     pub(super) fn settings(inside: &Inside, to: &Path) -> Result<()> {
         fs_err::create_dir_all(to)?;
-        // A file in the second has the first word.
-        for directory in ["usr/lib/depmod.d", "etc/depmod.d"] {
+        // What comes later has the first word, and what is in use before what its package brings.
+        for directory in ["usr/lib/depmod.d", "usr/local/lib/depmod.d", "etc/depmod.d"] {
             let Ok(opened) = inside.open_directory(directory) else { continue };
             for entry in Dir::new(opened)? {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy().into_owned();
                 // So it is called until its package is configured.
                 let later = name.strip_suffix(".dpkg-new").unwrap_or(&name);
-                if !later.ends_with(".conf") {
+                if !later.ends_with(".conf") || name != later && inside.exists(format!("{directory}/{later}"))
+                {
                     continue;
                 }
                 if let Some(text) = inside.read(format!("{directory}/{name}"))? {

@@ -88,6 +88,10 @@ impl Quiet {
             .without_mounts()
             .env("INITRD", "No")
             .bind_read_only(&directory.join("programs"), PROGRAMS);
+        let sandbox = match &native {
+            Some(native) => native.libraries(sandbox),
+            None => sandbox,
+        };
         Ok(Self { sandbox, directory, native })
     }
 
@@ -106,7 +110,7 @@ impl Quiet {
             sandbox = sandbox.bind_read_only(&self.directory.join(stand_in.names[0]), stand_in.path);
         }
         match &self.native {
-            Some(native) => native.show(sandbox, |path| Ok(inside.read(path)?)),
+            Some(native) => native.show(sandbox, inside),
             None => Ok(sandbox),
         }
     }
@@ -122,11 +126,8 @@ impl Quiet {
             self.set_aside(stand_in, || Ok(program.read()?))?;
             sandbox = sandbox.bind_read_only(&self.directory.join(stand_in.names[0]), stand_in.path);
         }
-        let content = |path: &str| tree.content(&path.into()).map(|content| Ok(content.read()?)).transpose();
-        match &self.native {
-            Some(native) => native.show(sandbox, content),
-            None => Ok(sandbox),
-        }
+        // A script of the description may copy programs, and has those of the image.
+        Ok(sandbox)
     }
 
     fn move_aside(&self, stand_in: &StandIn, inside: &Inside) -> Result<()> {
@@ -154,9 +155,16 @@ impl Quiet {
         self.directory.join(name)
     }
 
-    /// Removes what stands in the tree.
-    pub fn clean(&self, inside: &Inside) -> Result<()> {
-        inside.remove(POLICY).with_context(|| format!("could not remove `/{POLICY}`"))
+    /// Removes what stands in the tree, in a directory of the host.
+    ///
+    /// # Errors
+    /// A script has made a copy of what stood in for a program.
+    pub fn clean(&self, inside: &Inside, directory: &Path) -> Result<()> {
+        inside.remove(POLICY).with_context(|| format!("could not remove `/{POLICY}`"))?;
+        if self.native.is_some() {
+            native::check(&Tree::scan(directory)?)?;
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,8 @@
 #
 # A slot, `a` or `b`, is three partitions: root, hash tree, and kernel image. What is started is decided by the names of
 # kernel images on the EFI system partition: EFI/Linux/bedplate_GENERATION-SLOT[+LEFT-DONE].efi. systemd-boot starts the
-# highest generation that has tries left, and counts. One without a counter has proven itself.
+# highest generation that has tries left, and counts. One without a counter has proven itself; one with `+0-0` was given
+# up.
 #
 #   get-current | get-primary | get-state SLOT | set-state SLOT good|bad | set-primary SLOT     RAUC's
 #   room SIZE         fails where the ESP has no room for a kernel image of an update, of so many bytes
@@ -47,7 +48,12 @@ mount_esp() {
     mkdir -p "$esp"
     mode=rw
     [ "$1/$BEDPLATE_SLOTS" != read/free ] || mode=ro
-    mount -t vfat -o "$mode,umask=0077" /dev/bedplate/esp "$esp" || refuse 'cannot mount the EFI system partition'
+    # Who had the lock before may not have let go of the partition yet.
+    for wait in 0.1 0.5 2 5; do
+        if mount -t vfat -o "$mode,umask=0077" /dev/bedplate/esp "$esp"; then return; fi
+        sleep "$wait"
+    done
+    refuse 'cannot mount the EFI system partition'
 }
 
 # The slot that runs: below the verified root.
@@ -62,12 +68,17 @@ running() {
 }
 other() { case $1 in a) echo b ;; *) echo a ;; esac; }
 
-# GENERATION SLOT LEFT FILE of each kernel image, the highest generation first; LEFT is `-` for one that has proven itself.
+# GENERATION SLOT LEFT FILE of each kernel image, the highest generation first; LEFT is `-` for one that has proven itself,
+# and `x` for one that was given up.
 entries() {
     for file in "$esp"/EFI/Linux/bedplate_*.efi; do
         name=${file##*/bedplate_} left=-
         name=${name%.efi}
-        case $name in *+*) left=${name##*+} left=${left%%-*} name=${name%%+*} ;; esac
+        case $name in
+        *+0-0) left=x ;;
+        *+*) left=${name##*+} left=${left%%-*} ;;
+        esac
+        name=${name%%+*}
         case $name in [0-9]*-[ab]) echo "${name%-?} ${name##*-} $left $file" ;; esac
     done | sort -rn
 }
@@ -81,21 +92,21 @@ primary() {
     entries | { first=''
         while read -r generation slot left file; do
             [ -n "$first" ] || first=$slot
-            if [ "$left" != 0 ]; then first=$slot; break; fi
+            case $left in 0 | x) ;; *) first=$slot; break ;; esac
         done
         echo "$first"; }
 }
 file_of() { entry_of "$1" | { read -r generation slot left file && echo "$file"; }; }
 left_of() { entry_of "$1" | { read -r generation slot left file && echo "$left"; }; }
-on_trial() { case $(left_of "$1") in '' | -) return 1 ;; esac; }
-can_start() { case $(left_of "$1") in '' | 0) return 1 ;; esac; }
+on_trial() { case $(left_of "$1") in '' | - | x) return 1 ;; esac; }
+can_start() { case $(left_of "$1") in '' | 0 | x) return 1 ;; esac; }
 newest() { entries | { read -r generation rest || generation=0; echo "$generation"; }; }
 
 # Only then is it on the disk.
 rename() { mv "$1" "$2" && sync -f "$esp" || refuse "cannot give ${1##*/} the name ${2##*/} on the EFI system partition"; }
 
 # Is not started any more.
-give_up() { rename "$1" "${1%%[+.]*}+0-1.efi"; }
+give_up() { case $1 in *+0-0.efi) ;; *) rename "$1" "${1%%[+.]*}+0-0.efi" ;; esac; }
 
 version_of() {
     if [ "$1" = "$(running)" ]; then
@@ -150,6 +161,9 @@ set_bad() {
         entry_of "$now" | { read -r generation slot left file && give_up "$file"; }
         return
     fi
+    if [ "$(left_of "$now")" = x ]; then
+        refuse "slot $now cannot be started any more, and slot $1 has the version to go over to: restart, and install again"
+    fi
     if on_trial "$now"; then
         refuse "version $(version_of "$now") is on trial, and slot $1 has the version to go back to: install again when it is proven, @MINUTES@ minutes after its start at the latest"
     fi
@@ -177,8 +191,9 @@ kernel_image_into() {
         truncate -s "$size" "$1" && sync -f "$esp"
 }
 # What the disk has, not what the memory has.
-is_kernel_image() { [ "$(dd if="$1" bs=1M iflag=direct status=none | sha256sum)" = "$sum  -" ]; }
-is_held() { [ "$(dd if="$held" bs=1M iflag=skip_bytes,count_bytes skip=4096 count="$size" status=none | sha256sum)" = "$sum  -" ]; }
+sum_of() { dd if="$1" bs=1M iflag=direct status=none | sha256sum; }
+sum_of_held() { dd if="$held" bs=1M iflag=skip_bytes,count_bytes skip=4096 count="$size" status=none | sha256sum; }
+is_kernel_image() { [ "$(sum_of "$1")" = "$sum  -" ]; }
 
 # The one step that changes what is started: a name, given to what is whole and on the disk.
 set_primary() {
@@ -241,6 +256,10 @@ after_boot() {
     [ ! -e "$esp/EFI/bedplate.failed" ] || { read -r at note <"$esp/EFI/bedplate.failed"; rm -f "$esp/EFI/bedplate.failed"; }
     case $result in
     installed | trial)
+        if [ -n "$note" ] && [ "$at" != "$of" ]; then
+            say 3 "slot $at cannot be started any more: $note"
+            note=''
+        fi
         if [ "$of" != "$now" ]; then
             can_start "$of" || {
                 reason=${reason:-${note:-it did not start, and left no word: a panic, a hang, or no power}}
@@ -293,35 +312,57 @@ not_whole() {
     for slot in "$(other "$now")" "$now"; do
         can_start "$slot" || continue
         kernel_image "$slot" || { say 4 "slot $slot does not tell what its kernel image should be"; continue; }
-        is_kernel_image "$(file_of "$slot")" || echo "$slot"
+        file=$(file_of "$slot")
+        # When both are the same, what is damaged is the digest.
+        is_kernel_image "$file" || [ "$(sum_of "$file")" = "$(sum_of_held)" ] || echo "$slot"
     done
     [ -n "$(entry_of "$now")" ] || echo "$now"
 }
 
-# A version that has proven itself is started whatever becomes of its file, and one on trial loses its tries for it. Only
-# what is damaged is written to, in its place: no other file can be lost by it.
+# What `not_whole` has found. A version that has proven itself is started whatever becomes of its file, and one on trial
+# loses its tries for it. Only what is damaged is written to, in its place, or else beside it.
 scrub() {
     now=$(running)
-    for slot in $(not_whole); do
+    for slot in $1; do
         file=$(file_of "$slot")
         if [ -z "$file" ]; then
-            say 4 "the kernel image of slot $slot is gone from the EFI system partition, and is written anew"
-            set_primary "$slot"
-        elif kernel_image "$slot" && is_held && kernel_image_into "$file" && is_kernel_image "$file"; then
+            say 4 "the kernel image of slot $slot is gone from the EFI system partition"
+            restore "$slot"
+        elif kernel_image "$slot" && mend "$file"; then
             say 4 "the kernel image of slot $slot was damaged on the EFI system partition, and was written anew"
         elif [ "$slot" != "$now" ]; then
-            say 3 "the kernel image of slot $slot is damaged, and so is what the slot holds of it: it is not started"
+            say 3 "the kernel image of slot $slot is damaged, and cannot be written anew: it is not started"
             give_up "$file"
             recall
             case $result/$of in installed/"$slot") remember went-back "$slot" "$version" 'its kernel image is damaged' ;; esac
         elif can_start "$(other "$now")"; then
-            say 2 "the kernel image of slot $now is damaged, and so is what the slot holds of it: the next start goes over to slot $(other "$now")"
+            say 2 "the kernel image of slot $now is damaged, and cannot be written anew: this device goes over to slot $(other "$now")"
             echo "$now its kernel image is damaged" >"$esp/EFI/bedplate.failed"
             give_up "$file"
+            [ "$(systemctl is-system-running)" = stopping ] || start_again
         else
-            say 2 "the kernel image of slot $now is damaged, and so is what the slot holds of it, and there is no other version to start: install one"
+            say 2 "the kernel image of slot $now is damaged, and cannot be written anew, and there is no other version to start: install one"
         fi
     done
+}
+mend() {
+    [ "$(sum_of_held)" = "$sum  -" ] || return 1
+    kernel_image_into "$1" && is_kernel_image "$1" && return
+    new=$esp/EFI/Linux/bedplate.new
+    if kernel_image_into "$new" && is_kernel_image "$new" && mv "$new" "$1" && sync -f "$esp"; then return; fi
+    rm -f "$new"
+    return 1
+}
+# Of the running version, which has proven itself: below one that is on its way, and above what it came after.
+restore() {
+    new=$esp/EFI/Linux/bedplate.new generation=$(newest)
+    grep -qs '"state":"proven"' /run/bedplate/update.json && kernel_image "$1" || return 0
+    case $(left_of "$(other "$1")") in '' | - | 0 | x) generation=$((generation + 1)) ;; *) generation=$((generation - 1)) ;; esac
+    if kernel_image_into "$new" && is_kernel_image "$new"; then
+        rename "$new" "$esp/EFI/Linux/bedplate_$generation-$1.efi"
+    else
+        rm -f "$new"
+    fi
 }
 
 case $1 in
@@ -352,6 +393,15 @@ failed) mount_esp no; failed "it did not become good within @MINUTES@ minutes, o
 damaged) mount_esp no; damaged; tell ;;
 scrub)
     mount_esp read
-    [ -z "$(not_whole)" ] || { umount "$esp"; mount_esp check; scrub; tell; } ;;
+    found=$(not_whole)
+    [ -n "$found" ] || exit 0
+    if [ "$BEDPLATE_SLOTS" != free ]; then
+        refuse "the kernel image of slot ${found%% *} is damaged, and somebody has the EFI system partition mounted: it is not written anew"
+    fi
+    # Two files with blocks in common are told apart first.
+    umount "$esp"
+    mount_esp check
+    scrub "$(not_whole)"
+    tell ;;
 *) refuse "no command: $1" ;;
 esac

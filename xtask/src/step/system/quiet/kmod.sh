@@ -23,7 +23,7 @@ if [ "$name" = depmod ]; then
     ahead=/usr/lib/modules/${release-}/bedplate-depmod
     while [ -e "$ahead.begun" ] && [ ! -e "$ahead.done" ]; do sleep 0.05; done
     if [ $# = 1 ] && [ -e "$ahead.done" ] &&
-        [ -z "$(find "/usr/lib/modules/$release" -cnewer "$ahead.begun" -name '*.ko*')" ]; then
+        [ -z "$(find "/usr/lib/modules/$release" -mindepth 1 -cnewer "$ahead.begun" \( -name '*.ko*' -o -type d \))" ]; then
         cat "$ahead.said"
         exit 0
     fi

@@ -6,10 +6,13 @@
 //! those that the image has are not for it. Perl stands in for scripts that are known: others may load modules that were
 //! compiled for the image's processor.
 
+use std::io::Read as _;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use bedplate_formats::elf::Elf;
+use bedplate_formats::tree::{Kind, Tree};
+use bedplate_formats::unpack::Inside;
 use memchr::memmem;
 
 use super::write_program;
@@ -89,26 +92,27 @@ impl Native {
         Some(self.directory.join(name)).filter(|file| file.exists())
     }
 
-    /// Shows the programs that stand in for those of a tree, of which `content` tells what a file holds.
-    pub(super) fn show(
-        &self,
-        mut sandbox: Sandbox,
-        content: impl Fn(&str) -> Result<Option<Vec<u8>>>,
-    ) -> Result<Sandbox> {
-        sandbox = sandbox
-            .bind_read_only(&self.directory.join("ld.so"), &format!("{AT}/ld.so"))
-            .bind_read_only(&self.libraries, &format!("{AT}/lib"));
+    /// Shows what they need to start.
+    pub(super) fn libraries(&self, sandbox: Sandbox) -> Sandbox {
+        let loader = self.directory.join("ld.so");
+        sandbox
+            .bind_read_only(&loader, &format!("{AT}/ld.so"))
+            .bind_read_only(&self.libraries, &format!("{AT}/lib"))
+    }
+
+    /// Shows the programs that stand in for those of a root.
+    pub(super) fn show(&self, mut sandbox: Sandbox, inside: &Inside) -> Result<Sandbox> {
         for name in PROGRAMS.iter().flat_map(|(_, names)| *names) {
             let (path, Some(program)) = (format!("/usr/bin/{name}"), self.program(name)) else { continue };
             // What was diverted may have a script in its place.
-            if content(&path)?.is_some_and(|bytes| bytes.starts_with(b"\x7fELF")) {
+            if inside.read(&path)?.is_some_and(|bytes| bytes.starts_with(b"\x7fELF")) {
                 sandbox = sandbox.bind_read_only(&program, &path);
             }
         }
         let Some(perl) = self.program("perl") else { return Ok(sandbox) };
         sandbox = sandbox.bind_read_only(&perl, &format!("{AT}/perl"));
         for path in SCRIPTS {
-            let Some(script) = content(path)?.and_then(|script| of_perl(&script)) else { continue };
+            let Some(script) = inside.read(path)?.and_then(|script| of_perl(&script)) else { continue };
             let file = self.directory.join("scripts").join(path.rsplit('/').next().unwrap_or(path));
             if fs_err::read(&file).ok().as_ref() != Some(&script) {
                 write_program(&file, &script)?;
@@ -117,6 +121,25 @@ impl Native {
         }
         Ok(sandbox)
     }
+}
+
+/// Finds what a script has copied of the programs that stand in: they would not start on a device.
+///
+/// # Errors
+/// There is one.
+pub(super) fn check(tree: &Tree) -> Result<()> {
+    let loader = format!("{AT}/ld.so");
+    for (path, node) in tree.iter().filter(|(_, node)| node.mode & 0o111 != 0) {
+        let Kind::File(content) = &node.kind else { continue };
+        let mut start = Vec::new();
+        content.open()?.take(1024).read_to_end(&mut start)?;
+        if start.starts_with(b"\x7fELF") && memmem::find(&start, loader.as_bytes()).is_some() {
+            bail!(
+                "a package's script has copied a program to `{path}` that is this machine's, in place of the image's"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// A script for Perl as one for the Perl below [`AT`].
@@ -151,6 +174,8 @@ fn replace(bytes: &mut [u8], from: &str, to: &str) {
 mod tests {
     use std::path::Path;
 
+    use bedplate_formats::tree::Node;
+
     use super::*;
 
     #[test]
@@ -177,6 +202,17 @@ mod tests {
         );
         assert_eq!(of("#! /usr/bin/perl\n").unwrap(), "#!/run/bedplate/perl\n");
         assert_eq!(of("#!/bin/sh\n/usr/bin/perl\n"), None);
+    }
+
+    #[test]
+    fn a_copy_in_the_tree_is_found() {
+        let mut tree = Tree::default();
+        let program = |interpreter: &str| Node::file(format!("\x7fELF\u{2}\u{1} {interpreter}\0"), 0o755);
+        tree.insert("cat".into(), program("/lib/ld-linux-aarch64.so.1"));
+        check(&tree).unwrap();
+        tree.insert("rescue".into(), program("/run/bedplate/ld.so"));
+        let error = check(&tree).unwrap_err().to_string();
+        assert!(error.contains("`/rescue`"), "{error}");
     }
 
     #[test]
