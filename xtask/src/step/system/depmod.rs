@@ -2,6 +2,7 @@
 //! module another one for seconds.
 //!
 //! A kernel's `postinst` calls it, too, and finds there what was made (`quiet/kmod.sh`), unless a module came since.
+//! Settings that another package's script writes before that, and not its files, are not seen.
 
 use std::path::Path;
 
