@@ -17,12 +17,15 @@ pub struct Against {
 impl Against {
     /// Checks a revision out below `directory` and compiles its bench.
     pub fn new(revision: &str, directory: &Path) -> Result<Self> {
-        let checkout = directory.join(revision);
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // A branch is another commit tomorrow.
+        let commit = git(repository, ["rev-parse", "--verify", &format!("{revision}^{{commit}}")])?;
+        let checkout = directory.join(&commit);
         if !checkout.exists() {
             fs::create_dir_all(directory)?;
-            let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-            git(repository, &["clone", "--quiet", "--no-checkout", "--shared", "."], &checkout)?;
-            git(&checkout, &["checkout", "--quiet", "--detach"], Path::new(revision))?;
+            let to = checkout.to_str().context("the target directory is not UTF-8")?;
+            git(repository, ["clone", "--quiet", "--no-checkout", "--shared", ".", to])?;
+            git(&checkout, ["checkout", "--quiet", "--detach", &commit])?;
         }
         let against = Self { checkout, revision: revision.to_owned() };
         let compiled = against.bench().arg("--no-run").output()?;
@@ -52,9 +55,9 @@ impl Against {
     }
 }
 
-fn git(directory: &Path, arguments: &[&str], last: &Path) -> Result<()> {
-    let output =
-        Command::new("git").current_dir(directory).args(arguments).arg(last).output().context("git")?;
+/// What git says, without the end of its line.
+fn git<const N: usize>(directory: &Path, arguments: [&str; N]) -> Result<String> {
+    let output = Command::new("git").current_dir(directory).args(arguments).output().context("git")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
+    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }

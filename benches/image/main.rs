@@ -82,12 +82,13 @@ fn run() -> Result<()> {
         let bench = Bench::new()?;
         let (measured, share) = bench.rows()?;
         found = share;
-        match rows.is_empty() {
-            true => rows = measured,
-            false => rows.iter_mut().zip(measured).for_each(|(row, again)| row.costs.extend(again.costs)),
-        }
-        if given.iter().any(|argument| argument == "--cold") {
-            rows.push(cold(&bench)?);
+        if rows.is_empty() {
+            rows = measured;
+            if given.iter().any(|argument| argument == "--cold") {
+                rows.push(cold(&bench)?);
+            }
+        } else {
+            rows.iter_mut().zip(measured).for_each(|(row, again)| row.costs.extend(again.costs));
         }
         bench.remove()?;
         theirs.extend(against.as_ref().map(Against::run).transpose()?);
@@ -138,8 +139,7 @@ fn cold(bench: &Bench) -> Result<Row> {
     };
     let tree = cargo().args(["tree", "--edges=normal,build", "--prefix=none", "--format={p}"]).output()?;
     let tree = String::from_utf8(tree.stdout)?;
-    let crates: std::collections::BTreeSet<&str> =
-        tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
+    let crates: BTreeSet<&str> = tree.lines().map(|line| line.trim_end_matches(" (*)")).collect();
     let cost = measure::run(cargo().args(["build", "--bin=xtask", "--target-dir"]).arg(&target))?;
     fs::remove_dir_all(target)?;
     Ok(row("", format!("`cargo build` of {} crates, none compiled", crates.len()), None, cost))

@@ -40,11 +40,9 @@ use bedplate_formats::deb::{Control, read_control};
 use bedplate_formats::unpack::{Conffiles, Diversions, Inside, Root, Staged, base_system, stage_all};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
-use self::depmod::Ahead;
 use self::failure::Explainer;
 pub use self::log::{Listener, Log};
 pub(super) use self::quiet::Quiet;
-use crate::host;
 use crate::sandbox::{self, Sandbox};
 
 /// A package to be installed, as the lock names it.
@@ -213,20 +211,10 @@ impl System<'_> {
             self.add(wave, Conffiles::New)?;
         }
         dkms::prepare(&self.inside)?;
-        // Under `chroot`, a root has room for one sandbox at a time.
-        let is_one = host::entered() == Some(host::Way::Chroot);
-        let kernels = self.explainer.controls.iter().filter(|_| !is_one);
-        let kernels = kernels.filter_map(dkms::kernel_release);
-        let ahead = kernels.map(|release| Ahead::begin(&self.inside, release)).collect::<Result<Vec<_>>>()?;
-        let ahead: Vec<Ahead<'_>> = ahead.into_iter().flatten().collect();
-        let (sandbox, settings) = (self.quiet.sandbox(&self.inside)?, self.quiet.directory("depmod.d"));
-        Ahead::settings(&self.inside, &settings)?;
-        let configured = thread::scope(|scope| {
-            scope.spawn(|| ahead.iter().for_each(|ahead| ahead.make(&sandbox, &settings)));
+        let kernels = self.explainer.controls.iter().filter_map(dkms::kernel_release);
+        depmod::beside(&self.quiet, &self.inside, kernels, || {
             self.configure(["--configure", "--pending"].map(str::to_owned))
-        });
-        ahead.iter().try_for_each(Ahead::end)?;
-        configured
+        })
     }
 
     fn add(&mut self, packages: Vec<Staged>, conffiles: Conffiles) -> Result<()> {

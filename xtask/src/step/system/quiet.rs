@@ -35,7 +35,7 @@ const COVERED: [&str; 5] = [
 ];
 
 /// Where a script that stands in for a program finds the program.
-const PROGRAMS: &str = "/run/bedplate/programs";
+pub(super) const PROGRAMS: &str = "/run/bedplate/programs";
 
 /// A script that decides what reaches a program.
 struct StandIn {

@@ -174,6 +174,7 @@ fn replace(bytes: &mut [u8], from: &str, to: &str) {
 mod tests {
     use std::path::Path;
 
+    use bedplate_core::plan::NATIVE;
     use bedplate_formats::tree::Node;
 
     use super::*;
@@ -202,6 +203,14 @@ mod tests {
         );
         assert_eq!(of("#! /usr/bin/perl\n").unwrap(), "#!/run/bedplate/perl\n");
         assert_eq!(of("#!/bin/sh\n/usr/bin/perl\n"), None);
+    }
+
+    #[test]
+    fn a_lock_names_the_packages_that_stand_in() {
+        let programs = PROGRAMS.iter().map(|(package, _)| *package);
+        let mut packages: Vec<&str> = programs.chain(FURTHER.map(|(package, _)| package)).collect();
+        packages.sort_unstable();
+        assert_eq!(packages, NATIVE);
     }
 
     #[test]
