@@ -50,6 +50,13 @@ fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
         guest.check(&format!("echo kept > {path}/kept && sync")).unwrap();
     }
 
+    // AppArmor's profiles were compiled for this kernel: nothing was written since, and all are loaded.
+    let compiled = guest.check("ls /var/cache/apparmor/*").unwrap().lines().count();
+    assert!(compiled > 50, "{compiled} profiles");
+    assert_eq!(guest.check("find /var/cache/apparmor -cmin -1440").unwrap(), "");
+    let loaded = guest.check("wc -l < /sys/kernel/security/apparmor/profiles").unwrap();
+    assert!(loaded.trim().parse::<usize>().unwrap() >= compiled, "{loaded} of {compiled} profiles");
+
     // Docker: a container of the guest's own files.
     let import = "tar -C / -ch usr/bin/echo $(ldd /usr/bin/echo | grep -o '/lib[^ ]*') 2>/dev/null | docker import - local >/dev/null \
                   && docker run --rm --network none local /usr/bin/echo from a container";

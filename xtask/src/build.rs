@@ -26,8 +26,8 @@ use crate::step::inside::Inside;
 use crate::step::owners::Owners;
 use crate::step::scratch::{self, Base};
 use crate::step::{
-    self, boot, check, data, disk, identity, initrd, manifest, origin, overlay, presets, remove, root,
-    script, slot, sysprep, system, sysusers, text, triggers, units, users, version,
+    self, apparmor, boot, check, data, disk, identity, initrd, manifest, origin, overlay, presets, remove,
+    root, script, slot, sysprep, system, sysusers, text, triggers, units, users, version,
 };
 use crate::store::{self, Store, or_full};
 use crate::tools;
@@ -369,7 +369,7 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) 
         install(store, plan, lock, (directory, emulator), &system::Log::new(lock.packages.len(), &()))
     };
     let machine = identity::findings(store, &system_key, &system, lock.epoch, again)?;
-    let (base, tree) = root_tree(context, plan, lock, (&system_key, &machine), shown)?;
+    let (base, tree) = root_tree(context, plan, lock, (&system_key, &kernel.release, &machine), shown)?;
 
     // The initrd and the root are both cut out of the system, and need nothing
     // of each other. The data partition needs nothing at all.
@@ -596,7 +596,7 @@ fn root_tree(
     context: Context<'_>,
     plan: &Plan,
     lock: &Lock,
-    (system_key, machine): (&str, &[identity::Finding]),
+    (system_key, kernel, machine): (&str, &str, &[identity::Finding]),
     system: Base<'_>,
 ) -> Result<(Tree, Tree)> {
     let inside = Inside {
@@ -632,6 +632,7 @@ fn root_tree(
     sysusers::apply(&inside, &written, &mut tree)?;
     triggers::apply(&inside, &written, &mut tree)?;
     remove::apply(&plan.contents.removed, &mut tree)?;
+    apparmor::apply(&inside, kernel, &brought, &mut tree)?;
     sysprep::date_certificates(&mut tree, lock.epoch);
     identity::check(plan, lock, machine, &base, &tree)?;
     sysprep::clamp_mtimes(&mut tree, lock.epoch);

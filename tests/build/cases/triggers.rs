@@ -34,6 +34,12 @@ fn files_of_an_overlay_come_out_as_if_a_package_had_brought_them() {
     assert!(contains("/usr/lib/udev/hwdb.bin", b"/etc/udev/hwdb.d/90-triggers.hwdb"));
     assert!(contains("/usr/lib/locale/locale-archive", b"de_DE.utf8"));
     assert!(contains("/var/lib/systemd/catalog/database", b"A message of an overlay."));
+    // What the device would compile at each start: packages' profiles, and this one.
+    let compiled: Vec<_> = root.read_dir("/var/cache/apparmor").unwrap();
+    assert_eq!(compiled.len(), 1, "{compiled:?}");
+    for profile in ["triggers-agent", "firefox", ".features"] {
+        assert!(root.exists(&format!("/var/cache/apparmor/{}/{profile}", compiled[0])).unwrap(), "{profile}");
+    }
     // Case 31.
     let links = "/etc/systemd/system/multi-user.target.wants";
     assert!(root.exists(&format!("{links}/triggers-agent.service")).unwrap());
@@ -72,6 +78,12 @@ fn a_certificate_without_its_package_is_refused_at_its_line() {
     let message =
         "`/usr/local/share/ca-certificates/corp.crt` has no effect without `update-ca-certificates`";
     refused("certificate-alone", &[message, "add `.package(\"ca-certificates\")`"]);
+}
+
+#[test]
+fn a_profile_that_cannot_be_compiled_is_refused_at_its_line() {
+    let message = "`apparmor_parser` finds fault with `/etc/apparmor.d/broken`: ";
+    refused("broken-profile", &[message, "syntax error", "mend the profile, or leave it out"]);
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         image!(maintainer::maintainer_vendor),
         image!(triggers::triggers),
         image!(triggers::certificate_alone),
+        image!(triggers::broken_profile),
         image!(triggers::script_of_the_time),
         image!(triggers::failing_script),
         image!(triggers::removes_nothing),

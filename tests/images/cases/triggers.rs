@@ -7,7 +7,7 @@ use super::small;
 /// Files of an overlay for each program that makes something of files, a script, and classes of files left out.
 pub fn everything(image: Image) -> Image {
     image
-        .packages(["ca-certificates", "locales", "udev", "zlib1g"])
+        .packages(["apparmor", "ca-certificates", "locales", "udev", "zlib1g"])
         .overlay("triggers")
         .script(script!("scripts/finish"))
         .path_exclude("/usr/share/man/*")
@@ -25,6 +25,11 @@ pub fn triggers(_: &Target) -> Image {
 /// A certificate without the package that would make something of it.
 pub fn certificate_alone(_: &Target) -> Image {
     small().file("/usr/local/share/ca-certificates/corp.crt", "-----BEGIN CERTIFICATE-----\n")
+}
+
+/// A profile of AppArmor's that has no end.
+pub fn broken_profile(_: &Target) -> Image {
+    small().package("apparmor").file("/etc/apparmor.d/broken", "profile broken /usr/bin/broken {\n")
 }
 
 /// A script that writes the time.

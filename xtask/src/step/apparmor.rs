@@ -1,0 +1,83 @@
+//! AppArmor's profiles, compiled. Otherwise a device does it at each start, some hundred of them, and nothing else of
+//! userspace is started meanwhile.
+//!
+//! What a profile is compiled to depends on what the kernel knows of AppArmor, and only a running kernel says that. The
+//! files beside this are what kernels have said, as the parser keeps it with what it compiled. At each start it compares
+//! that with the kernel, and the times of the profiles; where either does not fit it compiles, as it would have. So
+//! what is missing here costs time, and no confinement.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result};
+use bedplate_core::Distribution;
+use bedplate_formats::tree::{Tree, TreePath};
+
+use super::inside::{Inside, add_to};
+use super::origin;
+use crate::error::LocatedError;
+use crate::sandbox::failed;
+
+/// What Debian's kernels say in `/sys/kernel/security/apparmor/features`, by how their release begins.
+const FEATURES: [(&str, &str); 1] = [("6.12.", include_str!("apparmor/linux-6.12"))];
+
+const PARSER: &str = "usr/sbin/apparmor_parser";
+const PROFILES: &str = "etc/apparmor.d";
+/// What else decides on the result: the parser's settings, and the features that policies may use.
+const SETTINGS: [&str; 2] = ["etc/apparmor", "usr/share/apparmor-features"];
+/// Where the parser finds what the kernel knows.
+const SHOWN: &str = "/run/bedplate/apparmor-features";
+const ARGV: [&str; 6] =
+    ["apparmor_parser", "--kernel-features", SHOWN, "--skip-kernel-load", "--write-cache", "/etc/apparmor.d"];
+
+/// Compiles the tree's profiles for the kernel of this release, where it is known what that understands.
+///
+/// # Errors
+/// A profile that cannot be compiled, at the line that brought it.
+pub fn apply(inside: &Inside<'_>, kernel: &str, brought: &BTreeSet<TreePath>, tree: &mut Tree) -> Result<()> {
+    let known = FEATURES.iter().find(|(release, _)| kernel.starts_with(release));
+    let Some((_, features)) = known.filter(|_| inside.plan.distribution == Distribution::Debian) else {
+        return Ok(());
+    };
+    let profiles = TreePath::new(PROFILES);
+    if tree.content(&PARSER.into()).is_none() || !tree.contains(&profiles) {
+        return Ok(());
+    }
+    let mut key = inside.key("apparmor");
+    key.add(features);
+    for directory in SETTINGS.iter().chain([&PROFILES]).map(TreePath::new) {
+        let inputs: Vec<&TreePath> = tree.below(&directory).map(|(path, _)| path).collect();
+        add_to(&mut key, inside.store, tree, inputs)?;
+        // What was compiled has the time of the newest that it was made of.
+        let times = tree.below(&directory).map(|(_, node)| node.mtime.min(inside.epoch));
+        times.for_each(|time| key.add(time.to_le_bytes()));
+    }
+    inside.cached("apparmor", key, tree, |inside, shown| {
+        let file = inside.store.temporary()?.join("features");
+        fs_err::write(&file, features)?;
+        inside.changes(shown, |sandbox| {
+            let sandbox = sandbox.clone().bind_read_only(&file, SHOWN);
+            let command = sandbox.command(ARGV).stdin_null().stderr_to_stdout().stdout_capture();
+            let output = command.unchecked().run().context("could not start the sandbox")?;
+            if output.status.success() {
+                return Ok(());
+            }
+            let text = String::from_utf8_lossy(&output.stdout);
+            let ours = brought.iter().filter(|path| path.starts_with(&profiles));
+            let named = ours.into_iter().find_map(|path| {
+                let complaint = text.lines().find(|line| line.contains(&format!("{path} ")))?;
+                Some((path, complaint))
+            });
+            let Some((path, complaint)) = named else {
+                return Err(failed(&ARGV.map(str::to_owned), output.status, &output.stdout));
+            };
+            Err(LocatedError {
+                message: format!("`apparmor_parser` finds fault with `{path}`: {}", complaint.trim()),
+                at: origin::of(inside.plan, inside.project, shown, path),
+                word: None,
+                help: "mend the profile, or leave it out".into(),
+            }
+            .into())
+        })
+    })?;
+    Ok(())
+}
