@@ -67,7 +67,11 @@ fn debs() -> Vec<Deb> {
 
 fn deb(path: PathBuf) -> Deb {
     let control = read_control(fs::File::open(&path).unwrap()).unwrap();
-    Deb { name: control.package().parse().unwrap(), version: control.version().to_owned(), path }
+    Deb {
+        name: control.package().parse().unwrap(),
+        version: control.version().to_owned(),
+        package: path.into(),
+    }
 }
 
 fn sandbox(root: &Path) -> Sandbox {
@@ -131,7 +135,7 @@ fn archive(directory: &Path, debs: &[Deb]) {
     let mut packages = fs::File::create(directory.join("Packages")).unwrap();
     for (index, deb) in debs.iter().enumerate() {
         let name = format!("{index}.deb");
-        let bytes = fs::read(&deb.path).unwrap();
+        let bytes = fs::read(&deb.package.deb).unwrap();
         fs::write(directory.join(&name), &bytes).unwrap();
         let control = read_control(&bytes[..]).unwrap();
         let text = control.stanza().text().trim_end();
@@ -207,7 +211,7 @@ fn a_maintainer_script_that_fails_is_named_with_its_last_words() {
     let work = tempfile::tempdir().unwrap();
     let mut base = debs();
     let controls: Vec<_> =
-        base.iter().map(|d| read_control(fs::File::open(&d.path).unwrap()).unwrap()).collect();
+        base.iter().map(|d| read_control(fs::File::open(&d.package.deb).unwrap()).unwrap()).collect();
     let needed = bedplate_formats::unpack::base_system(&controls);
     let mut index = 0..;
     base.retain(|_| needed.contains(&index.next().unwrap()));

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bedplate_core::lock::{Lock, LockFile, LockedPackage};
 use bedplate_core::plan::{ArtifactNames, FilePlan, NATIVE, Plan, UpdatesPlan};
 use bedplate_formats::tree::{Tree, TreePath};
+use bedplate_formats::unpack::Package;
 use fs_err as fs;
 
 use crate::artifacts::{self, Output};
@@ -25,6 +26,7 @@ use crate::step::homes::Homes;
 use crate::step::inside::Inside;
 use crate::step::owners::Owners;
 use crate::step::scratch::{self, Base};
+use crate::step::unpacked::Unpacked;
 use crate::step::{
     self, apparmor, boot, check, data, disk, identity, initrd, manifest, origin, overlay, presets, remove,
     root, script, slot, sysprep, system, sysusers, text, triggers, units, users, version,
@@ -530,15 +532,17 @@ fn install(
     log: &system::Log<'_>,
 ) -> Result<()> {
     let paths = tools::debs(store, &lock.packages)?;
-    let deb = |(package, path): (&bedplate_core::lock::LockedPackage, PathBuf)| system::Deb {
+    let unpacked = Unpacked::new(store)?;
+    let deb = |(package, path): (&LockedPackage, PathBuf)| system::Deb {
         name: package.name.clone(),
         version: package.version.clone(),
-        path,
+        package: Package { deb: path, kept: Some(unpacked.file(&package.sha256)) },
     };
     let debs: Vec<system::Deb> = lock.packages.iter().zip(paths).map(deb).collect();
     let sandbox = crate::sandbox::Sandbox::new(root).emulated(emulator);
     let options = system_options(plan, lock);
-    system::build(&sandbox, root, &debs, &options, log).context("installing the packages")
+    system::build(&sandbox, root, &debs, &options, log).context("installing the packages")?;
+    unpacked.keep(lock.packages.iter().map(|package| &package.sha256))
 }
 
 /// What the description asks for: packages by name, and those of vendors.

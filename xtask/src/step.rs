@@ -32,5 +32,6 @@ pub mod sysusers;
 pub mod text;
 pub mod triggers;
 pub mod units;
+pub mod unpacked;
 pub mod users;
 pub mod version;

@@ -19,7 +19,7 @@ pub(crate) mod entries;
 mod version;
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 pub use self::entries::{Entry, EntryKind};
 pub use self::version::compare_versions;
@@ -168,20 +168,65 @@ impl Control {
 /// ends the reading and is handed on.
 pub fn read<E: From<DebError>>(
     reader: impl Read,
+    control: impl FnMut(&Control) -> Result<(), E>,
+    visit: impl FnMut(Entry, &mut dyn Read) -> Result<(), E>,
+) -> Result<Control, E> {
+    read_keeping(reader, control, visit, &mut io::sink())
+}
+
+/// As [`read`]; what is decompressed of the file tree goes into `keep`, too, for [`read_kept`].
+///
+/// # Errors
+/// As [`read`]; one of `keep` is told as one of the package.
+pub fn read_keeping<E: From<DebError>>(
+    reader: impl Read,
     mut control: impl FnMut(&Control) -> Result<(), E>,
     visit: impl FnMut(Entry, &mut dyn Read) -> Result<(), E>,
+    keep: &mut dyn Write,
 ) -> Result<Control, E> {
     let mut ar = Ar::open(reader)?;
     let found = read_control_member(&mut ar)?;
     control(&found)?;
     let member = ar.expect("data.tar")?;
     let damaged = member.damaged();
-    let mut data = decoder(ar.member(&member), &member)?;
+    let mut data = Tee { reader: decoder(ar.member(&member), &member)?, writer: keep };
     entries::read(&mut data, &damaged, visit)?;
     drop(data);
     ar.finish(&member)?;
     ar.end()?;
     Ok(found)
+}
+
+/// As [`read`], of a package whose file tree was decompressed before, and is read from `kept`.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_kept<E: From<DebError>>(
+    reader: impl Read,
+    mut kept: impl Read,
+    mut control: impl FnMut(&Control) -> Result<(), E>,
+    visit: impl FnMut(Entry, &mut dyn Read) -> Result<(), E>,
+) -> Result<Control, E> {
+    let mut ar = Ar::open(reader)?;
+    let found = read_control_member(&mut ar)?;
+    control(&found)?;
+    let damaged = ar.expect("data.tar")?.damaged();
+    entries::read(&mut kept, &damaged, visit)?;
+    Ok(found)
+}
+
+/// What is read, written on the way.
+struct Tee<'a, R> {
+    reader: R,
+    writer: &'a mut dyn Write,
+}
+
+impl<R: Read> Read for Tee<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.writer.write_all(&buffer[..count])?;
+        Ok(count)
+    }
 }
 
 /// Reads only the control files, which stand at the front.

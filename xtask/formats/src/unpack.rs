@@ -35,7 +35,7 @@ pub use self::diversions::Diversions;
 pub use self::filter::Filter;
 pub use self::inside::Inside;
 pub use self::relations::base_system;
-pub use self::stage::{Staged, stage, stage_all};
+pub use self::stage::{Package, Staged, stage, stage_all};
 use crate::deb::DebError;
 
 use self::layout::Layout;
@@ -205,6 +205,7 @@ impl Root {
 /// # Errors
 /// Every variant of [`UnpackError`].
 pub fn unpack(debs: &[PathBuf], directory: &Path, staging: &Path) -> Result<(), UnpackError> {
-    let staged = stage_all(debs, staging)?;
+    let packages: Vec<Package> = debs.iter().cloned().map(Package::from).collect();
+    let staged = stage_all(&packages, staging)?;
     Root::new(directory).add(staged, &Diversions::default(), Conffiles::InPlace)
 }

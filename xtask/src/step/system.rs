@@ -28,7 +28,7 @@ mod users;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 use std::thread;
 
@@ -37,7 +37,7 @@ use bedplate_core::SourceLocation;
 use bedplate_core::plan::{AnswerPlan, FilterPlan, UserPlan};
 use bedplate_core::value::PackageName;
 use bedplate_formats::deb::{Control, read_control};
-use bedplate_formats::unpack::{Conffiles, Diversions, Inside, Root, Staged, base_system, stage_all};
+use bedplate_formats::unpack::{self, Conffiles, Diversions, Inside, Root, Staged, base_system, stage_all};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use self::failure::Explainer;
@@ -52,8 +52,8 @@ pub struct Deb {
     pub name: PackageName,
     /// The `Version` field it must have.
     pub version: String,
-    /// Its file.
-    pub path: PathBuf,
+    /// Its file, and what is kept of it.
+    pub package: unpack::Package,
 }
 
 /// A package that the description asks for, or implies.
@@ -104,7 +104,7 @@ pub fn build(
     let explainer = Explainer { controls: &controls, asked: &options.asked, answers: &options.answers };
     let base = base_system(&controls);
     let (base, rest): (Vec<usize>, Vec<usize>) = (0..debs.len()).partition(|index| base.contains(index));
-    let paths = |indices: &[usize]| indices.iter().map(|&i| debs[i].path.clone()).collect::<Vec<_>>();
+    let packages = |indices: &[usize]| indices.iter().map(|&i| debs[i].package.clone()).collect::<Vec<_>>();
 
     // On the same file system, because files are moved and not copied.
     let above = directory.parent().context("the system layer cannot be the host's root")?;
@@ -124,9 +124,9 @@ pub fn build(
 
     let (first, second) = (staging.path().join("base"), staging.path().join("rest"));
     log.at(&format!("{} packages, unpacking the first", debs.len()));
-    let staged = stage_all(&paths(&base), &first)?;
+    let staged = stage_all(&packages(&base), &first)?;
     thread::scope(|scope| {
-        let rest = paths(&rest);
+        let rest = packages(&rest);
         let rest = scope.spawn(move || stage_all(&rest, &second));
         system.install_base(staged)?;
         users::apply(&options.users, &system.inside)?;
@@ -144,13 +144,14 @@ pub fn build(
 /// Reads what the packages say of themselves, and holds it against the lock.
 fn read_controls(debs: &[Deb]) -> Result<Vec<Control>> {
     let read = |deb: &Deb| {
-        let file = fs::File::open(&deb.path)?;
-        let control = read_control(file).with_context(|| format!("package file `{}`", deb.path.display()))?;
+        let path = &deb.package.deb;
+        let file = fs::File::open(path)?;
+        let control = read_control(file).with_context(|| format!("package file `{}`", path.display()))?;
         let (name, version) = (control.package(), control.version());
         ensure!(
             deb.name == name && version == deb.version,
             "package file `{}` holds `{name}` {version} and not `{}` {}",
-            deb.path.display(),
+            path.display(),
             deb.name,
             deb.version
         );

@@ -32,6 +32,10 @@ impl Bench {
         self.directory.path().join("staging")
     }
 
+    fn packages(&self) -> Vec<Package> {
+        self.debs.iter().cloned().map(Package::from).collect()
+    }
+
     fn unpack(&self) -> Result<Tree, UnpackError> {
         unpack(&self.debs, &self.root(), &self.staging())?;
         Ok(Tree::scan(&self.root()).unwrap())
@@ -196,7 +200,8 @@ fn a_diverted_file_goes_where_the_diversion_says() {
     ]);
     let diversions = Diversions::parse(b"/bin/sh\n/bin/sh.distrib\ndash\n");
     let mut root = Root::new(&bench.root());
-    root.add(stage_all(&bench.debs, &bench.staging()).unwrap(), &diversions, Conffiles::InPlace).unwrap();
+    root.add(stage_all(&bench.packages(), &bench.staging()).unwrap(), &diversions, Conffiles::InPlace)
+        .unwrap();
     assert_eq!(std::fs::read_to_string(bench.root().join("bin/sh")).unwrap(), "dash");
     assert_eq!(std::fs::read_to_string(bench.root().join("bin/sh.distrib")).unwrap(), "bash");
     root.database().unwrap().record(0, "amd64").unwrap();
@@ -221,7 +226,7 @@ fn the_database_tells_dpkg_what_is_left_to_do() {
             .file("./usr/share/x/y", ""),
     ]);
     let mut root = Root::new(&bench.root());
-    let mut staged = stage_all(&bench.debs, &bench.staging()).unwrap();
+    let mut staged = stage_all(&bench.packages(), &bench.staging()).unwrap();
     let lib = staged.pop().unwrap();
     root.add(staged, &Diversions::default(), Conffiles::Both).unwrap();
     let first = root.database().unwrap().record(0, "amd64").unwrap();
@@ -277,7 +282,7 @@ fn a_package_without_checksums_gets_those_that_dpkg_would_make() {
         .entry(tar::EntryType::Symlink, "usr/s", 0o777, "a", b"")
         .file("usr/empty", "");
     let bench = Bench::new([package]);
-    let staged = stage_all(&bench.debs, &bench.staging()).unwrap();
+    let staged = stage_all(&bench.packages(), &bench.staging()).unwrap();
     // As `dpkg --unpack` wrote them for the same files.
     let expected = "764efa883dda1e11db47671c4a3bbd9e  etc/agent\n\
                     e894f2344aaa92289fb57bc8f597ffa9  usr/a\n\
@@ -292,6 +297,42 @@ fn checksums_that_are_there_stay_as_they_are() {
     let package =
         DebBuilder::new("agent", "").control_file("md5sums", 0o644, "the vendor's\n").file("a", "b");
     let bench = Bench::new([package]);
-    let staged = stage_all(&bench.debs, &bench.staging()).unwrap();
+    let staged = stage_all(&bench.packages(), &bench.staging()).unwrap();
     assert_eq!(staged[0].control.file("md5sums").unwrap().bytes, b"the vendor's\n");
+}
+
+/// A package is decompressed once: what is kept of that gives the same, and what is damaged of it, too.
+#[test]
+fn what_was_decompressed_before_is_read_in_its_place() {
+    let package = DebBuilder::new("agent", "").directory("usr").file("usr/a", "bin\n").symlink("usr/s", "a");
+    let bench = Bench::new([package]);
+    let deb = bench.debs[0].clone();
+    let kept = bench.directory.path().join("kept");
+    let staged = |how: &str| {
+        let package = Package { deb: deb.clone(), kept: Some(kept.clone()) };
+        let directory = bench.directory.path().join(how);
+        let entries = stage(&package, &directory).unwrap().entries;
+        let file = entries.iter().find_map(|entry| entry.file.clone()).unwrap();
+        let content = std::fs::read(directory.join(file)).unwrap();
+        (format!("{entries:?}"), content)
+    };
+    let first = staged("first");
+    let whole = std::fs::read(&kept).unwrap();
+
+    // Nothing of the package is read behind its control files.
+    let bytes = std::fs::read(&deb).unwrap();
+    std::fs::write(&deb, &bytes[..bytes.len() - 8]).unwrap();
+    assert!(format!("{:?}", stage(&deb.clone().into(), &bench.staging())).contains("Damaged"));
+    assert_eq!(staged("second"), first);
+
+    std::fs::write(&deb, &bytes).unwrap();
+    for damaged in [&whole[..whole.len() - 1], &whole[..8], b"", b"no frame"] {
+        std::fs::write(&kept, damaged).unwrap();
+        assert_eq!(staged("damaged"), first);
+        std::fs::remove_dir_all(bench.directory.path().join("damaged")).unwrap();
+    }
+
+    // What cannot be kept is unpacked.
+    let package = Package { deb, kept: Some(bench.directory.path().join("nowhere/kept")) };
+    stage(&package, &bench.staging().join("once more")).unwrap();
 }
