@@ -81,7 +81,7 @@ pub fn signed(
     command.env("IMAGE_VERSION", version).env("BREAKS", breaks);
     command.env("UPDATE_CERTIFICATE", fs::read_to_string(authority).unwrap());
     let packages = if breaks == "more" { "-more" } else { "" };
-    let lock = product::scratch("locks").join(format!("{IMAGE}{packages}.lock"));
+    let lock = product::kept("locks").join(format!("{IMAGE}{packages}.lock"));
     command.arg("--lock").arg(lock).arg("--out").arg(&out);
     command.arg("--key").arg(key).arg("--certificate").arg(signer);
     for old in old {

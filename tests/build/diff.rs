@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::product::{agrees, scratch, small, success};
+use crate::product::{agrees, kept, scratch, small, success};
 use serde_json::Value;
 
 fn built(name: &str) -> PathBuf {
     let out = scratch("images").join(name);
-    let lock = scratch("locks").join(format!("{name}.lock"));
+    let lock = kept("locks").join(format!("{name}.lock"));
     success(small().args(["image", name, "--lock"]).arg(lock).arg("--out").arg(&out));
     out
 }
@@ -76,7 +76,7 @@ fn two_builds_of_the_same_description_do_not_differ() {
     let before = built("small");
     assert_eq!(compared(&before, &before)["same"], true);
     // What is described, and what was built of it.
-    let lock = scratch("locks").join("small.lock");
+    let lock = kept("locks").join("small.lock");
     let mut described = small();
     let said = success(described.args(["diff", "small", "--out"]).arg(&before).arg("--lock").arg(lock));
     assert!(said.ends_with("\n\nnothing differs\n"), "{said}");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::product::{self, agrees, scratch, success};
+use crate::product::{self, agrees, kept, scratch, success};
 use bedplate::disk::{Disk, FileType};
 use bedplate_formats::tree::{Kind, Tree, TreePath};
 use serde_json::Value;
@@ -19,7 +19,7 @@ fn small() -> &'static Path {
 
 fn built(mut program: Command, name: &str) -> PathBuf {
     let out = scratch("images").join(name);
-    let lock = scratch("locks").join(format!("{name}.lock"));
+    let lock = kept("locks").join(format!("{name}.lock"));
     success(program.args(["image", name, "--lock"]).arg(lock).arg("--out").arg(&out));
     out
 }

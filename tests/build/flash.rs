@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use bedplate::disk::Disk;
 use bedplate_formats::sparse;
 
-use crate::product::{self, agrees, scratch, success};
+use crate::product::{self, agrees, kept, scratch, success};
 
 /// The artifacts of `guarded`, the compressed disk among them.
 fn guarded() -> &'static Path {
@@ -22,7 +22,7 @@ fn guarded() -> &'static Path {
 }
 
 fn build(out: &Path) -> Command {
-    let lock = scratch("locks").join("guarded.lock");
+    let lock = kept("locks").join("guarded.lock");
     let mut command = product::small();
     command.args(["image", "guarded", "--compress", "--lock"]).arg(lock).arg("--out").arg(out);
     command

@@ -6,10 +6,10 @@ use std::path::Path;
 use bedplate_fixtures::page::Element;
 use serde_json::Value;
 
-use crate::product::{agrees, all, built_with, scratch, small, success, sums};
+use crate::product::{agrees, all, built_with, kept, small, success, sums};
 
 fn report(out: &Path, further: &[&str]) -> String {
-    let lock = scratch("locks").join("small.lock");
+    let lock = kept("locks").join("small.lock");
     success(small().args(["report", "small", "--out"]).arg(out).arg("--lock").arg(lock).args(further));
     fs::read_to_string(out.join("report.html")).unwrap()
 }

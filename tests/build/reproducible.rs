@@ -8,7 +8,7 @@ use bedplate::Architecture;
 use bedplate::disk::Disk;
 use bedplate::lock::{Lock, LockFile};
 
-use crate::product::{self, agrees, edge_debian, scratch, success};
+use crate::product::{self, agrees, edge_debian, kept, scratch, success};
 use crate::unpacked;
 use bedplate_fixtures::container;
 use bedplate_fixtures::user::{UID, User};
@@ -126,7 +126,7 @@ fn small(name: &str) -> Option<(PathBuf, PathBuf)> {
     if !product::all() {
         return None;
     }
-    let (out, lock) = (scratch("images").join(name), scratch("locks").join(format!("{name}.lock")));
+    let (out, lock) = (scratch("images").join(name), kept("locks").join(format!("{name}.lock")));
     let mut command = Command::new(product::example("roots"));
     success(command.args(["image", name, "--lock"]).arg(&lock).arg("--out").arg(&out));
     Some((out, lock))

@@ -195,7 +195,7 @@ fn sealed(keys: &Path, verb: &[&str], out: &Path) -> std::process::Command {
         .args(verb)
         .arg("sealed");
     if verb != ["verify"] {
-        command.arg("--lock").arg(product::scratch("locks").join("sealed.lock"));
+        command.arg("--lock").arg(product::kept("locks").join("sealed.lock"));
     }
     command.arg("--out").arg(out);
     command

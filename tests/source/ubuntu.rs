@@ -34,7 +34,7 @@ impl World {
     /// With the packages of the image, as its twin of Debian's has them.
     fn of(image: &'static str, twin: fn(&Target) -> Image) -> Self {
         let name = format!("{image}-twin");
-        let lock = product::scratch("locks").join(format!("{name}.lock"));
+        let lock = product::kept("locks").join(format!("{name}.lock"));
         product::success(ubuntu().args(["lock", &name, "--lock"]).arg(&lock));
         let lock = product::locked(&lock);
         let plan = twin(&Target::default()).plan_named(&name).unwrap();

@@ -2,10 +2,11 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 
 use bedplate::Architecture;
 use bedplate::lock::{Lock, LockFile};
@@ -53,11 +54,49 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A directory for this test's files, kept between runs.
+/// A directory for this test's files. It is gone when all tests of this program have passed; it stays for who looks at
+/// a failure, or runs some by name and then again.
 pub fn scratch(name: &str) -> PathBuf {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(remove_at_exit);
+    let directory = kept(name);
+    SCRATCH.lock().unwrap_or_else(PoisonError::into_inner).insert(directory.clone());
+    directory
+}
+
+/// A directory for what the next run needs, too.
+pub fn kept(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&directory).unwrap();
     directory
+}
+
+static SCRATCH: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Images are of gigabytes, and made again in seconds from what is cached.
+#[expect(
+    unsafe_code,
+    reason = "the test harness ends the process itself, and tells nobody but the C library"
+)]
+fn remove_at_exit() {
+    extern "C" fn remove() {
+        let is_name = |argument: String| !argument.starts_with('-');
+        if FAILED.load(Ordering::Relaxed) || std::env::args().skip(1).any(is_name) {
+            return;
+        }
+        for directory in &*SCRATCH.lock().unwrap_or_else(PoisonError::into_inner) {
+            // What belongs to another user stays.
+            let _ = std::fs::remove_dir_all(directory);
+        }
+    }
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        FAILED.store(true, Ordering::Relaxed);
+        tell(panic);
+    }));
+    // SAFETY: `remove` may be called at any time: it takes its directories by a lock.
+    unsafe { libc::atexit(remove) };
 }
 
 /// The store that the tests' builds share.
@@ -67,7 +106,7 @@ pub fn cache() -> PathBuf {
 
 /// The lock that all tests build from; made by the first that needs it.
 pub fn lock() -> PathBuf {
-    scratch("locks").join("edge-debian.lock")
+    kept("locks").join("edge-debian.lock")
 }
 
 /// What is in a lock file for the architecture that most tests build for.
@@ -83,7 +122,7 @@ pub fn locked_for(path: &Path, architecture: Architecture) -> Lock {
 
 /// The lock of `small` for arm64.
 pub fn small_arm64_lock() -> PathBuf {
-    scratch("locks").join("small-arm64.lock")
+    kept("locks").join("small-arm64.lock")
 }
 
 /// `small` for arm64, built on whatever this machine is, once for all tests.
@@ -131,7 +170,7 @@ pub fn built_with(example: &str, name: &str, directory: &str, variables: &[(&str
     let this = building.entry(directory.to_owned()).or_default().clone();
     drop(building);
     let _this = this.lock().unwrap_or_else(PoisonError::into_inner);
-    let lock = scratch("locks").join(format!("{name}.lock"));
+    let lock = kept("locks").join(format!("{name}.lock"));
     let out = scratch("images").join(directory);
     let mut build = Command::new(self::example(example));
     build.current_dir(root()).env("NO_COLOR", "1").envs(variables.iter().copied());
@@ -143,7 +182,7 @@ pub fn built_with(example: &str, name: &str, directory: &str, variables: &[(&str
 pub fn cases(verb: &[&str], lock: &str) -> Command {
     let mut command = Command::new(example("cases"));
     command.current_dir(root()).env("NO_COLOR", "1").env_remove("COLUMNS").args(verb);
-    command.arg("--lock").arg(scratch("locks").join(lock));
+    command.arg("--lock").arg(kept("locks").join(lock));
     if let ["image", name, ..] = verb {
         command.arg("--out").arg(scratch("images").join(name));
     }

@@ -19,7 +19,7 @@ fn two_builds_of_packages_that_make_keys_are_the_same_bytes() {
     let here = built("cases", "identity");
     let scratch = tempfile::tempdir_in(scratch("identity-again")).unwrap();
     let (cache, out) = (scratch.path().join("cache"), scratch.path().join("out"));
-    let lock = product::scratch("locks").join("identity.lock");
+    let lock = product::kept("locks").join("identity.lock");
     let locked = product::locked(&lock);
     for package in locked.packages.iter().chain(&locked.tools) {
         let blob = Path::new("blobs").join(&package.sha256[..2]).join(package.sha256.as_str());

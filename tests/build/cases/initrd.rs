@@ -3,7 +3,7 @@
 use bedplate::disk::Disk;
 use bedplate_formats::cpio;
 
-use crate::product::{agrees, built, cases, holds, refused, scratch};
+use crate::product::{agrees, built, cases, holds, kept, refused};
 
 /// Case O8.
 #[test]
@@ -18,7 +18,7 @@ fn a_second_kernel_is_refused_by_the_lock_at_the_lines_that_brought_both() {
             "help: remove `linux-image-amd64` or `linux-image-cloud-amd64`",
         ],
     );
-    assert!(!scratch("locks").join("two-kernels.lock").exists());
+    assert!(!kept("locks").join("two-kernels.lock").exists());
 }
 
 /// Case 30.

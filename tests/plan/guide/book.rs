@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::product::{self, root, scratch, success};
+use crate::product::{self, kept, root, scratch, success};
 
 /// Takes it from the crate registry, and a minute or two to compile it.
 #[test]
@@ -12,7 +12,7 @@ fn the_guide_is_a_book_without_complaint() {
     if !product::all() {
         return;
     }
-    let (tools, book) = (scratch("mdbook"), scratch("book"));
+    let (tools, book) = (kept("mdbook"), scratch("book"));
     let mut install = Command::new(env!("CARGO"));
     install.args(["install", "--quiet", "--debug", "--locked", "--no-default-features", "--version", "^0.5"]);
     install.args(["mdbook", "--root"]);
