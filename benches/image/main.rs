@@ -4,7 +4,8 @@
 //! building `edge-debian` in the cases that people wait for, and of mmdebstrap
 //! for the same packages. `-- --cold` also compiles the program once, from
 //! nothing. `-- --against REVISION` runs the bench of another revision beside
-//! it, and `--pairs 5` both as often, for the medians.
+//! it, and `--pairs 5` both as often, for the medians. `-- --start DISK` times
+//! a device in place of builds.
 //!
 //! The bench is a program of its own images: it starts itself as the project's
 //! xtask is started, over a copy of the project in a temporary directory, with
@@ -14,6 +15,7 @@
 mod against;
 mod measure;
 mod mmdebstrap;
+mod start;
 
 #[path = "../../image/main.rs"]
 #[expect(dead_code, reason = "the bench has a main function of its own")]
@@ -73,6 +75,9 @@ fn run() -> Result<()> {
     let given: Vec<String> = env::args().collect();
     let value =
         |name: &str| Some(given.get(given.iter().position(|argument| argument == name)? + 1)?.as_str());
+    if let Some(disk) = value("--start") {
+        return start::measure(Path::new(disk), Path::new(env!("CARGO_TARGET_TMPDIR")));
+    }
     let pairs: usize = value("--pairs").map_or(Ok(1), str::parse)?;
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("against");
     let against = value("--against").map(|revision| Against::new(revision, &directory)).transpose()?;
