@@ -61,6 +61,9 @@ fn warns(told: &str) -> bool {
 
 #[test]
 fn another_user_on_another_machine_takes_what_was_built() {
+    if !product::all() {
+        return;
+    }
     let server = Server::start(BTreeMap::new());
     let told = is_shared(&[("BEDPLATE_REMOTE_CACHE", &format!("{}/team", server.base()))]);
     assert!(told.contains("      Shared ") && !warns(&told), "{told}");

@@ -204,6 +204,9 @@ fn sealed(keys: &Path, verb: &[&str], out: &Path) -> std::process::Command {
 /// Signed in one step, and on another machine: the directory is moved there, with another time on each file.
 #[test]
 fn an_image_that_is_signed_elsewhere_is_the_one_that_is_signed_at_once() {
+    if !product::all() {
+        return;
+    }
     let directory = product::scratch("trust").join("elsewhere");
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
