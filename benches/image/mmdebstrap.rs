@@ -28,7 +28,7 @@ pub fn run(bench: &Bench) -> Result<Cost> {
         let (sha256, size) = (&package.sha256, package.size);
         let blob = bench.directory.join("cache/blobs").join(&sha256[..2]).join(sha256.as_str());
         let file = format!("{}.deb", package.name);
-        artifacts::copy(&blob, &repository.join(&file))?;
+        artifacts::copy(&blob, repository.join(&file))?;
         let control = read_control(fs::File::open(&blob)?).with_context(|| format!("reading `{file}`"))?;
         let stanza = control.stanza().text().trim_end();
         writeln!(index, "{stanza}\nFilename: ./{file}\nSize: {size}\nSHA256: {sha256}\n")?;

@@ -83,7 +83,14 @@ fn written(name: &str, plan: &Plan) -> PathBuf {
         let raw = directory.join(file).with_extension("raw");
         let progress = Mutex::new((0, 0));
         let told = |done, all| *progress.lock().unwrap() = (done, all);
-        step::root::write(options, (&store, "sample"), (&base, &tree), &raw, &told).unwrap();
+        step::root::write(
+            options,
+            (&store, "sample"),
+            (&base, &tree),
+            raw.as_path().try_into().unwrap(),
+            &told,
+        )
+        .unwrap();
         let (done, all) = *progress.lock().unwrap();
         assert!(done == all && all > 0, "it ended at {done} of {all} bytes");
         std::fs::read(raw).unwrap()

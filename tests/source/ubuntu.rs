@@ -38,7 +38,7 @@ impl World {
         product::success(ubuntu().args(["lock", &name, "--lock"]).arg(&lock));
         let lock = product::locked(&lock);
         let plan = twin(&Target::default()).plan_named(&name).unwrap();
-        let source = Source::open(&plan, product::root(), Access::default()).unwrap();
+        let source = Source::open(&plan, product::root().try_into().unwrap(), Access::default()).unwrap();
         source.fetch(&plan, lock.packages.iter().chain(&lock.tools), &Report::default()).unwrap();
         let packages: BTreeMap<_, _> =
             lock.packages.iter().chain(&lock.tools).map(|package| (&package.name, package)).collect();

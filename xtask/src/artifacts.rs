@@ -3,12 +3,13 @@
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use bedplate_core::plan::ArtifactNames;
 use bedplate_formats::digest::{self, hex};
 use bedplate_formats::sparse;
+use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
 use rustix::fs::{FlockOperation, RenameFlags};
 use serde::{Deserialize, Serialize};
@@ -21,7 +22,7 @@ const STAMP: &str = ".bedplate.json";
 
 /// A directory of artifacts that one build at a time works on.
 pub struct Output {
-    directory: PathBuf,
+    directory: Utf8PathBuf,
     /// Held until the build is over.
     _lock: File,
 }
@@ -50,9 +51,9 @@ impl Output {
     ///
     /// # Errors
     /// A directory that holds files that are not a build's.
-    pub fn open(directory: &Path, report: &Report) -> Result<Self> {
-        let name = directory.file_name().context("the output directory has no name")?.to_string_lossy();
-        let above = directory.parent().unwrap_or(Path::new("."));
+    pub fn open(directory: &Utf8Path, report: &Report) -> Result<Self> {
+        let name = directory.file_name().context("the output directory has no name")?;
+        let above = directory.parent().unwrap_or(Utf8Path::new("."));
         fs::create_dir_all(above)?;
         let lock = fs::File::create(above.join(format!(".{name}.lock")))?.into_parts().0;
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
@@ -95,8 +96,8 @@ impl Output {
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn staging(&self) -> Result<PathBuf> {
-        let name = self.directory.file_name().unwrap_or_default().to_string_lossy();
+    pub fn staging(&self) -> Result<Utf8PathBuf> {
+        let name = self.directory.file_name().unwrap_or_default();
         let staging = self.directory.with_file_name(format!(".{name}.new"));
         fs::create_dir_all(&staging)?;
         Ok(staging)
@@ -106,13 +107,13 @@ impl Output {
     ///
     /// # Errors
     /// The file system refuses it; the last ones are then still there.
-    pub fn publish(&self, staging: &Path, key: &str, plan: serde_json::Value) -> Result<()> {
+    pub fn publish(&self, staging: &Utf8Path, key: &str, plan: serde_json::Value) -> Result<()> {
         let stamp = Stamp { key: key.to_owned(), files: files(staging)?, plan };
         fs::write(staging.join(STAMP), serde_json::to_vec_pretty(&stamp)?)?;
-        let cwd = rustix::fs::CWD;
+        let (cwd, to) = (rustix::fs::CWD, self.directory.as_str());
         if self.directory.exists() {
-            rustix::fs::renameat_with(cwd, staging, cwd, &self.directory, RenameFlags::EXCHANGE)
-                .with_context(|| format!("putting `{}` in its place", report::path(&self.directory)))?;
+            rustix::fs::renameat_with(cwd, staging.as_str(), cwd, to, RenameFlags::EXCHANGE)
+                .with_context(|| format!("putting `{}` in its place", report::path(to)))?;
             fs::remove_dir_all(staging)?;
         } else {
             fs::rename(staging, &self.directory)?;
@@ -150,7 +151,7 @@ impl Output {
 }
 
 /// Whether a directory is one of artifacts.
-pub fn is_build(directory: &Path) -> bool {
+pub fn is_build(directory: &Utf8Path) -> bool {
     directory.join(STAMP).is_file()
 }
 
@@ -159,18 +160,18 @@ pub fn is_build(directory: &Path) -> bool {
 ///
 /// # Errors
 /// It is no directory of artifacts.
-pub fn made_of(directory: &Path) -> Result<(String, serde_json::Value)> {
+pub fn made_of(directory: &Utf8Path) -> Result<(String, serde_json::Value)> {
     let stamp = stamp(directory)
         .with_context(|| format!("`{}` is no directory of artifacts", report::path(directory)))?;
     Ok((stamp.key, stamp.plan))
 }
 
-fn stamp(directory: &Path) -> Result<Stamp> {
+fn stamp(directory: &Utf8Path) -> Result<Stamp> {
     Ok(serde_json::from_slice(&fs::read(directory.join(STAMP))?)?)
 }
 
 /// The regular files of a directory but the stamp, by name.
-fn files(directory: &Path) -> Result<Vec<StampedFile>> {
+fn files(directory: &Utf8Path) -> Result<Vec<StampedFile>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -189,7 +190,8 @@ fn files(directory: &Path) -> Result<Vec<StampedFile>> {
 ///
 /// # Errors
 /// The file cannot be read or written.
-pub fn copy(from: &Path, to: &Path) -> Result<()> {
+pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+    let (from, to) = (from.as_ref(), to.as_ref());
     let (source, target) = (fs::File::open(from)?, fs::File::create_new(to)?);
     sparse::copy_file(source.file(), target.file())
         .with_context(|| format!("cannot copy `{}` to `{}`", report::path(from), report::path(to)))
@@ -208,15 +210,15 @@ pub type Digests = Vec<(String, String)>;
 /// A file cannot be read or written; what `papers` fails with.
 pub fn finish(
     names: &ArtifactNames,
-    directory: &Path,
+    directory: &Utf8Path,
     papers: impl FnOnce(&Digests) -> Result<Named>,
 ) -> Result<()> {
-    copy(&directory.join(&names.initrd), &directory.join(&names.initrd_cpio))?;
+    copy(directory.join(&names.initrd), directory.join(&names.initrd_cpio))?;
     fs_err::os::unix::fs::symlink(&names.initrd_cpio, directory.join(&names.initrd_link))?;
     // Maintainer scripts may print a time: the log need not be the same in two builds.
     let files = files(directory)?.into_iter().map(|file| file.name).filter(|name| *name != names.log);
     let files: Vec<String> = files.collect();
-    let paths: Vec<PathBuf> = files.iter().map(|name| directory.join(name)).collect();
+    let paths: Vec<Utf8PathBuf> = files.iter().map(|name| directory.join(name)).collect();
     let digests = digest::sha256_files(&paths).context("hashing the artifacts")?;
     let mut sums: Digests = files.into_iter().zip(digests.iter().map(|digest| hex(digest))).collect();
     for (name, bytes) in papers(&sums)? {
@@ -233,7 +235,7 @@ pub fn finish(
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn checksums(names: &ArtifactNames, directory: &Path) -> Result<Digests> {
+pub fn checksums(names: &ArtifactNames, directory: &Utf8Path) -> Result<Digests> {
     let text = fs::read_to_string(directory.join(&names.checksums))?;
     let pairs = text.lines().filter_map(|line| line.split_once(" *"));
     Ok(pairs.map(|(digest, name)| (name.to_owned(), digest.to_owned())).collect())
@@ -243,9 +245,9 @@ pub fn checksums(names: &ArtifactNames, directory: &Path) -> Result<Digests> {
 ///
 /// # Errors
 /// One cannot be read, or is another than was made.
-pub fn check(names: &ArtifactNames, directory: &Path) -> Result<()> {
+pub fn check(names: &ArtifactNames, directory: &Utf8Path) -> Result<()> {
     let sums = checksums(names, directory)?;
-    let paths: Vec<PathBuf> = sums.iter().map(|(name, _)| directory.join(name)).collect();
+    let paths: Vec<Utf8PathBuf> = sums.iter().map(|(name, _)| directory.join(name)).collect();
     let digests = digest::sha256_files(&paths).context("hashing the artifacts")?;
     for ((name, sum), found) in sums.iter().zip(digests) {
         if *sum != hex(&found) {
@@ -259,7 +261,7 @@ pub fn check(names: &ArtifactNames, directory: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn output(directory: &Path) -> Output {
+    fn output(directory: &Utf8Path) -> Output {
         Output::open(directory, &Report::default()).unwrap()
     }
 
@@ -272,7 +274,7 @@ mod tests {
     #[test]
     fn a_build_takes_the_place_of_the_last_one_whole() {
         let directory = tempfile::tempdir().unwrap();
-        let out = directory.path().join("edge");
+        let out = Utf8Path::from_path(directory.path()).unwrap().join("edge");
         build(&output(&out), "one");
         assert!(output(&out).is_current("one"));
         build(&output(&out), "two");
@@ -283,7 +285,7 @@ mod tests {
     #[test]
     fn an_interrupted_build_leaves_the_last_one() {
         let directory = tempfile::tempdir().unwrap();
-        let out = directory.path().join("edge");
+        let out = Utf8Path::from_path(directory.path()).unwrap().join("edge");
         build(&output(&out), "one");
         let staging = output(&out).staging().unwrap();
         std::fs::write(staging.join("image.raw"), "half").unwrap();
@@ -294,7 +296,7 @@ mod tests {
     #[test]
     fn a_changed_artifact_is_made_again() {
         let directory = tempfile::tempdir().unwrap();
-        let out = directory.path().join("edge");
+        let out = Utf8Path::from_path(directory.path()).unwrap().join("edge");
         build(&output(&out), "one");
         std::fs::write(out.join("image.raw"), "edited").unwrap();
         assert!(!output(&out).is_current("one"));
@@ -304,7 +306,7 @@ mod tests {
     fn a_directory_of_somebody_elses_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("thesis.txt"), "years").unwrap();
-        assert!(Output::open(directory.path(), &Report::default()).is_err());
+        assert!(Output::open(directory.path().try_into().unwrap(), &Report::default()).is_err());
         assert!(directory.path().join("thesis.txt").exists());
     }
 }

@@ -10,6 +10,7 @@ use bedplate_core::lock::{Lock, LockFile, LockedPackage};
 use bedplate_core::plan::{ArtifactNames, FilePlan, NATIVE, Plan, UpdatesPlan};
 use bedplate_formats::tree::{Tree, TreePath};
 use bedplate_formats::unpack::Package;
+use camino::Utf8Path;
 use fs_err as fs;
 
 use crate::artifacts::{self, Output};
@@ -48,9 +49,9 @@ pub struct Context<'a> {
     /// Brings every package of the lock into the store. Called again, it costs a `stat` for each.
     pub fetch: &'a (dyn Fn() -> Result<()> + Sync),
     /// The directory that paths in the description start from.
-    pub project: &'a Path,
+    pub project: &'a Utf8Path,
     /// Where the artifacts go.
-    pub out: &'a Path,
+    pub out: &'a Utf8Path,
     /// How programs of the image are run, where this machine does not run them.
     pub emulation: Option<Emulation>,
     /// The keys of what firmware starts, and who signs it.
@@ -79,9 +80,9 @@ pub fn image(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<()> {
             renew_provenance(given(commit().as_deref()), context.out, &output)?;
         }
         if report.verbose() {
-            show_log(report, &context.out.join(&plan.artifacts.log))?;
+            show_log(report, context.out.join(&plan.artifacts.log))?;
         }
-        report.did("Fresh", path(if whole { &disk } else { context.out }));
+        report.did("Fresh", path(if whole { disk.as_path() } else { context.out }));
         return Ok(());
     }
     text::check(plan, context.project)?;
@@ -93,7 +94,7 @@ pub fn image(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<()> {
     let built = assemble(context, given(commit.as_deref()), &staging)
         .and_then(|()| output.publish(&staging, &key, serde_json::to_value(plan)?));
     if let Err(error) = built {
-        let error = or_full(error, staging.parent().unwrap_or(&staging));
+        let error = or_full(error, staging.parent().unwrap_or(&staging).as_std_path());
         // What cannot be removed now, the next build removes.
         let _ = fs::remove_dir_all(&staging);
         return Err(error);
@@ -113,7 +114,7 @@ pub fn image(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<()> {
 ///
 /// # Errors
 /// A file that the description names cannot be read.
-pub fn key_of_image(plan: &Plan, lock: &Lock, project: &Path, keys: Option<&Keys>) -> Result<String> {
+pub fn key_of_image(plan: &Plan, lock: &Lock, project: &Utf8Path, keys: Option<&Keys>) -> Result<String> {
     Ok(image_key(&description(plan, project, keys)?, plan, lock))
 }
 
@@ -165,7 +166,7 @@ pub fn bundle(
     report: &Report,
     plan: &Plan,
     lock: &Lock,
-    out: &Path,
+    out: &Utf8Path,
     options: &BundleOptions<'_>,
 ) -> Result<()> {
     let &BundleOptions { signer, chain, older, old } = options;
@@ -207,7 +208,7 @@ pub fn bundle(
 ///
 /// # Errors
 /// An artifact cannot be read, or a full disk. The artifacts are then as they were.
-pub fn compress(report: &Report, plan: &Plan, out: &Path) -> Result<()> {
+pub fn compress(report: &Report, plan: &Plan, out: &Utf8Path) -> Result<()> {
     let started = Instant::now();
     let (names, disk) = (&plan.artifacts, out.join(&plan.artifacts.disk));
     let compressed = format!("{}{COMPRESSED}", names.disk);
@@ -233,7 +234,7 @@ const COMPRESSED: &str = ".zst";
 const MAP: &str = ".bmap";
 
 /// The files that tell what is new for devices with each of the `old` versions.
-fn deltas(old: &[Old], images: &[Source], out: &Path, report: &Report) -> Result<Vec<(String, Vec<u8>)>> {
+fn deltas(old: &[Old], images: &[Source], out: &Utf8Path, report: &Report) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
     if old.is_empty() {
         return Ok(files);
@@ -241,7 +242,7 @@ fn deltas(old: &[Old], images: &[Source], out: &Path, report: &Report) -> Result
     let new = New::of(images)?;
     for old in old {
         let started = Instant::now();
-        let delta = old.delta(&new, out)?;
+        let delta = old.delta(&new, out.as_std_path())?;
         let (from, size) = (&delta.version, bytes(delta.size() as u64));
         let what = format_args!("from {from}: {size} for {} of blocks", bytes(delta.blocks));
         report.timed("Delta", what, started);
@@ -276,7 +277,7 @@ fn trim(Context { report, store, .. }: Context<'_>) -> Result<()> {
 }
 
 /// Shows what was printed while the system was installed.
-fn show_log(report: &Report, log: &Path) -> Result<()> {
+fn show_log(report: &Report, log: impl AsRef<Path>) -> Result<()> {
     report.text(String::from_utf8_lossy(&fs::read(log)?));
     Ok(())
 }
@@ -290,7 +291,7 @@ fn image_key(description: &str, plan: &Plan, lock: &Lock) -> String {
 }
 
 /// The plan and the files that it names, in one digest. Where the lock's packages are fetched from changes no byte.
-fn description(plan: &Plan, project: &Path, keys: Option<&Keys>) -> Result<String> {
+fn description(plan: &Plan, project: &Utf8Path, keys: Option<&Keys>) -> Result<String> {
     let mut plan = plan.clone();
     (plan.snapshot, plan.mirrors) = (None, Vec::new());
     plan.archives.iter_mut().for_each(|archive| archive.snapshots.clear());
@@ -305,7 +306,7 @@ fn description(plan: &Plan, project: &Path, keys: Option<&Keys>) -> Result<Strin
 }
 
 /// Brings the provenance of artifacts that are current to the commit which is checked out now.
-fn renew_provenance(given: provenance::Given<'_>, out: &Path, output: &Output) -> Result<()> {
+fn renew_provenance(given: provenance::Given<'_>, out: &Utf8Path, output: &Output) -> Result<()> {
     let names = &given.plan.artifacts;
     let is_subject = |name: &str| names.names().contains(&name) && name != names.provenance;
     let mut subjects = artifacts::checksums(names, out)?;
@@ -334,7 +335,7 @@ fn fingerprint(plan: &Plan) -> Result<String> {
     Ok(value.to_string())
 }
 
-fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) -> Result<()> {
+fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Utf8Path) -> Result<()> {
     let Context { report, store, .. } = context;
     let provenance::Given { plan, lock, .. } = given;
     let names = &plan.artifacts;
@@ -404,7 +405,7 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Path) 
     root?;
     let (initrd, bills) = (initrd?, bills?);
 
-    artifacts::copy(&initrd, &staging.join(&names.initrd))?;
+    artifacts::copy(initrd, staging.join(&names.initrd))?;
     let image = system.content(&kernel.image).context("the kernel's image is gone")?;
     fs::write(staging.join(&names.kernel), initrd::executable(image.read()?)?)?;
     let root_hash = disk::verity(&plan.disk.root, &plan.artifacts, staging)?;
@@ -488,7 +489,7 @@ fn system_layer(
         Ok(fs::write(directory.join("log"), log.into_text())?)
     })?;
     if report.verbose() && !made {
-        show_log(report, &layer.join("log"))?;
+        show_log(report, layer.join("log"))?;
     }
     Ok(layer.join("root"))
 }
@@ -657,7 +658,7 @@ fn write_root(
     system_key: &str,
     (base, tree): (&Tree, &Tree),
     tools: &crate::sandbox::Sandbox,
-    staging: &Path,
+    staging: &Utf8Path,
 ) -> Result<()> {
     let started = Instant::now();
     let file = staging.join(&plan.artifacts.root);
@@ -686,7 +687,7 @@ fn packages_key(plan: &Plan, system_key: &str) -> String {
 }
 
 /// The empty file systems of the data partitions.
-fn write_data(plan: &Plan, lock: &Lock, tools: &crate::sandbox::Sandbox, staging: &Path) -> Result<()> {
+fn write_data(plan: &Plan, lock: &Lock, tools: &crate::sandbox::Sandbox, staging: &Utf8Path) -> Result<()> {
     let sector_size = plan.disk.sector_size;
     plan.disk.data.iter().zip(&plan.artifacts.data).try_for_each(|(partition, name)| {
         data::write(partition, sector_size, lock.epoch, tools, &staging.join(name))

@@ -29,7 +29,6 @@ pub mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::Architecture;
@@ -39,6 +38,7 @@ use bedplate_core::plan::compatible;
 use bedplate_core::plan::diff::Difference;
 use bedplate_formats::region::Region;
 use bedplate_formats::sparse;
+use camino::Utf8Path;
 use serde::Serialize;
 
 use self::files::{FilesDifference, Owners};
@@ -243,8 +243,8 @@ impl Comparison {
         Ok(compared)
     }
 
-    fn bundles(&mut self, old: &Path, new: &Path) -> Result<()> {
-        let (old, new) = (Old::open(old)?, Old::open(new)?);
+    fn bundles(&mut self, old: &Utf8Path, new: &Utf8Path) -> Result<()> {
+        let (old, new) = (Old::open(old.as_std_path())?, Old::open(new.as_std_path())?);
         self.others.extend(differences(&bundle(&old), &bundle(&new)));
         self.download = Some(Download::of(&old, &new)?);
         Ok(())
@@ -270,7 +270,7 @@ fn bundle(bundle: &Old) -> BTreeMap<String, String> {
 /// Whether both sides are files of the same bytes.
 fn same_bytes(before: &Side, after: &Side) -> Result<bool> {
     let ([old], [new]) = (&before.bytes[..], &after.bytes[..]) else { return Ok(false) };
-    let open = |path: &Path| File::open(path).with_context(|| format!("cannot open `{}`", path.display()));
+    let open = |path: &Utf8Path| File::open(path).with_context(|| format!("cannot open `{path}`"));
     let (one, other) = (open(old)?, open(new)?);
     let (length, theirs) = (one.metadata()?.len(), other.metadata()?.len());
     // A block device has no length here, and is compared by what is on it.

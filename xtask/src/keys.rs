@@ -12,7 +12,6 @@
 
 use std::env;
 use std::iter;
-use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
@@ -64,7 +63,7 @@ impl Keys {
     ///
     /// # Errors
     /// A file that is missing or damaged; keys of another kind; keys that do not go together. All at the plan's line.
-    pub fn read(plan: &SecureBootPlan, project: &Path) -> Result<Self> {
+    pub fn read(plan: &SecureBootPlan, project: &Utf8Path) -> Result<Self> {
         let directory = project.join(&plan.keys);
         let refuse = |message: String, help: &str| LocatedError {
             message,
@@ -125,7 +124,7 @@ impl Keys {
     }
 
     /// Whether the keys that a plan names are for development. Keys that are not there yet are not.
-    pub fn are_for_development(plan: &SecureBootPlan, project: &Path) -> bool {
+    pub fn are_for_development(plan: &SecureBootPlan, project: &Utf8Path) -> bool {
         let text = fs::read(project.join(&plan.keys).join(CERTIFICATE));
         text.is_ok_and(|text| development::is_marked(&text))
     }

@@ -1,6 +1,5 @@
 //! Where a build gets its lock: the file as it is, or made from what the archives have.
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -8,6 +7,7 @@ use bedplate_core::Architecture;
 use bedplate_core::lock::{Lock, LockFile, LockedArchive, LockedPackage, Recommended};
 use bedplate_core::plan::{ArchivePlan, NATIVE, PackagePlan, Plan};
 use bedplate_core::value::PackageName;
+use camino::Utf8Path;
 use fs_err as fs;
 
 use crate::report::{self, Report, bytes};
@@ -31,7 +31,13 @@ pub enum Policy {
 /// # Errors
 /// A lock that cannot be read, is missing where it may not be made, or cannot
 /// be resolved. The file is then as it was.
-pub fn settle(source: &Source, plan: &Plan, path: &Path, policy: Policy, report: &Report) -> Result<Lock> {
+pub fn settle(
+    source: &Source,
+    plan: &Plan,
+    path: &Utf8Path,
+    policy: Policy,
+    report: &Report,
+) -> Result<Lock> {
     let file = match fs::read_to_string(path) {
         Ok(text) => LockFile::parse(&text).with_context(|| {
             format!("`{}` cannot be read; mend it, or remove it to have it made again", report::path(path))
@@ -158,7 +164,7 @@ fn listed(names: &[String]) -> String {
 }
 
 /// What to do where there is no lock: not even a file, or one of other architectures.
-fn missing(plan: &Plan, path: &Path) -> String {
+fn missing(plan: &Plan, path: &Utf8Path) -> String {
     let (path, name) = (report::path(path), &plan.name);
     match plan.architecture {
         Architecture::X86_64 => {
@@ -245,7 +251,7 @@ fn has_recommended(lock: &Lock, by: &str) -> bool {
 }
 
 /// Replaces the file whole.
-fn write(path: &Path, lock: &LockFile) -> Result<()> {
+fn write(path: &Utf8Path, lock: &LockFile) -> Result<()> {
     let directory = path.parent().context("the lock's path has no directory")?;
     let mut file = tempfile::Builder::new().permissions(readable()).tempfile_in(directory)?;
     std::io::Write::write_all(&mut file, lock.render().as_bytes())?;

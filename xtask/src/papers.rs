@@ -28,6 +28,7 @@ use bedplate_core::{Lock, Plan};
 use bedplate_formats::control::stanzas;
 use bedplate_formats::digest::hex;
 use bedplate_formats::tree::{Kind, Tree, TreePath};
+use camino::Utf8Path;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -80,7 +81,7 @@ pub struct Inputs<'a> {
     /// Brings the packages into it.
     pub fetch: &'a (dyn Fn() -> Result<()> + Sync),
     /// The directory that paths in the description start from.
-    pub project: &'a Path,
+    pub project: &'a Utf8Path,
     /// What was decided.
     pub plan: &'a Plan,
     /// What was pinned.

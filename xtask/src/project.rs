@@ -2,12 +2,12 @@
 
 pub mod checkout;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use bedplate_core::spelling::nearest;
 use bedplate_core::{Architecture, Entry, Plan, Target};
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::error::{LocatedError, UsageError, WrongDescription};
 
@@ -17,16 +17,16 @@ pub struct Project<'a> {
     /// What `main.rs` lists; the first is the default.
     pub images: &'a [Entry],
     /// The directory that paths in descriptions start from: the workspace's.
-    pub root: &'a Path,
+    pub root: &'a Utf8Path,
     /// The directory of the package, where locks and artifacts lie.
-    pub package: &'a Path,
+    pub package: &'a Utf8Path,
 }
 
 /// Returns the directory of the package that the program is run for, and that of its workspace.
 ///
 /// # Errors
-/// The program was compiled of another checkout.
-pub fn directories(images: &[Entry]) -> Result<(PathBuf, PathBuf)> {
+/// The program was compiled of another checkout, or the directory's path is not UTF-8.
+pub fn directories(images: &[Entry]) -> Result<(Utf8PathBuf, Utf8PathBuf)> {
     let Some(Entry { compiled, .. }) = images.first() else { return Ok((".".into(), ".".into())) };
     let package = checkout::package(compiled.package, compiled.name, compiled.checkout).map_err(|other| {
         let file = checkout::workspace(&other.called, compiled.file).join(compiled.file);
@@ -42,7 +42,15 @@ pub fn directories(images: &[Entry]) -> Result<(PathBuf, PathBuf)> {
         }
     })?;
     let root = checkout::workspace(&package, compiled.file);
-    Ok((package, root))
+    Ok((utf8(package)?, utf8(root)?))
+}
+
+/// Returns a path that locks, plans and messages can name.
+fn utf8(path: PathBuf) -> Result<Utf8PathBuf, LocatedError> {
+    Utf8PathBuf::from_path_buf(path).map_err(|path| {
+        let message = format!("the path of the project is not UTF-8: `{}`", path.display());
+        LocatedError::without_line(message, "rename the directory, or move the project to another one")
+    })
 }
 
 impl Project<'_> {
@@ -82,17 +90,17 @@ impl Project<'_> {
     }
 
     /// Where an image's lock lies: beside the description.
-    pub fn lock(&self, entry: &Entry, given: Option<&Utf8PathBuf>) -> PathBuf {
+    pub fn lock(&self, entry: &Entry, given: Option<&Utf8PathBuf>) -> Utf8PathBuf {
         match given {
-            Some(path) => path.into(),
+            Some(path) => path.clone(),
             None => self.package.join("image").join(&entry.name).with_extension("lock"),
         }
     }
 
     /// Where an image's artifacts lie.
-    pub fn out(&self, entry: &Entry, given: Option<&Utf8PathBuf>) -> PathBuf {
+    pub fn out(&self, entry: &Entry, given: Option<&Utf8PathBuf>) -> Utf8PathBuf {
         match given {
-            Some(path) => path.into(),
+            Some(path) => path.clone(),
             None => self.package.join("build").join(&entry.name),
         }
     }
@@ -104,4 +112,18 @@ impl Project<'_> {
 /// All that is wrong with the description.
 pub fn plan(entry: &Entry, architecture: Architecture) -> Result<Plan, WrongDescription> {
     entry.plan(&Target { architecture }).map_err(WrongDescription)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_project_whose_path_is_not_utf_8_is_refused() {
+        let path = std::ffi::OsString::from_vec(b"/home/me/caf\xe9".to_vec());
+        let error = utf8(path.into()).unwrap_err();
+        assert_eq!(error.message, "the path of the project is not UTF-8: `/home/me/caf\u{fffd}`");
+    }
 }

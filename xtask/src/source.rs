@@ -9,7 +9,7 @@ pub mod keys;
 pub mod vendor;
 
 use std::borrow::Borrow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,6 +18,7 @@ use bedplate_core::Architecture;
 use bedplate_core::lock::{Lock, LockedArchive, LockedPackage};
 use bedplate_core::plan::{ArchivePlan, PackagePlan, Plan};
 use bedplate_core::value::{DebLocation, PackageName};
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::archive::mirror::{HostSources, Mirrors};
 use crate::archive::{Archive, date};
@@ -51,7 +52,7 @@ pub struct Source {
     pub store: Store,
     fetcher: Fetcher,
     remote: Option<Arc<RemoteCache>>,
-    project: PathBuf,
+    project: Utf8PathBuf,
 }
 
 impl Source {
@@ -59,7 +60,7 @@ impl Source {
     ///
     /// # Errors
     /// A mirror that is no pair of addresses, a key that is not there, no store; a shared cache that is named wrongly.
-    pub fn open(plan: &Plan, project: &Path, access: Access<'_>) -> Result<Self> {
+    pub fn open(plan: &Plan, project: &Utf8Path, access: Access<'_>) -> Result<Self> {
         let mut store = Store::open()?;
         let keychain = Keychain::of_files(project);
         let mut archives = archives(&plan.archives, plan, &keychain)?;

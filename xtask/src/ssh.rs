@@ -8,7 +8,6 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use bedplate_core::Plan;
 use bedplate_core::plan::UserPlan;
+use camino::{Utf8Path, Utf8PathBuf, absolute_utf8};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::paths::path;
@@ -28,7 +28,7 @@ const GREETING: Duration = Duration::from_secs(5);
 /// A way into a machine, as long as this lives.
 #[derive(Debug)]
 pub struct Door {
-    directory: PathBuf,
+    directory: Utf8PathBuf,
     port: u16,
     public: String,
     _running: File,
@@ -39,7 +39,7 @@ impl Door {
     ///
     /// # Errors
     /// Nobody may come in; such a machine runs already; `ssh-keygen` is missing.
-    pub fn open(plan: &Plan, out: &Path) -> Result<Self> {
+    pub fn open(plan: &Plan, out: &Utf8Path) -> Result<Self> {
         let mut people = plan.users.iter().filter(|user| user.credential || !user.authorized_keys.is_empty());
         let Some(user) = people.clone().find(|user| user.credential).or_else(|| people.next()) else {
             bail!(
@@ -116,7 +116,7 @@ impl Drop for Door {
 ///
 /// # Errors
 /// None runs with a way in, it ends, or does not answer.
-pub fn reach(name: &str, out: &Path) -> Result<PathBuf> {
+pub fn reach(name: &str, out: &Utf8Path) -> Result<Utf8PathBuf> {
     let directory = directory(out)?;
     let Ok(running) = File::open(directory.join("running")) else {
         bail!(
@@ -140,9 +140,9 @@ pub fn reach(name: &str, out: &Path) -> Result<PathBuf> {
     bail!("`{name}` has not answered for {} s: its console says why", PATIENCE.as_secs())
 }
 
-fn directory(out: &Path) -> Result<PathBuf> {
-    let name = out.file_name().context("the output directory has no name")?.to_string_lossy();
-    Ok(std::path::absolute(out)?.with_file_name(format!(".{name}.ssh")))
+fn directory(out: &Utf8Path) -> Result<Utf8PathBuf> {
+    let name = out.file_name().context("the output directory has no name")?;
+    Ok(absolute_utf8(out)?.with_file_name(format!(".{name}.ssh")))
 }
 
 /// The port in a configuration that is whole.
@@ -165,7 +165,7 @@ fn answers(port: u16) -> bool {
 }
 
 /// Makes a key pair without a password, by the program that brings the file format with it.
-fn keygen(key: &Path, comment: &str) -> Result<()> {
+fn keygen(key: &Utf8Path, comment: &str) -> Result<()> {
     let mut make = Command::new("ssh-keygen");
     make.args(["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f"]).arg(key);
     let made = make.output().map_err(|error| missing("ssh-keygen", error))?;
@@ -183,7 +183,7 @@ pub fn missing(program: &str, error: std::io::Error) -> anyhow::Error {
 }
 
 /// A path as one word of a configuration, in which `%` begins a token.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string().replace('%', "%%");
+fn quoted(path: &Utf8Path) -> String {
+    let text = path.as_str().replace('%', "%%");
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -3,12 +3,12 @@
 
 use std::fs::File;
 use std::io::Cursor;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use bedplate_core::plan::Plan;
 use bedplate_formats::pcr::{self, Bank, PcrPolicy, PcrSignatures, Phase};
 use bedplate_formats::{authenticode, gpt, pe, sparse, verity};
+use camino::Utf8Path;
 use fs_err as fs;
 
 use crate::disk::Disk;
@@ -20,7 +20,7 @@ use crate::step;
 ///
 /// # Errors
 /// The first thing that is not as the plan says.
-pub fn disk(plan: &Plan, keys: Option<&Keys>, directory: &Path) -> Result<()> {
+pub fn disk(plan: &Plan, keys: Option<&Keys>, directory: &Utf8Path) -> Result<()> {
     let names = &plan.artifacts;
     let mut image = File::open(directory.join(&names.disk)).context("opening the disk")?;
     let (root_hash, _) = of_uki(plan, directory)?;
@@ -51,7 +51,7 @@ pub fn disk(plan: &Plan, keys: Option<&Keys>, directory: &Path) -> Result<()> {
 ///
 /// # Errors
 /// It is damaged, or another one than the plan's.
-pub fn of_uki(plan: &Plan, directory: &Path) -> Result<(Option<[u8; 32]>, String)> {
+pub fn of_uki(plan: &Plan, directory: &Utf8Path) -> Result<(Option<[u8; 32]>, String)> {
     let uki = Disk::open(directory.join(&plan.artifacts.uki))?.uki()?;
     let (command_line, hash) = (uki.command_line()?, uki.root_hash());
     let hash = hash.as_deref().map(hex_digest).transpose();
@@ -66,7 +66,7 @@ pub fn of_uki(plan: &Plan, directory: &Path) -> Result<(Option<[u8; 32]>, String
 }
 
 /// The ESP holds the UKI and a loader at the place firmware looks for it, and with Secure Boot the keys, which accept both.
-fn esp(plan: &Plan, keys: Option<&Keys>, directory: &Path) -> Result<()> {
+fn esp(plan: &Plan, keys: Option<&Keys>, directory: &Utf8Path) -> Result<()> {
     let esp = Disk::open(directory.join(&plan.artifacts.esp))?.esp()?;
     let loader = format!("EFI/BOOT/BOOT{}.EFI", plan.architecture.efi().to_uppercase());
     ensure!(esp.exists(&loader)?, "the ESP has no `{loader}`");

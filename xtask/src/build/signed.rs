@@ -8,12 +8,12 @@
 //! Everything follows from the plan, the keys and the files of an unsigned build, and from nothing else: a machine that has
 //! these and who signs makes the same bytes as one that did it all ([`sign`]).
 
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use bedplate_core::Lock;
 use bedplate_core::plan::Plan;
+use camino::Utf8Path;
 use fs_err as fs;
 
 use super::{description, image_key};
@@ -58,9 +58,9 @@ pub(super) struct Parts<'a> {
     pub(super) given: provenance::Given<'a>,
     pub(super) bills: &'a papers::Image,
     pub(super) trust: Trust<'a>,
-    pub(super) staging: &'a Path,
+    pub(super) staging: &'a Utf8Path,
     /// The directory of the last build.
-    pub(super) last: &'a Path,
+    pub(super) last: &'a Utf8Path,
 }
 
 /// Makes the disk and all that is told of it; where nobody signs, leaves what has to be signed.
@@ -130,9 +130,9 @@ pub struct Built<'a> {
     /// What was pinned.
     pub lock: &'a Lock,
     /// The directory that paths in the description start from.
-    pub project: &'a Path,
+    pub project: &'a Utf8Path,
     /// The artifacts.
-    pub out: &'a Path,
+    pub out: &'a Utf8Path,
 }
 
 /// Signs a build that nobody has signed yet: its directory is then the one that a build with these signers makes.
@@ -174,9 +174,9 @@ fn seal_in(
     report: &Report,
     (plan, lock, description): (&Plan, &Lock, &str),
     trust: Trust<'_>,
-    (out, staging): (&Path, &Path),
+    (out, staging): (&Utf8Path, &Utf8Path),
     unsigned: &bedplate_core::plan::UnsignedNames,
-    project: &Path,
+    project: &Utf8Path,
 ) -> Result<()> {
     let names = &plan.artifacts;
     let taken = [&unsigned.uki, &names.initrd, &names.kernel, &names.root, &names.manifest, &names.log];

@@ -30,7 +30,7 @@ pub fn run(project: Project<'_>, args: &BootArgs, report: &Report) -> Result<Exi
     }
     // Who cannot come in is told so before anything is fetched.
     let door = args.ssh.then(|| Door::open(&plan, &out)).transpose()?;
-    let mut vm = Vm::new(&disk);
+    let mut vm = Vm::new(disk.as_std_path());
     if args.quick {
         if plan.disk.encrypted().is_some() {
             bail!("a container has no TPM, so it cannot open encrypted data; leave out `--quick`");

@@ -68,7 +68,6 @@ fn artifact(project: &Project<'_>, given: &str) -> Result<Utf8PathBuf> {
 /// There are none.
 pub fn built(project: &Project<'_>, name: &str, out: Option<&Utf8PathBuf>) -> Result<Utf8PathBuf> {
     let out = project.out(project.entry(Some(name))?, out);
-    let out = Utf8PathBuf::try_from(out).context("the artifacts have no path in UTF-8")?;
     if out.exists() {
         return Ok(out);
     }
@@ -100,9 +99,7 @@ pub fn against_description(
 ) -> Result<Comparison> {
     let path = project.lock(entry, lock);
     let lock = match fs::read_to_string(&path) {
-        Ok(text) => Some(
-            LockFile::parse(&text).with_context(|| format!("cannot read the lock `{}`", path.display()))?,
-        ),
+        Ok(text) => Some(LockFile::parse(&text).with_context(|| format!("cannot read the lock `{path}`"))?),
         Err(_) => None,
     };
     let keys =
@@ -113,5 +110,5 @@ pub fn against_description(
         keys: keys.as_ref(),
         project: project.root,
     };
-    described.against(built, out.as_std_path())
+    described.against(built, out)
 }

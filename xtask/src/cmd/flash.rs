@@ -1,12 +1,12 @@
 //! `flash`: writes a built image to a disk.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::page::Page;
 use bedplate_core::{Architecture, Plan};
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::FlashArgs;
 use crate::cmd::{self, access};
@@ -34,7 +34,8 @@ pub fn run(project: Project<'_>, args: &FlashArgs, report: &Report) -> Result<Ex
     let Some(device) = &args.device else {
         // The list is of use before there is an image, too.
         let image = named.transpose()?.filter(|found| found.file.is_file());
-        let wanted = image.map(|found| Ok::<_, anyhow::Error>(found.wanted(&Image::open(&found.file)?)));
+        let wanted =
+            image.map(|found| Ok::<_, anyhow::Error>(found.wanted(&Image::open(found.file.as_std_path())?)));
         return list(&host, wanted.transpose()?, args, report);
     };
     let found = named.context("the device comes after the image")??;
@@ -43,7 +44,7 @@ pub fn run(project: Project<'_>, args: &FlashArgs, report: &Report) -> Result<Ex
     }
     let credentials =
         args.credential.iter().map(|pair| Credential::parse(pair)).collect::<Result<Vec<_>>>()?;
-    let mut image = Image::open(&found.file)?;
+    let mut image = Image::open(found.file.as_std_path())?;
     if let Some(blocks) = found.blocks(&image) {
         image.needs(blocks);
     }
@@ -60,7 +61,7 @@ pub fn run(project: Project<'_>, args: &FlashArgs, report: &Report) -> Result<Ex
     }
     let name = path(&disk.path).to_string();
     let target = Target::open(&disk)?;
-    if target.is(&found.file) {
+    if target.is(found.file.as_std_path()) {
         return Err(UsageError(format!("`{name}` is the image itself")).into());
     }
     for Refusal { message, .. } in &overridden {
@@ -86,8 +87,8 @@ fn put(
 ) -> Result<()> {
     let started = Instant::now();
     // One that was built elsewhere is of some image; any distribution has the tool.
-    let of_manifest =
-        vm::image_of(&uncompressed(&found.file)).filter(|name| project.entry(Some(name)).is_ok());
+    let of_manifest = vm::image_of(uncompressed(&found.file).as_std_path())
+        .filter(|name| project.entry(Some(name)).is_ok());
     let entry =
         project.entry(found.plan.as_ref().map(|plan| plan.name.as_str()).or(of_manifest.as_deref()))?;
     let plan = project::plan(entry, host_architecture()?)?;
@@ -100,17 +101,13 @@ fn put(
 }
 
 /// `image.raw` for `image.raw.zst`.
-fn uncompressed(file: &Path) -> PathBuf {
-    if file.extension().is_some_and(|extension| extension == "zst") {
-        file.with_extension("")
-    } else {
-        file.into()
-    }
+fn uncompressed(file: &Utf8Path) -> Utf8PathBuf {
+    if file.extension() == Some("zst") { file.with_extension("") } else { file.into() }
 }
 
 /// What the first argument names.
 struct Found {
-    file: PathBuf,
+    file: Utf8PathBuf,
     /// The image of the project.
     plan: Option<Plan>,
 }
@@ -142,7 +139,7 @@ impl Found {
 
 /// The built image of a name, or a file.
 fn find(project: &Project<'_>, image: &str) -> Result<Found> {
-    let file = Path::new(image);
+    let file = Utf8Path::new(image);
     let is_name = !file.is_file() && !image.contains(['/', '.']);
     let is_known = project.images.iter().any(|entry| entry.name == image.replace('_', "-"));
     if !is_known && !is_name {

@@ -1,11 +1,11 @@
 //! `image`: builds an image into `build/NAME/`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::Result;
 use bedplate_core::{Lock, Plan};
+use camino::Utf8PathBuf;
 
 use crate::build;
 use crate::cli::ImageArgs;
@@ -35,7 +35,7 @@ pub fn run(project: Project<'_>, args: &ImageArgs, report: &Report) -> Result<Ex
 pub(super) struct Built {
     pub(super) plan: Plan,
     pub(super) lock: Lock,
-    pub(super) out: PathBuf,
+    pub(super) out: Utf8PathBuf,
 }
 
 pub(super) fn build(project: &Project<'_>, args: &ImageArgs, report: &Report) -> Result<Built> {

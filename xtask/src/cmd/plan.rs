@@ -1,13 +1,13 @@
 //! `plan`: prints what will be built, or what differs from another plan.
 
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::lock::LockFile;
 use bedplate_core::plan::SavedPlan;
 use bedplate_core::{Architecture, Entry, Plan};
+use camino::Utf8Path;
 
 use crate::cli::PlanArgs;
 use crate::cmd::{diff, planned};
@@ -54,7 +54,7 @@ fn other_plan(
     architecture: Architecture,
     report: &Report,
 ) -> Result<(SavedPlan, String)> {
-    if name.ends_with(".json") || Path::new(name).is_file() {
+    if name.ends_with(".json") || Utf8Path::new(name).is_file() {
         let text = fs::read_to_string(name).with_context(|| format!("cannot read the plan `{name}`"))?;
         let plan = SavedPlan::parse(&text).with_context(|| format!("invalid plan `{name}`"))?;
         return Ok((plan, name.to_owned()));
@@ -68,7 +68,7 @@ fn other_plan(
 }
 
 /// What the image's lock, where there is one, says of recommended packages that are left out.
-fn left_out(path: &Path, plan: &Plan) -> String {
+fn left_out(path: &Utf8Path, plan: &Plan) -> String {
     // Whoever builds is told what is wrong with a lock; the plan needs none.
     let file = fs::read_to_string(path).ok().and_then(|text| LockFile::parse(&text).ok());
     let lock = file.as_ref().and_then(|file| file.of(plan.architecture));

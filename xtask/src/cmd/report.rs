@@ -25,14 +25,13 @@ pub fn run(project: Project<'_>, args: &ReportArgs, report: &Report) -> Result<E
     let started = Instant::now();
     let (entry, plan) = planned(&project, &args.image)?;
     let out = diff::built(&project, &entry.name, args.image.out.as_ref())?;
-    let directory = out.as_std_path();
-    if !artifacts::is_build(directory) {
+    if !artifacts::is_build(&out) {
         let name = &entry.name;
         return Err(UsageError(format!("`{out}` holds no build: run `cargo xtask image {name}`")).into());
     }
     // A build that came between would get the page of the one before.
-    let output = Output::open(directory, report)?;
-    let unsigned = plan.artifacts.unsigned.as_ref().is_some_and(|names| directory.join(&names.uki).exists());
+    let output = Output::open(&out, report)?;
+    let unsigned = plan.artifacts.unsigned.as_ref().is_some_and(|names| out.join(&names.uki).exists());
     if unsigned {
         let message = format!("nobody signed `{}`, and it has no disk to tell of", plan.name);
         let help = format!("run `cargo xtask sign {}` first", plan.name);
@@ -45,12 +44,12 @@ pub fn run(project: Project<'_>, args: &ReportArgs, report: &Report) -> Result<E
     };
     let development_keys =
         plan.secure_boot.as_ref().is_some_and(|keys| Keys::are_for_development(keys, project.root));
-    let subject = Subject { plan: &plan, development_keys, directory };
+    let subject = Subject { plan: &plan, development_keys, directory: &out };
     let facts = Facts::read(subject, built, changes, args.against.as_deref().map(camino::Utf8Path::as_str))
-        .with_context(|| format!("cannot read the artifacts in `{}`", path(directory)))?;
+        .with_context(|| format!("cannot read the artifacts in `{}`", path(&out)))?;
     let page = html::page(&facts);
     let write = |mut file: &File| Ok(file.write_all(page.as_bytes())?);
     output.add(html::NAME, &plan.artifacts.checksums, write)?;
-    report.timed("Written", path(&directory.join(html::NAME)), started);
+    report.timed("Written", path(&out.join(html::NAME)), started);
     Ok(ExitCode::SUCCESS)
 }

@@ -2,12 +2,12 @@
 //! the packages, its overlays against the files.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::Result;
 use bedplate_core::lock::Lock;
 use bedplate_core::plan::{Plan, SavedPlan};
 use bedplate_formats::tree::{Kind, Tree, TreePath};
+use camino::Utf8Path;
 
 use super::files::{FilesDifference, Owners};
 use super::holder::Holder;
@@ -28,7 +28,7 @@ pub struct Described<'a> {
     /// The keys that it names.
     pub keys: Option<&'a Keys>,
     /// The directory that paths in it start from.
-    pub project: &'a Path,
+    pub project: &'a Utf8Path,
 }
 
 impl Described<'_> {
@@ -36,7 +36,7 @@ impl Described<'_> {
     ///
     /// # Errors
     /// It is no build, or a damaged one; a file of the description cannot be read.
-    pub fn against(self, built: &Side, directory: &Path) -> Result<Comparison> {
+    pub fn against(self, built: &Side, directory: &Utf8Path) -> Result<Comparison> {
         let (key, old) = artifacts::made_of(directory)?;
         let mut found = match SavedPlan::new(old) {
             Ok(old) => plans::compare(&old, &self.plan.into())?,

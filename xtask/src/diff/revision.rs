@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, anyhow};
 use bedplate_core::plan::SavedPlan;
 use bedplate_core::{Architecture, Entry};
+use camino::Utf8Path;
 use rustix::fs::FlockOperation;
 
 use crate::error::UsageError;
@@ -37,9 +38,9 @@ pub fn plan(
         return Err(UsageError(message).into());
     };
     let store = Store::open()?;
-    let package = project.package.strip_prefix(project.root).unwrap_or(Path::new(""));
+    let package = project.package.strip_prefix(project.root).unwrap_or(Utf8Path::new(""));
     let mut key = Key::new("plan of a revision");
-    for part in [&commit, &package.display().to_string(), &entry.name, &architecture.to_string()] {
+    for part in [&commit, &package.to_string(), &entry.name, &architecture.to_string()] {
         key.add(part);
     }
     let name = format!("plan-{}", key.finish());
@@ -54,7 +55,7 @@ pub fn plan(
     let plan = (|| {
         // One directory for all revisions: what two of them have in common is compiled once.
         let mut place = Key::of_inputs();
-        place.add(project.root.as_os_str().as_encoded_bytes());
+        place.add(project.root.as_str());
         let beside = store.layer("revision", &place.finish());
         fs::create_dir_all(&beside)?;
         let lock = fs::File::create(beside.join("lock"))?;
@@ -73,7 +74,7 @@ pub fn plan(
 }
 
 /// The commit that a revision names.
-fn commit(project: &Path, revision: &str) -> Option<String> {
+fn commit(project: &Utf8Path, revision: &str) -> Option<String> {
     // What begins with a dash would be an option.
     if revision.starts_with('-') || revision.is_empty() {
         return None;
@@ -86,7 +87,7 @@ fn commit(project: &Path, revision: &str) -> Option<String> {
 
 /// Writes the files of a commit, of the project wherever it lies in its repository, into a directory of their own. An
 /// index of their own tells which of them are there already.
-fn check_out(project: &Path, commit: &str, index: &Path, checkout: &Path) -> Result<()> {
+fn check_out(project: &Utf8Path, commit: &str, index: &Path, checkout: &Path) -> Result<()> {
     fs::create_dir_all(checkout)?;
     let asked = |question| -> Result<String> {
         let found = said(git(project).args(["rev-parse", question]).output(), "git rev-parse")?;
@@ -102,7 +103,7 @@ fn check_out(project: &Path, commit: &str, index: &Path, checkout: &Path) -> Res
 
 /// Lets the manifests of a copy name what lies beside the project, and not beside the copy: crates by a path that leads
 /// out of the project, as the one that `new` writes, are those that are there now.
-fn reach_out(project: &Path, checkout: &Path) -> Result<()> {
+fn reach_out(project: &Utf8Path, checkout: &Path) -> Result<()> {
     let mut pending = vec![PathBuf::new()];
     while let Some(below) = pending.pop() {
         for entry in fs::read_dir(checkout.join(&below))? {
@@ -114,7 +115,7 @@ fn reach_out(project: &Path, checkout: &Path) -> Result<()> {
                 let text = fs::read_to_string(entry.path())?;
                 // What cargo cannot read either, it says best itself.
                 let Ok(mut manifest) = text.parse::<toml::Table>() else { continue };
-                if name_from_root(&mut manifest, &project.join(&below), project) {
+                if name_from_root(&mut manifest, &project.as_std_path().join(&below), project) {
                     fs::write(entry.path(), manifest.to_string())?;
                 }
             }
@@ -124,7 +125,7 @@ fn reach_out(project: &Path, checkout: &Path) -> Result<()> {
 }
 
 /// Makes each relative `path` absolute that leads from a directory of the project out of it; says whether there is one.
-fn name_from_root(table: &mut toml::Table, directory: &Path, project: &Path) -> bool {
+fn name_from_root(table: &mut toml::Table, directory: &Path, project: &Utf8Path) -> bool {
     let mut found = false;
     for (key, value) in table {
         match value {
@@ -219,7 +220,7 @@ mod tests {
         write("deep/er/Cargo.toml", "[dependencies.other]\npath = \"../../../../other\"\n");
         write("broken/Cargo.toml", "[");
         for _ in 0..2 {
-            reach_out(Path::new("/home/me/device"), checkout.path()).unwrap();
+            reach_out(Utf8Path::new("/home/me/device"), checkout.path()).unwrap();
             let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
             assert_eq!(
                 manifest["dependencies"]["bedplate"]["path"].as_str(),

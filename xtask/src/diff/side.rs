@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use bedplate_core::Architecture;
 use bedplate_core::lock::{Lock, LockFile};
 use bedplate_core::plan::{SavedPlan, guid};
 use bedplate_formats::region::Region;
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -30,7 +29,7 @@ pub struct Side {
     /// What it is: `disk`, `root`, `ESP`, `kernel image`, `build`, `lock`, `bundle` or `description`.
     pub kind: &'static str,
     /// The files whose bytes are all there is to it.
-    pub bytes: Vec<PathBuf>,
+    pub bytes: Vec<Utf8PathBuf>,
     /// Whose machines it is for.
     pub architecture: Option<Architecture>,
     /// The partitions by label.
@@ -56,7 +55,7 @@ pub struct Side {
     /// A whole lock file.
     pub lock: Option<LockFile>,
     /// A bundle that brings it to devices.
-    pub bundle: Option<PathBuf>,
+    pub bundle: Option<Utf8PathBuf>,
     /// The plan of a build, where it tells it.
     pub plan: Option<SavedPlan>,
     /// The sizes of artifacts by name.
@@ -112,21 +111,20 @@ impl Side {
             Err(error) => return Err(error).with_context(|| format!("cannot open `{path}`")),
         };
         let side = Side { name, ..Side::default() };
-        let path = path.as_std_path();
         if metadata.is_dir() {
             return side.of_build(path);
         }
         let side = Side { bytes: vec![path.to_owned()], ..side };
-        if path.extension().is_some_and(|extension| extension == "lock") {
+        if path.extension() == Some("lock") {
             return side.of_lock(path);
         }
-        if Bundle::is(path) {
+        if Bundle::is(path.as_std_path()) {
             return Ok(Side { kind: "bundle", bundle: Some(path.to_owned()), ..side });
         }
         side.of_disk(&Disk::open(path)?)
     }
 
-    fn of_build(self, directory: &Path) -> Result<Self> {
+    fn of_build(self, directory: &Utf8Path) -> Result<Self> {
         if !artifacts::is_build(directory) && !directory.join(artifact::DISK).exists() {
             let name = &self.name;
             return Err(UsageError(format!(
@@ -158,17 +156,16 @@ impl Side {
             && let Some(manifest) = there(artifact::MANIFEST)
         {
             let text = fs::read_to_string(&manifest)?;
-            side.packages = Some(
-                of_manifest(&text).with_context(|| format!("invalid manifest `{}`", manifest.display()))?,
-            );
+            side.packages =
+                Some(of_manifest(&text).with_context(|| format!("invalid manifest `{manifest}`"))?);
         }
         side.bundle = there(artifact::BUNDLE);
         side.plan = artifacts::made_of(directory).ok().and_then(|(_, plan)| SavedPlan::new(plan).ok());
         Ok(Side { kind: "build", artifacts: Some(sizes), ..side })
     }
 
-    fn of_lock(self, path: &Path) -> Result<Self> {
-        let what = || format!("cannot read the lock `{}`", path.display());
+    fn of_lock(self, path: &Utf8Path) -> Result<Self> {
+        let what = || format!("cannot read the lock `{path}`");
         let text = fs::read_to_string(path).with_context(what)?;
         let file = LockFile::parse(&text).with_context(what)?;
         Ok(Side { kind: "lock", lock: Some(file), sizes_are: "download", ..self })

@@ -1,12 +1,12 @@
 //! What a page tells: read from the artifacts of a build, beside the plan.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::Plan;
 use bedplate_core::plan::Why;
 use bedplate_formats::filesystem::FileType;
+use camino::Utf8Path;
 use fs_err as fs;
 use serde_json::Value;
 
@@ -66,7 +66,7 @@ pub struct Subject<'a> {
     /// Whether the image is signed by keys that everybody may have.
     pub development_keys: bool,
     /// The directory of the artifacts.
-    pub directory: &'a Path,
+    pub directory: &'a Utf8Path,
 }
 
 impl<'a> Facts<'a> {
@@ -120,7 +120,7 @@ impl<'a> Facts<'a> {
 }
 
 /// How much of each partition its artifact fills. A data partition is empty, and its own size on each device.
-fn used(plan: &Plan, directory: &Path, built: &Side) -> BTreeMap<String, u64> {
+fn used(plan: &Plan, directory: &Utf8Path, built: &Side) -> BTreeMap<String, u64> {
     let mut used = BTreeMap::new();
     let whole =
         [Some(&plan.artifacts.root), plan.artifacts.verity.as_ref(), plan.artifacts.uki_slot.as_ref()];

@@ -1,6 +1,5 @@
 //! The variables that Secure Boot is made of: read, held against one another, and made of certificates.
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail};
@@ -32,7 +31,7 @@ impl Variables {
     ///
     /// # Errors
     /// One is missing, damaged, or signed by somebody else.
-    pub fn read(directory: &Path, name: &dyn Fn(&str) -> String) -> Result<Self> {
+    pub fn read(directory: &Utf8Path, name: &dyn Fn(&str) -> String) -> Result<Self> {
         let mut read = Self { files: Vec::new(), lists: Vec::new() };
         for variable in Variable::ALL {
             let file = file(variable);

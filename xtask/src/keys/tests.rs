@@ -34,7 +34,7 @@ fn copy() -> (TempDir, PathBuf, SecureBootPlan) {
 }
 
 fn refusal(project: &TempDir, plan: &SecureBootPlan) -> String {
-    let error = Keys::read(plan, project.path()).unwrap_err();
+    let error = Keys::read(plan, project.path().try_into().unwrap()).unwrap_err();
     let located = error.downcast_ref::<LocatedError>().unwrap_or_else(|| panic!("no line: {error:#}"));
     assert!(located.at.is_some());
     located.message.clone()
@@ -47,7 +47,7 @@ fn private(name: &str) -> Signer {
 #[test]
 fn a_set_for_development_fits_itself_and_says_what_it_is() {
     let (project, _, plan) = copy();
-    let keys = Keys::read(&plan, project.path()).unwrap();
+    let keys = Keys::read(&plan, project.path().try_into().unwrap()).unwrap();
     assert!(keys.development);
     let names: Vec<&str> = keys.variables.files().map(|(name, _)| name).collect();
     assert_eq!(names, ["PK.auth", "KEK.auth", "db.auth"]);
@@ -102,7 +102,7 @@ fn a_key_that_is_replaced_is_another_one_and_somebody_signs_by_it() {
         der::pem::encode_string("PUBLIC KEY", der::pem::LineEnding::LF, &der).unwrap()
     };
     fs::write(directory.join("pcr-former.pem"), pem("update")).unwrap();
-    let keys = Keys::read(&plan, project.path()).unwrap();
+    let keys = Keys::read(&plan, project.path().try_into().unwrap()).unwrap();
     let signed = |former: Option<&str>| {
         let signers = Signers { db: private("db"), pcr: private("pcr"), former: former.map(private) };
         keys.fit(&signers, SystemTime::now()).map_err(|error| error.to_string())
@@ -139,7 +139,7 @@ fn further_certificates_and_digests_are_enrolled() {
     let path = Utf8Path::from_path(&directory).unwrap();
     let made = auth::make(path, &private("PK"), &private("KEK"), SystemTime::now()).unwrap();
     assert_eq!(made, ["PK.auth", "KEK.auth", "db.auth", "dbx.auth"]);
-    let keys = Keys::read(&plan, project.path()).unwrap();
+    let keys = Keys::read(&plan, project.path().try_into().unwrap()).unwrap();
     use bedplate_formats::efi_variable::Variable;
     assert_eq!(keys.variables.lists(Variable::Db).len(), 2);
     assert_eq!(keys.variables.lists(Variable::Dbx)[0].entries[0].data, [0xab; 32]);

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use camino::Utf8Path;
+
 use crate::report::Report;
 
 /// What would make git look at another repository than that of its directory.
@@ -10,7 +12,7 @@ const ELSEWHERE: [&str; 4] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT
 
 /// Returns the commit that the project is a checkout of, when nothing in it differs from that: what is not committed is
 /// not what the commit names. git alone knows what it ignores, so git is asked; where it cannot answer, `report` tells.
-pub fn commit(project: &Path, report: &Report) -> Option<String> {
+pub fn commit(project: &Utf8Path, report: &Report) -> Option<String> {
     if !project.ancestors().any(|directory| directory.join(".git").exists()) {
         return None;
     }
@@ -30,7 +32,7 @@ pub fn commit(project: &Path, report: &Report) -> Option<String> {
 }
 
 /// git in a directory, for the repository that this is in.
-pub fn git(directory: &Path) -> Command {
+pub fn git(directory: impl AsRef<Path>) -> Command {
     let mut git = Command::new("git");
     git.arg("--no-optional-locks").current_dir(directory).env("LC_ALL", "C");
     for name in ELSEWHERE {
@@ -64,6 +66,6 @@ mod tests {
     #[test]
     fn a_directory_without_a_repository_has_no_commit() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(commit(directory.path(), &Report::default()), None);
+        assert_eq!(commit(directory.path().try_into().unwrap(), &Report::default()), None);
     }
 }

@@ -2,12 +2,11 @@
 //!
 //! Invariant: what is built from is the file as it was locked. One that has changed since is locked again, or refused.
 
-use std::path::Path;
-
 use anyhow::Result;
 use bedplate_core::lock::{Lock, LockedPackage};
 use bedplate_core::plan::{DebPlan, Plan};
 use bedplate_core::value::DebLocation;
+use camino::Utf8Path;
 use fs_err as fs;
 
 use crate::error::LocatedError;
@@ -17,7 +16,7 @@ use crate::store::{self, Store};
 ///
 /// # Errors
 /// It is not there or no file, at its line.
-pub fn read(project: &Path, deb: &DebPlan) -> Result<Vec<u8>> {
+pub fn read(project: &Utf8Path, deb: &DebPlan) -> Result<Vec<u8>> {
     let path = project.join(deb.url.as_str());
     let reason = match fs::metadata(&path) {
         Ok(metadata) if metadata.is_file() => match std::fs::read(&path) {
@@ -41,7 +40,7 @@ pub fn read(project: &Path, deb: &DebPlan) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn changed(project: &Path, plan: &Plan, lock: &Lock) -> Result<Option<DebLocation>> {
+pub fn changed(project: &Utf8Path, plan: &Plan, lock: &Lock) -> Result<Option<DebLocation>> {
     for deb in plan.debs.iter().filter(|deb| deb.is_file()) {
         let sha256 = store::hash(&mut &read(project, deb)?[..])?;
         let is_same = |locked: &&LockedPackage| locked.url == deb.url && locked.sha256 == sha256;
@@ -56,7 +55,7 @@ pub fn changed(project: &Path, plan: &Plan, lock: &Lock) -> Result<Option<DebLoc
 ///
 /// # Errors
 /// As [`read`], or one that is not the locked one any more.
-pub fn keep(project: &Path, plan: &Plan, locked: &[&LockedPackage], store: &Store) -> Result<()> {
+pub fn keep(project: &Utf8Path, plan: &Plan, locked: &[&LockedPackage], store: &Store) -> Result<()> {
     for package in locked.iter().filter(|package| package.is_projects()) {
         let Some(deb) = plan.debs.iter().find(|deb| deb.url == package.url) else { continue };
         if store.path(&package.sha256).is_some() {

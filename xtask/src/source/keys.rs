@@ -2,8 +2,6 @@
 //!
 //! Invariant: a key counts by its fingerprint. Where it comes from is not believed, the lock as little as an address.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context as _, Result};
 use base64ct::{Base64, Encoding as _};
 use bedplate_core::location::SourceLocation;
@@ -11,6 +9,7 @@ use bedplate_core::lock::{Lock, LockedKey};
 use bedplate_core::plan::{Keyring, Plan};
 use bedplate_core::secret::Secret;
 use bedplate_core::value::Url;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::archive::Keys;
 use crate::archive::openpgp::{self, SignatureError};
@@ -23,13 +22,13 @@ const LARGEST: u64 = 1 << 20;
 /// Every key that a plan's archives and packages are signed with.
 #[derive(Debug)]
 pub struct Keychain {
-    project: PathBuf,
+    project: Utf8PathBuf,
     fetched: Vec<LockedKey>,
 }
 
 impl Keychain {
     /// Those of the project's files alone: what is at an address is none of them.
-    pub fn of_files(project: &Path) -> Self {
+    pub fn of_files(project: &Utf8Path) -> Self {
         Self { project: project.to_owned(), fetched: Vec::new() }
     }
 
@@ -37,7 +36,7 @@ impl Keychain {
     ///
     /// # Errors
     /// A key that cannot be had, or is another one, at its line.
-    pub fn complete(plan: &Plan, old: Option<&Lock>, fetcher: &Fetcher, project: &Path) -> Result<Self> {
+    pub fn complete(plan: &Plan, old: Option<&Lock>, fetcher: &Fetcher, project: &Utf8Path) -> Result<Self> {
         let mut keychain = Self::of_archives(plan, old, fetcher, project)?;
         for deb in &plan.debs {
             if let Some(keyring) = &deb.keyring {
@@ -51,7 +50,12 @@ impl Keychain {
     ///
     /// # Errors
     /// As [`Keychain::complete`].
-    pub fn of_archives(plan: &Plan, old: Option<&Lock>, fetcher: &Fetcher, project: &Path) -> Result<Self> {
+    pub fn of_archives(
+        plan: &Plan,
+        old: Option<&Lock>,
+        fetcher: &Fetcher,
+        project: &Utf8Path,
+    ) -> Result<Self> {
         let mut keychain = Self::of_files(project);
         for archive in &plan.archives {
             keychain.add(&archive.keyring, archive.key_place(), old, fetcher)?;

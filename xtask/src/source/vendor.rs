@@ -5,7 +5,6 @@
 //! anew, and its signature is not looked at again.
 
 use std::fmt::Display;
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::lock::{Lock, LockedPackage, PROJECT, VENDOR};
@@ -13,6 +12,7 @@ use bedplate_core::plan::{DebPlan, Keyring, Plan};
 use bedplate_core::secret::Secret;
 use bedplate_core::value::{PackageName, Sha256, Value as _};
 use bedplate_formats::deb;
+use camino::Utf8Path;
 use fs_err as fs;
 
 use crate::archive::openpgp::SignatureError;
@@ -35,7 +35,7 @@ pub struct Vendors<'a> {
     /// Whose signature counts.
     pub keychain: &'a Keychain,
     /// The directory of the project, for packages that are in it.
-    pub project: &'a Path,
+    pub project: &'a Utf8Path,
     /// Seconds after 1970.
     pub now: i64,
     /// Hears of what is fetched by digest.

@@ -13,6 +13,7 @@ use bedplate_formats::digest::hex;
 use bedplate_formats::tree::{Content, Node, Tree, TreePath};
 use bedplate_formats::uki::Uki;
 use bedplate_formats::vfat;
+use camino::Utf8Path;
 use fs_err as fs;
 
 use crate::error::LocatedError;
@@ -29,7 +30,7 @@ pub struct Boot<'a> {
     slots: bool,
     names: &'a ArtifactNames,
     /// The directory of the files that are written and read.
-    staging: &'a Path,
+    staging: &'a Utf8Path,
 }
 
 /// What lies on the ESP.
@@ -47,7 +48,7 @@ pub struct OnEsp<'a> {
 impl<'a> Boot<'a> {
     /// That of a plan.
     #[must_use]
-    pub fn of(plan: &'a Plan, staging: &'a Path) -> Self {
+    pub fn of(plan: &'a Plan, staging: &'a Utf8Path) -> Self {
         let Plan { architecture, updates, artifacts, .. } = plan;
         Boot { architecture: *architecture, slots: updates.is_some(), names: artifacts, staging }
     }
@@ -205,7 +206,7 @@ pub fn command_line(arguments: &[String], root_hash: Option<&[u8; 32]>) -> Strin
 }
 
 /// The content of a file that is there.
-fn on_disk(path: &Path) -> Result<Content> {
+fn on_disk(path: &Utf8Path) -> Result<Content> {
     Ok(Content::File { len: fs::metadata(path)?.len(), path: path.into() })
 }
 

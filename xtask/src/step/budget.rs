@@ -2,13 +2,13 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::Plan;
 use bedplate_core::plan::{BudgetPlan, Part};
 use bedplate_formats::region::Region;
 use bedplate_formats::used;
+use camino::Utf8Path;
 use fs_err as fs;
 
 use super::manifest;
@@ -24,7 +24,7 @@ const NAMED: usize = 8;
 /// # Errors
 /// The first part that is over, at its line, with the packages that grew since the last build, the largest growth
 /// first; an artifact that cannot be read.
-pub fn check(plan: &Plan, staging: &Path, last: &Path) -> Result<()> {
+pub fn check(plan: &Plan, staging: &Utf8Path, last: &Utf8Path) -> Result<()> {
     for budget in &plan.budgets {
         let Some(over) = budget.over(size(plan, budget, staging)?) else { continue };
         let names = &plan.artifacts;
@@ -36,7 +36,7 @@ pub fn check(plan: &Plan, staging: &Path, last: &Path) -> Result<()> {
 }
 
 /// The bytes of a part.
-fn size(plan: &Plan, budget: &BudgetPlan, staging: &Path) -> Result<u64> {
+fn size(plan: &Plan, budget: &BudgetPlan, staging: &Utf8Path) -> Result<u64> {
     let names = &plan.artifacts;
     let length = |name: &str| Ok(fs::metadata(staging.join(name))?.len());
     match budget.what {
@@ -55,7 +55,7 @@ fn size(plan: &Plan, budget: &BudgetPlan, staging: &Path) -> Result<u64> {
 }
 
 /// The bytes of each package's files, as a manifest has them.
-fn sizes(manifest: &Path) -> Result<BTreeMap<String, u64>> {
+fn sizes(manifest: &Utf8Path) -> Result<BTreeMap<String, u64>> {
     let packages =
         manifest::parse(&fs::read_to_string(manifest)?).context("reading the manifest of packages")?;
     Ok(packages.into_iter().map(|package| (package.name, package.size)).collect())

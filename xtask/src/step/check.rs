@@ -25,12 +25,11 @@ mod udev;
 mod unit;
 mod units;
 
-use std::path::Path;
-
 use anyhow::Result;
 use bedplate_core::plan::Plan;
 use bedplate_core::{Diagnostic, Diagnostics, Rule};
 use bedplate_formats::tree::Tree;
+use camino::Utf8Path;
 
 pub use self::early::packages;
 pub use self::programs::Sandboxed;
@@ -94,7 +93,7 @@ pub struct Findings {
 ///
 /// # Errors
 /// The sandbox cannot be set up.
-pub fn tree(plan: &Plan, project: &Path, tree: &Tree, sandboxed: &Sandboxed<'_>) -> Result<Findings> {
+pub fn tree(plan: &Plan, project: &Utf8Path, tree: &Tree, sandboxed: &Sandboxed<'_>) -> Result<Findings> {
     let subject = Subject { plan, tree, origins: Origins::new(plan, project, tree) };
     let mut found = Findings::default();
     fixed(&subject, &mut found);

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{Read as _, Write};
 use std::ops::Range;
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::Plan;
@@ -12,6 +11,7 @@ use bedplate_formats::gpt::END;
 use bedplate_formats::region::Region;
 use bedplate_formats::sparse::{self, Span};
 use bedplate_formats::{digest, used};
+use camino::Utf8Path;
 use fs_err as fs;
 use rayon::prelude::*;
 
@@ -30,7 +30,7 @@ const LEVEL: i32 = 3;
 ///
 /// # Errors
 /// An artifact cannot be read.
-pub fn needed(plan: &Plan, out: &Path) -> Result<Vec<(u64, u64)>> {
+pub fn needed(plan: &Plan, out: &Utf8Path) -> Result<Vec<(u64, u64)>> {
     let size = fs::metadata(out.join(&plan.artifacts.disk))?.len();
     let mut ranges: Vec<Range<u64>> = vec![0..END.min(size), size.saturating_sub(END)..size];
     for (partition, artifact) in disk::artifacts(plan) {
@@ -57,7 +57,7 @@ pub fn needed(plan: &Plan, out: &Path) -> Result<Vec<(u64, u64)>> {
 ///
 /// # Errors
 /// An artifact cannot be read.
-pub fn map(plan: &Plan, out: &Path) -> Result<Bmap> {
+pub fn map(plan: &Plan, out: &Utf8Path) -> Result<Bmap> {
     let disk = fs::File::open(out.join(&plan.artifacts.disk))?;
     let (size, blocks) = (disk.metadata()?.len(), needed(plan, out)?);
     // Long ranges in parts: one is hashed by one core, and of a damaged download less is in doubt.
@@ -81,7 +81,7 @@ pub fn map(plan: &Plan, out: &Path) -> Result<Bmap> {
 ///
 /// # Errors
 /// It cannot be read, or the other file written.
-pub fn write(disk: &Path, to: &File) -> Result<()> {
+pub fn write(disk: &Utf8Path, to: &File) -> Result<()> {
     let from = fs::File::open(disk)?;
     let size = from.metadata()?.len();
     let mut encoder = zstd::Encoder::new(to, LEVEL)?;
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn a_disk_comes_back_and_its_holes_cost_nothing() {
         let directory = tempfile::tempdir().unwrap();
-        let disk = directory.path().join("image.raw");
+        let disk = Utf8Path::from_path(directory.path()).unwrap().join("image.raw");
         let file = File::create(&disk).unwrap();
         file.set_len(256 << 20).unwrap();
         file.write_all_at(&[7; 9000], 5 << 20).unwrap();

@@ -3,13 +3,13 @@
 //! <https://uapi-group.org/specifications/specs/discoverable_partitions_specification/>
 
 use std::fs::File;
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::Plan;
 use bedplate_core::plan::{ArtifactNames, PartitionGuid, PartitionPlan, RootPlan};
 use bedplate_formats::gpt::{Partition, Table};
 use bedplate_formats::{gpt, sparse, verity};
+use camino::Utf8Path;
 use fs_err as fs;
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ use crate::report::bytes;
 ///
 /// # Errors
 /// A root larger than its partition, at the partition's line.
-pub fn verity(root: &RootPlan, names: &ArtifactNames, staging: &Path) -> Result<Option<[u8; 32]>> {
+pub fn verity(root: &RootPlan, names: &ArtifactNames, staging: &Utf8Path) -> Result<Option<[u8; 32]>> {
     let data = fs::File::open(staging.join(&names.root))?;
     let (size, partition) = (data.metadata()?.len(), &root.partition);
     if size > partition.size {
@@ -45,7 +45,7 @@ pub fn verity(root: &RootPlan, names: &ArtifactNames, staging: &Path) -> Result<
 ///
 /// # Errors
 /// A layout the table cannot hold, or a disk that is full.
-pub fn write(plan: &Plan, root_hash: Option<&[u8; 32]>, staging: &Path) -> Result<()> {
+pub fn write(plan: &Plan, root_hash: Option<&[u8; 32]>, staging: &Utf8Path) -> Result<()> {
     let disk = fs::File::options()
         .read(true)
         .write(true)

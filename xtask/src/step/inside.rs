@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use bedplate_core::Plan;
 use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
+use camino::Utf8Path;
 
 use super::scratch::{Base, Changes, Scratch};
 use super::sysprep;
@@ -31,7 +32,7 @@ pub struct Inside<'a> {
     /// The plan, for its lines.
     pub plan: &'a Plan,
     /// The directory that paths in the description start from.
-    pub project: &'a Path,
+    pub project: &'a Utf8Path,
     /// The cached system.
     pub base: Base<'a>,
     /// What the cached system was made of.

@@ -4,12 +4,12 @@
 //! <https://github.com/systemd/mkosi/blob/main/mkosi/resources/man/mkosi.1.md>
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::{Lock, Plan};
 use bedplate_formats::control;
 use bedplate_formats::tree::{Kind, Tree, TreePath};
+use camino::Utf8Path;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +70,7 @@ pub fn parse(text: &str) -> Result<Vec<Package>> {
 ///
 /// # Errors
 /// The tree has no dpkg database, or the file cannot be written.
-pub fn write(plan: &Plan, lock: &Lock, tree: &Tree, file: &Path) -> Result<()> {
+pub fn write(plan: &Plan, lock: &Lock, tree: &Tree, file: &Utf8Path) -> Result<()> {
     let status =
         tree.content(&"var/lib/dpkg/status".into()).context("the image has no dpkg database")?.read()?;
     let status = String::from_utf8(status).context("the dpkg database is not UTF-8")?;

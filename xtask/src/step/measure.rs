@@ -5,7 +5,6 @@
 //! boot option is the disk. PCR 4 and 7 have one for each way in which firmware may start it.
 
 use std::io::Cursor;
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::plan::Plan;
@@ -13,6 +12,7 @@ use bedplate_formats::efi_variable::Variable;
 use bedplate_formats::pcr::{self, Bank, Pcr, Phase, SecureBootPolicy};
 use bedplate_formats::signature_list::SignatureList;
 use bedplate_formats::uefi_data::uefi_data;
+use camino::Utf8Path;
 use fs_err as fs;
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
@@ -23,7 +23,7 @@ use crate::keys::Keys;
 ///
 /// # Errors
 /// A kernel image that cannot be read.
-pub fn write(plan: &Plan, keys: Option<&Keys>, loader: &[u8], staging: &Path) -> Result<()> {
+pub fn write(plan: &Plan, keys: Option<&Keys>, loader: &[u8], staging: &Utf8Path) -> Result<()> {
     let names = &plan.artifacts;
     let uki = fs::read(staging.join(&names.uki))?;
     let values = |bank| values(bank, keys, loader, &uki).context("working out what a TPM will have measured");

@@ -1,10 +1,10 @@
 //! Which line of the description is answerable for a path of the finished tree.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use bedplate_core::{Plan, SourceLocation};
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
+use camino::Utf8Path;
 
 use super::{overlay, place, root};
 
@@ -24,7 +24,7 @@ pub struct Origins(BTreeMap<TreePath, Origin>);
 
 impl Origins {
     /// Reads the overlays of the plan, and where their files are in `tree`.
-    pub fn new(plan: &Plan, project: &Path, tree: &Tree) -> Self {
+    pub fn new(plan: &Plan, project: &Utf8Path, tree: &Tree) -> Self {
         let mut origins = BTreeMap::new();
         for overlay in &plan.overlays {
             // One that cannot be read has ended the build before.
@@ -65,7 +65,7 @@ pub fn landed(tree: &Tree, path: &TreePath) -> TreePath {
 
 /// The line that brought `path`: that of a file, a unit or an overlay. None for what packages bring.
 #[must_use]
-pub fn of(plan: &Plan, project: &Path, tree: &Tree, path: &TreePath) -> Option<SourceLocation> {
+pub fn of(plan: &Plan, project: &Utf8Path, tree: &Tree, path: &TreePath) -> Option<SourceLocation> {
     Origins::new(plan, project, tree).of(path).map(|origin| origin.at.clone())
 }
 

@@ -7,11 +7,10 @@ mod leavings;
 mod modes;
 mod source;
 
-use std::path::Path;
-
 use bedplate_core::SourceLocation;
 use bedplate_core::plan::{FileKind, FilePlan, OverlayPlan, OverlayRule, Plan};
 use bedplate_formats::tree::{Content, Kind, Node, Tree, TreePath};
+use camino::Utf8Path;
 
 use self::source::Layer;
 use super::homes::Homes;
@@ -27,7 +26,7 @@ use crate::report::Report;
 /// An overlay that cannot be read, or cannot be what the plan makes of it, at its line.
 pub fn check(
     plan: &Plan,
-    project: &Path,
+    project: &Utf8Path,
     report: &Report,
     text: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), LocatedError> {
@@ -45,7 +44,7 @@ pub fn check(
 
 /// Returns what an overlay brings, for those who look at it beside the root; nothing where it cannot be read, which
 /// [`check`] tells.
-pub fn scan(overlay: &OverlayPlan, project: &Path) -> Option<Tree> {
+pub fn scan(overlay: &OverlayPlan, project: &Utf8Path) -> Option<Tree> {
     Some(source::read(overlay, project).ok()?.tree)
 }
 
@@ -54,7 +53,7 @@ pub fn scan(overlay: &OverlayPlan, project: &Path) -> Option<Tree> {
 ///
 /// # Errors
 /// As [`check`].
-pub fn add_to(key: &mut Key, plan: &Plan, project: &Path) -> anyhow::Result<()> {
+pub fn add_to(key: &mut Key, plan: &Plan, project: &Utf8Path) -> anyhow::Result<()> {
     for layer in source::read_all(plan, project)? {
         for (path, node) in layer.tree.iter() {
             key.add(path.to_bytes());
@@ -74,7 +73,7 @@ pub fn add_to(key: &mut Key, plan: &Plan, project: &Path) -> anyhow::Result<()> 
 /// A file that cannot be put where the overlay has it, at the overlay's line.
 pub fn overlays(
     plan: &Plan,
-    project: &Path,
+    project: &Utf8Path,
     homes: &Homes,
     tree: &mut Tree,
     owners: &mut Owners,

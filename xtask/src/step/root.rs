@@ -7,7 +7,6 @@ mod extents;
 
 use std::fs::File;
 use std::io::{self, BufWriter, PipeWriter, Write as _};
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::Compression;
@@ -16,6 +15,7 @@ use bedplate_core::plan::RootPlan;
 use bedplate_formats::erofs::write::Compressor;
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 use bedplate_formats::{erofs, tar};
+use camino::Utf8Path;
 
 pub(super) use self::changes::same;
 use self::extents::{Packs, Told};
@@ -50,7 +50,7 @@ pub fn write(
     options: Options<'_>,
     (store, key): (&Store, &str),
     (base, tree): (&Tree, &Tree),
-    file: &Path,
+    file: &Utf8Path,
     told: Told<'_>,
 ) -> Result<&'static str> {
     let filesystem = options.root.filesystem;
@@ -113,14 +113,16 @@ fn stream(
     Options { tools, epoch, .. }: Options<'_>,
     argv: &[String],
     tree: &Tree,
-    file: &Path,
+    file: &Utf8Path,
     told: Told<'_>,
 ) -> Result<()> {
-    let (directory, name) = (file.parent().unwrap_or(Path::new(".")), file.file_name().unwrap_or_default());
-    let out = format!("{WORK}/{}", name.to_string_lossy());
+    let (directory, name) =
+        (file.parent().unwrap_or(Utf8Path::new(".")), file.file_name().unwrap_or_default());
+    let out = format!("{WORK}/{name}");
     let argv: Vec<&str> =
         argv.iter().map(|word| if word == OUT { out.as_str() } else { word.as_str() }).collect();
-    let sandbox = tools.clone().bind(directory, WORK).env("SOURCE_DATE_EPOCH", &epoch.to_string());
+    let sandbox =
+        tools.clone().bind(directory.as_std_path(), WORK).env("SOURCE_DATE_EPOCH", &epoch.to_string());
     let (reader, writer) = std::io::pipe()?;
     let tool = sandbox.command(&argv).stdin_file(reader).stdout_null().stderr_capture().unchecked();
     let (written, output) = std::thread::scope(|scope| {

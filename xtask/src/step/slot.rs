@@ -10,12 +10,12 @@
 //! update takes from the running slot what is the same; `slots.sh` reads the block and copies the UKI to the ESP.
 
 use std::io::{BufWriter, Read as _, Write as _};
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::plan::{Plan, SlotsPlan, UpdatesPlan};
 use bedplate_formats::digest::{Sha256, hex};
 use bedplate_formats::tree::Content;
+use camino::Utf8Path;
 use fs_err as fs;
 use rayon::prelude::*;
 
@@ -30,7 +30,7 @@ const BLOCK: u64 = 4096;
 ///
 /// # Errors
 /// A UKI larger than the partition, at the line of the updates; a disk that is full.
-pub fn write(plan: &Plan, staging: &Path) -> Result<()> {
+pub fn write(plan: &Plan, staging: &Utf8Path) -> Result<()> {
     let (Some(SlotsPlan { uki: partition, .. }), Some(name)) = (&plan.disk.slots, &plan.artifacts.uki_slot)
     else {
         return Ok(());
@@ -69,12 +69,16 @@ pub fn write(plan: &Plan, staging: &Path) -> Result<()> {
 }
 
 /// What a slot is made of, among the artifacts in a directory, in the order in which a device writes it.
-pub fn images(plan: &Plan, directory: &Path) -> Vec<Source> {
+pub fn images(plan: &Plan, directory: &Utf8Path) -> Vec<Source> {
     let names = &plan.artifacts;
     let names = [Some(&names.root), names.verity.as_ref(), names.uki_slot.as_ref()];
     let parts = SlotsPlan::PARTS.into_iter().zip(names);
     let source = |(part, name): (&str, Option<&String>)| {
-        Some(Source { class: part.to_owned(), name: format!("{part}.img"), path: directory.join(name?) })
+        Some(Source {
+            class: part.to_owned(),
+            name: format!("{part}.img"),
+            path: directory.join(name?).into(),
+        })
     };
     parts.filter_map(source).collect()
 }
@@ -84,7 +88,7 @@ pub fn images(plan: &Plan, directory: &Path) -> Vec<Source> {
 ///
 /// # Errors
 /// An image of the slot that cannot be read.
-pub fn known(plan: &Plan, staging: &Path) -> Result<Vec<(String, Content)>> {
+pub fn known(plan: &Plan, staging: &Utf8Path) -> Result<Vec<(String, Content)>> {
     let Some(UpdatesPlan { compatible, .. }) = &plan.updates else { return Ok(Vec::new()) };
     let version = plan.version.as_deref().unwrap_or_default();
     let images = images(plan, staging);

@@ -1,11 +1,10 @@
 //! Looks for line ends of other systems in what the overlays bring, before
 //! anything is fetched. Texts of the description are checked by the plan.
 
-use std::path::Path;
-
 use bedplate_core::check::text::{HELP, fault};
 use bedplate_core::plan::Plan;
 use bedplate_formats::tree::Kind;
+use camino::Utf8Path;
 
 use crate::error::LocatedError;
 
@@ -16,7 +15,7 @@ const LARGEST: u64 = 1 << 20;
 ///
 /// # Errors
 /// A unit, script or setting with CRLF or a byte order mark, at its overlay's line.
-pub fn check(plan: &Plan, project: &Path) -> Result<(), LocatedError> {
+pub fn check(plan: &Plan, project: &Utf8Path) -> Result<(), LocatedError> {
     for overlay in &plan.overlays {
         // An overlay that cannot be read is told by the step that copies it.
         let Some(tree) = super::overlay::scan(overlay, project) else { continue };
@@ -52,9 +51,9 @@ mod tests {
         let units = project.path().join("overlay/etc/systemd/system");
         std::fs::create_dir_all(&units).unwrap();
         std::fs::write(units.join("a.service"), "[Unit]\n").unwrap();
-        check(&plan, project.path()).unwrap();
+        check(&plan, project.path().try_into().unwrap()).unwrap();
         std::fs::write(units.join("b.service"), "[Unit]\r\n").unwrap();
-        let problem = check(&plan, project.path()).unwrap_err();
+        let problem = check(&plan, project.path().try_into().unwrap()).unwrap_err();
         assert_eq!(
             problem.message,
             "`overlay/etc/systemd/system/b.service` has lines that end with a carriage return (CRLF)"

@@ -2,7 +2,6 @@
 //! families add to the examples' device.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use bedplate_core::{Diagnostic, Image, Renderer, explain, rule};
 use bedplate_formats::tree::{Node, TreePath};
@@ -97,7 +96,7 @@ fn findings(image: &Image) -> Findings {
     overlay::files(&plan.files, &homes, &mut tree, &mut owners).unwrap();
     users::apply(&plan.users, &mut tree).unwrap();
     let unfit = units::apply(&plan.units.enable, &mut tree);
-    let origins = Origins::new(&plan, Path::new("/nonexistent"), &tree);
+    let origins = Origins::new(&plan, "/nonexistent".into(), &tree);
     let subject = Subject { plan: &plan, tree: &tree, origins };
     let mut found = Findings { mistakes: unfit, ..Findings::default() };
     fixed(&subject, &mut found);

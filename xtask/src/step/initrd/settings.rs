@@ -6,12 +6,12 @@
 //! file does not build it anew.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate_core::SourceLocation;
 use bedplate_core::plan::{FileKind, Plan};
 use bedplate_formats::tree::{Kind, Tree, TreePath};
+use camino::Utf8Path;
 
 use super::programs;
 
@@ -60,7 +60,7 @@ pub struct Settings {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn of(plan: &Plan, project: &Path, system: &Tree) -> Result<Settings> {
+pub fn of(plan: &Plan, project: &Utf8Path, system: &Tree) -> Result<Settings> {
     let mut found: BTreeMap<TreePath, (Option<String>, Option<SourceLocation>)> = BTreeMap::new();
     for overlay in &plan.overlays {
         // An overlay that cannot be read is told by the step that copies it.
@@ -223,7 +223,7 @@ mod tests {
 
     fn described(path: &str, text: &str) -> Settings {
         let plan = device().file(path, text).plan().unwrap();
-        of(&plan, Path::new("/nonexistent"), &system()).unwrap()
+        of(&plan, Utf8Path::new("/nonexistent"), &system()).unwrap()
     }
 
     /// Case 11.
@@ -251,7 +251,7 @@ mod tests {
         std::os::unix::fs::symlink("/dev/null", rules.join("80-drivers.rules")).unwrap();
         let mut plan = device().overlay("overlay").plan().unwrap();
         plan.overlays[0].source = "overlay".into();
-        let settings = of(&plan, project.path(), &system()).unwrap();
+        let settings = of(&plan, project.path().try_into().unwrap(), &system()).unwrap();
         let path = "etc/udev/rules.d/80-drivers.rules".into();
         assert_eq!(settings.taken, [Setting { path, text: None }]);
     }

@@ -1,12 +1,13 @@
 //! The directory of an overlay, and what it must not hold, before there is a system.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bedplate_core::check::files::word_for;
 use bedplate_core::plan::{BindKind, BindPlan, FileKind, FilePlan, OverlayPlan, Plan};
 use bedplate_core::value::DevicePath;
 use bedplate_formats::tree::{Kind, Tree, TreePath};
+use camino::Utf8Path;
 
 use super::{leavings, modes};
 use crate::error::LocatedError;
@@ -38,11 +39,11 @@ const ACCOUNTS: [&str; 6] =
     ["etc/group", "etc/gshadow", "etc/passwd", "etc/shadow", "etc/subgid", "etc/subuid"];
 
 /// Reads every overlay of a plan.
-pub(super) fn read_all<'a>(plan: &'a Plan, project: &Path) -> Result<Vec<Layer<'a>>, LocatedError> {
+pub(super) fn read_all<'a>(plan: &'a Plan, project: &Utf8Path) -> Result<Vec<Layer<'a>>, LocatedError> {
     plan.overlays.iter().map(|overlay| read(overlay, project)).collect()
 }
 
-pub(super) fn read<'a>(plan: &'a OverlayPlan, project: &Path) -> Result<Layer<'a>, LocatedError> {
+pub(super) fn read<'a>(plan: &'a OverlayPlan, project: &Utf8Path) -> Result<Layer<'a>, LocatedError> {
     let problem = |message: String, help: &str| LocatedError {
         message: format!("the overlay `{}` {message}", plan.source),
         at: Some(plan.at.clone()),

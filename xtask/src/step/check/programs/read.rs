@@ -57,8 +57,6 @@ fn names(subject: &Subject<'_>, path: &TreePath) -> BTreeSet<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use bedplate_core::rule;
     use bedplate_formats::tree::{Node, Tree};
 
@@ -84,7 +82,7 @@ mod tests {
         ] {
             tree.insert(path.into(), Node::file(text, 0o644));
         }
-        let origins = Origins::new(&plan, Path::new("/nonexistent"), &tree);
+        let origins = Origins::new(&plan, "/nonexistent".into(), &tree);
         let subject = Subject { plan: &plan, tree: &tree, origins };
         let mut changed: BTreeSet<TreePath> = tree.iter().map(|(path, _)| path.clone()).collect();
         changed.retain(|path| tree.content(path).is_some());

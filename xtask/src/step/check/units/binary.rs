@@ -80,8 +80,6 @@ fn libraries(subject: &Subject<'_>, path: &TreePath) -> Option<(String, String)>
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use bedplate_core::rule;
     use bedplate_formats::tree::{Node, Tree};
 
@@ -99,7 +97,7 @@ mod tests {
         tree.insert("usr/bin/agent".into(), Node::file(bytes.to_vec(), 0o755));
         tree.insert("usr/lib/systemd/system/x.service".into(), Node::file("[Service]\n", 0o644));
         let unit::Found::Unit(unit) = unit::load(&tree, "x.service") else { panic!("no unit") };
-        let origins = Origins::new(&plan, Path::new("/nonexistent"), &tree);
+        let origins = Origins::new(&plan, "/nonexistent".into(), &tree);
         let subject = Subject { plan: &plan, tree: &tree, origins };
         let fault = fault(&subject, &unit, &"usr/bin/agent".into());
         fault.map(|(message, help)| format!("{message}; {help}"))
