@@ -405,8 +405,8 @@ fn a_program_without_rights_starts_a_sandbox_as_an_ordinary_user() {
 }
 
 /// What the scripts call.
-const PROGRAMS: &str = "bash cat chmod chown cp find head id ln ls mkdir mountpoint mv readlink rm setpriv setsid sh \
-                        sleep sort stat touch uname uniq wc";
+const PROGRAMS: &str = "bash cat chmod chown cp find head id ln ls mkdir mountpoint mv perl readlink rm setpriv setsid \
+                        sh sleep sort stat touch uname uniq wc";
 
 /// A root with programs of the host, and a program that shows it from within a container or outside of one.
 struct Both {
@@ -500,12 +500,29 @@ fn a_container_without_privileges_shows_a_command_the_same() {
         ),
         ("/etc/program; cat /run/text", "a stand-in\na text\n"),
         (WRITE, "d/b f 644\nd/c f 600\nl l 777\n"),
+        (&read_link(4), "4 /etc /etc\n"),
+        (&read_link(3), "3 /et /et\n"),
     ] {
         let said = both.same(script);
         assert!(said.contains(expected), "{script}: {said}");
     }
     assert_eq!(files(both.root.path()), before, "the root is as it was");
     assert_eq!(fs::read_dir(both.work.path().join("shown")).unwrap().count(), 0);
+}
+
+/// Asks for the current directory with room for so many bytes, which is less than it is long on the host; and, as
+/// libapparmor does, by the descriptor of the link itself.
+fn read_link(room: usize) -> String {
+    let (open, read) = (libc::SYS_openat, libc::SYS_readlinkat);
+    let itself = libc::O_PATH | libc::O_NOFOLLOW;
+    let program = format!(
+        r#"$of = "/proc/self/cwd"; $here = ""; $to = "\0" x {room}; $itself = "\0" x {room};
+           $length = syscall {read}, -100, $of, $to, {room};
+           $link = syscall {open}, -100, $of, {itself};
+           syscall {read}, $link, $here, $itself, {room};
+           print "$length $to $itself\n""#
+    );
+    format!("cd /etc; perl -e '{program}'")
 }
 
 const CONNECT: &str = "bash -c ': <>/dev/tcp/192.0.2.1/9' 2>&1 | cat";

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use bedplate_core::Distribution;
 use bedplate_formats::tree::{Tree, TreePath};
 
@@ -24,10 +24,20 @@ const PARSER: &str = "usr/sbin/apparmor_parser";
 const PROFILES: &str = "etc/apparmor.d";
 /// What else decides on the result: the parser's settings, and the features that policies may use.
 const SETTINGS: [&str; 2] = ["etc/apparmor", "usr/share/apparmor-features"];
+/// Where the results are, and what the kernel knew.
+const COMPILED: &str = "var/cache/apparmor";
 /// Where the parser finds what the kernel knows.
 const SHOWN: &str = "/run/bedplate/apparmor-features";
-const ARGV: [&str; 6] =
-    ["apparmor_parser", "--kernel-features", SHOWN, "--skip-kernel-load", "--write-cache", "/etc/apparmor.d"];
+const ARGV: [&str; 7] = [
+    "apparmor_parser",
+    "--kernel-features",
+    SHOWN,
+    "--skip-kernel-load",
+    "--write-cache",
+    // It goes on where it cannot write.
+    "--Werror=cache",
+    "/etc/apparmor.d",
+];
 
 /// Compiles the tree's profiles for the kernel of this release, where it is known what that understands.
 ///
@@ -54,7 +64,7 @@ pub fn apply(inside: &Inside<'_>, kernel: &str, brought: &BTreeSet<TreePath>, tr
     inside.cached("apparmor", key, tree, |inside, shown| {
         let file = inside.store.temporary()?.join("features");
         fs_err::write(&file, features)?;
-        inside.changes(shown, |sandbox| {
+        let changes = inside.changes(shown, |sandbox| {
             let sandbox = sandbox.clone().bind_read_only(&file, SHOWN);
             let command = sandbox.command(ARGV).stdin_null().stderr_to_stdout().stdout_capture();
             let output = command.unchecked().run().context("could not start the sandbox")?;
@@ -77,7 +87,11 @@ pub fn apply(inside: &Inside<'_>, kernel: &str, brought: &BTreeSet<TreePath>, tr
                 help: "mend the profile, or leave it out".into(),
             }
             .into())
-        })
+        })?;
+        // It passes over a directory that it cannot make.
+        let compiled = changes.written.keys().any(|path| path.starts_with(&TreePath::new(COMPILED)));
+        ensure!(compiled, "`apparmor_parser` has written nothing to `/{COMPILED}`");
+        Ok(changes)
     })?;
     Ok(())
 }

@@ -189,9 +189,14 @@ impl Root {
             remove(path)?;
         }
         for name in LED {
-            for entry in fs::read_dir(self.path.join(name)).into_iter().flatten() {
+            let directory = self.path.join(name);
+            let Ok(kept) = fs::symlink_metadata(&directory).map(|metadata| times(&metadata)) else {
+                continue;
+            };
+            for entry in fs::read_dir(&directory)? {
                 remove(&entry?.path())?;
             }
+            utimensat(CWD, &directory, &kept, AtFlags::empty())?;
         }
         for Moved { from, to } in std::mem::take(&mut self.moved).iter().rev() {
             fs::rename(to, from).with_context(|| format!("could not move `{}` back", from.display()))?;
@@ -208,6 +213,30 @@ impl Drop for Root {
         // After `restore` there is nothing left to do; where the command was not started, nothing was changed by it.
         let _ = self.put_back();
     }
+}
+
+/// Puts a link into a directory that is empty here, and is emptied at the end. `path` is one inside, and names it.
+///
+/// # Errors
+/// Something is in the way, or the path is that of such a directory itself.
+pub(super) fn put_link(root: &Path, path: &str, target: &Path) -> io::Result<()> {
+    let mut names = path.split('/').skip(1);
+    let led = root.join(names.next().filter(|name| LED.contains(name)).ok_or(io::ErrorKind::InvalidInput)?);
+    let kept = times(&fs::symlink_metadata(&led)?);
+    let mut link = led.clone();
+    for name in names {
+        if !fs::symlink_metadata(&link).is_ok_and(|metadata| metadata.is_dir()) {
+            remove(&link)?;
+            fs::create_dir(&link)?;
+        }
+        link.push(name);
+    }
+    if fs::read_link(&link).is_ok_and(|known| known == target) {
+        return Ok(());
+    }
+    remove(&link)?;
+    symlink(target, &link)?;
+    Ok(utimensat(CWD, &led, &kept, AtFlags::empty())?)
 }
 
 /// Whether the supervisor leads to what is bound: a directory that is written to, or a file that is no program, where

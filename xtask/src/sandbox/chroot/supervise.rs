@@ -9,7 +9,7 @@
 //! kernel and not for us.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use libc::sock_filter;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
+use super::root;
 use super::shapes::{self, Kind, Name, Shape, Size};
 use crate::sandbox::{HOSTNAME, sync};
 use crate::syscall::{self, Argument};
@@ -201,9 +202,32 @@ impl Asked<'_> {
         if let Some(answer) = self.special(shape, &places) {
             return Ok(answer);
         }
+        if self.shows_a_link(shape, &paths, &places) {
+            return Ok(Answer::GoOn);
+        }
         // From here on the kernel would find nothing: what fails is an error of the call.
         let made = self.redirected(shape, &paths, places);
         Ok(made.unwrap_or_else(|error| Answer::Result(-i64::from(error.raw_os_error().unwrap_or(libc::EIO)))))
+    }
+
+    /// Whether the call opens a link itself, as a place, and finds one like it now. Such a descriptor cannot be handed
+    /// over. Another process that opens the same path may find this process's.
+    fn shows_a_link(&self, shape: &Shape, paths: &[String], places: &[Option<PathBuf>]) -> bool {
+        const ITSELF: u64 = (libc::O_PATH | libc::O_NOFOLLOW).unsigned_abs() as u64;
+        let flags = match shape.kind {
+            Kind::Opened { flags } => Some(self.arguments[flags]),
+            Kind::OpenedBy { how } => self
+                .bytes(how, Size::Fixed(8))
+                .ok()
+                .and_then(|bytes| bytes.first_chunk().map(|word| u64::from_ne_bytes(*word))),
+            Kind::Redirected | Kind::Impossible { .. } => None,
+        };
+        let ([path], [Some(place)], Some(flags)) = (paths, places, flags) else { return false };
+        let Ok(target) = std::fs::read_link(place) else { return false };
+        let target = self.seen_inside(target.into_os_string().into_encoded_bytes());
+        let put =
+            || root::put_link(&self.supervisor.root, &tidy(path), Path::new(OsStr::from_bytes(&target)));
+        flags & ITSELF == ITSELF && put().is_ok()
     }
 
     /// Makes the call with the paths on the host.
@@ -325,7 +349,9 @@ impl Asked<'_> {
             let length = match size {
                 Size::Fixed(length) => length,
                 Size::Of(other) => {
-                    let length = usize::try_from(numbers[other]).unwrap_or(LONGEST).min(LONGEST);
+                    let asked = usize::try_from(numbers[other]).unwrap_or(LONGEST).min(LONGEST);
+                    // A target is cut once it is as short as inside.
+                    let length = if asked > 0 && is_readlink(shape.number) { LONGEST } else { asked };
                     numbers[other] = u64::try_from(length).unwrap_or_default();
                     length
                 }
@@ -371,10 +397,11 @@ impl Asked<'_> {
         }
         let Some((argument, mut bytes)) = written else { return Ok(Answer::Result(result)) };
         let mut result = result;
-        if let Some((_, Size::Of(_))) = shape.writes {
+        if let Some((_, Size::Of(size))) = shape.writes {
             bytes.truncate(usize::try_from(result).unwrap_or_default());
             if is_readlink(shape.number) {
                 bytes = self.seen_inside(bytes);
+                bytes.truncate(usize::try_from(self.arguments[size]).unwrap_or(LONGEST));
                 result = i64::try_from(bytes.len()).unwrap_or_default();
             }
         }
