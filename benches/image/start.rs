@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use bedplate::vm::Vm;
-use bedplate::vm::guest::Guest;
 
 use super::say;
 
@@ -33,12 +32,8 @@ pub fn measure(disk: &Path, directory: &Path) -> Result<()> {
         });
         let told = told.collect::<Result<Vec<_>>>()?.join(", ");
         say(format_args!("{start} start: {told}"));
-        keep(&mut guest, &directory.join(format!("start-{start}.svg")))?;
+        fs::write(directory.join(format!("start-{start}.svg")), guest.check("systemd-analyze plot")?)?;
         vm = guest.power_off()?;
     }
     Ok(())
-}
-
-fn keep(guest: &mut Guest, to: &Path) -> Result<()> {
-    Ok(fs::write(to, guest.check("systemd-analyze plot")?)?)
 }

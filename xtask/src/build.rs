@@ -543,7 +543,7 @@ fn install(
     let sandbox = crate::sandbox::Sandbox::new(root).emulated(emulator);
     let options = system_options(plan, lock);
     system::build(&sandbox, root, &debs, &options, log).context("installing the packages")?;
-    unpacked.keep(lock.packages.iter().map(|package| &package.sha256))
+    unpacked.keep()
 }
 
 /// What the description asks for: packages by name, and those of vendors.

@@ -33,32 +33,27 @@ impl<'a> Unpacked<'a> {
 
     /// The file with what a package was decompressed to, or the one to write that to.
     pub fn file(&self, package: &Sha256) -> PathBuf {
-        let known = self.store.layer(KIND, &key(package)).join(FILE);
-        if known.exists() { known } else { self.added(package) }
+        let known = self.store.layer(KIND, &key(package.as_bytes())).join(FILE);
+        if known.exists() { known } else { self.directory.join(package.as_str()) }
     }
 
     /// Keeps what was added, for this machine alone: others get the system, and have no use for it.
     ///
     /// # Errors
     /// The store cannot be written to.
-    pub fn keep<'p>(self, packages: impl IntoIterator<Item = &'p Sha256>) -> Result<()> {
+    pub fn keep(self) -> Result<()> {
         let store = self.store.alone();
-        for package in packages {
-            let added = self.added(package);
-            if added.exists() {
-                let rename = |layer: &Path| Ok(fs::rename(&added, layer.join(FILE))?);
-                store.layer_or_make(KIND, &key(package), rename)?;
-            }
+        for added in fs::read_dir(&self.directory)? {
+            let added = added?;
+            let rename = |layer: &Path| Ok(fs::rename(added.path(), layer.join(FILE))?);
+            store.layer_or_make(KIND, &key(added.file_name().as_encoded_bytes()), rename)?;
         }
         Ok(fs::remove_dir_all(self.directory)?)
     }
-
-    fn added(&self, package: &Sha256) -> PathBuf {
-        self.directory.join(package.to_string())
-    }
 }
 
-fn key(package: &Sha256) -> String {
+/// The key of what the package with this digest, as text, was decompressed to.
+fn key(package: &[u8]) -> String {
     let mut key = Key::new(KIND);
     key.add(package);
     key.finish()

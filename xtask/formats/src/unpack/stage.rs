@@ -85,21 +85,17 @@ pub fn stage_all(packages: &[Package], staging: &Path) -> Result<Vec<Staged>, Un
 /// What is wrong with the package, what it may not hold, and what the disk says.
 pub fn stage(package: &Package, directory: &Path) -> Result<Staged, UnpackError> {
     let Package { deb, kept } = package;
-    let Some(kept) = kept else { return stage_from(deb, directory, &mut Archive::Deb(&mut io::sink())) };
-    if let Ok(file) = File::open(kept) {
-        let staged = zstd::Decoder::new(file)
-            .map_err(UnpackError::at(kept))
-            .and_then(|mut decoder| stage_from(deb, directory, &mut Archive::Kept(&mut decoder)));
-        if let Ok(staged) = staged {
+    let known = kept.as_deref().and_then(|kept| File::open(kept).ok());
+    let mut keep = Keep::new(kept.as_deref().filter(|_| known.is_none()));
+    if let Some(mut decoder) = known.and_then(|file| zstd::Decoder::new(file).ok()) {
+        if let Ok(staged) = stage_from(deb, directory, Archive::Kept(&mut decoder)) {
             return Ok(staged);
         }
-        // It is damaged, or the package is: that tells.
-        std::fs::remove_dir_all(directory).map_err(UnpackError::at(directory))?;
-        return stage_from(deb, directory, &mut Archive::Deb(&mut io::sink()));
+        // It is damaged, or the package is: that tells. What stays of it is in the way, and told.
+        let _ = std::fs::remove_dir_all(directory);
     }
-    let mut keep = Keep::new(kept);
-    let staged = stage_from(deb, directory, &mut Archive::Deb(&mut keep))?;
-    keep.finish(kept);
+    let staged = stage_from(deb, directory, Archive::Deb(&mut keep))?;
+    keep.finish();
     Ok(staged)
 }
 
@@ -111,34 +107,40 @@ enum Archive<'a> {
     Kept(&'a mut dyn Read),
 }
 
-/// Compresses what is decompressed, a little: it is read ten times as fast as an xz, and half as long as it was. None
-/// where it cannot be written, which is no reason not to go on.
-struct Keep(Option<zstd::Encoder<'static, File>>);
+/// Compresses what is decompressed, a little: it is read ten times as fast as an xz, and half as long as it was.
+struct Keep<'a> {
+    /// None where it is not to be kept.
+    path: Option<&'a Path>,
+    /// None, too, where it cannot be written, which is no reason not to go on.
+    encoder: Option<zstd::Encoder<'static, File>>,
+}
 
-impl Keep {
+impl<'a> Keep<'a> {
     /// zstd's fast levels are negative. 5 takes half as long as 1, for a quarter more.
     const LEVEL: i32 = -5;
 
-    fn new(path: &Path) -> Self {
-        let encoder = File::create(path).and_then(|file| {
-            let mut encoder = zstd::Encoder::new(file, Self::LEVEL)?;
+    fn new(path: Option<&'a Path>) -> Self {
+        let encoder = |path| {
+            let mut encoder = zstd::Encoder::new(File::create(path)?, Self::LEVEL)?;
             encoder.include_checksum(true)?;
-            Ok(encoder)
-        });
-        Self(encoder.ok())
+            Ok::<_, io::Error>(encoder)
+        };
+        Self { path, encoder: path.and_then(|path| encoder(path).ok()) }
     }
 
-    fn finish(self, path: &Path) {
-        if self.0.and_then(|encoder| encoder.finish().ok()).is_none() {
+    /// Ends the file. One that is not whole is removed.
+    fn finish(self) {
+        let whole = self.encoder.is_some_and(|encoder| encoder.finish().is_ok());
+        if let Some(path) = self.path.filter(|_| !whole) {
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-impl Write for Keep {
+impl Write for Keep<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.as_mut().is_some_and(|encoder| encoder.write_all(bytes).is_err()) {
-            self.0 = None;
+        if self.encoder.as_mut().is_some_and(|encoder| encoder.write_all(bytes).is_err()) {
+            self.encoder = None;
         }
         Ok(bytes.len())
     }
@@ -148,7 +150,7 @@ impl Write for Keep {
     }
 }
 
-fn stage_from(deb: &Path, directory: &Path, archive: &mut Archive<'_>) -> Result<Staged, UnpackError> {
+fn stage_from(deb: &Path, directory: &Path, archive: Archive<'_>) -> Result<Staged, UnpackError> {
     let file = File::open(deb).map_err(UnpackError::at(deb))?;
     std::fs::create_dir_all(directory).map_err(UnpackError::at(directory))?;
     let handle = File::open(directory).map_err(UnpackError::at(directory))?;
