@@ -161,6 +161,9 @@ fn module(configuration: &str) -> DebBuilder {
 /// Case 18.
 #[test]
 fn a_module_is_built_for_the_images_kernel() {
+    if !product::all() {
+        return;
+    }
     let mut build = Build::of("maintainer-module", module(""));
     let disk = build.disk();
     let root = disk.root().unwrap();
@@ -187,6 +190,9 @@ fn a_module_is_built_for_the_images_kernel() {
 /// Case 18.
 #[test]
 fn a_module_that_dkms_leaves_out_fails_the_build() {
+    if !product::all() {
+        return;
+    }
     let agent = module("BUILD_EXCLUSIVE_CONFIG=\"CONFIG_NO_SUCH_THING\"\n");
     Build::named("maintainer-module", "maintainer-module-refused", agent).fails(&expect![[r#"
         the package `agent-dkms` has no kernel module: `agent/1` could not be built for the kernel
