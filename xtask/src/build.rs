@@ -85,7 +85,7 @@ pub fn image(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<()> {
         report.did("Fresh", path(if whole { disk.as_path() } else { context.out }));
         return Ok(());
     }
-    text::check(plan, context.project)?;
+    text::check(&plan.overlays, context.project)?;
     if !store.exchanges() {
         (context.fetch)()?;
     }
@@ -179,7 +179,7 @@ pub fn bundle(
     described.add(fingerprint(plan)?);
     let mut salt = Key::new("salt of the bundle");
     salt.add(plan.seed.as_bytes());
-    let images = slot::images(plan, out);
+    let images = slot::images(&plan.artifacts, out);
     let mut extra = vec![(OF_DEVICE.to_owned(), of_device.into_bytes())];
     extra.extend(deltas(old, &images, out, report)?);
     let contents = bundle::Contents {
@@ -218,7 +218,7 @@ pub fn compress(report: &Report, plan: &Plan, out: &Utf8Path) -> Result<()> {
         report.did("Fresh", path(&out.join(compressed)));
         return Ok(());
     }
-    let map = step::compress::map(plan, out)?.render();
+    let map = step::compress::map(&plan.disk, names, out)?.render();
     output.add(&format!("{}{MAP}", names.disk), &names.checksums, |mut file| {
         Ok(file.write_all(map.as_bytes())?)
     })?;
@@ -298,7 +298,7 @@ fn description(plan: &Plan, project: &Utf8Path, keys: Option<&Keys>) -> Result<S
     let plan = &plan;
     let mut key = Key::of_inputs();
     key.add(fingerprint(plan)?);
-    overlay::add_to(&mut key, plan, project)?;
+    overlay::add_to(&mut key, &plan.overlays, project)?;
     if let Some(keys) = keys {
         keys.add_to(&mut key)?;
     }
@@ -625,11 +625,13 @@ fn root_tree(
     let brought = origin::brought(&base, &tree);
     remove::apply_to_packages(&plan.contents.removed, &mut base);
     sysusers::apply(&inside, &brought, &mut tree)?;
-    version::apply(plan, &mut tree)?;
+    if let Some(version) = &plan.version {
+        version::apply(&plan.image_id(), version, &mut tree)?;
+    }
     homes.fill(&mut tree);
     users::apply(&plan.users, &mut tree)?;
     let line = |tree: &Tree, path: &TreePath| origin::of(plan, context.project, tree, path);
-    presets::apply(plan, &brought, &mut tree, &line)?;
+    presets::apply(&plan.units, &brought, &mut tree, &line)?;
     let unfit = units::apply(&plan.units.enable, &mut tree);
     owners.apply(&mut tree)?;
     triggers::apply(&inside, &brought, &mut tree)?;

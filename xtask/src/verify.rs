@@ -25,10 +25,10 @@ pub fn disk(plan: &Plan, keys: Option<&Keys>, directory: &Utf8Path) -> Result<()
     let mut image = File::open(directory.join(&names.disk)).context("opening the disk")?;
     let (root_hash, _) = of_uki(plan, directory)?;
     let found = gpt::read(&mut image).context("reading the disk's partition table")?;
-    let planned = step::disk::table(plan, root_hash.as_ref());
+    let planned = step::disk::table(&plan.disk, root_hash.as_ref());
     ensure!(found == planned, "the disk's partition table is\n{found:#?}\nwhere the plan has\n{planned:#?}");
 
-    for (partition, name) in step::disk::artifacts(plan) {
+    for (partition, name) in step::disk::artifacts(&plan.disk, names) {
         let artifact = File::open(directory.join(name))?;
         let length = artifact.metadata()?.len();
         ensure!(

@@ -685,6 +685,14 @@ impl Plan {
     }
 }
 
+impl UnitsPlan {
+    /// True when it is said here what becomes of the unit.
+    #[must_use]
+    pub fn names(&self, unit: &str) -> bool {
+        self.enable.iter().chain(&self.mask).any(|named| named.name == unit)
+    }
+}
+
 impl FilePlan {
     fn new(path: impl Into<String>, mode: u32, kind: FileKind, why: impl Into<String>) -> Self {
         FilePlan {

@@ -73,7 +73,7 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
             fs::write(staging.join(&unsigned.loader), loader)?;
             fs::write(staging.join(&unsigned.papers), serde_json::to_vec(bills)?)?;
         }
-        budget::check(plan, staging, last)?;
+        budget::check(&plan.budgets, &plan.disk, names, staging, last)?;
         return artifacts::finish(names, staging, |_| Ok(Vec::new()));
     }
 
@@ -87,11 +87,17 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
         }
         _ => loader,
     };
-    budget::check(plan, staging, last)?;
-    measure::write(plan, trust.keys, &loader, staging)?;
-    slot::write(plan, staging)?;
+    budget::check(&plan.budgets, &plan.disk, names, staging, last)?;
+    measure::write(names, trust.keys, &loader, staging)?;
+    let version = plan.version.as_deref().unwrap_or_default();
+    if let Some(slots) = &plan.disk.slots {
+        slot::write(slots, names, version, staging)?;
+    }
     let (root_hash, kernel) = verify::of_uki(plan, staging)?;
-    let further = slot::known(plan, staging)?;
+    let further = match &plan.updates {
+        Some(updates) => slot::known(updates, names, version, staging)?,
+        None => Vec::new(),
+    };
     let on_esp = boot::OnEsp { uki: &plan.uki_on_esp(&kernel), loader, keys: trust.keys, further };
     let boot = boot::Boot::of(plan, staging);
     boot.esp(&plan.disk.esp, on_esp, plan.disk.sector_size, lock.epoch)?;
@@ -104,7 +110,7 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
     );
 
     let started = Instant::now();
-    disk::write(plan, root_hash.as_ref(), staging)?;
+    disk::write(&plan.disk, names, root_hash.as_ref(), staging)?;
     let summary = format!("{} partitions, {}", plan.disk.partitions().count(), bytes(plan.disk.size));
     report.timed("Disk", summary, started);
 

@@ -125,7 +125,7 @@ impl Found {
             plan.disk.partitions().map(|partition| (partition.offset, partition.size)).collect();
         let built: Vec<(u64, u64)> =
             image.table.partitions.iter().map(|partition| (partition.offset(), partition.size())).collect();
-        (planned == built).then(|| compress::needed(plan, self.file.parent()?).ok())?
+        (planned == built).then(|| compress::needed(&plan.disk, &plan.artifacts, self.file.parent()?).ok())?
     }
 
     fn missing(&self) -> UsageError {

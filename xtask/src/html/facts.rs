@@ -124,7 +124,7 @@ fn used(plan: &Plan, directory: &Utf8Path, built: &Side) -> BTreeMap<String, u64
     let mut used = BTreeMap::new();
     let whole =
         [Some(&plan.artifacts.root), plan.artifacts.verity.as_ref(), plan.artifacts.uki_slot.as_ref()];
-    for (partition, name) in step::disk::artifacts(plan) {
+    for (partition, name) in step::disk::artifacts(&plan.disk, &plan.artifacts) {
         let is_whole = whole.iter().flatten().any(|whole| *whole == name);
         if let Some(meta) = fs::metadata(directory.join(name)).ok().filter(|_| is_whole) {
             used.insert(partition.label.clone(), meta.len());

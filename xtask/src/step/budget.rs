@@ -4,8 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
-use bedplate_core::Plan;
-use bedplate_core::plan::{BudgetPlan, Part};
+use bedplate_core::plan::{ArtifactNames, BudgetPlan, DiskPlan, Part};
 use bedplate_formats::region::Region;
 use bedplate_formats::used;
 use camino::Utf8Path;
@@ -18,16 +17,21 @@ use crate::report::bytes;
 /// So many packages are named.
 const NAMED: usize = 8;
 
-/// Holds what was built into `staging` against the plan's budgets. `last` is the directory of the last build, if there
+/// Holds what was built into `staging` against budgets. `last` is the directory of the last build, if there
 /// is one.
 ///
 /// # Errors
 /// The first part that is over, at its line, with the packages that grew since the last build, the largest growth
 /// first; an artifact that cannot be read.
-pub fn check(plan: &Plan, staging: &Utf8Path, last: &Utf8Path) -> Result<()> {
-    for budget in &plan.budgets {
-        let Some(over) = budget.over(size(plan, budget, staging)?) else { continue };
-        let names = &plan.artifacts;
+pub fn check(
+    budgets: &[BudgetPlan],
+    disk: &DiskPlan,
+    names: &ArtifactNames,
+    staging: &Utf8Path,
+    last: &Utf8Path,
+) -> Result<()> {
+    for budget in budgets {
+        let Some(over) = budget.over(size(budget.what, disk, names, staging)?) else { continue };
         let now = sizes(&staging.join(&names.manifest))?;
         let before = sizes(&last.join(&names.manifest)).unwrap_or_default();
         return Err(Refused(Box::new(over.help(help(&before, &now)))).into());
@@ -36,10 +40,9 @@ pub fn check(plan: &Plan, staging: &Utf8Path, last: &Utf8Path) -> Result<()> {
 }
 
 /// The bytes of a part.
-fn size(plan: &Plan, budget: &BudgetPlan, staging: &Utf8Path) -> Result<u64> {
-    let names = &plan.artifacts;
+fn size(part: Part, disk: &DiskPlan, names: &ArtifactNames, staging: &Utf8Path) -> Result<u64> {
     let length = |name: &str| Ok(fs::metadata(staging.join(name))?.len());
-    match budget.what {
+    match part {
         Part::Root => {
             let region = Region::of(fs::File::open(staging.join(&names.root))?.into_parts().0)?;
             let used = used::used(&region).context("reading which blocks of the root are in use")?;
@@ -50,7 +53,7 @@ fn size(plan: &Plan, budget: &BudgetPlan, staging: &Utf8Path) -> Result<u64> {
             _ => length(&names.uki),
         },
         Part::Initrd => length(&names.initrd),
-        Part::Disk => Ok(plan.disk.size),
+        Part::Disk => Ok(disk.size),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write};
 use std::ops::Range;
 
 use anyhow::{Context as _, Result};
-use bedplate_core::Plan;
+use bedplate_core::plan::{ArtifactNames, DiskPlan};
 use bedplate_formats::bmap::{BLOCK, Bmap};
 use bedplate_formats::gpt::END;
 use bedplate_formats::region::Region;
@@ -30,10 +30,10 @@ const LEVEL: i32 = 3;
 ///
 /// # Errors
 /// An artifact cannot be read.
-pub fn needed(plan: &Plan, out: &Utf8Path) -> Result<Vec<(u64, u64)>> {
-    let size = fs::metadata(out.join(&plan.artifacts.disk))?.len();
+pub fn needed(planned: &DiskPlan, names: &ArtifactNames, out: &Utf8Path) -> Result<Vec<(u64, u64)>> {
+    let size = fs::metadata(out.join(&names.disk))?.len();
     let mut ranges: Vec<Range<u64>> = vec![0..END.min(size), size.saturating_sub(END)..size];
-    for (partition, artifact) in disk::artifacts(plan) {
+    for (partition, artifact) in disk::artifacts(planned, names) {
         let content = Region::of(fs::File::open(out.join(artifact))?.into_parts().0)?;
         let used =
             used::used(&content).with_context(|| format!("cannot read `{}`", path(&out.join(artifact))))?;
@@ -57,9 +57,9 @@ pub fn needed(plan: &Plan, out: &Utf8Path) -> Result<Vec<(u64, u64)>> {
 ///
 /// # Errors
 /// An artifact cannot be read.
-pub fn map(plan: &Plan, out: &Utf8Path) -> Result<Bmap> {
-    let disk = fs::File::open(out.join(&plan.artifacts.disk))?;
-    let (size, blocks) = (disk.metadata()?.len(), needed(plan, out)?);
+pub fn map(planned: &DiskPlan, names: &ArtifactNames, out: &Utf8Path) -> Result<Bmap> {
+    let disk = fs::File::open(out.join(&names.disk))?;
+    let (size, blocks) = (disk.metadata()?.len(), needed(planned, names, out)?);
     // Long ranges in parts: one is hashed by one core, and of a damaged download less is in doubt.
     let part = (64 << 20) / BLOCK;
     let parts = blocks.into_iter().flat_map(|(first, last)| {

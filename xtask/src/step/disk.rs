@@ -5,8 +5,7 @@
 use std::fs::File;
 
 use anyhow::{Context as _, Result};
-use bedplate_core::Plan;
-use bedplate_core::plan::{ArtifactNames, PartitionGuid, PartitionPlan, RootPlan};
+use bedplate_core::plan::{ArtifactNames, DiskPlan, PartitionGuid, PartitionPlan, RootPlan};
 use bedplate_formats::gpt::{Partition, Table};
 use bedplate_formats::{gpt, sparse, verity};
 use camino::Utf8Path;
@@ -45,26 +44,27 @@ pub fn verity(root: &RootPlan, names: &ArtifactNames, staging: &Utf8Path) -> Res
 ///
 /// # Errors
 /// A layout the table cannot hold, or a disk that is full.
-pub fn write(plan: &Plan, root_hash: Option<&[u8; 32]>, staging: &Utf8Path) -> Result<()> {
-    let disk = fs::File::options()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(staging.join(&plan.artifacts.disk))?;
-    disk.set_len(plan.disk.size)?;
+pub fn write(
+    planned: &DiskPlan,
+    names: &ArtifactNames,
+    root_hash: Option<&[u8; 32]>,
+    staging: &Utf8Path,
+) -> Result<()> {
+    let disk = fs::File::options().read(true).write(true).create_new(true).open(staging.join(&names.disk))?;
+    disk.set_len(planned.size)?;
     let mut disk = disk.into_parts().0;
-    for (partition, artifact) in artifacts(plan) {
+    for (partition, artifact) in artifacts(planned, names) {
         let content = File::open(staging.join(artifact))?;
         let length = content.metadata()?.len();
         sparse::copy(&content, 0..length, &disk, partition.offset)
             .with_context(|| format!("copying partition {} to the disk", partition.number))?;
     }
-    gpt::write(&table(plan, root_hash), &mut disk).context("writing the partition table")?;
+    gpt::write(&table(planned, root_hash), &mut disk).context("writing the partition table")?;
     Ok(())
 }
 
 /// The table the plan asks for, once the root hash is known.
-pub fn table(plan: &Plan, root_hash: Option<&[u8; 32]>) -> Table {
+pub fn table(planned: &DiskPlan, root_hash: Option<&[u8; 32]>) -> Table {
     let partition = |partition: &PartitionPlan| Partition {
         number: partition.number,
         type_guid: partition.type_guid,
@@ -74,8 +74,11 @@ pub fn table(plan: &Plan, root_hash: Option<&[u8; 32]>) -> Table {
         attributes: partition.attributes,
         name: partition.label.clone(),
     };
-    let sector_size = plan.disk.sector_size;
-    Table { guid: plan.disk.guid, sector_size, partitions: plan.disk.partitions().map(partition).collect() }
+    Table {
+        guid: planned.guid,
+        sector_size: planned.sector_size,
+        partitions: planned.partitions().map(partition).collect(),
+    }
 }
 
 /// A partition's id: the plan's, or the half of the root hash that systemd
@@ -96,9 +99,11 @@ fn guid(planned: &PartitionGuid, root_hash: Option<&[u8; 32]>) -> Uuid {
 }
 
 /// Every partition with the artifact that it is a copy of.
-pub fn artifacts(plan: &Plan) -> impl Iterator<Item = (&PartitionPlan, &str)> {
-    let names = &plan.artifacts;
+pub fn artifacts<'a>(
+    planned: &'a DiskPlan,
+    names: &'a ArtifactNames,
+) -> impl Iterator<Item = (&'a PartitionPlan, &'a str)> {
     let names =
         [&names.esp, &names.root].into_iter().chain(&names.verity).chain(&names.uki_slot).chain(&names.data);
-    plan.disk.partitions().zip(names.map(String::as_str))
+    planned.partitions().zip(names.map(String::as_str))
 }

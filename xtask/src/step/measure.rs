@@ -7,7 +7,7 @@
 use std::io::Cursor;
 
 use anyhow::{Context as _, Result};
-use bedplate_core::plan::Plan;
+use bedplate_core::plan::ArtifactNames;
 use bedplate_formats::efi_variable::Variable;
 use bedplate_formats::pcr::{self, Bank, Pcr, Phase, SecureBootPolicy};
 use bedplate_formats::signature_list::SignatureList;
@@ -23,8 +23,7 @@ use crate::keys::Keys;
 ///
 /// # Errors
 /// A kernel image that cannot be read.
-pub fn write(plan: &Plan, keys: Option<&Keys>, loader: &[u8], staging: &Utf8Path) -> Result<()> {
-    let names = &plan.artifacts;
+pub fn write(names: &ArtifactNames, keys: Option<&Keys>, loader: &[u8], staging: &Utf8Path) -> Result<()> {
     let uki = fs::read(staging.join(&names.uki))?;
     let values = |bank| values(bank, keys, loader, &uki).context("working out what a TPM will have measured");
     let banks: Map<String, Value> = Bank::ALL

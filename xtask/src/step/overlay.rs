@@ -30,7 +30,7 @@ pub fn check(
     report: &Report,
     text: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), LocatedError> {
-    for layer in source::read_all(plan, project)? {
+    for layer in source::read_all(&plan.overlays, project)? {
         source::check(plan, &layer)?;
         if let Some(left_out) = leavings::told(&layer.left_out) {
             report.did("Left out", format_args!("{left_out} of `{}`", layer.plan.source));
@@ -53,8 +53,8 @@ pub fn scan(overlay: &OverlayPlan, project: &Utf8Path) -> Option<Tree> {
 ///
 /// # Errors
 /// As [`check`].
-pub fn add_to(key: &mut Key, plan: &Plan, project: &Utf8Path) -> anyhow::Result<()> {
-    for layer in source::read_all(plan, project)? {
+pub fn add_to(key: &mut Key, overlays: &[OverlayPlan], project: &Utf8Path) -> anyhow::Result<()> {
+    for layer in source::read_all(overlays, project)? {
         for (path, node) in layer.tree.iter() {
             key.add(path.to_bytes());
             key.add((node.mode & 0o100).to_le_bytes());
@@ -79,7 +79,7 @@ pub fn overlays(
     owners: &mut Owners,
 ) -> Result<(), LocatedError> {
     let generated = landed(&plan.files, tree);
-    for layer in source::read_all(plan, project)? {
+    for layer in source::read_all(&plan.overlays, project)? {
         source::check(plan, &layer)?;
         for (path, node) in layer.tree.iter().skip(1) {
             lay(&layer, path, node, &generated, homes, tree, owners)?;

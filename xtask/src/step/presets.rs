@@ -9,9 +9,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bedplate_core::SourceLocation;
 use bedplate_core::glob::{Wildcard, fits, is_pattern};
+use bedplate_core::plan::UnitsPlan;
 use bedplate_core::spelling::nearest;
-use bedplate_core::{Plan, SourceLocation};
 use bedplate_formats::tree::{Kind, Tree, TreePath};
 
 use super::units::{self, SYSTEM, Scope, USER};
@@ -38,14 +39,14 @@ enum Does {
 /// # Errors
 /// A line that systemd would not understand, and one with a misspelt unit.
 pub fn apply(
-    plan: &Plan,
+    units: &UnitsPlan,
     brought: &BTreeSet<TreePath>,
     tree: &mut Tree,
     line: &dyn Fn(&Tree, &TreePath) -> Option<SourceLocation>,
 ) -> Result<(), LocatedError> {
     for scope in [&SYSTEM, &USER] {
         if brought.iter().any(|path| scope.presets.iter().any(|above| path.starts_with(&above.into()))) {
-            apply_to(scope, plan, brought, tree, line)?;
+            apply_to(scope, units, brought, tree, line)?;
         }
     }
     Ok(())
@@ -53,7 +54,7 @@ pub fn apply(
 
 fn apply_to(
     scope: &Scope,
-    plan: &Plan,
+    units: &UnitsPlan,
     brought: &BTreeSet<TreePath>,
     tree: &mut Tree,
     line: &dyn Fn(&Tree, &TreePath) -> Option<SourceLocation>,
@@ -70,7 +71,7 @@ fn apply_to(
         let Some(rule) = rules.iter().find(fitting).filter(|rule| brought.contains(&rule.file)) else {
             continue;
         };
-        if is_system && (plan.masks(name) || plan.enables(name)) {
+        if is_system && units.names(name) {
             continue;
         }
         match rule.does {
@@ -200,7 +201,7 @@ mod tests {
             tree.insert(path.into(), Node::file(*text, 0o644));
             brought.insert(path.into());
         }
-        apply(&image.plan().unwrap(), &brought, &mut tree, &|_, _| None)?;
+        apply(&image.plan().unwrap().units, &brought, &mut tree, &|_, _| None)?;
         let directory = "etc/systemd/system/multi-user.target.wants".into();
         let names = tree.children(&directory).filter_map(|(path, _)| path.name());
         Ok(names.map(|name| String::from_utf8_lossy(name).into_owned()).collect())

@@ -12,7 +12,7 @@
 use std::io::{BufWriter, Read as _, Write as _};
 
 use anyhow::{Context as _, Result};
-use bedplate_core::plan::{Plan, SlotsPlan, UpdatesPlan};
+use bedplate_core::plan::{ArtifactNames, SlotsPlan, UpdatesPlan};
 use bedplate_formats::digest::{Sha256, hex};
 use bedplate_formats::tree::Content;
 use camino::Utf8Path;
@@ -26,16 +26,13 @@ use crate::report::bytes;
 /// The blocks that an update takes one by one, and the room for what stands before the UKI, in bytes.
 const BLOCK: u64 = 4096;
 
-/// Writes the partition's content, where the plan has slots.
+/// Writes the partition's content, for an image of this version.
 ///
 /// # Errors
 /// A UKI larger than the partition, at the line of the updates; a disk that is full.
-pub fn write(plan: &Plan, staging: &Utf8Path) -> Result<()> {
-    let (Some(SlotsPlan { uki: partition, .. }), Some(name)) = (&plan.disk.slots, &plan.artifacts.uki_slot)
-    else {
-        return Ok(());
-    };
-    let uki = staging.join(&plan.artifacts.uki);
+pub fn write(slots: &SlotsPlan, names: &ArtifactNames, version: &str, staging: &Utf8Path) -> Result<()> {
+    let (partition, Some(name)) = (&slots.uki, &names.uki_slot) else { return Ok(()) };
+    let uki = staging.join(&names.uki);
     let size = fs::metadata(&uki)?.len();
     let length = BLOCK + size.next_multiple_of(BLOCK);
     if length > partition.size {
@@ -62,15 +59,13 @@ pub fn write(plan: &Plan, staging: &Utf8Path) -> Result<()> {
     }
     let mut file = out.into_inner().map_err(|error| error.into_error())?;
     file.set_len(length)?;
-    let version = plan.version.as_deref().unwrap_or_default();
     let head = format!("size={size}\nsha256={}\nversion={version}\n", hex(&digest.finish()));
     std::io::Seek::rewind(&mut file)?;
     file.write_all(head.as_bytes()).context("writing what stands before the kernel image")
 }
 
 /// What a slot is made of, among the artifacts in a directory, in the order in which a device writes it.
-pub fn images(plan: &Plan, directory: &Utf8Path) -> Vec<Source> {
-    let names = &plan.artifacts;
+pub fn images(names: &ArtifactNames, directory: &Utf8Path) -> Vec<Source> {
     let names = [Some(&names.root), names.verity.as_ref(), names.uki_slot.as_ref()];
     let parts = SlotsPlan::PARTS.into_iter().zip(names);
     let source = |(part, name): (&str, Option<&String>)| {
@@ -88,10 +83,13 @@ pub fn images(plan: &Plan, directory: &Utf8Path) -> Vec<Source> {
 ///
 /// # Errors
 /// An image of the slot that cannot be read.
-pub fn known(plan: &Plan, staging: &Utf8Path) -> Result<Vec<(String, Content)>> {
-    let Some(UpdatesPlan { compatible, .. }) = &plan.updates else { return Ok(Vec::new()) };
-    let version = plan.version.as_deref().unwrap_or_default();
-    let images = images(plan, staging);
+pub fn known(
+    UpdatesPlan { compatible, .. }: &UpdatesPlan,
+    names: &ArtifactNames,
+    version: &str,
+    staging: &Utf8Path,
+) -> Result<Vec<(String, Content)>> {
+    let images = images(names, staging);
     let indexes = images.par_iter().map(Source::digest).collect::<Result<Vec<_>>>()?;
     let (mut files, mut status) = (Vec::new(), String::new());
     for (image, index) in indexes {

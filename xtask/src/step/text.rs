@@ -2,7 +2,7 @@
 //! anything is fetched. Texts of the description are checked by the plan.
 
 use bedplate_core::check::text::{HELP, fault};
-use bedplate_core::plan::Plan;
+use bedplate_core::plan::OverlayPlan;
 use bedplate_formats::tree::Kind;
 use camino::Utf8Path;
 
@@ -15,8 +15,8 @@ const LARGEST: u64 = 1 << 20;
 ///
 /// # Errors
 /// A unit, script or setting with CRLF or a byte order mark, at its overlay's line.
-pub fn check(plan: &Plan, project: &Utf8Path) -> Result<(), LocatedError> {
-    for overlay in &plan.overlays {
+pub fn check(overlays: &[OverlayPlan], project: &Utf8Path) -> Result<(), LocatedError> {
+    for overlay in overlays {
         // An overlay that cannot be read is told by the step that copies it.
         let Some(tree) = super::overlay::scan(overlay, project) else { continue };
         for (path, node) in tree.iter() {
@@ -51,9 +51,9 @@ mod tests {
         let units = project.path().join("overlay/etc/systemd/system");
         std::fs::create_dir_all(&units).unwrap();
         std::fs::write(units.join("a.service"), "[Unit]\n").unwrap();
-        check(&plan, project.path().try_into().unwrap()).unwrap();
+        check(&plan.overlays, project.path().try_into().unwrap()).unwrap();
         std::fs::write(units.join("b.service"), "[Unit]\r\n").unwrap();
-        let problem = check(&plan, project.path().try_into().unwrap()).unwrap_err();
+        let problem = check(&plan.overlays, project.path().try_into().unwrap()).unwrap_err();
         assert_eq!(
             problem.message,
             "`overlay/etc/systemd/system/b.service` has lines that end with a carriage return (CRLF)"

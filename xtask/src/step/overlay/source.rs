@@ -38,9 +38,12 @@ const LINKS: [(&str, &str); 6] = [
 const ACCOUNTS: [&str; 6] =
     ["etc/group", "etc/gshadow", "etc/passwd", "etc/shadow", "etc/subgid", "etc/subuid"];
 
-/// Reads every overlay of a plan.
-pub(super) fn read_all<'a>(plan: &'a Plan, project: &Utf8Path) -> Result<Vec<Layer<'a>>, LocatedError> {
-    plan.overlays.iter().map(|overlay| read(overlay, project)).collect()
+/// Reads overlays.
+pub(super) fn read_all<'a>(
+    overlays: &'a [OverlayPlan],
+    project: &Utf8Path,
+) -> Result<Vec<Layer<'a>>, LocatedError> {
+    overlays.iter().map(|overlay| read(overlay, project)).collect()
 }
 
 pub(super) fn read<'a>(plan: &'a OverlayPlan, project: &Utf8Path) -> Result<Layer<'a>, LocatedError> {

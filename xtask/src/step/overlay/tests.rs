@@ -36,7 +36,7 @@ impl Bench {
         let plan = image.plan().unwrap();
         let mut tree = self.tree.clone();
         let project = self.directory.path().try_into().unwrap();
-        for layer in source::read_all(&plan, project)? {
+        for layer in source::read_all(&plan.overlays, project)? {
             source::check(&plan, &layer)?;
         }
         let (homes, mut owners) = (Homes::make(&plan.users, &mut tree)?, Owners::default());
@@ -58,7 +58,7 @@ impl Bench {
 
     fn caution(&self, image: Image) -> Option<String> {
         let plan = image.plan().unwrap();
-        let layers = source::read_all(&plan, self.directory.path().try_into().unwrap()).unwrap();
+        let layers = source::read_all(&plan.overlays, self.directory.path().try_into().unwrap()).unwrap();
         let name = self.directory.path().to_str().unwrap();
         let caution = modes::caution(&layers[0])?;
         Some(Renderer::plain().warning().render(&caution, &|_| None).replace(name, "/overlay"))
@@ -205,7 +205,7 @@ fn what_editors_leave_is_left_out_and_told() {
     assert!(tree.contains(&"etc/motd".into()) && !tree.contains(&"etc/motd~".into()));
     assert!(tree.get(&"var/lib/agent".into()).unwrap().is_directory(), "the directory was meant");
     let plan = image.plan().unwrap();
-    let layers = source::read_all(&plan, bench.directory.path().try_into().unwrap()).unwrap();
+    let layers = source::read_all(&plan.overlays, bench.directory.path().try_into().unwrap()).unwrap();
     let told = leavings::told(&layers[0].left_out).unwrap();
     assert_eq!(told, "`/.DS_Store`, `/.git`, `/etc/.motd.swp` and 2 more");
 }
