@@ -106,7 +106,7 @@ newest() { entries | { read -r generation rest || generation=0; echo "$generatio
 rename() { mv "$1" "$2" && sync -f "$esp" || refuse "cannot give ${1##*/} the name ${2##*/} on the EFI system partition"; }
 
 # Is not started any more.
-give_up() { case $1 in *+0-0.efi) ;; *) rename "$1" "${1%%[+.]*}+0-0.efi" ;; esac; }
+give_up() { case $1 in '' | *+0-0.efi) ;; *) rename "$1" "${1%%[+.]*}+0-0.efi" ;; esac; }
 
 version_of() {
     if [ "$1" = "$(running)" ]; then
@@ -136,7 +136,7 @@ recall() {
 
 json() { printf '"%s"' "$(printf %s "$1" | tr -d '"\134' | tr -c '[:print:]' ' ')"; }
 tell() {
-    now=$(running)
+    now=$(running) || exit
     recall
     state=proven tries=null
     if on_trial "$now"; then state=trial tries=$(left_of "$now"); fi
@@ -155,10 +155,10 @@ tell() {
 
 # RAUC asks for this before it writes the first byte of a slot, and for `rauc status mark-bad`.
 set_bad() {
-    now=$(running)
+    now=$(running) || exit
     if [ "$1" = "$now" ]; then
         can_start "$(other "$now")" || refuse "slot $now is the only one that can be started"
-        entry_of "$now" | { read -r generation slot left file && give_up "$file"; }
+        give_up "$(file_of "$now")"
         return
     fi
     if [ "$(left_of "$now")" = x ]; then
@@ -175,10 +175,9 @@ set_bad() {
 # systemd-bless-boot renames, too, but brings only the directory to the disk: vfat writes a new name without content
 # first, and when the power goes then, the version is lost.
 set_proven() {
-    entry_of "$1" | {
-        read -r generation slot left file || refuse "slot $1 has no kernel image: install one"
-        [ "$left" = - ] || rename "$file" "${file%%+*}.efi"
-    }
+    file=$(file_of "$1")
+    [ -n "$file" ] || refuse "slot $1 has no kernel image: install one"
+    case $file in *+*) rename "$file" "${file%%+*}.efi" ;; esac
 }
 
 # The kernel image that a slot holds: where, how long it is, and its digest.
@@ -194,6 +193,13 @@ kernel_image_into() {
 sum_of() { dd if="$1" bs=1M iflag=direct status=none | sha256sum; }
 sum_of_held() { dd if="$held" bs=1M iflag=skip_bytes,count_bytes skip=4096 count="$size" status=none | sha256sum; }
 is_kernel_image() { [ "$(sum_of "$1")" = "$sum  -" ]; }
+# Given the name once it is whole, and on the disk.
+kernel_image_beside() {
+    new=$esp/EFI/Linux/bedplate.new
+    if kernel_image_into "$new" && is_kernel_image "$new" && mv "$new" "$1" && sync -f "$esp"; then return; fi
+    rm -f "$new"
+    return 1
+}
 
 # The one step that changes what is started: a name, given to what is whole and on the disk.
 set_primary() {
@@ -210,12 +216,10 @@ set_primary() {
         esac
         return
     fi
-    file=$esp/EFI/Linux/bedplate.new version=$(header "$slot" version)
+    version=$(header "$slot" version)
     kernel_image "$slot" || refuse "slot $slot holds no kernel image"
-    kernel_image_into "$file" ||
-        { rm -f "$file"; refuse "cannot write the kernel image of slot $slot to the EFI system partition: it is full, or the disk fails"; }
-    is_kernel_image "$file" || { rm -f "$file"; refuse "the kernel image of slot $slot was not written as it should be"; }
-    rename "$file" "$esp/EFI/Linux/bedplate_$next-$slot+@TRIES@-0.efi"
+    kernel_image_beside "$esp/EFI/Linux/bedplate_$next-$slot+@TRIES@-0.efi" ||
+        refuse "cannot write the kernel image of slot $slot to the EFI system partition: it is full, or the disk fails"
     remember installed "$slot" "$version" ''
 }
 
@@ -225,7 +229,8 @@ start_again() { systemctl --no-block reboot; }
 # What the other slot has now makes way.
 has_room() {
     free=$(df --output=avail --block-size=1 "$esp" | tail -n 1)
-    slot=$(other "$(running)")
+    now=$(running) || exit
+    slot=$(other "$now")
     for file in "$esp"/EFI/Linux/bedplate_*-"$slot".efi "$esp"/EFI/Linux/bedplate_*-"$slot"+*.efi "$esp"/EFI/Linux/bedplate.new; do
         [ ! -e "$file" ] || free=$((free + $(stat -c %s "$file")))
     done
@@ -250,7 +255,8 @@ take_over() {
 }
 
 after_boot() {
-    now=$(running) note=''
+    now=$(running) || exit
+    note=''
     take_over "$now"
     recall
     [ ! -e "$esp/EFI/bedplate.failed" ] || { read -r at note <"$esp/EFI/bedplate.failed"; rm -f "$esp/EFI/bedplate.failed"; }
@@ -283,7 +289,7 @@ after_boot() {
 }
 
 failed() {
-    now=$(running)
+    now=$(running) || exit
     on_trial "$now" || { say 4 "$1; it has proven itself before, and stays"; return; }
     units=$(systemctl list-units --failed --plain --no-legend --full | while read -r unit rest; do printf ' %s' "$unit"; done)
     recall
@@ -293,13 +299,13 @@ failed() {
 }
 
 damaged() {
-    now=$(running)
+    now=$(running) || exit
     if on_trial "$now"; then
         failed 'a block of its root is damaged'
     elif can_start "$(other "$now")"; then
         say 2 "a block of the root in slot $now is damaged: this device goes over to slot $(other "$now")"
         remember went-over "$now" "$(version_of "$now")" 'a block of its root is damaged'
-        entry_of "$now" | { read -r generation slot left file && give_up "$file"; }
+        give_up "$(file_of "$now")"
         start_again
     else
         say 2 "a block of the root in slot $now is damaged, and there is no other version to start: install one"
@@ -308,7 +314,7 @@ damaged() {
 
 # Slots whose kernel images on the EFI system partition are not what they should be, the running one last.
 not_whole() {
-    now=$(running)
+    now=$(running) || exit
     for slot in "$(other "$now")" "$now"; do
         can_start "$slot" || continue
         kernel_image "$slot" || { say 4 "slot $slot does not tell what its kernel image should be"; continue; }
@@ -322,7 +328,7 @@ not_whole() {
 # What `not_whole` has found. A version that has proven itself is started whatever becomes of its file, and one on trial
 # loses its tries for it. Only what is damaged is written to, in its place, or else beside it.
 scrub() {
-    now=$(running)
+    now=$(running) || exit
     for slot in $1; do
         file=$(file_of "$slot")
         if [ -z "$file" ]; then
@@ -347,22 +353,14 @@ scrub() {
 }
 mend() {
     [ "$(sum_of_held)" = "$sum  -" ] || return 1
-    kernel_image_into "$1" && is_kernel_image "$1" && return
-    new=$esp/EFI/Linux/bedplate.new
-    if kernel_image_into "$new" && is_kernel_image "$new" && mv "$new" "$1" && sync -f "$esp"; then return; fi
-    rm -f "$new"
-    return 1
+    kernel_image_into "$1" && is_kernel_image "$1" || kernel_image_beside "$1"
 }
 # Of the running version, which has proven itself: below one that is on its way, and above what it came after.
 restore() {
-    new=$esp/EFI/Linux/bedplate.new generation=$(newest)
+    generation=$(newest)
     grep -qs '"state":"proven"' /run/bedplate/update.json && kernel_image "$1" || return 0
     case $(left_of "$(other "$1")") in '' | - | 0 | x) generation=$((generation + 1)) ;; *) generation=$((generation - 1)) ;; esac
-    if kernel_image_into "$new" && is_kernel_image "$new"; then
-        rename "$new" "$esp/EFI/Linux/bedplate_$generation-$1.efi"
-    else
-        rm -f "$new"
-    fi
+    kernel_image_beside "$esp/EFI/Linux/bedplate_$generation-$1.efi" || say 3 "the kernel image of slot $1 cannot be written anew"
 }
 
 case $1 in
@@ -385,7 +383,8 @@ boot)
     ;;
 proven)
     mount_esp no
-    set_proven "$(running)"
+    now=$(running) || exit
+    set_proven "$now"
     recall
     case $result in installed | trial) remember proven "$of" "$version" '' ;; esac
     tell ;;
@@ -393,7 +392,7 @@ failed) mount_esp no; failed "it did not become good within @MINUTES@ minutes, o
 damaged) mount_esp no; damaged; tell ;;
 scrub)
     mount_esp read
-    found=$(not_whole)
+    found=$(not_whole) || exit
     [ -n "$found" ] || exit 0
     if [ "$BEDPLATE_SLOTS" != free ]; then
         refuse "the kernel image of slot ${found%% *} is damaged, and somebody has the EFI system partition mounted: it is not written anew"
