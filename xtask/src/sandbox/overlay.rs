@@ -2,6 +2,8 @@
 //!
 //! `userxattr` for every user alike: it is what a user namespace is allowed (Linux 5.11), and one form of whiteouts and
 //! opaque directories is read back more easily than two. `index=off` lets what has several names below be changed.
+//! `volatile`, or each unmounting would bring all to the disk that the file system below has in memory, for a second and
+//! more: changes are read back at once, and nobody needs them after a power cut.
 //! <https://docs.kernel.org/filesystems/overlayfs.html>
 
 use std::fs::File;
@@ -45,6 +47,13 @@ fn mount(directory: &Path, read_only: bool) -> io::Result<OwnedFd> {
     // Through a descriptor, since colons and commas in a path would be separators.
     let directory = File::open(directory)?;
     let path = |name: &str| format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
+    if !read_only {
+        // With this mark of an earlier mount the kernel takes it that a power cut came between.
+        match std::fs::remove_dir_all(path("work/work/incompat")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let set = |key: &str, value: &str| fsconfig_set_string(context.as_fd(), key, value);
     set("source", "overlay")?;
@@ -54,6 +63,7 @@ fn mount(directory: &Path, read_only: bool) -> io::Result<OwnedFd> {
         set("lowerdir", &path("lower"))?;
         set("upperdir", &path("upper"))?;
         set("workdir", &path("work"))?;
+        fsconfig_set_flag(context.as_fd(), "volatile")?;
     }
     set("index", "off")?;
     fsconfig_set_flag(context.as_fd(), "userxattr")?;
