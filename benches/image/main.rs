@@ -4,8 +4,9 @@
 //! building `edge-debian` in the cases that people wait for, and of mmdebstrap
 //! for the same packages. `-- --cold` also compiles the program once, from
 //! nothing. `-- --against REVISION` runs the bench of another revision beside
-//! it, and `--pairs 5` both as often, for the medians. `-- --start DISK` times
-//! a device in place of builds.
+//! it, and `--pairs 5` both as often, for the medians. In place of builds,
+//! `-- --start DISK` times a device, and `-- --root DIRECTORY` the writing of a
+//! root.
 //!
 //! The bench is a program of its own images: it starts itself as the project's
 //! xtask is started, over a copy of the project in a temporary directory, with
@@ -15,6 +16,7 @@
 mod against;
 mod measure;
 mod mmdebstrap;
+mod root;
 mod start;
 
 #[path = "../../image/main.rs"]
@@ -77,6 +79,9 @@ fn run() -> Result<()> {
         |name: &str| Some(given.get(given.iter().position(|argument| argument == name)? + 1)?.as_str());
     if let Some(disk) = value("--start") {
         return start::measure(Path::new(disk), Path::new(env!("CARGO_TARGET_TMPDIR")));
+    }
+    if let Some(directory) = value("--root") {
+        return root::measure(Path::new(directory), Path::new(env!("CARGO_TARGET_TMPDIR")));
     }
     let pairs: usize = value("--pairs").map_or(Ok(1), str::parse)?;
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("against");

@@ -50,10 +50,19 @@ impl Output {
     /// Opens it, waiting for another build in the same directory.
     ///
     /// # Errors
-    /// A directory that holds files that are not a build's.
+    /// A directory that holds files that are not a build's; what is no directory.
     pub fn open(directory: &Utf8Path, report: &Report) -> Result<Self> {
+        // The directory is replaced, and not a link to it.
+        let followed = match directory.is_symlink() {
+            true => directory.canonicalize_utf8().with_context(|| format!("following `{directory}`"))?,
+            false => directory.to_owned(),
+        };
+        let directory = followed.as_path();
         let name = directory.file_name().context("the output directory has no name")?;
         let above = directory.parent().unwrap_or(Utf8Path::new("."));
+        if directory.exists() && !directory.is_dir() {
+            bail!("`{}` is no directory; choose another for the artifacts", report::path(directory));
+        }
         fs::create_dir_all(above)?;
         let lock = fs::File::create(above.join(format!(".{name}.lock")))?.into_parts().0;
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
@@ -66,7 +75,7 @@ impl Output {
         }
         // What an interrupted build left.
         let _ = fs::remove_dir_all(above.join(format!(".{name}.new")));
-        Ok(Self { directory: directory.to_owned(), _lock: lock })
+        Ok(Self { directory: followed, _lock: lock })
     }
 
     /// Whether its files are of these inputs, wherever they were made.
@@ -204,23 +213,26 @@ pub type Named = Vec<(String, Vec<u8>)>;
 pub type Digests = Vec<(String, String)>;
 
 /// Adds the seed's second names of the initrd, what `papers` makes of all digests, and the checksums of everything but
-/// the log.
+/// the log. `disk` is asked last for the disk's digest; none where there is no disk yet.
 ///
 /// # Errors
 /// A file cannot be read or written; what `papers` fails with.
 pub fn finish(
     names: &ArtifactNames,
     directory: &Utf8Path,
+    disk: impl FnOnce() -> Result<Option<[u8; 32]>>,
     papers: impl FnOnce(&Digests) -> Result<Named>,
 ) -> Result<()> {
     copy(directory.join(&names.initrd), directory.join(&names.initrd_cpio))?;
     fs_err::os::unix::fs::symlink(&names.initrd_cpio, directory.join(&names.initrd_link))?;
+    let mut files: Vec<String> = files(directory)?.into_iter().map(|file| file.name).collect();
     // Maintainer scripts may print a time: the log need not be the same in two builds.
-    let files = files(directory)?.into_iter().map(|file| file.name).filter(|name| *name != names.log);
-    let files: Vec<String> = files.collect();
+    files.retain(|name| *name != names.log && *name != names.disk);
     let paths: Vec<Utf8PathBuf> = files.iter().map(|name| directory.join(name)).collect();
     let digests = digest::sha256_files(&paths).context("hashing the artifacts")?;
     let mut sums: Digests = files.into_iter().zip(digests.iter().map(|digest| hex(digest))).collect();
+    sums.extend(disk()?.map(|digest| (names.disk.clone(), hex(&digest))));
+    sums.sort();
     for (name, bytes) in papers(&sums)? {
         fs::write(directory.join(&name), &bytes)?;
         sums.push((name, hex(&Sha256::digest(&bytes))));
@@ -308,5 +320,25 @@ mod tests {
         std::fs::write(directory.path().join("thesis.txt"), "years").unwrap();
         assert!(Output::open(directory.path().try_into().unwrap(), &Report::default()).is_err());
         assert!(directory.path().join("thesis.txt").exists());
+        let file = directory.path().join("thesis.txt");
+        assert!(Output::open(file.as_path().try_into().unwrap(), &Report::default()).is_err());
+        assert!(file.exists());
+    }
+
+    #[test]
+    fn a_link_to_a_directory_stays_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let above = Utf8Path::from_path(directory.path()).unwrap();
+        let link = above.join("edge");
+        std::fs::create_dir(above.join("large")).unwrap();
+        std::os::unix::fs::symlink("large", &link).unwrap();
+        for content in ["one", "two"] {
+            build(&output(&link), content);
+            assert_eq!(std::fs::read_to_string(above.join("large/image.raw")).unwrap(), content);
+            assert!(output(&link).is_current(content));
+        }
+        assert!(link.is_symlink());
+        std::fs::remove_dir_all(above.join("large")).unwrap();
+        assert!(Output::open(&link, &Report::default()).is_err(), "it leads to nothing");
     }
 }

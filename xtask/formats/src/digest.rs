@@ -55,6 +55,21 @@ impl Sha256 {
         }
     }
 
+    /// Adds a range of a file; what lies beyond its end counts as zeros.
+    ///
+    /// # Errors
+    /// Fails as reading does.
+    pub fn file(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
+        let mut buffer = vec![0; CHUNK];
+        for span in spans(file, range, CHUNK)? {
+            match span {
+                Span::Hole(hole) => self.zeros(hole.end - hole.start),
+                Span::Data(data) => self.update(sparse::read(file, data, &mut buffer)?),
+            }
+        }
+        Ok(())
+    }
+
     /// The digest.
     pub fn finish(self) -> [u8; 32] {
         let mut digest = [0; 32];
@@ -77,13 +92,7 @@ pub fn sha256(file: &File) -> io::Result<[u8; 32]> {
 /// Fails as reading does.
 pub fn sha256_range(file: &File, range: Range<u64>) -> io::Result<[u8; 32]> {
     let mut hash = Sha256::default();
-    let mut buffer = vec![0; CHUNK];
-    for span in spans(file, range, CHUNK)? {
-        match span {
-            Span::Hole(hole) => hash.zeros(hole.end - hole.start),
-            Span::Data(data) => hash.update(sparse::read(file, data, &mut buffer)?),
-        }
-    }
+    hash.file(file, range)?;
     Ok(hash.finish())
 }
 

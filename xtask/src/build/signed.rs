@@ -8,6 +8,9 @@
 //! Everything follows from the plan, the keys and the files of an unsigned build, and from nothing else: a machine that has
 //! these and who signs makes the same bytes as one that did it all ([`sign`]).
 
+use std::panic::resume_unwind;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
@@ -74,7 +77,7 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
             fs::write(staging.join(&unsigned.papers), serde_json::to_vec(bills)?)?;
         }
         budget::check(&plan.budgets, &plan.disk, names, staging, last)?;
-        return artifacts::finish(names, staging, |_| Ok(Vec::new()));
+        return artifacts::finish(names, staging, || Ok(None), |_| Ok(Vec::new()));
     }
 
     let started = Instant::now();
@@ -110,22 +113,28 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
     );
 
     let started = Instant::now();
-    disk::write(&plan.disk, names, root_hash.as_ref(), staging)?;
-    let summary = format!("{} partitions, {}", plan.disk.partitions().count(), bytes(plan.disk.size));
-    report.timed("Disk", summary, started);
+    let (written, heard) = mpsc::channel();
+    thread::scope(|scope| {
+        let digest = scope.spawn(|| disk::digest(&staging.join(&names.disk), heard));
+        disk::write(&plan.disk, names, root_hash.as_ref(), staging, written)?;
+        let summary = format!("{} partitions, {}", plan.disk.partitions().count(), bytes(plan.disk.size));
+        report.timed("Disk", summary, started);
 
-    let started = Instant::now();
-    let activity = report.activity("Verifying", "the disk, and hashing all artifacts");
-    fs_err::os::unix::fs::symlink(&names.disk, staging.join(&names.disk_link))?;
-    // The disk's digest keeps one core busy for longer than all the rest takes.
-    let papers = |digests: &artifacts::Digests| papers::all(bills, given, digests);
-    let (summed, verified) =
-        rayon::join(|| artifacts::finish(names, staging, papers), || verify::disk(plan, trust.keys, staging));
-    summed?;
-    verified.context("the disk is not what the plan says: a defect of the builder")?;
-    drop(activity);
-    report.timed("Verified", "checksums, and the disk against its plan", started);
-    Ok(())
+        let started = Instant::now();
+        let activity = report.activity("Verifying", "the disk, and hashing all artifacts");
+        fs_err::os::unix::fs::symlink(&names.disk, staging.join(&names.disk_link))?;
+        let digest = || digest.join().unwrap_or_else(|panic| resume_unwind(panic)).map(Some);
+        let papers = |digests: &artifacts::Digests| papers::all(bills, given, digests);
+        let (summed, verified) = rayon::join(
+            || artifacts::finish(names, staging, digest, papers),
+            || verify::disk(plan, trust.keys, staging),
+        );
+        summed?;
+        verified.context("the disk is not what the plan says: a defect of the builder")?;
+        drop(activity);
+        report.timed("Verified", "checksums, and the disk against its plan", started);
+        Ok(())
+    })
 }
 
 /// What a build is of, for who signs it.

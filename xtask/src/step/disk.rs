@@ -3,9 +3,11 @@
 //! <https://uapi-group.org/specifications/specs/discoverable_partitions_specification/>
 
 use std::fs::File;
+use std::sync::mpsc::{Receiver, Sender};
 
 use anyhow::{Context as _, Result};
 use bedplate_core::plan::{ArtifactNames, DiskPlan, PartitionGuid, PartitionPlan, RootPlan};
+use bedplate_formats::digest::Sha256;
 use bedplate_formats::gpt::{Partition, Table};
 use bedplate_formats::{gpt, sparse, verity};
 use camino::Utf8Path;
@@ -40,7 +42,7 @@ pub fn verity(root: &RootPlan, names: &ArtifactNames, staging: &Utf8Path) -> Res
     Ok(Some(made.root_hash))
 }
 
-/// Writes the disk of the partitions' artifacts.
+/// Writes the disk of the partitions' artifacts, from its first byte to its last. `written` hears up to where it is done.
 ///
 /// # Errors
 /// A layout the table cannot hold, or a disk that is full.
@@ -49,18 +51,38 @@ pub fn write(
     names: &ArtifactNames,
     root_hash: Option<&[u8; 32]>,
     staging: &Utf8Path,
+    written: Sender<u64>,
 ) -> Result<()> {
     let disk = fs::File::options().read(true).write(true).create_new(true).open(staging.join(&names.disk))?;
     disk.set_len(planned.size)?;
     let mut disk = disk.into_parts().0;
-    for (partition, artifact) in artifacts(planned, names) {
+    gpt::write(&table(planned, root_hash), &mut disk).context("writing the partition table")?;
+    let mut partitions: Vec<_> = artifacts(planned, names).collect();
+    partitions.sort_by_key(|(partition, _)| partition.offset);
+    // Who has failed to hash it listens no more, and tells.
+    let done = |end| written.send(end).unwrap_or_default();
+    for (partition, artifact) in partitions {
         let content = File::open(staging.join(artifact))?;
         let length = content.metadata()?.len();
         sparse::copy(&content, 0..length, &disk, partition.offset)
             .with_context(|| format!("copying partition {} to the disk", partition.number))?;
+        done(partition.offset + partition.size);
     }
-    gpt::write(&table(planned, root_hash), &mut disk).context("writing the partition table")?;
+    done(planned.size);
     Ok(())
+}
+
+/// The disk's digest, worked out behind [`write()`]: one core is busy with it for longer than all the rest takes.
+///
+/// # Errors
+/// Fails as reading does.
+pub fn digest(disk: &Utf8Path, written: Receiver<u64>) -> Result<[u8; 32]> {
+    let (mut digest, mut from) = (Sha256::default(), 0);
+    for to in written {
+        digest.file(fs::File::open(disk)?.file(), from..to).context("hashing the disk")?;
+        from = to;
+    }
+    Ok(digest.finish())
 }
 
 /// The table the plan asks for, once the root hash is known.
