@@ -59,8 +59,10 @@ pub fn write(
     gpt::write(&table(planned, root_hash), &mut disk).context("writing the partition table")?;
     let mut partitions: Vec<_> = artifacts(planned, names).collect();
     partitions.sort_by_key(|(partition, _)| partition.offset);
-    // Who has failed to hash it listens no more, and tells.
-    let done = |end| written.send(end).unwrap_or_default();
+    let done = |end| {
+        // Who has failed to hash it listens no more, and tells.
+        let _ = written.send(end);
+    };
     for (partition, artifact) in partitions {
         let content = File::open(staging.join(artifact))?;
         let length = content.metadata()?.len();

@@ -220,8 +220,9 @@ impl Drop for Root {
 /// # Errors
 /// Something is in the way, or the path is that of such a directory itself.
 pub(super) fn put_link(root: &Path, path: &str, target: &Path) -> io::Result<()> {
-    let mut names = path.split('/').skip(1);
+    let mut names = path.split('/').skip(1).peekable();
     let led = root.join(names.next().filter(|name| LED.contains(name)).ok_or(io::ErrorKind::InvalidInput)?);
+    names.peek().ok_or(io::ErrorKind::InvalidInput)?;
     let kept = times(&fs::symlink_metadata(&led)?);
     let mut link = led.clone();
     for name in names {
