@@ -11,7 +11,7 @@ use bedplate_formats::digest::{self, hex};
 use bedplate_formats::sparse;
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
-use rustix::fs::{FlockOperation, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FlockOperation, RenameFlags, StatxAttributes, StatxFlags};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -52,10 +52,11 @@ impl Output {
     /// # Errors
     /// A directory that holds files that are not a build's; what is no directory.
     pub fn open(directory: &Utf8Path, report: &Report) -> Result<Self> {
-        // The directory is replaced, and not a link to it.
-        let followed = match directory.is_symlink() {
-            true => directory.canonicalize_utf8().with_context(|| format!("following `{directory}`"))?,
-            false => directory.to_owned(),
+        // The directory is replaced, and not a link to it. A slash behind a name would follow the link, too.
+        let named: Utf8PathBuf = directory.components().collect();
+        let followed = match named.is_symlink() {
+            true => named.canonicalize_utf8().with_context(|| format!("following `{named}`"))?,
+            false => named,
         };
         let directory = followed.as_path();
         let name = directory.file_name().context("the output directory has no name")?;
@@ -64,6 +65,9 @@ impl Output {
             bail!("`{}` is no directory; choose another for the artifacts", report::path(directory));
         }
         fs::create_dir_all(above)?;
+        if is_mount_point(directory) {
+            bail!("`{}` is a mount point; choose a directory in it", report::path(directory));
+        }
         let lock = fs::File::create(above.join(format!(".{name}.lock")))?.into_parts().0;
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             report.did("Waiting", format_args!("for another build in {}", report::path(directory)));
@@ -119,9 +123,9 @@ impl Output {
     pub fn publish(&self, staging: &Utf8Path, key: &str, plan: serde_json::Value) -> Result<()> {
         let stamp = Stamp { key: key.to_owned(), files: files(staging)?, plan };
         fs::write(staging.join(STAMP), serde_json::to_vec_pretty(&stamp)?)?;
-        let (cwd, to) = (rustix::fs::CWD, self.directory.as_str());
+        let to = self.directory.as_str();
         if self.directory.exists() {
-            rustix::fs::renameat_with(cwd, staging.as_str(), cwd, to, RenameFlags::EXCHANGE)
+            rustix::fs::renameat_with(CWD, staging.as_str(), CWD, to, RenameFlags::EXCHANGE)
                 .with_context(|| format!("putting `{}` in its place", report::path(to)))?;
             fs::remove_dir_all(staging)?;
         } else {
@@ -157,6 +161,12 @@ impl Output {
         fs::write(&stamp, serde_json::to_vec_pretty(&stamped)?)?;
         Ok(())
     }
+}
+
+/// Whether a path is where something is mounted, as far as the kernel says it (Linux 5.8).
+fn is_mount_point(path: &Utf8Path) -> bool {
+    let found = rustix::fs::statx(CWD, path.as_std_path(), AtFlags::empty(), StatxFlags::TYPE);
+    found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// Whether a directory is one of artifacts.
@@ -320,9 +330,10 @@ mod tests {
         std::fs::write(directory.path().join("thesis.txt"), "years").unwrap();
         assert!(Output::open(directory.path().try_into().unwrap(), &Report::default()).is_err());
         assert!(directory.path().join("thesis.txt").exists());
-        let file = directory.path().join("thesis.txt");
-        assert!(Output::open(file.as_path().try_into().unwrap(), &Report::default()).is_err());
-        assert!(file.exists());
+        for name in ["thesis.txt", "thesis.txt/"] {
+            let file = directory.path().join(name);
+            assert!(Output::open(file.as_path().try_into().unwrap(), &Report::default()).is_err());
+        }
     }
 
     #[test]
@@ -332,7 +343,7 @@ mod tests {
         let link = above.join("edge");
         std::fs::create_dir(above.join("large")).unwrap();
         std::os::unix::fs::symlink("large", &link).unwrap();
-        for content in ["one", "two"] {
+        for (content, link) in [("one", link.clone()), ("two", above.join("edge/"))] {
             build(&output(&link), content);
             assert_eq!(std::fs::read_to_string(above.join("large/image.raw")).unwrap(), content);
             assert!(output(&link).is_current(content));

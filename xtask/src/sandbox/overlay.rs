@@ -3,7 +3,7 @@
 //! `userxattr` for every user alike: it is what a user namespace is allowed (Linux 5.11), and one form of whiteouts and
 //! opaque directories is read back more easily than two. `index=off` lets what has several names below be changed.
 //! `volatile`, or each unmounting would bring all to the disk that the file system below has in memory, for a second and
-//! more: changes are read back at once, and nobody needs them after a power cut.
+//! more. Changes are read back at once, and are as safe from a power cut as anything else in the cache.
 //! <https://docs.kernel.org/filesystems/overlayfs.html>
 
 use std::fs::File;
@@ -12,7 +12,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, syncfs};
+use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen, move_mount,
@@ -44,6 +45,17 @@ pub(super) fn mount_at_root(directory: &Path, read_only: bool) -> Result<()> {
 }
 
 fn mount(directory: &Path, read_only: bool) -> io::Result<OwnedFd> {
+    match try_mount(directory, read_only) {
+        // The disk could not be written to some time ago, and nobody has asked since.
+        Err(error) if !read_only && error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
+            let _ = syncfs(File::open(directory)?);
+            try_mount(directory, read_only)
+        }
+        result => result,
+    }
+}
+
+fn try_mount(directory: &Path, read_only: bool) -> io::Result<OwnedFd> {
     // Through a descriptor, since colons and commas in a path would be separators.
     let directory = File::open(directory)?;
     let path = |name: &str| format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());

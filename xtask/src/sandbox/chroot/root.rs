@@ -188,18 +188,17 @@ impl Root {
         for path in std::mem::take(&mut self.put).iter().rev() {
             remove(path)?;
         }
+        for Moved { from, to } in std::mem::take(&mut self.moved).iter().rev() {
+            fs::rename(to, from).with_context(|| format!("could not move `{}` back", from.display()))?;
+        }
         for name in LED {
             let directory = self.path.join(name);
-            let Ok(kept) = fs::symlink_metadata(&directory).map(|metadata| times(&metadata)) else {
-                continue;
-            };
+            let found = fs::symlink_metadata(&directory).ok().filter(Metadata::is_dir);
+            let Some(kept) = found.map(|metadata| times(&metadata)) else { continue };
             for entry in fs::read_dir(&directory)? {
                 remove(&entry?.path())?;
             }
             utimensat(CWD, &directory, &kept, AtFlags::empty())?;
-        }
-        for Moved { from, to } in std::mem::take(&mut self.moved).iter().rev() {
-            fs::rename(to, from).with_context(|| format!("could not move `{}` back", from.display()))?;
         }
         for (path, times) in unchanged {
             utimensat(CWD, &path, &times, AtFlags::empty())?;
@@ -223,7 +222,11 @@ pub(super) fn put_link(root: &Path, path: &str, target: &Path) -> io::Result<()>
     let mut names = path.split('/').skip(1).peekable();
     let led = root.join(names.next().filter(|name| LED.contains(name)).ok_or(io::ErrorKind::InvalidInput)?);
     names.peek().ok_or(io::ErrorKind::InvalidInput)?;
-    let kept = times(&fs::symlink_metadata(&led)?);
+    let found = fs::symlink_metadata(&led)?;
+    if !found.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    let kept = times(&found);
     let mut link = led.clone();
     for name in names {
         if !fs::symlink_metadata(&link).is_ok_and(|metadata| metadata.is_dir()) {

@@ -223,11 +223,12 @@ impl Asked<'_> {
             Kind::Redirected | Kind::Impossible { .. } => None,
         };
         let ([path], [Some(place)], Some(flags)) = (paths, places, flags) else { return false };
+        if flags & ITSELF != ITSELF {
+            return false;
+        }
         let Ok(target) = std::fs::read_link(place) else { return false };
         let target = self.seen_inside(target.into_os_string().into_encoded_bytes());
-        let put =
-            || root::put_link(&self.supervisor.root, &tidy(path), Path::new(OsStr::from_bytes(&target)));
-        flags & ITSELF == ITSELF && put().is_ok()
+        root::put_link(&self.supervisor.root, &tidy(path), Path::new(OsStr::from_bytes(&target))).is_ok()
     }
 
     /// Makes the call with the paths on the host.

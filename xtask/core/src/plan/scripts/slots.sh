@@ -304,8 +304,8 @@ damaged() {
         failed 'a block of its root is damaged'
     elif can_start "$(other "$now")"; then
         say 2 "a block of the root in slot $now is damaged: this device goes over to slot $(other "$now")"
-        remember went-over "$now" "$(version_of "$now")" 'a block of its root is damaged'
         give_up "$(file_of "$now")"
+        remember went-over "$now" "$(version_of "$now")" 'a block of its root is damaged'
         start_again
     else
         say 2 "a block of the root in slot $now is damaged, and there is no other version to start: install one"
