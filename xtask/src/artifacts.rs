@@ -334,6 +334,7 @@ mod tests {
             let file = directory.path().join(name);
             assert!(Output::open(file.as_path().try_into().unwrap(), &Report::default()).is_err());
         }
+        assert!(directory.path().join("thesis.txt").is_file());
     }
 
     #[test]

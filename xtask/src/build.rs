@@ -625,9 +625,7 @@ fn root_tree(
     let brought = origin::brought(&base, &tree);
     remove::apply_to_packages(&plan.contents.removed, &mut base);
     sysusers::apply(&inside, &brought, &mut tree)?;
-    if let Some(version) = &plan.version {
-        version::apply(&plan.image_id(), version, &mut tree)?;
-    }
+    version::apply(&plan.image_id(), plan.version.as_deref(), &mut tree)?;
     homes.fill(&mut tree);
     users::apply(&plan.users, &mut tree)?;
     let line = |tree: &Tree, path: &TreePath| origin::of(plan, context.project, tree, path);

@@ -17,8 +17,7 @@ use crate::report::bytes;
 /// So many packages are named.
 const NAMED: usize = 8;
 
-/// Holds what was built into `staging` against budgets. `last` is the directory of the last build, if there
-/// is one.
+/// Holds what was built into `staging` against budgets. `last` is the directory of the last build, if there is one.
 ///
 /// # Errors
 /// The first part that is over, at its line, with the packages that grew since the last build, the largest growth

@@ -81,6 +81,7 @@ pub fn write(
 pub fn digest(disk: &Utf8Path, written: Receiver<u64>) -> Result<[u8; 32]> {
     let (mut digest, mut from) = (Sha256::default(), 0);
     for to in written {
+        // It is there once something of it is written.
         digest.file(fs::File::open(disk)?.file(), from..to).context("hashing the disk")?;
         from = to;
     }
