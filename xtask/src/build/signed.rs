@@ -8,6 +8,8 @@
 //! Everything follows from the plan, the keys and the files of an unsigned build, and from nothing else: a machine that has
 //! these and who signs makes the same bytes as one that did it all ([`sign`]).
 
+use std::cmp::max;
+use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::thread;
@@ -20,7 +22,7 @@ use camino::Utf8Path;
 use fs_err as fs;
 
 use super::{description, image_key};
-use crate::artifacts::{self, Output};
+use crate::artifacts::{self, Digests, Output};
 use crate::error::LocatedError;
 use crate::keys::{Keys, Signers};
 use crate::papers::{self, provenance};
@@ -77,7 +79,7 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
             fs::write(staging.join(&unsigned.papers), serde_json::to_vec(bills)?)?;
         }
         budget::check(&plan.budgets, &plan.disk, names, staging, last)?;
-        return artifacts::finish(names, staging, || Ok(None), |_| Ok(Vec::new()));
+        return artifacts::finish(names, staging, Digests::new(), || Ok(None), |_| Ok(Vec::new()));
     }
 
     let started = Instant::now();
@@ -91,17 +93,16 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
         _ => loader,
     };
     budget::check(&plan.budgets, &plan.disk, names, staging, last)?;
-    measure::write(names, trust.keys, &loader, staging)?;
     let version = plan.version.as_deref().unwrap_or_default();
     if let Some(slots) = &plan.disk.slots {
         slot::write(slots, names, version, staging)?;
     }
     let (root_hash, kernel) = verify::of_uki(plan, staging)?;
-    let further = match &plan.updates {
+    let (further, known) = match &plan.updates {
         Some(updates) => slot::known(updates, names, version, staging)?,
-        None => Vec::new(),
+        None => Default::default(),
     };
-    let on_esp = boot::OnEsp { uki: &plan.uki_on_esp(&kernel), loader, keys: trust.keys, further };
+    let on_esp = boot::OnEsp { uki: &plan.uki_on_esp(&kernel), loader: &loader, keys: trust.keys, further };
     let boot = boot::Boot::of(plan, staging);
     boot.esp(&plan.disk.esp, on_esp, plan.disk.sector_size, lock.epoch)?;
     let size = bytes(fs::metadata(staging.join(&names.uki))?.len());
@@ -114,6 +115,9 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
 
     let started = Instant::now();
     let (written, heard) = mpsc::channel();
+    // Hashing the disk takes longer than all else that is left to do: it has a core of its own.
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let others = rayon::ThreadPoolBuilder::new().num_threads(max(cores - 1, 1)).build()?;
     thread::scope(|scope| {
         let digest = scope.spawn(|| disk::digest(&staging.join(&names.disk), heard));
         disk::write(&plan.disk, names, root_hash.as_ref(), staging, written)?;
@@ -124,10 +128,13 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
         let activity = report.activity("Verifying", "the disk, and hashing all artifacts");
         fs_err::os::unix::fs::symlink(&names.disk, staging.join(&names.disk_link))?;
         let digest = || digest.join().unwrap_or_else(|panic| resume_unwind(panic)).map(Some);
-        let papers = |digests: &artifacts::Digests| papers::all(bills, given, digests);
-        let (summed, verified) = rayon::join(
-            || artifacts::finish(names, staging, digest, papers),
+        let papers = |digests: &Digests| papers::all(bills, given, digests);
+        let (verified, summed) = others.join(
             || verify::disk(plan, trust.keys, staging),
+            || {
+                measure::write(names, trust.keys, &loader, staging)?;
+                artifacts::finish(names, staging, known, digest, papers)
+            },
         );
         summed?;
         verified.context("the disk is not what the plan says: a defect of the builder")?;

@@ -38,7 +38,7 @@ pub struct OnEsp<'a> {
     /// The name of the UKI.
     pub uki: &'a str,
     /// systemd-boot.
-    pub loader: Vec<u8>,
+    pub loader: &'a [u8],
     /// The keys that it gives to firmware in setup mode.
     pub keys: Option<&'a Keys>,
     /// Further files, by their paths.
@@ -117,8 +117,8 @@ impl<'a> Boot<'a> {
         let mut tree = Tree::new();
         let mut put =
             |path: String, content: Content| tree.insert(TreePath::new(&path), Node::file(content, 0o644));
-        put(format!("EFI/BOOT/BOOT{}.EFI", arch.to_uppercase()), loader.clone().into());
-        put(format!("EFI/systemd/systemd-boot{arch}.efi"), loader.into());
+        put(format!("EFI/BOOT/BOOT{}.EFI", arch.to_uppercase()), loader.to_vec().into());
+        put(format!("EFI/systemd/systemd-boot{arch}.efi"), loader.to_vec().into());
         put(format!("EFI/Linux/{uki}"), on_disk(&staging.join(&names.uki))?);
         further.into_iter().for_each(|(path, content)| put(path, content));
         // Otherwise nothing is enrolled where systemd-boot does not know the machine for a virtual one.

@@ -3,6 +3,7 @@
 //! none of them needs mounts or root for owners and modes.
 
 mod changes;
+mod digests;
 mod extents;
 
 use std::fs::File;
@@ -58,11 +59,11 @@ pub fn write(
         let key = layer_key(options, key);
         if store.exchanges() && !store.layer(extents::KIND, &key).is_dir() {
             // Other machines get what packages brought, and nothing of the description's.
-            let packs = Packs::open(store, told)?;
+            let packs = Packs::open(store, &key, told)?;
             erofs::write::prepare(base, &erofs, &packs)?;
             packs.share(&key)?;
         }
-        let packs = Packs::open(store, told)?;
+        let packs = Packs::open(store, &key, told)?;
         let image = erofs::write::prepare(tree, &erofs, &packs)?;
         let mut to = BufWriter::with_capacity(1 << 20, File::create(file)?);
         image.write(&mut to)?;

@@ -19,6 +19,7 @@ use camino::Utf8Path;
 use fs_err as fs;
 use rayon::prelude::*;
 
+use crate::artifacts::Digests;
 use crate::bundle::Source;
 use crate::error::LocatedError;
 use crate::report::bytes;
@@ -78,8 +79,8 @@ pub fn images(names: &ArtifactNames, directory: &Utf8Path) -> Vec<Source> {
     parts.filter_map(source).collect()
 }
 
-/// What RAUC would know of the first slot if it had installed it, as files of the ESP; a new device takes it over, and
-/// does not read whole partitions before its first update.
+/// What RAUC would know of the first slot if it had installed it, as files of the ESP, and the digests of the artifacts
+/// that it is made of. A new device takes the files over, and does not read whole partitions before its first update.
 ///
 /// # Errors
 /// An image of the slot that cannot be read.
@@ -88,11 +89,11 @@ pub fn known(
     names: &ArtifactNames,
     version: &str,
     staging: &Utf8Path,
-) -> Result<Vec<(String, Content)>> {
+) -> Result<(Vec<(String, Content)>, Digests)> {
     let images = images(names, staging);
     let indexes = images.par_iter().map(Source::digest).collect::<Result<Vec<_>>>()?;
-    let (mut files, mut status) = (Vec::new(), String::new());
-    for (image, index) in indexes {
+    let (mut files, mut status, mut digests) = (Vec::new(), String::new(), Digests::new());
+    for (source, (image, index)) in images.iter().zip(indexes) {
         let (part, digest) = (&image.class, hex(&image.sha256));
         status += &format!(
             "[slot.{part}.0]\nbundle.compatible={compatible}\nbundle.version={version}\nstatus=ok\nsha256={digest}\n\
@@ -101,7 +102,9 @@ pub fn known(
         );
         status += &format!("[slot.{part}.1]\nstatus=pending\nsha256={}\nsize=0\n\n", SlotsPlan::EMPTY);
         files.push((format!("EFI/bedplate/{part}-{digest}.index"), Content::from(index)));
+        let artifact = source.path.file_name().context("an image of the slot has no name")?;
+        digests.push((artifact.to_string_lossy().into_owned(), digest));
     }
     files.push(("EFI/bedplate/central.raucs".to_owned(), Content::from(status.as_str())));
-    Ok(files)
+    Ok((files, digests))
 }

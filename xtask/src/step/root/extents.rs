@@ -6,7 +6,7 @@
 //! as used when something of it is; packs that no image needs any more are removed as every cache entry.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
@@ -19,6 +19,7 @@ use bedplate_formats::erofs::write::{ExtentCache, ExtentKey};
 use bedplate_formats::region::Region;
 use fs_err as fs;
 
+use super::digests::Digests;
 use crate::key::{Key, digest};
 use crate::store::Store;
 
@@ -37,6 +38,7 @@ pub(super) struct Packs<'a> {
     known: BTreeMap<[u8; 32], (usize, Range<u64>)>,
     directory: PathBuf,
     added: Mutex<Added>,
+    digests: Digests<'a>,
     told: Told<'a>,
 }
 
@@ -57,11 +59,12 @@ struct Added {
 }
 
 impl<'a> Packs<'a> {
-    /// Opens the packs that the store has. One that is damaged or made by other code is as none.
+    /// Opens the packs that the store has, and what it knows of the files of the `tree` with this key. A pack that is
+    /// damaged or made by other code is as none.
     ///
     /// # Errors
     /// The store cannot be written to.
-    pub(super) fn open(store: &'a Store, told: Told<'a>) -> Result<Self> {
+    pub(super) fn open(store: &'a Store, tree: &str, told: Told<'a>) -> Result<Self> {
         let code = code()?;
         let (mut packs, mut known) = (Vec::new(), BTreeMap::new());
         for (key, layer) in store.keys(KIND)? {
@@ -74,7 +77,8 @@ impl<'a> Packs<'a> {
         let directory = store.temporary()?;
         let blocks = File::options().read(true).write(true).create_new(true).open(directory.join(BLOCKS))?;
         let added = Mutex::new(Added { blocks: Arc::new(blocks), end: 0, entries: BTreeMap::new() });
-        Ok(Self { store, packs, known, directory, added, told })
+        let digests = Digests::open(store, tree);
+        Ok(Self { store, packs, known, directory, added, digests, told })
     }
 
     /// Keeps what was added, under a key that nobody else can know.
@@ -123,6 +127,7 @@ impl<'a> Packs<'a> {
                 Ok(fs::rename(self.directory.join(BLOCKS), layer.join(BLOCKS))?)
             })?;
         }
+        self.digests.keep()?;
         Ok(fs::remove_dir_all(self.directory)?)
     }
 }
@@ -139,6 +144,14 @@ impl ExtentCache for Packs<'_> {
         let mut added = self.added.lock().unwrap_or_else(PoisonError::into_inner);
         let range = added.add(key.0, &entry)?;
         Ok(Region::of_range(Arc::clone(&added.blocks), range))
+    }
+
+    fn digest(&self, file: &Metadata) -> Option<[u8; 32]> {
+        self.digests.get(file)
+    }
+
+    fn digested(&self, path: &Path, file: &Metadata, digest: [u8; 32]) {
+        self.digests.put(path, file, digest);
     }
 
     fn stored(&self, done: u64, all: u64) {
@@ -196,16 +209,16 @@ mod tests {
     fn what_one_build_compressed_the_next_ones_find() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::at(directory.path()).unwrap();
-        let packs = Packs::open(&store, &|_, _| {}).unwrap();
+        let packs = Packs::open(&store, "tree", &|_, _| {}).unwrap();
         assert_eq!(get(&packs, 1), None);
         put(&packs, 1, b"one");
         put(&packs, 2, b"two");
         packs.keep().unwrap();
-        let packs = Packs::open(&store, &|_, _| {}).unwrap();
+        let packs = Packs::open(&store, "tree", &|_, _| {}).unwrap();
         assert_eq!(get(&packs, 2), Some(b"two".to_vec()));
         put(&packs, 3, &[3; 9]);
         packs.keep().unwrap();
-        let packs = Packs::open(&store, &|_, _| {}).unwrap();
+        let packs = Packs::open(&store, "tree", &|_, _| {}).unwrap();
         assert_eq!(get(&packs, 1), Some(b"one".to_vec()));
         assert_eq!(get(&packs, 3), Some(vec![3; 9]));
         // Nothing was added, and nothing is kept.
@@ -218,11 +231,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::at(directory.path()).unwrap();
         for entry in [1, 2] {
-            let packs = Packs::open(&store, &|_, _| {}).unwrap();
+            let packs = Packs::open(&store, "tree", &|_, _| {}).unwrap();
             put(&packs, entry, &[entry; 9]);
             packs.keep().unwrap();
         }
-        let packs = Packs::open(&store, &|_, _| {}).unwrap();
+        let packs = Packs::open(&store, "tree", &|_, _| {}).unwrap();
         assert_eq!(get(&packs, 1), Some(vec![1; 9]));
         put(&packs, 3, &[3; 9]);
         packs.share("shared").unwrap();
@@ -235,18 +248,18 @@ mod tests {
     fn a_damaged_pack_is_as_none() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::at(directory.path()).unwrap();
-        let packs = Packs::open(&store, &|_, _| {}).unwrap();
+        let packs = Packs::open(&store, "tree", &|_, _| {}).unwrap();
         put(&packs, 1, b"one");
         packs.share("key").unwrap();
         let layer = store.layer(KIND, "key");
         std::fs::write(layer.join(BLOCKS), "on").unwrap();
-        assert_eq!(get(&Packs::open(&store, &|_, _| {}).unwrap(), 1), None);
+        assert_eq!(get(&Packs::open(&store, "tree", &|_, _| {}).unwrap(), 1), None);
         std::fs::write(layer.join(BLOCKS), "one").unwrap();
-        assert_eq!(get(&Packs::open(&store, &|_, _| {}).unwrap(), 1), Some(b"one".to_vec()));
+        assert_eq!(get(&Packs::open(&store, "tree", &|_, _| {}).unwrap(), 1), Some(b"one".to_vec()));
         let index = std::fs::read(layer.join(INDEX)).unwrap();
         for damaged in [&index[1..], &index[..index.len() - 1], b""] {
             std::fs::write(layer.join(INDEX), damaged).unwrap();
-            assert_eq!(get(&Packs::open(&store, &|_, _| {}).unwrap(), 1), None);
+            assert_eq!(get(&Packs::open(&store, "tree", &|_, _| {}).unwrap(), 1), None);
         }
     }
 }

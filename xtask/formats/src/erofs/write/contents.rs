@@ -64,7 +64,7 @@ pub(super) fn store<'a>(
     let found = files
         .par_iter()
         .with_max_len(64)
-        .map(|&(path, content)| find(path, content))
+        .map(|&(path, content)| find(path, content, cache))
         .collect::<Result<Vec<_>, WriteError>>()?;
 
     let (mut of, mut first, mut unique) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
@@ -96,11 +96,14 @@ pub(super) fn store<'a>(
     Ok(Contents { of, stored })
 }
 
-fn find(path: &TreePath, content: &Content) -> Result<Found, WriteError> {
+fn find(path: &TreePath, content: &Content, cache: &dyn ExtentCache) -> Result<Found, WriteError> {
     let source = Source::open(path, content)?;
     let length = content.len();
     if length < BLOCK_U64 {
         return Ok(Found::Small(source.read(0, usize::try_from(length).unwrap_or_default())?));
+    }
+    if let Some(digest) = source.host().and_then(|(_, metadata)| cache.digest(metadata)) {
+        return Ok(Found::Large(digest));
     }
     let mut digest = blake3::Hasher::new();
     let mut buffer = vec![0; usize::try_from(length).unwrap_or(CHUNK).min(CHUNK)];
@@ -111,7 +114,11 @@ fn find(path: &TreePath, content: &Content) -> Result<Found, WriteError> {
         digest.update(&buffer[..size]);
         at += size as u64;
     }
-    Ok(Found::Large(digest.finalize().into()))
+    let digest = digest.finalize().into();
+    if let Some((host, metadata)) = source.host() {
+        cache.digested(host, metadata, digest);
+    }
+    Ok(Found::Large(digest))
 }
 
 /// A file of a block and more.

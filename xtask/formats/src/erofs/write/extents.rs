@@ -7,7 +7,9 @@
 //! blocks (0 for a stored one of one block) as two `u32`, all little-endian; then the blocks. A count of 0 stands for a
 //! file that is smaller as it is.
 
+use std::fs::Metadata;
 use std::io;
+use std::path::Path;
 
 use rayon::prelude::*;
 
@@ -50,6 +52,14 @@ pub trait ExtentCache: Sync {
     /// # Errors
     /// Fails as writing does; the image is not made then.
     fn put(&self, key: &ExtentKey, entry: Vec<u8>) -> io::Result<Region>;
+
+    /// The BLAKE3 digest of a file of the host, where it is known and the file has not changed since.
+    fn digest(&self, _file: &Metadata) -> Option<[u8; 32]> {
+        None
+    }
+
+    /// Hears the BLAKE3 digest of a file of the host, with what the file was when it was opened.
+    fn digested(&self, _path: &Path, _file: &Metadata, _digest: [u8; 32]) {}
 
     /// Hears that so many bytes of all that files hold are stored, compressed or found here.
     fn stored(&self, _done: u64, _all: u64) {}

@@ -1,8 +1,9 @@
 //! The content of a file of a tree, read at offsets.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use super::WriteError;
 use crate::tree::{Content, TreePath};
@@ -16,7 +17,7 @@ pub(super) struct Source<'a> {
 
 enum From<'a> {
     Bytes(&'a [u8]),
-    File(File),
+    File(File, &'a Path, Metadata),
 }
 
 impl<'a> Source<'a> {
@@ -31,13 +32,22 @@ impl<'a> Source<'a> {
             Content::File { path: host, .. } => {
                 let unread = |source| WriteError::Content { path: path.clone(), source };
                 let file = File::open(host).map_err(unread)?;
-                if file.metadata().map_err(unread)?.len() != len {
+                let metadata = file.metadata().map_err(unread)?;
+                if metadata.len() != len {
                     return Err(WriteError::Changed { path: path.clone(), len });
                 }
-                From::File(file)
+                From::File(file, host, metadata)
             }
         };
         Ok(Self { path, len, from })
+    }
+
+    /// The host's file, where it is one.
+    pub(super) fn host(&self) -> Option<(&Path, &Metadata)> {
+        match &self.from {
+            From::Bytes(_) => None,
+            From::File(_, path, metadata) => Some((path, metadata)),
+        }
     }
 
     /// Fills a buffer from an offset on.
@@ -53,7 +63,7 @@ impl<'a> Source<'a> {
                 into.copy_from_slice(bytes.get(start..end).ok_or_else(changed)?);
                 Ok(())
             }
-            From::File(file) => file.read_exact_at(into, at).map_err(|source| match source.kind() {
+            From::File(file, ..) => file.read_exact_at(into, at).map_err(|source| match source.kind() {
                 io::ErrorKind::UnexpectedEof => changed(),
                 _ => WriteError::Content { path: self.path.clone(), source },
             }),
