@@ -485,7 +485,7 @@ mod tests {
             BindsTo=local.mount
             Conflicts=shutdown.target
             After=systemd-repart.service local.mount
-            Before=shutdown.target local-fs.target
+            Before=sysinit.target shutdown.target
 
             [Service]
             Type=oneshot
