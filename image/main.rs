@@ -34,7 +34,10 @@ pub fn edge(target: &Target) -> Image {
 
 /// The same without what AWS signs.
 pub fn edge_ubuntu(target: &Target) -> Image {
-    device(Image::ubuntu("noble"), target, persistent())
+    device(Image::ubuntu("noble"), target)
+        .partition(Esp::new(MiB(512)))
+        .partition(Root::new(Erofs).verity())
+        .partition(persistent())
         .package("linux-generic-hwe-24.04")
         .package("linux-firmware")
         .package("docker-compose-v2")
@@ -69,7 +72,11 @@ fn debian(target: &Target, persistent: Data) -> Image {
         Architecture::X86_64 => "linux-image-amd64",
         Architecture::Aarch64 => "linux-image-arm64",
     };
-    device(Image::debian("trixie"), target, persistent)
+    device(Image::debian("trixie"), target)
+        // What is empty of these is written to each device, too: its kernel image has 25 MB, its root 402 MB.
+        .partition(Esp::new(MiB(256)))
+        .partition(Root::new(Erofs).verity().size(GiB(1)))
+        .partition(persistent)
         .package(kernel)
         .packages(["docker-cli", "docker-compose"])
         .with(network::networkd)
@@ -78,14 +85,11 @@ fn debian(target: &Target, persistent: Data) -> Image {
         .with(agents::greengrass_state)
 }
 
-/// What the devices have in common: a verified root that nobody can change,
-/// and a data partition with the few directories that are kept.
-fn device(image: Image, target: &Target, persistent: Data) -> Image {
+/// What the devices have in common: of a verified root that nobody can change,
+/// the few directories that are kept on the data partition.
+fn device(image: Image, target: &Target) -> Image {
     image
         .hostname("edge-{machine-id}")
-        .partition(Esp::new(MiB(512)))
-        .partition(Root::new(Erofs).verity())
-        .partition(persistent)
         // Programs may write anywhere; what is not kept is gone at the next boot.
         .volatile(Volatile::Overlay)
         .with(who_may_enter)

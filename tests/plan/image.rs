@@ -10,7 +10,7 @@ mod description;
 use std::path::Path;
 
 use bedplate::plan::{FileKind, Keyring, PartitionGuid, SavedPlan, guid};
-use bedplate::{Architecture, Bind, Deb, Image, Plan, Target, Volatile};
+use bedplate::{Architecture, Bind, Deb, Distribution, Image, Plan, Target, Volatile};
 
 fn edge() -> Plan {
     description::edge(&Target::default()).plan_named("edge").unwrap()
@@ -100,13 +100,22 @@ fn the_disk_is_laid_out_as_ever() {
             .partitions()
             .map(|partition| (partition.label.as_str(), partition.offset / MIB, partition.size / MIB));
         let layout: Vec<_> = layout.collect();
-        let mut expected = vec![
-            ("esp", 1, 512),
-            ("root-a", 513, 2048),
-            ("verity-a", 2561, 17),
-            ("uki-a", 2578, 128),
-            ("persistent", 2706, 256),
-        ];
+        let mut expected = match plan.distribution {
+            Distribution::Ubuntu => vec![
+                ("esp", 1, 512),
+                ("root-a", 513, 2048),
+                ("verity-a", 2561, 17),
+                ("uki-a", 2578, 128),
+                ("persistent", 2706, 256),
+            ],
+            Distribution::Debian => vec![
+                ("esp", 1, 256),
+                ("root-a", 257, 1024),
+                ("verity-a", 1281, 9),
+                ("uki-a", 1290, 64),
+                ("persistent", 1354, 256),
+            ],
+        };
         // What is encrypted, a device makes itself, in the same place.
         expected.truncate(if plan.disk.encrypted().is_some() { 4 } else { 5 });
         assert_eq!(layout, expected);
@@ -122,9 +131,9 @@ fn devices_take_the_updates_of_all_later_versions() {
         let updates = plan.updates.unwrap();
         (updates.compatible, updates.layout.to_string())
     };
-    let layout = "9569f79b-7129-5964-becb-ed6930db52df".to_owned();
-    assert_eq!(fits(edge()), ("edge".to_owned(), layout.clone()));
-    assert_eq!(fits(edge_debian()), ("edge-debian".to_owned(), layout));
+    let fit = |name: &str, layout: &str| (name.to_owned(), layout.to_owned());
+    assert_eq!(fits(edge()), fit("edge", "9569f79b-7129-5964-becb-ed6930db52df"));
+    assert_eq!(fits(edge_debian()), fit("edge-debian", "cd5a0180-d20e-560d-b22d-b3a7f273c561"));
     assert_ne!(fits(edge_debian()).0, fits(development()).0, "what is not shipped fits what is");
     assert_ne!(
         fits(edge_debian()).1,
