@@ -85,8 +85,8 @@ fn debian(target: &Target, persistent: Data) -> Image {
         .with(agents::greengrass_state)
 }
 
-/// What the devices have in common: of a verified root that nobody can change,
-/// the few directories that are kept on the data partition.
+/// What the devices have in common beside partitions, whose sizes are each
+/// one's own.
 fn device(image: Image, target: &Target) -> Image {
     image
         .hostname("edge-{machine-id}")

@@ -9,7 +9,6 @@
 //! these and who signs makes the same bytes as one that did it all ([`sign`]).
 
 use std::cmp::max;
-use std::num::NonZero;
 use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::thread;
@@ -116,8 +115,8 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
     let started = Instant::now();
     let (written, heard) = mpsc::channel();
     // Hashing the disk takes longer than all else that is left to do: it has a core of its own.
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let others = rayon::ThreadPoolBuilder::new().num_threads(max(cores - 1, 1)).build()?;
+    let others = max(rayon::current_num_threads() - 1, 1);
+    let others = rayon::ThreadPoolBuilder::new().num_threads(others).build()?;
     thread::scope(|scope| {
         let digest = scope.spawn(|| disk::digest(&staging.join(&names.disk), heard));
         disk::write(&plan.disk, names, root_hash.as_ref(), staging, written)?;

@@ -1,8 +1,8 @@
 //! The digests of the files in layers, so that the next build of the same packages reads none of them to find what they
 //! are compressed to.
 //!
-//! A file is known by its inode's number, length and times. Every change of a file changes its inode's `ctime`, which
-//! nobody can set; so what does not fit is read again. Of the project's files, which an editor may change at any moment,
+//! A file is known by its inode's number, length and `ctime`, which every change of the file changes and nobody can set;
+//! what does not fit is read again. Of the project's files, which an editor may change at any moment,
 //! nothing is kept.
 
 use std::collections::BTreeMap;
@@ -20,8 +20,8 @@ use crate::store::Store;
 
 /// The kind of these cache entries, and the name of the only file in one.
 const KIND: &str = "digests";
-/// A number of an inode, its length, and the seconds and nanoseconds of two times.
-type Identity = [u8; 6 * 8];
+/// A number of an inode, its length, and the seconds and nanoseconds of its last change.
+type Identity = [u8; 4 * 8];
 /// The length of what the file says of one inode, in bytes: its identity and its digest.
 const LINE: usize = size_of::<Identity>() + 32;
 
@@ -75,14 +75,7 @@ impl<'a> Digests<'a> {
 }
 
 fn identity(file: &Metadata) -> Identity {
-    let numbers = [
-        file.ino(),
-        file.len(),
-        file.mtime().cast_unsigned(),
-        file.mtime_nsec().cast_unsigned(),
-        file.ctime().cast_unsigned(),
-        file.ctime_nsec().cast_unsigned(),
-    ];
+    let numbers = [file.ino(), file.len(), file.ctime().cast_unsigned(), file.ctime_nsec().cast_unsigned()];
     let mut identity = [0; size_of::<Identity>()];
     for (bytes, number) in identity.chunks_exact_mut(8).zip(numbers) {
         bytes.copy_from_slice(&number.to_le_bytes());
