@@ -16,6 +16,7 @@ use bedplate::sandbox::Sandbox;
 use bedplate::step::root::Options;
 use bedplate::store::Store;
 use bedplate::{Erofs, Esp, Ext4, GiB, Image, MiB, Plan, Root, Squashfs, Target, step};
+use bedplate_formats::digest::{self, Sha256};
 use bedplate_formats::filesystem::{Filesystem, FilesystemError};
 use bedplate_formats::region::Region;
 use bedplate_formats::sparse;
@@ -77,13 +78,13 @@ fn written(name: &str, plan: &Plan) -> PathBuf {
         base.remove(&TreePath::new(added)).unwrap();
     }
     let (root, sector_size) = (&plan.disk.root, plan.disk.sector_size);
-    let options = Options { root, sector_size, epoch: EPOCH, tools: &sandbox };
+    let options = Options { root, sector_size, epoch: EPOCH, slots: true, tools: &sandbox };
     let [one, other] = ["root", "again"].map(|file| {
         let store = Store::at(&directory.join(file).with_extension("store")).unwrap();
         let raw = directory.join(file).with_extension("raw");
         let progress = Mutex::new((0, 0));
         let told = |done, all| *progress.lock().unwrap() = (done, all);
-        step::root::write(
+        let (_, hashed) = step::root::write(
             options,
             (&store, "sample"),
             (&base, &tree),
@@ -93,7 +94,15 @@ fn written(name: &str, plan: &Plan) -> PathBuf {
         .unwrap();
         let (done, all) = *progress.lock().unwrap();
         assert!(done == all && all > 0, "it ended at {done} of {all} bytes");
-        std::fs::read(raw).unwrap()
+        let raw = std::fs::read(raw).unwrap();
+        if let Some(hashed) = hashed {
+            let blocks = |begun| digest::of_blocks(&begun, &raw);
+            assert_eq!(hashed.sha256, Sha256::of(&raw));
+            assert_eq!(hashed.index, Some(blocks(Sha256::default())));
+            let salted = root.verity.as_ref().map(|verity| Sha256::begin(&verity.salt));
+            assert_eq!(hashed.salted, salted.map(blocks));
+        }
+        raw
     });
     assert!(one == other, "the same tree gave two {name}");
     directory

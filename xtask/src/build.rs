@@ -376,7 +376,7 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Utf8Pa
 
     // The initrd and the root are both cut out of the system, and need nothing
     // of each other. The data partition needs nothing at all.
-    let (root, initrd, bills) = std::thread::scope(|scope| {
+    let (hashed, initrd, bills) = std::thread::scope(|scope| {
         let bills = scope.spawn(|| {
             let inputs = papers::Inputs {
                 store,
@@ -388,6 +388,7 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Utf8Pa
                 kernel: &kernel,
                 tools: &tools_tree,
             };
+            manifest::write(plan, lock, &tree, &staging.join(&names.manifest))?;
             papers::Image::of(inputs, &tree, &origin::brought(&base, &tree)).context("collecting the papers")
         });
         let initrd = scope.spawn(|| initrd(context, plan, lock, &system_key, &system));
@@ -402,20 +403,26 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Utf8Pa
             bills.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         )
     });
-    root?;
-    let (initrd, bills) = (initrd?, bills?);
+    let (hashed, initrd, bills) = (hashed?, initrd?, bills?);
 
     artifacts::copy(initrd, staging.join(&names.initrd))?;
     let image = system.content(&kernel.image).context("the kernel's image is gone")?;
     fs::write(staging.join(&names.kernel), initrd::executable(image.read()?)?)?;
-    let root_hash = disk::verity(&plan.disk.root, &plan.artifacts, staging)?;
+    let root_hash = disk::verity(&plan.disk.root, &plan.artifacts, hashed.as_ref(), staging)?;
     let stub = boot::Stub::of(lock, &tools_tree);
     let command_line = boot::command_line(&plan.command_line, root_hash.as_ref());
     boot::Boot::of(plan, staging).uki(&command_line, &kernel.release, &tree, &stub, context.trust.keys)?;
-    manifest::write(plan, lock, &tree, &staging.join(&names.manifest))?;
     let loader = stub.loader(plan.architecture)?;
     signed::finish(
-        signed::Parts { report, given, bills: &bills, trust: context.trust, staging, last: context.out },
+        signed::Parts {
+            report,
+            given,
+            bills: &bills,
+            hashed: hashed.as_ref(),
+            trust: context.trust,
+            staging,
+            last: context.out,
+        },
         loader,
     )
 }
@@ -650,7 +657,7 @@ fn root_tree(
     Ok((base, tree))
 }
 
-/// The root's file system as an artifact.
+/// The root's file system as an artifact, and what it was hashed to.
 fn write_root(
     context: Context<'_>,
     plan: &Plan,
@@ -659,7 +666,7 @@ fn write_root(
     (base, tree): (&Tree, &Tree),
     tools: &crate::sandbox::Sandbox,
     staging: &Utf8Path,
-) -> Result<()> {
+) -> Result<Option<root::Hashed>> {
     let started = Instant::now();
     let file = staging.join(&plan.artifacts.root);
     let (options, key) = (root_options(plan, lock, tools), packages_key(plan, system_key));
@@ -667,15 +674,21 @@ fn write_root(
     let verb = if is_plain { "Writing" } else { "Compressing" };
     let activity = context.report.activity(verb, "the root");
     let told = |done: u64, all: u64| activity.at(format_args!("the root, {} %", done * 100 / all.max(1)));
-    let filesystem = root::write(options, (context.store, &key), (base, tree), &file, &told)?;
+    let (filesystem, hashed) = root::write(options, (context.store, &key), (base, tree), &file, &told)?;
     drop(activity);
     let size = fs::metadata(file)?.len();
     context.report.timed("Root", format_args!("{filesystem} of {}", bytes(size)), started);
-    Ok(())
+    Ok(hashed)
 }
 
 fn root_options<'a>(plan: &'a Plan, lock: &Lock, tools: &'a crate::sandbox::Sandbox) -> root::Options<'a> {
-    root::Options { root: &plan.disk.root, sector_size: plan.disk.sector_size, epoch: lock.epoch, tools }
+    root::Options {
+        root: &plan.disk.root,
+        sector_size: plan.disk.sector_size,
+        epoch: lock.epoch,
+        slots: plan.updates.is_some(),
+        tools,
+    }
 }
 
 /// The key of the packages' tree.

@@ -180,20 +180,28 @@ impl Source {
         let what = || format!("cannot read the image `{}` of the bundle", self.path.display());
         let file = File::open(&self.path).with_context(what)?;
         let size = file.metadata().with_context(what)?.len();
+        let (whole, blocks) = rayon::join(|| digest::sha256(&file), || blocks(&file, size));
+        Ok((self.image(whole.with_context(what)?)?, blocks.with_context(what)?))
+    }
+
+    /// What a manifest says of an image with this digest.
+    ///
+    /// # Errors
+    /// It is not there, or no multiple of 4096 bytes.
+    pub fn image(&self, sha256: [u8; 32]) -> Result<Image> {
+        let name = self.path.display();
+        let size = self.path.metadata().with_context(|| format!("cannot find the image `{name}`"))?.len();
         ensure!(
             size > 0 && size.is_multiple_of(BLOCK as u64),
-            "the image `{}` has {size} bytes: an image of a bundle has a multiple of {BLOCK} bytes above zero",
-            self.path.display()
+            "the image `{name}` has {size} bytes: an image of a bundle has a multiple of {BLOCK} bytes above zero"
         );
-        let (whole, blocks) = rayon::join(|| digest::sha256(&file), || blocks(&file, size));
-        let image = Image {
+        Ok(Image {
             class: self.class.clone(),
             filename: self.name.clone(),
-            sha256: whole.with_context(what)?,
+            sha256,
             size,
             adaptive: vec![BLOCK_INDEX.to_owned()],
-        };
-        Ok((image, blocks.with_context(what)?))
+        })
     }
 }
 
@@ -203,7 +211,7 @@ fn blocks(file: &File, size: u64) -> std::io::Result<Vec<u8>> {
         let start = run * RUN as u64;
         let mut bytes = vec![0; usize::try_from(size - start).unwrap_or(RUN).min(RUN)];
         file.read_exact_at(&mut bytes, start)?;
-        Ok(bytes.chunks(BLOCK).flat_map(Sha256::of).collect::<Vec<u8>>())
+        Ok(digest::of_blocks(&Sha256::default(), &bytes))
     });
     Ok(digests.collect::<std::io::Result<Vec<_>>>()?.concat())
 }

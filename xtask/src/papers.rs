@@ -145,8 +145,8 @@ impl Image {
     fn bills(&self, plan: &Plan, artifacts: &Digests) -> Result<Named> {
         let names = &plan.artifacts;
         Ok(vec![
-            (names.spdx.clone(), rendered(&spdx::document(plan, self, artifacts))?),
-            (names.cyclonedx.clone(), rendered(&cyclonedx::document(plan, self, artifacts))?),
+            (names.spdx.clone(), rendered(&spdx::document(plan, self, artifacts))),
+            (names.cyclonedx.clone(), rendered(&cyclonedx::document(plan, self, artifacts))),
         ])
     }
 
@@ -215,10 +215,8 @@ fn own_files(inputs: Inputs<'_>, tree: &Tree, brought: &BTreeSet<TreePath>) -> R
 }
 
 /// A document as a file, a field a line.
-fn rendered(document: &serde_json::Value) -> Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(document)?;
-    bytes.push(b'\n');
-    Ok(bytes)
+fn rendered(document: &serde_json::Value) -> Vec<u8> {
+    format!("{document:#}\n").into_bytes()
 }
 
 /// The id of a document, which is that of its content.

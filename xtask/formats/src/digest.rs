@@ -3,6 +3,8 @@
 //! A digest is of the bytes a reader would see: a hole counts as its zeros, so
 //! two files that read the same have the same digest however they are stored.
 
+mod written;
+
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
@@ -11,6 +13,7 @@ use std::path::Path;
 use ring::digest::{Context, SHA256};
 use sha2::Digest;
 
+pub use self::written::{Hashing, Written, hashing, of_blocks};
 use crate::sparse::{self, Span, spans};
 
 /// How much is read and hashed at a time, in bytes.
@@ -43,6 +46,13 @@ impl Sha256 {
     /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
+    }
+
+    /// The digest of what was added and of these bytes, which are not added.
+    pub fn with(&self, bytes: &[u8]) -> [u8; 32] {
+        let mut hash = self.clone();
+        hash.update(bytes);
+        hash.finish()
     }
 
     /// Adds so many zeros.

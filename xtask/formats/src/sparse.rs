@@ -151,18 +151,21 @@ pub fn same(one: &File, range: Range<u64>, other: &File, at: u64) -> io::Result<
         .collect();
     data.sort_by_key(|piece| piece.start);
     data.dedup();
-    let read = |file: &File, offset: u64, end: u64, length: usize| -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; length];
-        let inside = usize::try_from(end.saturating_sub(offset)).unwrap_or(length).min(length);
-        file.read_exact_at(&mut bytes[..inside], offset)?;
-        Ok(bytes)
+    let read = |file: &File, offset: u64, end: u64, bytes: &mut [u8]| -> io::Result<()> {
+        let inside = usize::try_from(end.saturating_sub(offset)).unwrap_or(bytes.len()).min(bytes.len());
+        let (inside, behind) = bytes.split_at_mut(inside);
+        behind.fill(0);
+        file.read_exact_at(inside, offset)
     };
-    let equal = |piece: Range<u64>| -> io::Result<bool> {
+    let equal = |(mine, theirs): &mut (Vec<u8>, Vec<u8>), piece: Range<u64>| -> io::Result<bool> {
         let count = usize::try_from(piece.end.min(length) - piece.start).unwrap_or(CHUNK);
-        let theirs = read(other, at + piece.start, ends.1, count)?;
-        Ok(read(one, range.start + piece.start, ends.0, count)? == theirs)
+        mine.resize(count, 0);
+        theirs.resize(count, 0);
+        read(one, range.start + piece.start, ends.0, mine)?;
+        read(other, at + piece.start, ends.1, theirs)?;
+        Ok(mine == theirs)
     };
-    data.into_par_iter().map(equal).try_reduce(|| true, |one, other| Ok(one && other))
+    data.into_par_iter().map_init(Default::default, equal).try_reduce(|| true, |one, other| Ok(one && other))
 }
 
 /// The pieces of `CHUNK` bytes that a range touches.

@@ -38,6 +38,14 @@ pub struct Parameters {
     pub uuid: Uuid,
 }
 
+impl Parameters {
+    /// The hash of a block, begun.
+    #[must_use]
+    pub fn begun(&self) -> Sha256 {
+        Sha256::begin(&self.salt)
+    }
+}
+
 /// A finished hash device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verity {
@@ -124,10 +132,20 @@ pub fn device_size(data_size: u64) -> u64 {
 /// Fails as [`tree`] does.
 pub fn format(data: &File, range: Range<u64>, parameters: &Parameters) -> Result<Verity, VerityError> {
     let data_blocks = range.end.saturating_sub(range.start) / BLOCK_U64;
-    let HashTree { root_hash, blocks } = tree(data, range, &parameters.salt)?;
-    let mut device = Superblock { parameters: parameters.clone(), data_blocks }.to_block();
-    device.extend(blocks);
-    Ok(Verity { root_hash, device })
+    Ok(tree(data, range, &parameters.salt)?.below(parameters, data_blocks))
+}
+
+/// Makes the hash device of data whose blocks are hashed already: behind the salt ([`Parameters::begun`]), one hash after
+/// another.
+///
+/// # Errors
+/// Fails when there are none.
+pub fn format_hashed(hashes: Vec<u8>, parameters: &Parameters) -> Result<Verity, VerityError> {
+    let data_blocks = (hashes.len() / HASH) as u64;
+    if data_blocks == 0 {
+        return Err(VerityError::Size(0));
+    }
+    Ok(above(hashes, &parameters.begun()).below(parameters, data_blocks))
 }
 
 /// Makes the hash tree of a range of a file. Holes and what lies beyond the file's end
@@ -144,18 +162,23 @@ pub fn tree(data: &File, range: Range<u64>, salt: &[u8; 32]) -> Result<HashTree,
     // Every hash begins with the salt: 32 bytes, whose state is kept.
     let salted = Sha256::begin(salt);
 
-    let mut below = data_hashes(data, range, &salted)?;
+    Ok(above(data_hashes(data, range, &salted)?, &salted))
+}
+
+/// The tree over the hashes of all data blocks.
+fn above(hashes: Vec<u8>, salted: &Sha256) -> HashTree {
+    let mut below = hashes;
     let mut upwards = Vec::new();
     while below.len() > HASH {
         below.resize(below.len().next_multiple_of(BLOCK), 0);
         let level = below;
-        below = level.par_chunks(BLOCK).flat_map_iter(|block| hash(&salted, block)).collect();
+        below = level.par_chunks(BLOCK).flat_map_iter(|block| salted.with(block)).collect();
         upwards.push(level);
     }
     let mut root_hash = [0; HASH];
     root_hash.copy_from_slice(&below);
     upwards.reverse();
-    Ok(HashTree { root_hash, blocks: upwards.concat() })
+    HashTree { root_hash, blocks: upwards.concat() }
 }
 
 /// Holds a range of a file against the hash device at an offset of another, or of
@@ -250,7 +273,7 @@ pub fn root_hash(device: &mut impl Read) -> Result<Option<[u8; 32]>, VerityError
         return Ok(None);
     }
     device.read_exact(&mut block)?;
-    Ok(Some(hash(&Sha256::begin(&superblock.parameters.salt), &block)))
+    Ok(Some(Sha256::begin(&superblock.parameters.salt).with(&block)))
 }
 
 /// Whether a tree's own levels fit together, and its top the root hash.
@@ -261,7 +284,7 @@ fn holds(tree: &[u8], data_blocks: u64, salt: &[u8; 32], root_hash: &[u8; 32]) -
     for blocks in levels(data_blocks).iter().rev() {
         let Some((level, lower)) = rest.split_at_checked(level_size(Some(blocks))) else { return false };
         let mut pairs = level.chunks(BLOCK).zip(above.chunks(HASH));
-        if !pairs.all(|(block, known)| hash(&salted, block) == known) {
+        if !pairs.all(|(block, known)| salted.with(block) == known) {
             return false;
         }
         above = level.to_vec();
@@ -347,6 +370,15 @@ impl Superblock {
     }
 }
 
+impl HashTree {
+    /// The device that the tree lies on, behind its superblock.
+    fn below(self, parameters: &Parameters, data_blocks: u64) -> Verity {
+        let mut device = Superblock { parameters: parameters.clone(), data_blocks }.to_block();
+        device.extend(self.blocks);
+        Verity { root_hash: self.root_hash, device }
+    }
+}
+
 impl Verity {
     /// Writes the hash device at the writer's position.
     ///
@@ -369,26 +401,20 @@ fn levels(data_blocks: u64) -> Vec<u64> {
     levels
 }
 
-fn hash(salted: &Sha256, block: &[u8]) -> [u8; HASH] {
-    let mut hash = salted.clone();
-    hash.update(block);
-    hash.finish()
-}
-
 /// The hashes of all data blocks, one after another.
 fn data_hashes(data: &File, range: Range<u64>, salted: &Sha256) -> io::Result<Vec<u8>> {
     /// Blocks one core reads and hashes at a time: 1 MiB.
     const RUN: usize = 256;
     let blocks = usize::try_from((range.end - range.start) / BLOCK_U64)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "more data than memory can index"))?;
-    let zero = hash(salted, &[0; BLOCK]);
+    let zero = salted.with(&[0; BLOCK]);
     let end = data.metadata()?.len();
     let data_at = extents(data, range.clone())?;
     let mut hashes = vec![0; blocks * HASH];
-    hashes.par_chunks_mut(RUN * HASH).enumerate().try_for_each(|(run, hashes)| {
+    hashes.par_chunks_mut(RUN * HASH).enumerate().try_for_each_init(Vec::new, |buffer, (run, hashes)| {
         let start = range.start + (run * RUN * BLOCK) as u64;
         let length = hashes.len() / HASH * BLOCK;
-        let mut buffer = Vec::new();
+        buffer.clear();
         let first = data_at.partition_point(|extent| extent.end <= start);
         if data_at.get(first).is_some_and(|extent| extent.start < start + length as u64) {
             buffer.resize(length, 0);
@@ -398,7 +424,7 @@ fn data_hashes(data: &File, range: Range<u64>, salted: &Sha256) -> io::Result<Ve
         for (number, place) in hashes.chunks_exact_mut(HASH).enumerate() {
             let block = buffer.get(number * BLOCK..(number + 1) * BLOCK);
             match block.filter(|block| !is_zero(block)) {
-                Some(block) => place.copy_from_slice(&hash(salted, block)),
+                Some(block) => place.copy_from_slice(&salted.with(block)),
                 None => place.copy_from_slice(&zero),
             }
         }

@@ -17,6 +17,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use bedplate_core::Lock;
 use bedplate_core::plan::Plan;
+use bedplate_formats::digest::hex;
 use camino::Utf8Path;
 use fs_err as fs;
 
@@ -25,7 +26,8 @@ use crate::artifacts::{self, Digests, Output};
 use crate::error::LocatedError;
 use crate::keys::{Keys, Signers};
 use crate::papers::{self, provenance};
-use crate::report::{Report, bytes, path};
+use crate::report::{Activity, Report, bytes, path};
+use crate::step::root::Hashed;
 use crate::step::{boot, budget, disk, measure, seal, slot};
 use crate::verify;
 
@@ -61,6 +63,8 @@ pub(super) struct Parts<'a> {
     pub(super) report: &'a Report,
     pub(super) given: provenance::Given<'a>,
     pub(super) bills: &'a papers::Image,
+    /// What the root was hashed to as it was written, where it was.
+    pub(super) hashed: Option<&'a Hashed>,
     pub(super) trust: Trust<'a>,
     pub(super) staging: &'a Utf8Path,
     /// The directory of the last build.
@@ -69,7 +73,7 @@ pub(super) struct Parts<'a> {
 
 /// Makes the disk and all that is told of it; where nobody signs, leaves what has to be signed.
 pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
-    let Parts { report, given, bills, trust, staging, last } = parts;
+    let Parts { report, given, bills, hashed, trust, staging, last } = parts;
     let provenance::Given { plan, lock, .. } = given;
     let names = &plan.artifacts;
     if trust.is_unsigned() {
@@ -98,8 +102,10 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
     }
     let (root_hash, kernel) = verify::of_uki(plan, staging)?;
     let (further, known) = match &plan.updates {
-        Some(updates) => slot::known(updates, names, version, staging)?,
-        None => Default::default(),
+        Some(updates) => slot::known(updates, names, version, hashed, staging)?,
+        None => {
+            (Vec::new(), hashed.map(|hashed| (names.root.clone(), hex(&hashed.sha256))).into_iter().collect())
+        }
     };
     let on_esp = boot::OnEsp { uki: &plan.uki_on_esp(&kernel), loader: &loader, keys: trust.keys, further };
     let boot = boot::Boot::of(plan, staging);
@@ -119,24 +125,28 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
     let others = rayon::ThreadPoolBuilder::new().num_threads(others).build()?;
     thread::scope(|scope| {
         let digest = scope.spawn(|| disk::digest(&staging.join(&names.disk), heard));
-        disk::write(&plan.disk, names, root_hash.as_ref(), staging, written)?;
-        let summary = format!("{} partitions, {}", plan.disk.partitions().count(), bytes(plan.disk.size));
-        report.timed("Disk", summary, started);
-
-        let started = Instant::now();
-        let activity = report.activity("Verifying", "the disk, and hashing all artifacts");
-        fs_err::os::unix::fs::symlink(&names.disk, staging.join(&names.disk_link))?;
         let digest = || digest.join().unwrap_or_else(|panic| resume_unwind(panic)).map(Some);
         let papers = |digests: &Digests| papers::all(bills, given, digests);
-        let (verified, summed) = others.join(
-            || verify::disk(plan, trust.keys, staging),
-            || {
-                measure::write(names, trust.keys, &loader, staging)?;
-                artifacts::finish(names, staging, known, digest, papers)
-            },
-        );
-        summed?;
-        verified.context("the disk is not what the plan says: a defect of the builder")?;
+        let make = || -> Result<(Instant, Activity)> {
+            disk::write(&plan.disk, names, root_hash.as_ref(), staging, written)?;
+            fs_err::os::unix::fs::symlink(&names.disk, staging.join(&names.disk_link))?;
+            let summary = format!("{} partitions, {}", plan.disk.partitions().count(), bytes(plan.disk.size));
+            report.timed("Disk", summary, started);
+
+            let started = Instant::now();
+            let activity = report.activity("Verifying", "the disk, and hashing all artifacts");
+            verify::disk(plan, trust.keys, staging)
+                .context("the disk is not what the plan says: a defect of the builder")?;
+            Ok((started, activity))
+        };
+        let tell = || {
+            measure::write(names, trust.keys, &loader, staging)?;
+            artifacts::finish(names, staging, known, digest, papers)
+        };
+        let (made, told) = others.join(make, tell);
+        // A disk that could not be written has no digest, either.
+        let (started, activity) = made?;
+        told?;
         drop(activity);
         report.timed("Verified", "checksums, and the disk against its plan", started);
         Ok(())
@@ -210,5 +220,5 @@ fn seal_in(
     let commit = papers::commit(project, report);
     let given = provenance::Given { plan, lock, description, commit: commit.as_deref() };
     let loader = fs::read(out.join(&unsigned.loader))?;
-    finish(Parts { report, given, bills: &bills, trust, staging, last: out }, loader)
+    finish(Parts { report, given, bills: &bills, hashed: None, trust, staging, last: out }, loader)
 }

@@ -47,7 +47,7 @@ pub fn statement(given: Given<'_>, artifacts: &[(String, String)]) -> Result<Vec
         packages.sort();
         inputs.extend(packages.into_iter().map(|package| input(package, role)));
     }
-    rendered(&json!({
+    Ok(rendered(&json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": subjects,
         "predicateType": "https://slsa.dev/provenance/v1",
@@ -65,7 +65,7 @@ pub fn statement(given: Given<'_>, artifacts: &[(String, String)]) -> Result<Vec
                 },
             },
         },
-    }))
+    })))
 }
 
 /// A package as SLSA describes what was put in.

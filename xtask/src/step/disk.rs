@@ -6,7 +6,7 @@ use std::fs::File;
 use std::sync::mpsc::{Receiver, Sender};
 
 use anyhow::{Context as _, Result};
-use bedplate_core::plan::{ArtifactNames, DiskPlan, PartitionGuid, PartitionPlan, RootPlan};
+use bedplate_core::plan::{ArtifactNames, DiskPlan, PartitionGuid, PartitionPlan, RootPlan, VerityPlan};
 use bedplate_formats::digest::Sha256;
 use bedplate_formats::gpt::{Partition, Table};
 use bedplate_formats::{gpt, sparse, verity};
@@ -16,13 +16,22 @@ use uuid::Uuid;
 
 use crate::error::LocatedError;
 use crate::report::bytes;
+use crate::step::root::Hashed;
+
+/// How much of the disk is written before it is hashed, in bytes: while the next part is written.
+const PART: usize = 16 << 20;
 
 /// Writes the hash tree of the root, where the plan has one, and returns the
-/// root hash.
+/// root hash. `hashed` is of the root, where it was hashed as it was written.
 ///
 /// # Errors
 /// A root larger than its partition, at the partition's line.
-pub fn verity(root: &RootPlan, names: &ArtifactNames, staging: &Utf8Path) -> Result<Option<[u8; 32]>> {
+pub fn verity(
+    root: &RootPlan,
+    names: &ArtifactNames,
+    hashed: Option<&Hashed>,
+    staging: &Utf8Path,
+) -> Result<Option<[u8; 32]>> {
     let data = fs::File::open(staging.join(&names.root))?;
     let (size, partition) = (data.metadata()?.len(), &root.partition);
     if size > partition.size {
@@ -36,10 +45,18 @@ pub fn verity(root: &RootPlan, names: &ArtifactNames, staging: &Utf8Path) -> Res
         .into());
     }
     let (Some(planned), Some(artifact)) = (&root.verity, &names.verity) else { return Ok(None) };
-    let parameters = verity::Parameters { salt: planned.salt, uuid: planned.uuid };
-    let made = verity::format(data.file(), 0..size, &parameters)?;
+    let parameters = parameters(planned);
+    let made = match hashed.and_then(|hashed| hashed.salted.clone()) {
+        Some(hashes) => verity::format_hashed(hashes, &parameters)?,
+        None => verity::format(data.file(), 0..size, &parameters)?,
+    };
     made.write(&mut fs::File::create(staging.join(artifact))?)?;
     Ok(Some(made.root_hash))
+}
+
+/// What the hash tree of the root is made with.
+pub fn parameters(planned: &VerityPlan) -> verity::Parameters {
+    verity::Parameters { salt: planned.salt, uuid: planned.uuid }
 }
 
 /// Writes the disk of the partitions' artifacts, from its first byte to its last. `written` hears up to where it is done.
@@ -66,8 +83,11 @@ pub fn write(
     for (partition, artifact) in partitions {
         let content = File::open(staging.join(artifact))?;
         let length = content.metadata()?.len();
-        sparse::copy(&content, 0..length, &disk, partition.offset)
-            .with_context(|| format!("copying partition {} to the disk", partition.number))?;
+        for part in (0..length).step_by(PART).map(|from| from..length.min(from + PART as u64)) {
+            sparse::copy(&content, part.clone(), &disk, partition.offset + part.start)
+                .with_context(|| format!("copying partition {} to the disk", partition.number))?;
+            done(partition.offset + part.end);
+        }
         done(partition.offset + partition.size);
     }
     done(planned.size);

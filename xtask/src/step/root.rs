@@ -7,12 +7,13 @@ mod digests;
 mod extents;
 
 use std::fs::File;
-use std::io::{self, BufWriter, PipeWriter, Write as _};
+use std::io::{self, PipeWriter};
 
 use anyhow::{Context as _, Result};
 use bedplate_core::Compression;
 use bedplate_core::image::filesystem::Filesystem;
 use bedplate_core::plan::RootPlan;
+use bedplate_formats::digest::{self, Sha256};
 use bedplate_formats::erofs::write::Compressor;
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 use bedplate_formats::{erofs, tar};
@@ -22,6 +23,7 @@ pub(super) use self::changes::same;
 use self::extents::{Packs, Told};
 use crate::key::Key;
 use crate::sandbox::{Sandbox, failed};
+use crate::step::disk;
 use crate::store::Store;
 
 /// Where the tool finds the output's directory.
@@ -38,11 +40,23 @@ pub struct Options<'a> {
     pub sector_size: u64,
     /// The time of the file system, in seconds since 1970.
     pub epoch: i64,
+    /// It is installed in slots: its blocks are found in another root by their digests.
+    pub slots: bool,
     /// A sandbox with the mkfs, for which an erofs has no use.
     pub tools: &'a Sandbox,
 }
 
-/// Writes the tree's file system to `file`; returns its name. `base` is the tree before the description's files were
+/// What a root is hashed to as it is written.
+pub struct Hashed {
+    /// The digest of all of it.
+    pub sha256: [u8; 32],
+    /// With slots, the digests of its blocks of 4096 bytes, one after another.
+    pub index: Option<Vec<u8>>,
+    /// With a hash tree, the hashes that this is made over.
+    pub salted: Option<Vec<u8>>,
+}
+
+/// Writes the tree's file system to `file`; returns its name, and what it was hashed to where it is written here. `base` is the tree before the description's files were
 /// added to it, `key` what it was made of. `told` hears how many bytes of how many are in.
 ///
 /// # Errors
@@ -53,7 +67,7 @@ pub fn write(
     (base, tree): (&Tree, &Tree),
     file: &Utf8Path,
     told: Told<'_>,
-) -> Result<&'static str> {
+) -> Result<(&'static str, Option<Hashed>)> {
     let filesystem = options.root.filesystem;
     if let Some(erofs) = erofs_options(options) {
         let key = layer_key(options, key);
@@ -65,11 +79,14 @@ pub fn write(
         }
         let packs = Packs::open(store, &key, told)?;
         let image = erofs::write::prepare(tree, &erofs, &packs)?;
-        let mut to = BufWriter::with_capacity(1 << 20, File::create(file)?);
-        image.write(&mut to)?;
-        to.flush().context("writing the file system")?;
+        let index = options.slots.then(Sha256::default);
+        let salted = options.root.verity.as_ref().map(|verity| disk::parameters(verity).begun());
+        let begun: Vec<Sha256> = index.iter().chain(&salted).cloned().collect();
+        let written = digest::hashing(&File::create(file)?, &begun, |to| image.write(to))?;
         packs.keep()?;
-        return Ok(filesystem.name());
+        let mut blocks = written.blocks.into_iter();
+        let (index, salted) = (index.and_then(|_| blocks.next()), salted.and_then(|_| blocks.next()));
+        return Ok((filesystem.name(), Some(Hashed { sha256: written.sha256, index, salted })));
     }
     let top = tree.get(&TreePath::root()).context("the tree has no root")?;
     let mut argv = command(options.root, top);
@@ -78,7 +95,7 @@ pub fn write(
         argv.splice(1..1, ["-b", "4096"].map(str::to_owned));
     }
     stream(options, &argv, tree, file, told)?;
-    Ok(filesystem.name())
+    Ok((filesystem.name(), None))
 }
 
 /// Takes compressed files from another machine, where they are to be had. `key` is what [`write()`] gets.

@@ -23,6 +23,7 @@ use crate::artifacts::Digests;
 use crate::bundle::Source;
 use crate::error::LocatedError;
 use crate::report::bytes;
+use crate::step::root::Hashed;
 
 /// The blocks that an update takes one by one, and the room for what stands before the UKI, in bytes.
 const BLOCK: u64 = 4096;
@@ -81,6 +82,7 @@ pub fn images(names: &ArtifactNames, directory: &Utf8Path) -> Vec<Source> {
 
 /// What RAUC would know of the first slot if it had installed it, as files of the ESP, and the digests of the artifacts
 /// that it is made of. A new device takes the files over, and does not read whole partitions before its first update.
+/// `hashed` is of the root, where it was hashed as it was written.
 ///
 /// # Errors
 /// An image of the slot that cannot be read.
@@ -88,10 +90,15 @@ pub fn known(
     UpdatesPlan { compatible, .. }: &UpdatesPlan,
     names: &ArtifactNames,
     version: &str,
+    hashed: Option<&Hashed>,
     staging: &Utf8Path,
 ) -> Result<(Vec<(String, Content)>, Digests)> {
     let images = images(names, staging);
-    let indexes = images.par_iter().map(Source::digest).collect::<Result<Vec<_>>>()?;
+    let digest = |source: &Source| match hashed.filter(|_| source.path.ends_with(&names.root)) {
+        Some(Hashed { sha256, index: Some(index), .. }) => Ok((source.image(*sha256)?, index.clone())),
+        _ => source.digest(),
+    };
+    let indexes = images.par_iter().map(digest).collect::<Result<Vec<_>>>()?;
     let (mut files, mut status, mut digests) = (Vec::new(), String::new(), Digests::new());
     for (source, (image, index)) in images.iter().zip(indexes) {
         let (part, digest) = (&image.class, hex(&image.sha256));
