@@ -3,6 +3,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -372,12 +373,14 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Utf8Pa
         install(store, plan, lock, (directory, emulator), &system::Log::new(lock.packages.len(), &()))
     };
     let machine = identity::findings(store, &system_key, &system, lock.epoch, again)?;
-    let (base, tree) = root_tree(context, plan, lock, (&system_key, &kernel.release, &machine), shown)?;
 
     // The initrd and the root are both cut out of the system, and need nothing
     // of each other. The data partition needs nothing at all.
-    let (hashed, initrd, bills) = std::thread::scope(|scope| {
-        let bills = scope.spawn(|| {
+    let (tree, hashed, initrd, bills) = std::thread::scope(|scope| {
+        let initrd = scope.spawn(|| initrd(context, plan, lock, &system_key, &system));
+        let data = scope.spawn(|| write_data(plan, lock, &tools, staging));
+        let (base, tree) = root_tree(context, plan, lock, (&system_key, &kernel.release, &machine), shown)?;
+        let bills = || -> Result<papers::Image> {
             let inputs = papers::Inputs {
                 store,
                 fetch: context.fetch,
@@ -390,20 +393,18 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Utf8Pa
             };
             manifest::write(plan, lock, &tree, &staging.join(&names.manifest))?;
             papers::Image::of(inputs, &tree, &origin::brought(&base, &tree)).context("collecting the papers")
+        };
+        let (hashed, bills) = std::thread::scope(|scope| {
+            let bills = scope.spawn(bills);
+            let root = (&base, &tree);
+            let hashed = write_root(context, plan, lock, &system_key, root, &tools, staging);
+            (hashed, joined(bills))
         });
-        let initrd = scope.spawn(|| initrd(context, plan, lock, &system_key, &system));
-        let data = scope.spawn(|| write_data(plan, lock, &tools, staging));
-        let root = write_root(context, plan, lock, &system_key, (&base, &tree), &tools, staging);
-        (
-            root,
-            initrd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and_then(|initrd| {
-                data.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-                Ok(initrd)
-            }),
-            bills.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-        )
-    });
-    let (hashed, initrd, bills) = (hashed?, initrd?, bills?);
+        let hashed = hashed?;
+        let initrd = joined(initrd)?;
+        joined(data)?;
+        Ok::<_, anyhow::Error>((tree, hashed, initrd, bills?))
+    })?;
 
     artifacts::copy(initrd, staging.join(&names.initrd))?;
     let image = system.content(&kernel.image).context("the kernel's image is gone")?;
@@ -425,6 +426,11 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Utf8Pa
         },
         loader,
     )
+}
+
+/// What a thread of a scope returns; where it panicked, so does this one.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// The tree of the programs that this machine runs in place of those of the image's architecture, and the emulator.
@@ -595,7 +601,7 @@ fn initrd(
     key.add(format!("{options:?}"));
     let layer = context.store.layer_or_make("initrd", &key.finish(), |directory| {
         let mtime = u32::try_from(lock.epoch).unwrap_or_default();
-        Ok(fs::write(directory.join("initrd"), initrd::build(system, &options, mtime)?)?)
+        initrd::build(context.store, system, &options, mtime, &directory.join("initrd"))
     })?;
     let file = layer.join("initrd");
     context.report.timed("Initrd", bytes(fs::metadata(&file)?.len()), started);

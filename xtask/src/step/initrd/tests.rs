@@ -148,10 +148,32 @@ fn a_missing_program_names_its_package() {
 
 #[test]
 fn equal_systems_give_equal_bytes() {
-    let one = build(&system(), &usual(), 1).unwrap();
-    assert_eq!(one, build(&system(), &usual(), 1).unwrap());
+    let packed = |system: &Tree| pack(&cut(system, &usual()).unwrap(), 1).unwrap();
+    let one = packed(&system());
+    assert_eq!(one, packed(&system()));
     let back = cpio::read(&zstd::decode_all(&one[..]).unwrap()).unwrap();
     assert_eq!(back.len(), cut(&system(), &usual()).unwrap().len());
+}
+
+#[test]
+fn what_was_packed_is_not_packed_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::at(&directory.path().join("store")).unwrap();
+    let built = |system: &Tree, mtime, name: &str| {
+        let file = directory.path().join(name);
+        build(&store, system, &usual(), mtime, &file).unwrap();
+        (std::fs::read(file).unwrap(), store.keys(PACKED).unwrap().len())
+    };
+    let (first, packed) = built(&system(), 1, "first");
+    assert_eq!((first.clone(), packed), (pack(&cut(&system(), &usual()).unwrap(), 1).unwrap(), 1));
+    let mut other = system();
+    other.insert("usr/share/doc/of-the-root".into(), Node::file("text", 0o644));
+    assert_eq!(built(&other, 1, "of another system"), (first.clone(), 1));
+    let changed = "/usr/lib/systemd/systemd-veritysetup".into();
+    other.insert(changed, Node::file("another", 0o755));
+    let (second, packed) = built(&other, 1, "with another program");
+    assert!(second != first && packed == 2);
+    assert_eq!(built(&system(), 2, "of another time").1, 3);
 }
 
 #[test]

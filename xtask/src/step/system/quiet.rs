@@ -47,7 +47,7 @@ struct StandIn {
     script: &'static str,
 }
 
-const STAND_INS: [StandIn; 3] = [
+const STAND_INS: [StandIn; 4] = [
     StandIn {
         path: "/usr/bin/systemctl",
         names: &["systemctl", "halt", "poweroff", "reboot", "runlevel", "shutdown", "telinit"],
@@ -57,6 +57,11 @@ const STAND_INS: [StandIn; 3] = [
         path: "/usr/bin/kmod",
         names: &["kmod", "depmod", "insmod", "lsmod", "modinfo", "modprobe", "rmmod"],
         script: include_str!("quiet/kmod.sh"),
+    },
+    StandIn {
+        path: "/usr/sbin/update-ca-certificates",
+        names: &["update-ca-certificates"],
+        script: include_str!("quiet/certificates.sh"),
     },
     StandIn { path: "/usr/sbin/sysctl", names: &["sysctl"], script: include_str!("quiet/sysctl.sh") },
 ];
@@ -171,4 +176,52 @@ impl Quiet {
 fn write_program(path: &Path, bytes: &[u8]) -> Result<()> {
     fs_err::write(path, bytes)?;
     Ok(fs_err::set_permissions(path, Permissions::from_mode(0o755))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn certificates_are_collected_again_when_there_is_something_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let path = |name: &str| root.join(name);
+        let certificates = path("usr/share/ca-certificates");
+        let hooks = path("etc/ca-certificates/update.d");
+        let others = ["etc/ssl/certs", "usr/local/share/ca-certificates", "run/bedplate/programs"].map(path);
+        for directory in others.iter().chain([&certificates, &hooks]) {
+            std::fs::create_dir_all(directory).unwrap();
+        }
+        std::fs::write(path("etc/ca-certificates.conf"), "").unwrap();
+        let counts = format!("#!/bin/sh\necho >>{}/counted\n", root.display());
+        write_program(&path("run/bedplate/programs/update-ca-certificates"), counts.as_bytes()).unwrap();
+        let script = ["/etc/", "/usr/", "/run/"]
+            .iter()
+            .fold(include_str!("quiet/certificates.sh").to_owned(), |script, top| {
+                script.replace(top, &format!("{}{top}", root.display()))
+            });
+        // Times of files have some milliseconds.
+        let run = |arguments: &[&str]| {
+            sleep(Duration::from_millis(20));
+            assert!(
+                Command::new("sh").args(["-c", &script, "sh"]).args(arguments).status().unwrap().success()
+            );
+            sleep(Duration::from_millis(20));
+            std::fs::read_to_string(path("counted")).unwrap().lines().count()
+        };
+        assert_eq!(run(&["--hooksdir", ""]), 1);
+        assert_eq!(run(&[]), 1, "nothing came since");
+        assert_eq!(run(&["--fresh"]), 2, "it is asked to do all anew");
+        std::fs::write(certificates.join("ours.crt"), "certificate").unwrap();
+        assert_eq!((run(&[]), run(&[])), (3, 3));
+        std::fs::remove_file(certificates.join("ours.crt")).unwrap();
+        assert_eq!((run(&[]), run(&[])), (4, 4));
+        write_program(&hooks.join("ours"), b"#!/bin/sh\n").unwrap();
+        assert_eq!((run(&[]), run(&[])), (5, 6), "a hook runs each time");
+    }
 }
