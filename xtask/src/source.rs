@@ -27,6 +27,7 @@ use crate::fetch::carried::Carried;
 use crate::fetch::login::Logins;
 use crate::fetch::remote::{Amount, PATIENCE, RemoteCache, Settings};
 use crate::fetch::{FetchError, Fetcher, Item};
+use crate::host::{self, Way};
 use crate::report::{Downloads, Report, bytes};
 use crate::resolve::{Request, ResolveError, Resolver, Solution, VendorDeb};
 use crate::store::Store;
@@ -161,11 +162,21 @@ impl Source {
         let resolver = self.resolver((plan, plan.architecture), &keychain, before, debs, report)?;
         let _activity =
             report.activity("Resolving", format_args!("what {} packages depend on", requests.len()));
-        let Solution { packages, recommended } =
-            resolver.system(&requests, &plan.without).map_err(|error| at_its_line(error, plan, &lines))?;
-        kernels::check(plan, &packages, || resolver.dependencies(&packages))?;
-        dkms::check(plan, &packages, || resolver.dependencies(&packages))?;
-        let tools = resolver.tools(&plan.tools).context("resolving the packages of the tools")?;
+        let system = || -> Result<Solution> {
+            let solution = resolver
+                .system(&requests, &plan.without)
+                .map_err(|error| at_its_line(error, plan, &lines))?;
+            kernels::check(plan, &solution.packages, || resolver.dependencies(&solution.packages))?;
+            dkms::check(plan, &solution.packages, || resolver.dependencies(&solution.packages))?;
+            Ok(solution)
+        };
+        let tools = || resolver.tools(&plan.tools).context("resolving the packages of the tools");
+        // Under `chroot`, apt's tree has room for one sandbox at a time.
+        let (system, tools) = match host::entered() {
+            Some(Way::Chroot) => (system(), tools()),
+            _ => rayon::join(system, tools),
+        };
+        let (Solution { packages, recommended }, tools) = (system?, tools?);
         let archive = |opened: &crate::archive::Opened| LockedArchive {
             base: opened.archive.base.clone(),
             suite: opened.archive.suite.clone(),

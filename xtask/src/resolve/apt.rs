@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use bedplate_core::value::{PackageName, Sha256};
@@ -28,8 +29,11 @@ const STATE: &str = "/run/apt";
 pub(super) struct Apt {
     tree: PathBuf,
     state: PathBuf,
+    architecture: String,
     /// Behind the archives: the number of the made-up one with the vendors' packages.
     vendors: usize,
+    /// How often it was asked: questions may be asked side by side, and write files of their own.
+    asked: AtomicUsize,
 }
 
 /// What is to be installed beyond what is named, or not at all.
@@ -62,7 +66,7 @@ impl Apt {
         architecture: &str,
     ) -> Result<Self> {
         let state = store.temporary()?;
-        for directory in ["lists/partial", "lists/auxfiles", "cache/archives/partial", "preferences.d"] {
+        for directory in ["lists/partial", "lists/auxfiles", "preferences.d"] {
             fs::create_dir_all(state.join(directory))?;
         }
         let mut sources = String::new();
@@ -96,8 +100,13 @@ impl Apt {
         }
         fs::write(state.join("sources.list"), sources)?;
         fs::write(state.join("status"), "")?;
-        fs::write(state.join("apt.conf"), configuration(architecture))?;
-        Ok(Self { tree, state, vendors: opened.len() })
+        Ok(Self {
+            tree,
+            state,
+            architecture: architecture.to_owned(),
+            vendors: opened.len(),
+            asked: AtomicUsize::new(0),
+        })
     }
 
     /// What apt would fetch to install `wanted` on an empty system, by these constraints.
@@ -115,9 +124,14 @@ impl Apt {
         if constraints.vendors.is_none() {
             writeln!(preferences, "Package: *\nPin: origin \"{origin}\"\nPin-Priority: -1\n")?;
         }
-        fs::write(self.state.join("preferences"), preferences)?;
-        let options =
-            ["apt-get", "-q", "-y", "--print-uris", "--config-file=/run/apt/apt.conf", "install", "--"];
+        let question = format!("question-{}", self.asked.fetch_add(1, Ordering::Relaxed));
+        let directory = self.state.join(&question);
+        fs::create_dir_all(directory.join("archives/partial"))?;
+        fs::write(directory.join("preferences"), preferences)?;
+        let question = format!("{STATE}/{question}");
+        fs::write(directory.join("apt.conf"), configuration(&self.architecture, &question))?;
+        let configuration = format!("--config-file={question}/apt.conf");
+        let options = ["apt-get", "-q", "-y", "--print-uris", &configuration, "install", "--"];
         let argv: Vec<String> = options.iter().chain(wanted).map(|&argument| argument.to_owned()).collect();
         let output = Sandbox::new(&self.tree)
             .read_only()
@@ -154,7 +168,8 @@ fn release(opened: &Opened, suite: &str) -> String {
     release
 }
 
-fn configuration(architecture: &str) -> String {
+/// What apt is told, with a directory of the question's own.
+fn configuration(architecture: &str, question: &str) -> String {
     format!(
         "\
 APT::Architecture \"{architecture}\";
@@ -164,10 +179,10 @@ APT::Install-Suggests \"false\";
 APT::Sandbox::User \"root\";
 Acquire::ForceHash \"SHA256\";
 Acquire::Languages \"none\";
-Dir::Cache \"{STATE}/cache\";
+Dir::Cache \"{question}\";
 Dir::Etc::sourcelist \"{STATE}/sources.list\";
 Dir::Etc::sourceparts \"/dev/null\";
-Dir::Etc::preferences \"{STATE}/preferences\";
+Dir::Etc::preferences \"{question}/preferences\";
 Dir::Etc::preferencesparts \"{STATE}/preferences.d\";
 Dir::Log \"{STATE}/log\";
 Dir::State \"{STATE}\";
