@@ -11,7 +11,9 @@
 //! The bench is a program of its own images: it starts itself as the project's
 //! xtask is started, over a copy of the project in a temporary directory, with
 //! a cache of its own that shares the user's downloads by hard links. So it can
-//! change what it builds, and changes nothing of the user's.
+//! change what it builds, and changes nothing of the user's. What it wrote is
+//! removed at the end, 9 GB for each pair: a file system that has just removed
+//! much is slow to make new files.
 
 mod against;
 mod measure;
@@ -24,6 +26,7 @@ mod start;
 mod description;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs, io};
@@ -88,8 +91,10 @@ fn run() -> Result<()> {
     let against = value("--against").map(|revision| Against::new(revision, &directory)).transpose()?;
     let (mut rows, mut theirs) = (Vec::<Row>::new(), Vec::new());
     let mut found = 0.0;
-    for _ in 0..pairs {
-        let bench = Bench::new()?;
+    let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
+    remove(&all).context("removing what an interrupted run left")?;
+    for pair in 0..pairs {
+        let bench = Bench::new(all.join(pair.to_string()))?;
         let (measured, share) = bench.rows()?;
         found = share;
         if rows.is_empty() {
@@ -100,9 +105,9 @@ fn run() -> Result<()> {
         } else {
             rows.iter_mut().zip(measured).for_each(|(row, again)| row.costs.extend(again.costs));
         }
-        bench.remove()?;
         theirs.extend(against.as_ref().map(Against::run).transpose()?);
     }
+    remove(&all)?;
     print(&rows, against.as_ref().map(|against| (against.revision.as_str(), theirs.as_slice())));
     say(format_args!(
         "\n{:.1} % of the root's blocks were in the one before its package was added.",
@@ -165,22 +170,15 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Result<Self> {
-        let bench = Self { directory: Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench") };
-        if bench.directory.exists() {
-            bench.remove().context("removing what an interrupted run left")?;
-        }
+    fn new(directory: PathBuf) -> Result<Self> {
+        let bench = Self { directory };
         let project = Path::new(env!("CARGO_MANIFEST_DIR"));
         each_file(&project.join("image"), &bench.project().join("image"), |from, to| {
             fs::copy(from, to).map(drop)
         })?;
         // The user's lock may have what is to be added.
         let _ = fs::remove_file(bench.project().join("image/edge-debian.lock"));
-        let downloads = Store::open()?.root().join("blobs");
-        // A copy would have another time, and be hashed again.
-        each_file(&downloads, &bench.directory.join("cache/blobs"), |from, to| {
-            fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop))
-        })?;
+        link(&Store::open()?.root().join("blobs"), &bench.directory.join("downloads/blobs"))?;
         Ok(bench)
     }
 
@@ -190,11 +188,13 @@ impl Bench {
         // Neither resolving nor fetching is what is measured, but for one more package.
         let other = bedplate::source::host_architecture()?.other();
         let cross = || self.xtask(["image", "--arch", other.deb(), "--out", "cross"]);
-        measure::run(&mut image())?;
-        measure::run(&mut cross())?;
-        measure::run(&mut self.xtask(["clean"]))?;
-        fs::remove_dir_all(self.directory.join("out"))?;
-        fs::remove_dir_all(self.directory.join("cross"))?;
+        let downloads = self.directory.join("downloads");
+        for command in [image(), cross()].iter_mut() {
+            measure::run(command.env("BEDPLATE_CACHE", &downloads).current_dir(&downloads))?;
+        }
+        for kind in ["blobs", "kept"] {
+            link(&downloads.join(kind), &self.directory.join("cache").join(kind))?;
+        }
 
         let cold = measure::run(&mut image())?;
         let fresh = measure::run(&mut image())?;
@@ -233,7 +233,14 @@ impl Bench {
     /// The digests of the root's blocks.
     fn blocks(&self) -> Result<BTreeSet<[u8; 32]>> {
         let name = format!("out/image.root-{}.raw", bedplate::source::host_architecture()?.systemd());
-        Ok(fs::read(self.directory.join(name))?.chunks(4096).map(Sha256::of).collect())
+        // In parts: what this process has had in memory counts for who is started by it.
+        let mut root = BufReader::new(fs::File::open(self.directory.join(name))?);
+        let (mut blocks, mut block) = (BTreeSet::new(), [0; 4096]);
+        while !root.fill_buf()?.is_empty() {
+            root.read_exact(&mut block)?;
+            blocks.insert(Sha256::of(&block));
+        }
+        Ok(blocks)
     }
 
     fn project(&self) -> PathBuf {
@@ -252,12 +259,24 @@ impl Bench {
             .current_dir(&self.directory);
         command
     }
+}
 
-    /// Layers may have owners that only the program itself can act for.
-    fn remove(&self) -> Result<()> {
-        measure::run(&mut self.xtask(["clean", "--all"]))?;
-        Ok(fs::remove_dir_all(&self.directory)?)
+/// Removes the directories of all benches. Layers may have owners that only the program itself can act for.
+fn remove(all: &Path) -> Result<()> {
+    let Ok(benches) = fs::read_dir(all) else { return Ok(()) };
+    for bench in benches {
+        let bench = Bench { directory: bench?.path() };
+        for cache in ["cache", "downloads"] {
+            let cache = bench.directory.join(cache);
+            measure::run(bench.xtask(["clean", "--all"]).env("BEDPLATE_CACHE", cache))?;
+        }
     }
+    Ok(fs::remove_dir_all(all)?)
+}
+
+/// Shares a directory of downloads: a copy would have another time, and be hashed again.
+fn link(from: &Path, to: &Path) -> Result<()> {
+    each_file(from, to, |from, to| fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop)))
 }
 
 fn each_file(from: &Path, to: &Path, place: fn(&Path, &Path) -> io::Result<()>) -> Result<()> {
