@@ -56,8 +56,9 @@ pub struct Hashed {
     pub salted: Option<Vec<u8>>,
 }
 
-/// Writes the tree's file system to `file`; returns its name, and what it was hashed to where it is written here. `base` is the tree before the description's files were
-/// added to it, `key` what it was made of. `told` hears how many bytes of how many are in.
+/// Writes the tree's file system to `file`; returns its name, and what it was hashed to where it is written here.
+/// `base` is the tree before the description's files were added to it, `key` what it was made of. `told` hears how many
+/// bytes of how many are in.
 ///
 /// # Errors
 /// The tool's own words when it fails; a content of the tree that is gone; what the file system has no room for.

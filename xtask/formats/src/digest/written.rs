@@ -117,7 +117,7 @@ mod tests {
 
     /// Bytes that are in no order: three chunks and a half, and a block that is not whole.
     fn bytes() -> Vec<u8> {
-        (0..3 * CHUNK + CHUNK / 2 + 100).map(|at| (at * at >> 7) as u8).collect()
+        (0..3 * CHUNK + CHUNK / 2 + 100).map(|at| ((at * at) >> 7).to_le_bytes()[0]).collect()
     }
 
     #[test]
