@@ -189,7 +189,7 @@ impl Bench {
         let other = bedplate::source::host_architecture()?.other();
         let cross = || self.xtask(["image", "--arch", other.deb(), "--out", "cross"]);
         let downloads = self.directory.join("downloads");
-        for command in [image(), cross()].iter_mut() {
+        for mut command in [image(), cross()] {
             measure::run(command.env("BEDPLATE_CACHE", &downloads).current_dir(&downloads))?;
         }
         for kind in ["blobs", "kept"] {

@@ -5,8 +5,9 @@ mod cache;
 pub mod workshop;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -109,6 +110,13 @@ fn a_mirror_that_misbehaves_changes_nothing() {
     product::success(&mut build());
     assert!(workshop.artifacts() != workshop.before);
     product::success(&mut workshop.verify());
+
+    // An artifact beside the disk counts, too, though the root hash vouches for what is on the disk.
+    let root = File::options().write(true).open(workshop.path("out/image.root-x86-64.raw")).unwrap();
+    root.write_all_at(b"another", 40_960).unwrap();
+    let refused = workshop.verify().output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("does not hold `image.root-x86-64.raw`"), "{said}");
 }
 
 #[test]

@@ -28,13 +28,7 @@ pub fn disk(plan: &Plan, keys: Option<&Keys>, directory: &Utf8Path) -> Result<()
     let planned = step::disk::table(&plan.disk, root_hash.as_ref());
     ensure!(found == planned, "the disk's partition table is\n{found:#?}\nwhere the plan has\n{planned:#?}");
 
-    let root = &plan.disk.root;
-    let verity = root_hash.as_ref().zip(root.verity.as_ref());
     for (partition, name) in step::disk::artifacts(&plan.disk, names) {
-        // The root hash is of the artifact, and holds the partition more strictly than a comparison.
-        if verity.is_some() && partition.number == root.partition.number {
-            continue;
-        }
         let artifact = File::open(directory.join(name))?;
         let length = artifact.metadata()?.len();
         ensure!(
@@ -44,7 +38,8 @@ pub fn disk(plan: &Plan, keys: Option<&Keys>, directory: &Utf8Path) -> Result<()
         );
     }
 
-    if let Some((root_hash, verity)) = verity {
+    let root = &plan.disk.root;
+    if let (Some(root_hash), Some(verity)) = (&root_hash, &root.verity) {
         let data = root.partition.offset..root.partition.offset + root.partition.size;
         verity::verify(&image, data, &image, verity.partition.offset, root_hash)
             .context("the root does not fit the root hash in the UKI")?;

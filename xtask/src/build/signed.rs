@@ -9,7 +9,6 @@
 //! these and who signs makes the same bytes as one that did it all ([`sign`]).
 
 use std::cmp::max;
-use std::panic::resume_unwind;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
@@ -21,7 +20,7 @@ use bedplate_formats::digest::hex;
 use camino::Utf8Path;
 use fs_err as fs;
 
-use super::{description, image_key};
+use super::{description, image_key, joined};
 use crate::artifacts::{self, Digests, Output};
 use crate::error::LocatedError;
 use crate::keys::{Keys, Signers};
@@ -125,7 +124,7 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
     let others = rayon::ThreadPoolBuilder::new().num_threads(others).build()?;
     thread::scope(|scope| {
         let digest = scope.spawn(|| disk::digest(&staging.join(&names.disk), heard));
-        let digest = || digest.join().unwrap_or_else(|panic| resume_unwind(panic)).map(Some);
+        let digest = || joined(digest).map(Some);
         let papers = |digests: &Digests| papers::all(bills, given, digests);
         let make = || -> Result<(Instant, Activity)> {
             disk::write(&plan.disk, names, root_hash.as_ref(), staging, written)?;

@@ -2,8 +2,7 @@
 //! are compressed to.
 //!
 //! A file is known by its inode's number, length and `ctime`, which every change of the file changes and nobody can set;
-//! what does not fit is read again. Of the project's files, which an editor may change at any moment,
-//! nothing is kept.
+//! what does not fit is read again. Of the project's files, which an editor may change at any moment, nothing is kept.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;

@@ -203,8 +203,10 @@ mod tests {
         let script = ["/etc/", "/usr/", "/run/"]
             .iter()
             .fold(include_str!("quiet/certificates.sh").to_owned(), |script, top| {
-                script.replace(top, &format!("{}{top}", root.display()))
-            });
+                script.replace(top, &format!("ROOT{top}"))
+            })
+            // Last, because the directory may be below `/run` itself.
+            .replace("ROOT", root.to_str().unwrap());
         // Times of files have some milliseconds.
         let run = |arguments: &[&str]| {
             sleep(Duration::from_millis(20));
