@@ -3,6 +3,7 @@
 //! A digest is of the bytes a reader would see: a hole counts as its zeros, so
 //! two files that read the same have the same digest however they are stored.
 
+mod lanes;
 mod written;
 
 use std::fs::File;
@@ -13,20 +14,28 @@ use std::path::Path;
 use ring::digest::{Context, SHA256};
 use sha2::Digest;
 
+use self::lanes::Lane;
 pub use self::written::{Hashing, Written, hashing, of_blocks};
 use crate::sparse::{self, Span, spans};
 
 /// How much is read and hashed at a time, in bytes.
 const CHUNK: usize = 1 << 18;
 
-/// SHA-256 of much: as [`sha2`]'s, and on a processor without instructions for it twice as fast (223 and 110 MB/s on a
-/// Xeon of 2.5 GHz), which is every second laptop.
+/// SHA-256 of much: as [`sha2`]'s. Where there is much to do at once, a processor with instructions for it does that in
+/// half the time (`lanes`); one without is twice as fast by ring (223 and 110 MB/s on a Xeon of 2.5 GHz), which is
+/// every second laptop.
 #[derive(Clone)]
-pub struct Sha256(Context);
+pub struct Sha256(Stream);
+
+#[derive(Clone)]
+enum Stream {
+    Lane(Lane),
+    Ring(Context),
+}
 
 impl Default for Sha256 {
     fn default() -> Self {
-        Self(Context::new(&SHA256))
+        Self(Lane::new().map_or_else(|| Stream::Ring(Context::new(&SHA256)), Stream::Lane))
     }
 }
 
@@ -45,7 +54,21 @@ impl Sha256 {
 
     /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        match &mut self.0 {
+            Stream::Lane(lane) => lane.add(bytes),
+            Stream::Ring(context) => context.update(bytes),
+        }
+    }
+
+    /// Adds the same bytes to this one and another.
+    pub fn update_both(&mut self, other: &mut Self, bytes: &[u8]) {
+        match (&mut self.0, &mut other.0) {
+            (Stream::Lane(one), Stream::Lane(other)) => one.add_to_both(other, bytes),
+            _ => {
+                self.update(bytes);
+                other.update(bytes);
+            }
+        }
     }
 
     /// The digest of what was added and of these bytes, which are not added.
@@ -53,6 +76,21 @@ impl Sha256 {
         let mut hash = self.clone();
         hash.update(bytes);
         hash.finish()
+    }
+
+    /// The digests of what was added and of each part of `size` bytes, one after another. The last may be shorter.
+    pub fn with_each(&self, bytes: &[u8], size: usize) -> Vec<u8> {
+        let mut parts = bytes.chunks(size);
+        let mut digests = Vec::with_capacity(parts.len() * 32);
+        if let Stream::Lane(lane) = &self.0 {
+            let mut whole = bytes.chunks_exact(size);
+            while let (Some(one), Some(other)) = (whole.next(), whole.next()) {
+                digests.extend(lane.behind([one, other]).as_flattened());
+            }
+            parts = bytes[digests.len() / 32 * size..].chunks(size);
+        }
+        digests.extend(parts.flat_map(|part| self.with(part)));
+        digests
     }
 
     /// Adds so many zeros.
@@ -82,9 +120,14 @@ impl Sha256 {
 
     /// The digest.
     pub fn finish(self) -> [u8; 32] {
-        let mut digest = [0; 32];
-        digest.copy_from_slice(self.0.finish().as_ref());
-        digest
+        match self.0 {
+            Stream::Lane(lane) => lane.digest(),
+            Stream::Ring(context) => {
+                let mut digest = [0; 32];
+                digest.copy_from_slice(context.finish().as_ref());
+                digest
+            }
+        }
     }
 }
 
@@ -201,6 +244,30 @@ mod tests {
             sha256_range(&file, 1 << 20..4 << 20).unwrap(),
             <[u8; 32]>::from(sha2::Sha256::digest([&bytes[1 << 20..], &[0; 1 << 20]].concat()))
         );
+    }
+
+    /// Against sha2, on this processor and as on one without instructions.
+    #[test]
+    fn digests_are_those_of_anybody_else() {
+        let bytes: Vec<u8> = (0..20_000_u32).map(|at| ((at * at) >> 7).to_le_bytes()[0]).collect();
+        let of = |parts: &[&[u8]]| <[u8; 32]>::from(sha2::Sha256::digest(parts.concat()));
+        let ring = || Sha256(Stream::Ring(Context::new(&SHA256)));
+        for begin in [Sha256::default, ring] {
+            // Each length around the ends of blocks, and of what is added in two steps.
+            for length in (0..260).chain([4095, 4096, 4097, 20_000]) {
+                for first in [0, 1, 55, 56, 63, 64, 65, 128, 4096].map(|first: usize| first.min(length)) {
+                    let (mut one, mut other) = (begin(), begin());
+                    one.update(&bytes[..first]);
+                    let digests = one.with_each(&bytes[first..length], 100);
+                    let expected =
+                        bytes[first..length].chunks(100).flat_map(|part| of(&[&bytes[..first], part]));
+                    assert_eq!(digests, expected.collect::<Vec<u8>>(), "{length} bytes, {first} first");
+                    one.update_both(&mut other, &bytes[first..length]);
+                    assert_eq!(one.finish(), of(&[&bytes[..length]]), "{length} bytes, {first} first");
+                    assert_eq!(other.finish(), of(&[&bytes[first..length]]), "{length} bytes, {first} first");
+                }
+            }
+        }
     }
 
     #[test]

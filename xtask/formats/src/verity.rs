@@ -17,7 +17,7 @@ use std::os::unix::fs::FileExt;
 use rayon::prelude::*;
 use uuid::Uuid;
 
-use crate::digest::Sha256;
+use crate::digest::{self, Sha256};
 use crate::sparse::{extents, is_zero};
 
 /// The size of data and hash blocks, in bytes.
@@ -172,7 +172,7 @@ fn above(hashes: Vec<u8>, salted: &Sha256) -> HashTree {
     while below.len() > HASH {
         below.resize(below.len().next_multiple_of(BLOCK), 0);
         let level = below;
-        below = level.par_chunks(BLOCK).flat_map_iter(|block| salted.with(block)).collect();
+        below = digest::of_blocks(salted, &level);
         upwards.push(level);
     }
     let mut root_hash = [0; HASH];
@@ -421,12 +421,10 @@ fn data_hashes(data: &File, range: Range<u64>, salted: &Sha256) -> io::Result<Ve
             let inside = usize::try_from(end.saturating_sub(start)).unwrap_or(length).min(length);
             data.read_exact_at(&mut buffer[..inside], start)?;
         }
-        for (number, place) in hashes.chunks_exact_mut(HASH).enumerate() {
-            let block = buffer.get(number * BLOCK..(number + 1) * BLOCK);
-            match block.filter(|block| !is_zero(block)) {
-                Some(block) => place.copy_from_slice(&salted.with(block)),
-                None => place.copy_from_slice(&zero),
-            }
+        if is_zero(buffer) {
+            hashes.chunks_exact_mut(HASH).for_each(|place| place.copy_from_slice(&zero));
+        } else {
+            hashes.copy_from_slice(&salted.with_each(buffer, BLOCK));
         }
         Ok::<(), io::Error>(())
     })?;

@@ -12,8 +12,8 @@ use super::Sha256;
 
 /// The blocks that have digests of their own, in bytes.
 const BLOCK: usize = 4096;
-/// The length of a digest, in bytes.
-const DIGEST: usize = 32;
+/// How much one core hashes at a time, in bytes.
+const RUN: usize = 64 * BLOCK;
 /// How much is handed over at a time, in bytes: some milliseconds of one core's hashing.
 const CHUNK: usize = 4 << 20;
 /// How many chunks wait to be hashed.
@@ -105,10 +105,7 @@ fn hash(chunks: Receiver<Vec<u8>>, begun: &[Sha256], hashed: impl Fn(Vec<u8>)) -
 
 /// The digests of the blocks of 4096 bytes behind what is begun, one after another, made on all cores.
 pub fn of_blocks(begun: &Sha256, bytes: &[u8]) -> Vec<u8> {
-    let mut digests = vec![0; bytes.len().div_ceil(BLOCK) * DIGEST];
-    let places = digests.par_chunks_exact_mut(DIGEST);
-    places.zip(bytes.par_chunks(BLOCK)).for_each(|(place, block)| place.copy_from_slice(&begun.with(block)));
-    digests
+    bytes.par_chunks(RUN).map(|run| begun.with_each(run, BLOCK)).collect::<Vec<_>>().concat()
 }
 
 #[cfg(test)]
