@@ -11,6 +11,7 @@
 mod path;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Bound;
@@ -19,6 +20,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use rustix::fs::{
     AtFlags, CWD, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, lsetxattr, utimensat,
 };
@@ -318,62 +320,70 @@ impl Tree {
     /// # Errors
     /// Fails as walking the directory does, naming the path.
     pub fn scan(directory: &Path) -> io::Result<Self> {
-        let mut tree = Self::new();
+        let mut found = below(directory, TreePath::root())?;
         let mut inodes = BTreeMap::new();
-        tree.scan_into(directory, &TreePath::root(), &mut inodes)?;
-        Ok(tree)
-    }
-
-    fn scan_into(
-        &mut self,
-        host: &Path,
-        path: &TreePath,
-        inodes: &mut BTreeMap<(u64, u64), TreePath>,
-    ) -> io::Result<()> {
-        let place = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", host.display()));
-        let meta = std::fs::symlink_metadata(host).map_err(place)?;
-        let kind = match meta.mode() & 0o170_000 {
-            0o040_000 => Kind::Directory,
-            0o100_000 => {
-                let content = Content::File { path: host.into(), len: meta.len() };
-                match inodes.get(&(meta.dev(), meta.ino())) {
-                    Some(first) if meta.nlink() > 1 => Kind::Hardlink(first.clone()),
-                    _ => {
-                        inodes.insert((meta.dev(), meta.ino()), path.clone());
-                        Kind::File(content)
-                    }
-                }
-            }
-            0o120_000 => {
-                Kind::Symlink(std::fs::read_link(host).map_err(place)?.as_os_str().as_bytes().to_vec())
-            }
-            0o020_000 => Kind::CharDevice(rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev())),
-            0o060_000 => Kind::BlockDevice(rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev())),
-            0o010_000 => Kind::Fifo,
-            _ => return Ok(()),
-        };
-        let directory = matches!(kind, Kind::Directory);
-        let node = Node {
-            kind,
-            mode: meta.mode() & 0o7777,
-            uid: meta.uid(),
-            gid: meta.gid(),
-            mtime: meta.mtime(),
-            xattrs: xattrs(host).map_err(place)?,
-        };
-        self.nodes.insert(path.clone(), node);
-        if directory {
-            let mut names = std::fs::read_dir(host)
-                .and_then(|entries| entries.map(|e| Ok(e?.file_name())).collect::<io::Result<Vec<_>>>())
-                .map_err(place)?;
-            // Sorted as paths are, so that the first name met is the first in order.
-            names.sort();
-            for name in names {
-                self.scan_into(&host.join(&name), &path.join(name.as_bytes()), inodes)?;
+        for Found { path, node, inode } in &mut found {
+            let Some(inode) = inode else { continue };
+            match inodes.get(inode) {
+                Some(first) => node.kind = Kind::Hardlink(TreePath::clone(first)),
+                None => drop(inodes.insert(*inode, path.clone())),
             }
         }
-        Ok(())
+        let nodes = found.into_iter().map(|Found { path, node, .. }| (path, node)).collect();
+        Ok(Self { nodes, names: None })
     }
+}
+
+/// What a scan has found.
+struct Found {
+    path: TreePath,
+    node: Node,
+    /// Device and number of a file with more than one name.
+    inode: Option<(u64, u64)>,
+}
+
+/// A file, and all that is below it, read by all cores.
+fn below(host: &Path, path: TreePath) -> io::Result<Vec<Found>> {
+    let place = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", host.display()));
+    let Some(found) = found(host, path.clone()).map_err(place)? else { return Ok(Vec::new()) };
+    let is_directory = matches!(found.node.kind, Kind::Directory);
+    let mut all = vec![found];
+    if is_directory {
+        let mut names = std::fs::read_dir(host)
+            .and_then(|entries| entries.map(|e| Ok(e?.file_name())).collect::<io::Result<Vec<_>>>())
+            .map_err(place)?;
+        // Sorted as paths are, so that the first name met is the first in order.
+        names.sort();
+        let below = |name: OsString| below(&host.join(&name), path.join(name.as_bytes()));
+        let parts: Vec<Vec<Found>> = names.into_par_iter().map(below).collect::<io::Result<_>>()?;
+        all.extend(parts.into_iter().flatten());
+    }
+    Ok(all)
+}
+
+/// A file; nothing of a socket.
+fn found(host: &Path, path: TreePath) -> io::Result<Option<Found>> {
+    let meta = std::fs::symlink_metadata(host)?;
+    let device = || (rustix::fs::major(meta.rdev()), rustix::fs::minor(meta.rdev()));
+    let kind = match meta.mode() & 0o170_000 {
+        0o040_000 => Kind::Directory,
+        0o100_000 => Kind::File(Content::File { path: host.into(), len: meta.len() }),
+        0o120_000 => Kind::Symlink(std::fs::read_link(host)?.as_os_str().as_bytes().to_vec()),
+        0o020_000 => Kind::CharDevice(device().0, device().1),
+        0o060_000 => Kind::BlockDevice(device().0, device().1),
+        0o010_000 => Kind::Fifo,
+        _ => return Ok(None),
+    };
+    let has_names = matches!(kind, Kind::File(_)) && meta.nlink() > 1;
+    let node = Node {
+        kind,
+        mode: meta.mode() & 0o7777,
+        uid: meta.uid(),
+        gid: meta.gid(),
+        mtime: meta.mtime(),
+        xattrs: xattrs(host)?,
+    };
+    Ok(Some(Found { path, node, inode: has_names.then(|| (meta.dev(), meta.ino())) }))
 }
 
 /// The names of each file but its first.
