@@ -47,7 +47,7 @@ struct StandIn {
     script: &'static str,
 }
 
-const STAND_INS: [StandIn; 4] = [
+const STAND_INS: [StandIn; 5] = [
     StandIn {
         path: "/usr/bin/systemctl",
         names: &["systemctl", "halt", "poweroff", "reboot", "runlevel", "shutdown", "telinit"],
@@ -62,6 +62,11 @@ const STAND_INS: [StandIn; 4] = [
         path: "/usr/sbin/update-ca-certificates",
         names: &["update-ca-certificates"],
         script: include_str!("quiet/certificates.sh"),
+    },
+    StandIn {
+        path: "/usr/bin/deb-systemd-helper",
+        names: &["deb-systemd-helper"],
+        script: include_str!("quiet/deb-systemd-helper.sh"),
     },
     StandIn { path: "/usr/sbin/sysctl", names: &["sysctl"], script: include_str!("quiet/sysctl.sh") },
 ];
@@ -145,7 +150,9 @@ impl Quiet {
         if own.exists() {
             return Ok(());
         }
-        write_program(&own, &program().with_context(|| format!("could not read `{}`", stand_in.path))?)?;
+        let program = program().with_context(|| format!("could not read `{}`", stand_in.path))?;
+        let native = self.native.as_ref().and_then(|native| native.script(&program));
+        write_program(&own, &native.unwrap_or(program))?;
         // What `depmod` writes is the same on every processor.
         let depmod = self.native.as_ref().and_then(|native| native.program("kmod"));
         for name in others {
@@ -186,6 +193,15 @@ mod tests {
 
     use super::*;
 
+    /// A script whose paths are below a directory.
+    fn below(root: &Path, script: &str) -> String {
+        let script = ["/etc/", "/usr/", "/run/", "/var/"]
+            .iter()
+            .fold(script.to_owned(), |script, top| script.replace(top, &format!("BELOW{top}")));
+        // Last, because the directory may be below `/run` itself.
+        script.replace("BELOW", root.to_str().unwrap())
+    }
+
     #[test]
     fn certificates_are_collected_again_when_there_is_something_to_do() {
         let directory = tempfile::tempdir().unwrap();
@@ -200,13 +216,7 @@ mod tests {
         std::fs::write(path("etc/ca-certificates.conf"), "").unwrap();
         let counts = format!("#!/bin/sh\necho >>{}/counted\n", root.display());
         write_program(&path("run/bedplate/programs/update-ca-certificates"), counts.as_bytes()).unwrap();
-        let script = ["/etc/", "/usr/", "/run/"]
-            .iter()
-            .fold(include_str!("quiet/certificates.sh").to_owned(), |script, top| {
-                script.replace(top, &format!("ROOT{top}"))
-            })
-            // Last, because the directory may be below `/run` itself.
-            .replace("ROOT", root.to_str().unwrap());
+        let script = below(root, include_str!("quiet/certificates.sh"));
         // Times of files have some milliseconds.
         let run = |arguments: &[&str]| {
             sleep(Duration::from_millis(20));
@@ -225,5 +235,57 @@ mod tests {
         assert_eq!((run(&[]), run(&[])), (4, 4));
         write_program(&hooks.join("ours"), b"#!/bin/sh\n").unwrap();
         assert_eq!((run(&[]), run(&[])), (5, 6), "a hook runs each time");
+    }
+
+    #[test]
+    fn the_helper_for_units_is_asked_where_it_would_do_something() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let write = |path: &str, text: &str| {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let asked = root.join("run/bedplate/programs/deb-systemd-helper");
+        write("run/bedplate/programs/deb-systemd-helper", "");
+        let script = format!("#!/bin/sh\necho \"$*\" >>{}/asked\nexit 7\n", root.display());
+        write_program(&asked, script.as_bytes()).unwrap();
+        let script = below(root, include_str!("quiet/deb-systemd-helper.sh"));
+        let said = |words: &str| {
+            let _ = std::fs::remove_file(root.join("asked"));
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &script, "sh"]).args(words.split(' '));
+            let status = shell.env("DPKG_MAINTSCRIPT_PACKAGE", "ours").status().unwrap().code();
+            match std::fs::read_to_string(root.join("asked")) {
+                Ok(asked) => assert_eq!((asked.trim_end(), status), (words, Some(7))),
+                Err(_) => return status,
+            }
+            None
+        };
+        let first = ["unmask ours.service", "--user unmask ours.service", "--quiet was-enabled ours.service"];
+        for words in first {
+            assert_eq!(said(words), Some(0), "{words}");
+        }
+        for words in [
+            "enable ours.service",
+            "was-enabled ours.service",
+            "--quiet was-enabled ours.service other.service",
+            "--quiet is-enabled ours.service",
+            "--quiet debian-installed ours.service",
+            "unmask",
+            "unmask /etc/ours.service",
+            "--help",
+            "unmask --verbose ours.service",
+        ] {
+            assert_eq!(said(words), None, "{words}");
+        }
+        write("var/lib/systemd/deb-systemd-helper-enabled/ours.service.dsh-also", "/etc/systemd/system/a\n");
+        assert_eq!(said("--quiet was-enabled ours.service"), None);
+        assert_eq!(said("--quiet --user was-enabled ours.service"), Some(0));
+        write("etc/systemd/user/ours.service", "");
+        assert_eq!(said("unmask ours.service"), Some(0));
+        assert_eq!(said("--user unmask ours.service"), None);
+        write("var/lib/systemd/deb-systemd-helper-masked/other.service", "");
+        assert_eq!(said("unmask ours.service"), None);
     }
 }

@@ -46,9 +46,9 @@ const PROGRAMS: [(&str, &[&str]); 4] = [
 /// Programs that stand in for others than their namesakes, by their packages.
 const FURTHER: [(&str, &str); 2] = [("kmod", "kmod"), ("perl-base", "perl")];
 
-/// Scripts for Perl that use no module of the image's processor, or go without.
-const SCRIPTS: [&str; 6] = [
-    "/usr/bin/deb-systemd-helper",
+/// Scripts for Perl that use no module of the image's processor, or go without. What a script of ours stands in for
+/// ([`super::STAND_INS`]) is another.
+const SCRIPTS: [&str; 5] = [
     "/usr/bin/deb-systemd-invoke",
     "/usr/sbin/adduser",
     "/usr/sbin/pam-auth-update",
@@ -92,12 +92,21 @@ impl Native {
         Some(self.directory.join(name)).filter(|file| file.exists())
     }
 
-    /// Shows what they need to start.
+    /// A script as one for this machine's Perl, where it is for Perl, and that stands in.
+    pub(super) fn script(&self, script: &[u8]) -> Option<Vec<u8>> {
+        self.program("perl").and_then(|_| of_perl(script))
+    }
+
+    /// Shows what they need to start, and Perl.
     pub(super) fn libraries(&self, sandbox: Sandbox) -> Sandbox {
         let loader = self.directory.join("ld.so");
-        sandbox
+        let sandbox = sandbox
             .bind_read_only(&loader, &format!("{AT}/ld.so"))
-            .bind_read_only(&self.libraries, &format!("{AT}/lib"))
+            .bind_read_only(&self.libraries, &format!("{AT}/lib"));
+        match self.program("perl") {
+            Some(perl) => sandbox.bind_read_only(&perl, &format!("{AT}/perl")),
+            None => sandbox,
+        }
     }
 
     /// Shows the programs that stand in for those of a root.
@@ -109,10 +118,8 @@ impl Native {
                 sandbox = sandbox.bind_read_only(&program, &path);
             }
         }
-        let Some(perl) = self.program("perl") else { return Ok(sandbox) };
-        sandbox = sandbox.bind_read_only(&perl, &format!("{AT}/perl"));
         for path in SCRIPTS {
-            let Some(script) = inside.read(path)?.and_then(|script| of_perl(&script)) else { continue };
+            let Some(script) = inside.read(path)?.and_then(|script| self.script(&script)) else { continue };
             let file = self.directory.join("scripts").join(path.rsplit('/').next().unwrap_or(path));
             if fs_err::read(&file).ok().as_ref() != Some(&script) {
                 write_program(&file, &script)?;
