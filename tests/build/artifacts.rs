@@ -58,7 +58,7 @@ fn sfdisk_finds_no_fault_with_the_table() {
     let table: serde_json::Value = serde_json::from_str(&table).unwrap();
     let partitions = table["partitiontable"]["partitions"].as_array().unwrap();
     let names: Vec<&str> = partitions.iter().map(|p| p["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["esp", "root-a", "verity-a", "uki-a", "persistent"]);
+    assert_eq!(names, ["root-a", "verity-a", "uki-a", "esp", "persistent"]);
     assert!(partitions.iter().all(|p| p["start"].as_u64().unwrap() % 2048 == 0), "aligned to 1 MiB");
 }
 

@@ -113,13 +113,13 @@ fn an_error_says_what_was_asked_on_which_partition() {
     let said = said.replace(small().to_str().unwrap(), "[small]");
     assert_eq!(
         said,
-        "reading a file on partition 2 `root-x86-64` of `[small]/image.raw`: there is no \
+        "reading a file on partition 1 `root-x86-64` of `[small]/image.raw`: there is no \
          `/usr/lib/nothing/here`; what there is of it is `/usr/lib`, a directory"
     );
     let said = disk.partition("persistant").unwrap_err().to_string();
     assert!(
         said.ends_with(
-            "no partition `persistant`; there are `esp`, `root-x86-64`, `root-x86-64-verity`, `persistent`"
+            "no partition `persistant`; there are `root-x86-64`, `root-x86-64-verity`, `esp`, `persistent`"
         ),
         "{said}"
     );

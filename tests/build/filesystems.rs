@@ -16,7 +16,7 @@ use bedplate::sandbox::Sandbox;
 use bedplate::step::root::Options;
 use bedplate::store::Store;
 use bedplate::{Erofs, Esp, Ext4, GiB, Image, MiB, Plan, Root, Squashfs, Target, step};
-use bedplate_formats::digest::{self, Sha256};
+use bedplate_formats::digest::{self, Place, Sha256};
 use bedplate_formats::filesystem::{Filesystem, FilesystemError};
 use bedplate_formats::region::Region;
 use bedplate_formats::sparse;
@@ -84,11 +84,13 @@ fn written(name: &str, plan: &Plan) -> PathBuf {
         let raw = directory.join(file).with_extension("raw");
         let progress = Mutex::new((0, 0));
         let told = |done, all| *progress.lock().unwrap() = (done, all);
+        let disk = tempfile::tempfile().unwrap();
         let (_, hashed) = step::root::write(
             options,
             (&store, "sample"),
             (&base, &tree),
             raw.as_path().try_into().unwrap(),
+            Some(Place { file: &disk, at: 1 << 20, before: None }),
             &told,
         )
         .unwrap();
@@ -98,6 +100,9 @@ fn written(name: &str, plan: &Plan) -> PathBuf {
         if let Some(hashed) = hashed {
             let blocks = |begun| digest::of_blocks(&begun, &raw);
             assert_eq!(hashed.sha256, Sha256::of(&raw));
+            let mut on_disk = vec![0; raw.len()];
+            disk.read_exact_at(&mut on_disk, 1 << 20).unwrap();
+            assert!(on_disk == raw, "the disk has another root");
             assert_eq!(hashed.index, Some(blocks(Sha256::default())));
             let salted = root.verity.as_ref().map(|verity| Sha256::begin(&verity.salt));
             assert_eq!(hashed.salted, salted.map(blocks));

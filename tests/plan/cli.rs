@@ -257,9 +257,9 @@ fn the_plan_is_printed_on_stdout() {
 
             disk, 1031 MiB
                  partition           at       size     content                id
-              1  esp                 1 MiB    256 MiB  fat32                  a8c8e0d3-5236-5b3c-9b10-8d91cb083…
-              2  root-x86-64         257 MiB  512 MiB  erofs lz4hc, verified  first half of the root hash
-              3  root-x86-64-verity  769 MiB  5 MiB    dm-verity              second half of the root hash
+              1  root-x86-64         1 MiB    512 MiB  erofs lz4hc, verified  first half of the root hash
+              2  root-x86-64-verity  513 MiB  5 MiB    dm-verity              second half of the root hash
+              3  esp                 518 MiB  256 MiB  fat32                  a8c8e0d3-5236-5b3c-9b10-8d91cb083…
               4  persistent          774 MiB  256 MiB  ext4 at /local, grows  eb822ee8-060a-51aa-a513-8e6aa93d1…
 
             what is verified by what

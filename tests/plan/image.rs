@@ -102,18 +102,18 @@ fn the_disk_is_laid_out_as_ever() {
         let layout: Vec<_> = layout.collect();
         let mut expected = match plan.distribution {
             Distribution::Ubuntu => vec![
-                ("esp", 1, 512),
-                ("root-a", 513, 2048),
-                ("verity-a", 2561, 17),
-                ("uki-a", 2578, 128),
+                ("root-a", 1, 2048),
+                ("verity-a", 2049, 17),
+                ("uki-a", 2066, 128),
+                ("esp", 2194, 512),
                 ("persistent", 2706, 256),
             ],
             Distribution::Debian => vec![
-                ("esp", 1, 256),
-                ("root-a", 257, 1024),
-                ("verity-a", 1281, 9),
-                ("uki-a", 1290, 64),
-                ("persistent", 1354, 256),
+                ("root-a", 1, 640),
+                ("verity-a", 641, 6),
+                ("uki-a", 647, 64),
+                ("esp", 711, 256),
+                ("persistent", 967, 256),
             ],
         };
         // What is encrypted, a device makes itself, in the same place.
@@ -132,8 +132,8 @@ fn devices_take_the_updates_of_all_later_versions() {
         (updates.compatible, updates.layout.to_string())
     };
     let fit = |name: &str, layout: &str| (name.to_owned(), layout.to_owned());
-    assert_eq!(fits(edge()), fit("edge", "9569f79b-7129-5964-becb-ed6930db52df"));
-    assert_eq!(fits(edge_debian()), fit("edge-debian", "cd5a0180-d20e-560d-b22d-b3a7f273c561"));
+    assert_eq!(fits(edge()), fit("edge", "0e10657b-dfef-5d91-8bdc-c2cf7585a792"));
+    assert_eq!(fits(edge_debian()), fit("edge-debian", "d294e073-f01d-550c-8498-55139baa4abb"));
     assert_ne!(fits(edge_debian()).0, fits(development()).0, "what is not shipped fits what is");
     assert_ne!(
         fits(edge_debian()).1,

@@ -223,16 +223,16 @@ pub type Named = Vec<(String, Vec<u8>)>;
 pub type Digests = Vec<(String, String)>;
 
 /// Adds the seed's second names of the initrd, what `papers` makes of all digests, and the checksums of everything but
-/// the log. What is `known` is not hashed again, and `disk` is asked last for the disk's digest; none where there is no
-/// disk yet.
+/// the log. What is `known` is not hashed again; those of the files named with `later` are asked for when all others
+/// are hashed.
 ///
 /// # Errors
-/// A file cannot be read or written; what `papers` fails with.
+/// A file cannot be read or written; what `papers` and `later` fail with.
 pub fn finish(
     names: &ArtifactNames,
     directory: &Utf8Path,
     known: Digests,
-    disk: impl FnOnce() -> Result<Option<[u8; 32]>>,
+    (named, later): (&[&str], impl FnOnce() -> Result<Digests>),
     papers: impl FnOnce(&Digests) -> Result<Named>,
 ) -> Result<()> {
     copy(directory.join(&names.initrd), directory.join(&names.initrd_cpio))?;
@@ -240,12 +240,12 @@ pub fn finish(
     let mut files: Vec<String> = files(directory)?.into_iter().map(|file| file.name).collect();
     // Maintainer scripts may print a time: the log need not be the same in two builds.
     let is_known = |name: &String| known.iter().any(|(known, _)| known == name);
-    files.retain(|name| *name != names.log && *name != names.disk && !is_known(name));
+    files.retain(|name| *name != names.log && !named.contains(&name.as_str()) && !is_known(name));
     let paths: Vec<Utf8PathBuf> = files.iter().map(|name| directory.join(name)).collect();
     let digests = digest::sha256_files(&paths).context("hashing the artifacts")?;
     let mut sums: Digests = files.into_iter().zip(digests.iter().map(|digest| hex(digest))).collect();
     sums.extend(known);
-    sums.extend(disk()?.map(|digest| (names.disk.clone(), hex(&digest))));
+    sums.extend(later()?);
     sums.sort();
     for (name, bytes) in papers(&sums)? {
         fs::write(directory.join(&name), &bytes)?;

@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail, ensure};
 use bedplate_core::lock::{Lock, LockFile, LockedPackage};
 use bedplate_core::plan::{ArtifactNames, FilePlan, NATIVE, Plan, UpdatesPlan};
+use bedplate_formats::digest::Place;
 use bedplate_formats::tree::{Tree, TreePath};
 use bedplate_formats::unpack::Package;
 use camino::Utf8Path;
@@ -680,7 +681,18 @@ fn write_root(
     let verb = if is_plain { "Writing" } else { "Compressing" };
     let activity = context.report.activity(verb, "the root");
     let told = |done: u64, all: u64| activity.at(format_args!("the root, {} %", done * 100 / all.max(1)));
-    let (filesystem, hashed) = root::write(options, (context.store, &key), (base, tree), &file, &told)?;
+    // Where nobody signs, there is no disk yet.
+    let disk = match context.trust.is_unsigned() {
+        true => None,
+        false => Some(disk::begin(&plan.disk, &plan.artifacts, staging)?),
+    };
+    let place = disk.as_ref().map(|(file, before)| Place {
+        file,
+        at: plan.disk.root.partition.offset,
+        before: before.clone(),
+    });
+    let (filesystem, hashed) =
+        root::write(options, (context.store, &key), (base, tree), &file, place, &told)?;
     drop(activity);
     let size = fs::metadata(file)?.len();
     context.report.timed("Root", format_args!("{filesystem} of {}", bytes(size)), started);

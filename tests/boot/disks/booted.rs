@@ -213,7 +213,7 @@ fn without_firmware_that_tells_a_disk_counts_by_its_partitions() {
     let machine = Machine::without_variables();
     let disk = "/devices/platform/mmc0/block/mmcblk0";
     assert_eq!(machine.asked(disk, IMAGE, false), "", "any disk is taken for a device's");
-    for (number, name) in [(1, "esp"), (4, "persistent")] {
+    for (number, name) in [(3, "esp"), (4, "persistent")] {
         let text = format!("DEVTYPE=partition\nPARTN={number}\nPARTNAME={name}\n");
         machine.write(&format!("sys{disk}/mmcblk0p{number}/"), "uevent", text.as_bytes());
     }

@@ -26,7 +26,7 @@ fn disk(path: &Path, made: u64, size: u64) -> gpt::Table {
         attributes: u64::from(number) << 59,
         name: name.to_owned(),
     };
-    let names = ["esp", "root-x86-64", "root-x86-64-verity", "persistent"];
+    let names = ["root-x86-64", "root-x86-64-verity", "esp", "persistent"];
     let partitions = (1..).zip(names).map(|(number, name)| partition(number, name, u64::from(number) * 2048));
     let table =
         gpt::Table { guid: uuid::Uuid::from_u128(9), sector_size: 512, partitions: partitions.collect() };
@@ -52,7 +52,7 @@ fn ends(path: &Path) -> [Vec<u8>; 2] {
 fn name(directory: &Path) {
     let plan = super::plan();
     let unit = plan.text("/usr/lib/systemd/system/bedplate-name-disk.service").unwrap();
-    assert!(unit.contains("ExecStart=/usr/lib/bedplate/name-disk 1 4\n"), "{unit}");
+    assert!(unit.contains("ExecStart=/usr/lib/bedplate/name-disk 3 4\n"), "{unit}");
     let script = plan.text("/usr/lib/bedplate/name-disk").unwrap();
     let writes: Vec<&str> = script.lines().filter(|line| line.contains("of=\"$disk\"")).collect();
     assert!(writes.len() == 2 && writes.iter().all(|line| line.contains("fsync")), "{writes:?}");
@@ -71,7 +71,7 @@ fn name(directory: &Path) {
         .replace("systemd-id128 --uuid new", "cat /proc/sys/kernel/random/uuid");
     fs::write(directory.join("name.sh"), script).unwrap();
     let packages = ["base-files", "coreutils", "dash", plan_package(&plan)];
-    product::agrees(directory, &packages, &["sh", "name.sh", "1", "4"]);
+    product::agrees(directory, &packages, &["sh", "name.sh", "3", "4"]);
 }
 
 /// The package that the plan implies for it.
@@ -94,7 +94,7 @@ fn a_disk_that_gets_ids_of_its_own_is_whole_whenever_the_power_goes() {
         let new = gpt::read(&mut File::open(&path).unwrap()).unwrap();
         assert_ne!(new.guid, old.guid);
         for (one, other) in new.partitions.iter().zip(&old.partitions) {
-            assert_eq!(one.guid == other.guid, matches!(one.number, 2 | 3), "{}", one.name);
+            assert_eq!(one.guid == other.guid, matches!(one.number, 1 | 2), "{}", one.name);
             assert_eq!(gpt::Partition { guid: other.guid, ..one.clone() }, *other);
         }
         cut(&before, &after, &[old.guid, new.guid]);

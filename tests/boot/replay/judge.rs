@@ -60,8 +60,9 @@ impl Judge {
 
     /// Whether a write goes to what decides about the next start: the partition table, or the ESP.
     pub fn decides(&self, written: &Range<u64>) -> bool {
-        let esp = range(&self.shipped, "esp").unwrap();
-        !written.is_empty() && written.start < esp.end
+        let (table, esp) = (0..1 << 20, range(&self.shipped, "esp").unwrap());
+        let meets = |one: &Range<u64>| written.start < one.end && one.start < written.end;
+        !written.is_empty() && [table, esp].iter().any(meets)
     }
 
     /// Whether a write goes to the slot that the device was shipped with.

@@ -15,7 +15,7 @@ use ring::digest::{Context, SHA256};
 use sha2::Digest;
 
 use self::lanes::Lane;
-pub use self::written::{Hashing, Written, hashing, of_blocks};
+pub use self::written::{Hashing, Place, Written, hashing, of_blocks};
 use crate::sparse::{self, Span, spans};
 
 /// How much is read and hashed at a time, in bytes.
@@ -94,13 +94,8 @@ impl Sha256 {
     }
 
     /// Adds so many zeros.
-    pub fn zeros(&mut self, mut count: u64) {
-        static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-        while count > 0 {
-            let rest = usize::try_from(count).unwrap_or(ZEROS.len()).min(ZEROS.len());
-            self.update(&ZEROS[..rest]);
-            count -= rest as u64;
-        }
+    pub fn zeros(&mut self, count: u64) {
+        zeros(count, |part| self.update(part));
     }
 
     /// Adds a range of a file; what lies beyond its end counts as zeros.
@@ -108,14 +103,15 @@ impl Sha256 {
     /// # Errors
     /// Fails as reading does.
     pub fn file(&mut self, file: &File, range: Range<u64>) -> io::Result<()> {
-        let mut buffer = vec![0; CHUNK];
-        for span in spans(file, range, CHUNK)? {
-            match span {
-                Span::Hole(hole) => self.zeros(hole.end - hole.start),
-                Span::Data(data) => self.update(sparse::read(file, data, &mut buffer)?),
-            }
-        }
-        Ok(())
+        parts(file, range, |part| self.update(part))
+    }
+
+    /// Adds a range of a file to this one and another, as [`file()`](Self::file).
+    ///
+    /// # Errors
+    /// Fails as reading does.
+    pub fn file_both(&mut self, other: &mut Self, file: &File, range: Range<u64>) -> io::Result<()> {
+        parts(file, range, |part| self.update_both(other, part))
     }
 
     /// The digest.
@@ -128,6 +124,29 @@ impl Sha256 {
                 digest
             }
         }
+    }
+}
+
+/// Reads a range of a file part by part; what is a hole or lies beyond its end is zeros.
+fn parts(file: &File, range: Range<u64>, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    for span in spans(file, range, CHUNK)? {
+        match span {
+            Span::Data(data) => each(sparse::read(file, data, &mut buffer)?),
+            Span::Hole(hole) => zeros(hole.end - hole.start, &mut each),
+        }
+    }
+    Ok(())
+}
+
+/// So many zeros part by part.
+fn zeros(count: u64, mut each: impl FnMut(&[u8])) {
+    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+    let mut rest = count;
+    while rest > 0 {
+        let part = usize::try_from(rest).unwrap_or(ZEROS.len()).min(ZEROS.len());
+        each(&ZEROS[..part]);
+        rest -= part as u64;
     }
 }
 
@@ -244,6 +263,10 @@ mod tests {
             sha256_range(&file, 1 << 20..4 << 20).unwrap(),
             <[u8; 32]>::from(sha2::Sha256::digest([&bytes[1 << 20..], &[0; 1 << 20]].concat()))
         );
+        let (mut one, mut other) = (Sha256::begin(&bytes[..100]), Sha256::default());
+        one.file_both(&mut other, &file, 100..3 << 20).unwrap();
+        assert_eq!(one.finish(), sha256(&file).unwrap());
+        assert_eq!(other.finish(), sha256_range(&file, 100..3 << 20).unwrap());
     }
 
     /// Against sha2, on this processor and as on one without instructions.

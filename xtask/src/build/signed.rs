@@ -8,7 +8,7 @@
 //! Everything follows from the plan, the keys and the files of an unsigned build, and from nothing else: a machine that has
 //! these and who signs makes the same bytes as one that did it all ([`sign`]).
 
-use std::cmp::max;
+use std::iter;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
@@ -81,10 +81,13 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
             fs::write(staging.join(&unsigned.papers), serde_json::to_vec(bills)?)?;
         }
         budget::check(&plan.budgets, &plan.disk, names, staging, last)?;
-        return artifacts::finish(names, staging, Digests::new(), || Ok(None), |_| Ok(Vec::new()));
+        let nothing = || Ok(Digests::new());
+        return artifacts::finish(names, staging, Digests::new(), (&[], nothing), |_| Ok(Vec::new()));
     }
 
     let started = Instant::now();
+    let root_length = fs::metadata(staging.join(&names.root))?.len();
+    let begun = disk::up_to_root(&plan.disk, hashed, root_length);
     let loader = match (trust.signing(), &names.unsigned) {
         (Some((keys, signers)), Some(unsigned)) => {
             let uki = fs::read(staging.join(&unsigned.uki))?;
@@ -119,15 +122,15 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
 
     let started = Instant::now();
     let (written, heard) = mpsc::channel();
-    // Hashing the disk takes longer than all else that is left to do: it has a core of its own.
-    let others = max(rayon::current_num_threads() - 1, 1);
-    let others = rayon::ThreadPoolBuilder::new().num_threads(others).build()?;
     thread::scope(|scope| {
-        let digest = scope.spawn(|| disk::digest(&staging.join(&names.disk), heard));
-        let digest = || joined(digest).map(Some);
+        let digests = scope.spawn(|| {
+            let begun = begun.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            disk::digests(&names.disk, staging, &known, begun, heard)
+        });
+        let digests = || joined(digests);
         let papers = |digests: &Digests| papers::all(bills, given, digests);
         let make = || -> Result<(Instant, Activity)> {
-            disk::write(&plan.disk, names, root_hash.as_ref(), staging, written)?;
+            disk::write(&plan.disk, names, root_hash.as_ref(), hashed, staging, written)?;
             fs_err::os::unix::fs::symlink(&names.disk, staging.join(&names.disk_link))?;
             let summary = format!("{} partitions, {}", plan.disk.partitions().count(), bytes(plan.disk.size));
             report.timed("Disk", summary, started);
@@ -140,9 +143,11 @@ pub(super) fn finish(parts: Parts<'_>, loader: Vec<u8>) -> Result<()> {
         };
         let tell = || {
             measure::write(names, trust.keys, &loader, staging)?;
-            artifacts::finish(names, staging, known, digest, papers)
+            let on_disk = disk::artifacts(&plan.disk, names).map(|(_, name)| name);
+            let on_disk: Vec<&str> = iter::once(names.disk.as_str()).chain(on_disk).collect();
+            artifacts::finish(names, staging, known.clone(), (&on_disk, digests), papers)
         };
-        let (made, told) = others.join(make, tell);
+        let (made, told) = rayon::join(make, tell);
         // A disk that could not be written has no digest, either.
         let (started, activity) = made?;
         told?;

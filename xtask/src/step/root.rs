@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use bedplate_core::Compression;
 use bedplate_core::image::filesystem::Filesystem;
 use bedplate_core::plan::RootPlan;
-use bedplate_formats::digest::{self, Sha256};
+use bedplate_formats::digest::{self, Place, Sha256};
 use bedplate_formats::erofs::write::Compressor;
 use bedplate_formats::tree::{Kind, Node, Tree, TreePath};
 use bedplate_formats::{erofs, tar};
@@ -46,7 +46,7 @@ pub struct Options<'a> {
     pub tools: &'a Sandbox,
 }
 
-/// What a root is hashed to as it is written.
+/// What a root is hashed to as it is written, and copied to the disk.
 pub struct Hashed {
     /// The digest of all of it.
     pub sha256: [u8; 32],
@@ -54,11 +54,13 @@ pub struct Hashed {
     pub index: Option<Vec<u8>>,
     /// With a hash tree, the hashes that this is made over.
     pub salted: Option<Vec<u8>>,
+    /// The hash of the disk up to its end, where the disk was hashed from its beginning.
+    pub disk: Option<Sha256>,
 }
 
-/// Writes the tree's file system to `file`; returns its name, and what it was hashed to where it is written here.
-/// `base` is the tree before the description's files were added to it, `key` what it was made of. `told` hears how many
-/// bytes of how many are in.
+/// Writes the tree's file system to `file`; returns its name, and what it was hashed to where it is written here: then
+/// it lies at its `place` on the disk, too. `base` is the tree before the description's files were added to it, `key`
+/// what it was made of. `told` hears how many bytes of how many are in.
 ///
 /// # Errors
 /// The tool's own words when it fails; a content of the tree that is gone; what the file system has no room for.
@@ -67,6 +69,7 @@ pub fn write(
     (store, key): (&Store, &str),
     (base, tree): (&Tree, &Tree),
     file: &Utf8Path,
+    place: Option<Place<'_>>,
     told: Told<'_>,
 ) -> Result<(&'static str, Option<Hashed>)> {
     let filesystem = options.root.filesystem;
@@ -83,11 +86,13 @@ pub fn write(
         let index = options.slots.then(Sha256::default);
         let salted = options.root.verity.as_ref().map(|verity| disk::parameters(verity).begun());
         let begun: Vec<Sha256> = index.iter().chain(&salted).cloned().collect();
-        let written = digest::hashing(&File::create(file)?, &begun, |to| image.write(to))?;
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(file)?;
+        let written = digest::hashing(&file, place, &begun, |to| image.write(to))?;
         packs.keep()?;
         let mut blocks = written.blocks.into_iter();
         let (index, salted) = (index.and_then(|_| blocks.next()), salted.and_then(|_| blocks.next()));
-        return Ok((filesystem.name(), Some(Hashed { sha256: written.sha256, index, salted })));
+        let hashed = Hashed { sha256: written.sha256, index, salted, disk: written.copied };
+        return Ok((filesystem.name(), Some(hashed)));
     }
     let top = tree.get(&TreePath::root()).context("the tree has no root")?;
     let mut argv = command(options.root, top);

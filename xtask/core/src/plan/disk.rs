@@ -1,5 +1,7 @@
 //! The disk of a plan, to the byte.
 
+use std::iter;
+
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -32,8 +34,9 @@ impl DiskPlan {
     pub fn partitions(&self) -> impl Iterator<Item = &PartitionPlan> {
         let verity = self.root.verity.iter().map(|verity| &verity.partition);
         let uki = self.slots.iter().map(|slots| &slots.uki);
+        let esp = iter::once(&self.esp.partition);
         let data = self.data.iter().filter(|data| !data.encrypted).map(|data| &data.partition);
-        [&self.esp.partition, &self.root.partition].into_iter().chain(verity).chain(uki).chain(data)
+        iter::once(&self.root.partition).chain(verity).chain(uki).chain(esp).chain(data)
     }
 
     /// The data partition that each device makes at its first start.

@@ -1,6 +1,6 @@
 //! A plan for people: everything that was decided, on a page or two.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use super::{BindKind, DataPlan, DiskPlan, FileKind, Keyring, PartitionGuid, Plan, RootPlan, Topic, Why};
 use crate::page::{Block, Page};
@@ -425,7 +425,7 @@ fn contents(disk: &DiskPlan) -> impl Iterator<Item = String> {
     );
     let verity = verity.iter().map(|_| "dm-verity".to_string());
     let uki = disk.slots.iter().map(|_| "kernel image".to_string());
-    ["fat32".to_string(), root].into_iter().chain(verity).chain(uki).chain(data)
+    iter::once(root).chain(verity).chain(uki).chain(["fat32".to_string()]).chain(data)
 }
 
 fn size(bytes: u64) -> String {
@@ -475,9 +475,9 @@ mod tests {
 
             disk, 2835 MiB
                  partition           at        size     content                id
-              1  esp                 1 MiB     512 MiB  fat32                  df4bc753-d726-5191-ac4e-bd8b53c8…
-              2  root-x86-64         513 MiB   2 GiB    erofs lz4hc, verified  first half of the root hash
-              3  root-x86-64-verity  2561 MiB  17 MiB   dm-verity              second half of the root hash
+              1  root-x86-64         1 MiB     2 GiB    erofs lz4hc, verified  first half of the root hash
+              2  root-x86-64-verity  2049 MiB  17 MiB   dm-verity              second half of the root hash
+              3  esp                 2066 MiB  512 MiB  fat32                  df4bc753-d726-5191-ac4e-bd8b53c8…
               4  persistent          2578 MiB  256 MiB  ext4 at /local, grows  3f96371b-6164-5845-b740-d61a3529…
 
             what is verified by what

@@ -1,6 +1,7 @@
 //! The disk: which partition where, how large, with which ids.
 //!
-//! Order: ESP, root, its verity tree, the first slot's kernel image where there are slots, data. Every partition starts and ends on
+//! Order: root, its verity tree, the first slot's kernel image where there are slots, ESP, data. Each is made of those
+//! before it, so that the disk's digest begins when the root does. Every partition starts and ends on
 //! a whole mebibyte; the first mebibyte holds the protective MBR and the GPT,
 //! the last one the GPT's copy (33 sectors, or 5 of 4096 bytes).
 
@@ -24,13 +25,6 @@ pub(super) fn disk(
     ids: &Stream,
 ) -> DiskPlan {
     let mut table = Table { number: 0, end: MIB };
-    let kernel_images = esp.size;
-    let esp = EspPlan {
-        partition: table.add("esp", guid::ESP, fixed(ids, "esp"), esp.size, &esp.at),
-        volume_id: ids.word("volume", "esp"),
-        volume_label: "ESP".to_string(),
-    };
-
     // The content of a slot changes, and its ids stay.
     let slots = image.updates.is_some();
     let [label, verity_label] = if slots {
@@ -63,9 +57,14 @@ pub(super) fn disk(
 
     let first_uki = image.updates.as_ref().map(|updates| {
         // The ESP holds one of each slot, and half of it stays free for what else there may be.
-        let size = Size::mib(kernel_images.bytes() / 4 / MIB);
+        let size = Size::mib(esp.size.bytes() / 4 / MIB);
         table.add("uki-a", guid::KERNEL_IMAGE, fixed(ids, "uki"), size, &updates.at)
     });
+    let esp = EspPlan {
+        partition: table.add("esp", guid::ESP, fixed(ids, "esp"), esp.size, &esp.at),
+        volume_id: ids.word("volume", "esp"),
+        volume_label: "ESP".to_string(),
+    };
 
     let slot = first_uki.as_ref().map(|uki| {
         let verity = root_plan.verity.as_ref().map_or(0, |verity| verity.partition.size);

@@ -97,13 +97,13 @@ pub(super) fn plan(image: &Image, disk: &DiskPlan) -> Option<UpdatesPlan> {
     })
 }
 
-/// What a bundle and a disk must have in common: sizes of the slots' partitions, and of the ESP; and whether data is
-/// encrypted, since nothing would open what is in the clear.
+/// What a bundle and a disk must have in common: the slots' partitions and the ESP in their order, by whose numbers a root
+/// knows them, and their sizes; and whether data is encrypted, since nothing would open what is in the clear.
 fn layout(disk: &DiskPlan, slots: &SlotsPlan) -> Uuid {
     let first = slots.first(disk).map(|partition| format!("{}={}", partition.label, partition.size));
     let encrypted = if disk.encrypted().is_some() { " encrypted" } else { "" };
     let (esp, sector) = (disk.esp.partition.size, disk.sector_size);
-    let text = format!("esp={esp} {} sector={sector}{encrypted}", first.join(" "));
+    let text = format!("{} esp={esp} sector={sector}{encrypted}", first.join(" "));
     Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes())
 }
 

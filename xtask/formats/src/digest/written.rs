@@ -3,12 +3,14 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::mem;
+use std::os::unix::fs::FileExt as _;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
 use rayon::prelude::*;
 
 use super::Sha256;
+use crate::sparse;
 
 /// The blocks that have digests of their own, in bytes.
 const BLOCK: usize = 4096;
@@ -19,40 +21,93 @@ const CHUNK: usize = 4 << 20;
 /// How many chunks wait to be hashed.
 const WAITING: usize = 2;
 
+/// Where what is written is copied to.
+pub struct Place<'a> {
+    /// Another file.
+    pub file: &'a File,
+    /// Where in it the copy begins, in bytes.
+    pub at: u64,
+    /// The hash of all that lies before that, where it is there.
+    pub before: Option<Sha256>,
+}
+
 /// The digests of what was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// Of all of it.
     pub sha256: [u8; 32],
     /// For each hash that was begun, those of the blocks of 4096 bytes, one after another. The last block may be shorter.
     pub blocks: Vec<Vec<u8>>,
+    /// The hash of what lies before the copy, and of the copy.
+    pub copied: Option<Sha256>,
 }
 
-/// Hashes what `write` writes to a file: as a whole, and block by block behind what each of `begun` begins with. One
-/// core writes, the others hash.
+/// Hashes what `write` writes to a file: as a whole, and block by block behind what each of `begun` begins with. It
+/// is copied to a `place`, too. One core writes, the others hash and copy.
 ///
 /// # Errors
-/// What `write` fails with; writing the file fails.
+/// What `write` fails with; writing a file fails.
 pub fn hashing<E: From<io::Error>>(
     file: &File,
+    place: Option<Place<'_>>,
     begun: &[Sha256],
     write: impl FnOnce(&mut Hashing<'_>) -> Result<(), E>,
 ) -> Result<Written, E> {
     thread::scope(|scope| {
-        let (to_hash, chunks) = mpsc::sync_channel(WAITING);
+        let (to_hash, chunks) = mpsc::sync_channel::<Vec<u8>>(WAITING);
         let (back, empty) = mpsc::channel();
-        let digests = scope.spawn(move || hash(chunks, begun, |chunk| drop(back.send(chunk))));
-        let mut hashing = Hashing { file, chunk: Vec::with_capacity(CHUNK), to_hash, empty };
-        write(&mut hashing)?;
-        hashing.hand_over()?;
+        let others = scope.spawn(move || {
+            let mut done = 0_u64;
+            let (copy, copied) = place.map(|Place { file, at, before }| ((file, at), before)).unzip();
+            let (whole, blocks) = (Sha256::default(), vec![Vec::new(); begun.len()]);
+            let mut hashes = Hashes { whole, copied: copied.flatten(), blocks };
+            for chunk in chunks {
+                let range = done..done + chunk.len() as u64;
+                done = range.end;
+                rayon::in_place_scope(|scope| {
+                    scope.spawn(|_| hashes.add(begun, &chunk));
+                    copy.map_or(Ok(()), |(to, at)| sparse::copy(file, range.clone(), to, at + range.start))
+                })?;
+                // Who writes may have ended.
+                let _ = back.send(chunk);
+            }
+            let Hashes { whole, copied, blocks } = hashes;
+            Ok::<_, io::Error>(Written { sha256: whole.finish(), blocks, copied })
+        });
+        let mut hashing = Hashing { file, done: 0, chunk: Vec::with_capacity(CHUNK), to_hash, empty };
+        let written = write(&mut hashing).and_then(|()| Ok(hashing.hand_over()?));
         drop(hashing);
-        Ok(digests.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        // Where the copy failed, writing did not go on.
+        let others = others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        written.map(|()| others)
     })
+}
+
+/// What the chunks are hashed to, so far.
+struct Hashes {
+    whole: Sha256,
+    copied: Option<Sha256>,
+    blocks: Vec<Vec<u8>>,
+}
+
+impl Hashes {
+    /// Adds a chunk of whole blocks; the last one may end in another.
+    fn add(&mut self, begun: &[Sha256], chunk: &[u8]) {
+        let Self { whole, copied, blocks } = self;
+        rayon::join(
+            || match copied {
+                Some(copied) => whole.update_both(copied, chunk),
+                None => whole.update(chunk),
+            },
+            || begun.par_iter().zip(blocks).for_each(|(begun, all)| all.extend(of_blocks(begun, chunk))),
+        );
+    }
 }
 
 /// A file whose bytes are hashed on their way.
 pub struct Hashing<'a> {
     file: &'a File,
+    /// How much of it is written, in bytes.
+    done: u64,
     chunk: Vec<u8>,
     to_hash: SyncSender<Vec<u8>>,
     /// Chunks that are hashed: their memory is taken again.
@@ -62,7 +117,9 @@ pub struct Hashing<'a> {
 impl Hashing<'_> {
     /// Writes the chunk, and leaves it to who hashes.
     fn hand_over(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.chunk)?;
+        // Not at the file's position, which copying moves.
+        self.file.write_all_at(&self.chunk, self.done)?;
+        self.done += self.chunk.len() as u64;
         let mut next = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK));
         next.clear();
         self.to_hash.send(mem::replace(&mut self.chunk, next)).map_err(io::Error::other)
@@ -85,24 +142,6 @@ impl Write for Hashing<'_> {
     }
 }
 
-/// Hashes chunks of whole blocks, but for the last, in their order.
-fn hash(chunks: Receiver<Vec<u8>>, begun: &[Sha256], hashed: impl Fn(Vec<u8>)) -> Written {
-    let (mut whole, mut blocks) = (Sha256::default(), vec![Vec::new(); begun.len()]);
-    for chunk in chunks {
-        rayon::join(
-            || whole.update(&chunk),
-            || {
-                begun
-                    .par_iter()
-                    .zip(&mut blocks)
-                    .for_each(|(begun, all)| all.extend(of_blocks(begun, &chunk)))
-            },
-        );
-        hashed(chunk);
-    }
-    Written { sha256: whole.finish(), blocks }
-}
-
 /// The digests of the blocks of 4096 bytes behind what is begun, one after another, made on all cores.
 pub fn of_blocks(begun: &Sha256, bytes: &[u8]) -> Vec<u8> {
     bytes.par_chunks(RUN).map(|run| begun.with_each(run, BLOCK)).collect::<Vec<_>>().concat()
@@ -121,28 +160,35 @@ mod tests {
     fn digests_are_those_of_the_file() {
         let (bytes, file) = (bytes(), tempfile::NamedTempFile::new().unwrap());
         let salted = Sha256::begin(b"salt");
-        let written = hashing(file.as_file(), &[Sha256::default(), salted.clone()], |to| {
+        let copy = tempfile::NamedTempFile::new().unwrap();
+        let place = Place { file: copy.as_file(), at: 128, before: Some(Sha256::begin(&[0; 128])) };
+        let written = hashing(file.as_file(), Some(place), &[Sha256::default(), salted.clone()], |to| {
             // Pieces of any length, across the ends of chunks.
             bytes.chunks(1_234_567).try_for_each(|piece| to.write_all(piece))
         })
         .unwrap();
         assert_eq!(std::fs::read(file.path()).unwrap(), bytes);
+        let copied = [&[0; 128], &bytes[..]].concat();
+        assert_eq!(std::fs::read(copy.path()).unwrap(), copied);
         let blocks = |begun: &Sha256| bytes.chunks(BLOCK).flat_map(|block| begun.with(block)).collect();
-        let expected =
-            Written { sha256: Sha256::of(&bytes), blocks: vec![blocks(&Sha256::default()), blocks(&salted)] };
-        assert_eq!(written, expected);
+        assert_eq!(written.sha256, Sha256::of(&bytes));
+        assert_eq!(written.blocks, [blocks(&Sha256::default()), blocks(&salted)] as [Vec<u8>; 2]);
+        assert_eq!(written.copied.unwrap().finish(), Sha256::of(&copied));
     }
 
     #[test]
     fn what_fails_is_told() {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let error = hashing(&full, &[], |to| to.write_all(&bytes())).unwrap_err();
+        let error = hashing(&full, None, &[], |to| to.write_all(&bytes())).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         let file = tempfile::tempfile().unwrap();
-        let error = hashing(&file, &[], |to| {
+        let place = Place { file: &full, at: 0, before: None };
+        let error = hashing(&file, Some(place), &[], |to| to.write_all(&bytes())).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "it has no length that could be set");
+        let error = hashing(&file, None, &[], |to| {
             to.write_all(&bytes())?;
             Err(io::Error::other("changed meanwhile"))
         });
-        assert_eq!(error.unwrap_err().to_string(), "changed meanwhile");
+        assert_eq!(error.err().unwrap().to_string(), "changed meanwhile");
     }
 }

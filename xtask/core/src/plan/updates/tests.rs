@@ -17,7 +17,7 @@ fn plan_of(image: Image) -> Plan {
 fn the_second_slot_is_as_large_as_the_first_and_not_in_the_image() {
     let plan = plan_of(updated(|updates| updates));
     let labels: Vec<_> = plan.disk.partitions().map(|partition| partition.label.as_str()).collect();
-    assert_eq!(labels, ["esp", "root-a", "verity-a", "uki-a", "persistent"]);
+    assert_eq!(labels, ["root-a", "verity-a", "uki-a", "esp", "persistent"]);
     let slots = plan.disk.slots.as_ref().unwrap();
     for (first, (number, label)) in slots.first(&plan.disk).into_iter().zip(&slots.second) {
         let definition = plan.text(&format!("/usr/lib/repart.d/{number:02}-{label}.conf")).unwrap();
@@ -35,7 +35,7 @@ fn the_first_slot_has_its_definition_before_the_second() {
     let definitions = plan.files.iter().filter_map(|file| file.path.strip_prefix("/usr/lib/repart.d/"));
     let names: Vec<_> = definitions.collect();
     let expected =
-        ["02-root-a", "03-verity-a", "04-uki-a", "05-persistent", "06-root-b", "07-verity-b", "08-uki-b"];
+        ["01-root-a", "02-verity-a", "03-uki-a", "05-persistent", "06-root-b", "07-verity-b", "08-uki-b"];
     assert_eq!(names, expected.map(|name| format!("{name}.conf")));
 }
 
