@@ -80,16 +80,16 @@ impl Sha256 {
 
     /// The digests of what was added and of each part of `size` bytes, one after another. The last may be shorter.
     pub fn with_each(&self, bytes: &[u8], size: usize) -> Vec<u8> {
-        let mut parts = bytes.chunks(size);
-        let mut digests = Vec::with_capacity(parts.len() * 32);
-        if let Stream::Lane(lane) = &self.0 {
-            let mut whole = bytes.chunks_exact(size);
-            while let (Some(one), Some(other)) = (whole.next(), whole.next()) {
-                digests.extend(lane.behind([one, other]).as_flattened());
+        let mut digests = Vec::with_capacity(bytes.len().div_ceil(size) * 32);
+        for pair in bytes.chunks(2 * size) {
+            match &self.0 {
+                Stream::Lane(lane) if pair.len() == 2 * size => {
+                    let (one, other) = pair.split_at(size);
+                    digests.extend(lane.behind([one, other]).as_flattened());
+                }
+                _ => digests.extend(pair.chunks(size).flat_map(|part| self.with(part))),
             }
-            parts = bytes[digests.len() / 32 * size..].chunks(size);
         }
-        digests.extend(parts.flat_map(|part| self.with(part)));
         digests
     }
 

@@ -159,11 +159,13 @@ pub fn digests(
     begun: (Sha256, u64),
     written: Receiver<Written<'_>>,
 ) -> Result<Digests> {
-    let (mut digests, (mut disk, begun_to)) = (Digests::new(), begun);
-    let mut from = begun_to;
+    let (mut digests, (mut disk, mut from)) = (Digests::new(), begun);
     let mut own: Option<(&str, Sha256)> = None;
     let finish = |(name, digest): (&str, Sha256)| (name.to_owned(), hex(&digest.finish()));
-    for Written { to, artifact } in written.into_iter().filter(|written| written.to > begun_to) {
+    for Written { to, artifact } in written {
+        if to <= from {
+            continue;
+        }
         // It is there once something of it is written.
         let file = fs::File::open(staging.join(name))?;
         let artifact = artifact.filter(|artifact| known.iter().all(|(known, _)| known != artifact));

@@ -1,9 +1,8 @@
 //! The disk: which partition where, how large, with which ids.
 //!
 //! Order: root, its verity tree, the first slot's kernel image where there are slots, ESP, data. Each is made of those
-//! before it, so that the disk's digest begins when the root does. Every partition starts and ends on
-//! a whole mebibyte; the first mebibyte holds the protective MBR and the GPT,
-//! the last one the GPT's copy (33 sectors, or 5 of 4096 bytes).
+//! before it, so that the disk's digest begins when the root does. Every partition starts and ends on a whole mebibyte;
+//! the first mebibyte holds the protective MBR and the GPT, the last one the GPT's copy (33 sectors, or 5 of 4096 bytes).
 
 use super::guid::{self, Stream};
 use super::{DataPlan, DiskPlan, EspPlan, PartitionGuid, PartitionPlan, RootPlan, SlotsPlan, VerityPlan};

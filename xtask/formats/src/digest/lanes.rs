@@ -109,7 +109,6 @@ impl Lane {
     pub fn behind<const N: usize>(&self, parts: [&[u8]; N]) -> [[u8; 32]; N] {
         let mut lanes = parts.map(|_| self.clone());
         Self::update(lanes.each_mut(), parts);
-        // Each has added as much.
         Self::finish(lanes)
     }
 }

@@ -268,6 +268,8 @@ mod tests {
         }
         for words in [
             "enable ours.service",
+            "enable our-unmask-er.service",
+            "--quiet enable our-was-enabled-yes.service",
             "was-enabled ours.service",
             "--quiet was-enabled ours.service other.service",
             "--quiet is-enabled ours.service",

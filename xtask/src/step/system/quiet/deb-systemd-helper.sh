@@ -17,14 +17,14 @@ for word do
             ;;
     esac
 done
-case $unit-$action-$quiet in
-    -*) ;;
+[ -n "$unit" ] || exec "$program" "$@"
+case "$action $quiet" in
     # Nobody masked it, and there is no word of any that was.
-    *-unmask-*)
+    'unmask ' | 'unmask yes')
         [ -e "/etc/systemd/$instance/$unit" ] || [ -d "$state-helper-masked" ] ||
             [ -d "$state-user-helper-masked" ] || exit 0
         ;;
     # It had no link that could have been taken away.
-    *-was-enabled-yes) [ -e "$state-$kind-enabled/$unit.dsh-also" ] || exit 0 ;;
+    'was-enabled yes') [ -e "$state-$kind-enabled/$unit.dsh-also" ] || exit 0 ;;
 esac
 exec "$program" "$@"
