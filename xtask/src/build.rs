@@ -371,7 +371,9 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Utf8Pa
     let shown = Base { directory: &layer, tree: &system, emulator };
     let again = |directory: &Path| {
         (context.fetch)()?;
-        install(store, plan, lock, (directory, emulator), &system::Log::new(lock.packages.len(), &()))
+        // From the beginning: what was kept would be the same twice.
+        let log = system::Log::new(lock.packages.len(), &());
+        install(context, plan, lock, (directory, emulator), None, &log)
     };
     let machine = identity::findings(store, &system_key, &system, lock.epoch, again)?;
 
@@ -462,20 +464,9 @@ fn native_packages(lock: &Lock) -> Vec<String> {
 fn system_key(plan: &Plan, lock: &Lock) -> String {
     let options = system_options(plan, lock);
     let mut key = Key::new("system");
-    key.add(&options.architecture);
+    options.add_to(&mut key);
     key.add(&options.locale);
     key.add(options.epoch.to_le_bytes());
-    for filter in &options.filters {
-        key.add([filter.include.into()]);
-        key.add(&filter.path);
-    }
-    // Of a user, what is written before packages are configured: not its groups, not its line.
-    for user in &options.users {
-        key.add(format!("{}:{}:{}:{}", user.name, user.uid, user.group, user.home));
-    }
-    for answer in &options.answers {
-        key.add(format!("{} {}", answer.name, answer.answer.as_str()));
-    }
     lock.packages.iter().for_each(|package| key.add(&package.sha256));
     key.finish()
 }
@@ -498,7 +489,7 @@ fn system_layer(
         fs::create_dir(&root)?;
         let told = Told { report, activity: report.activity("Installing", "packages") };
         let log = system::Log::new(lock.packages.len(), &told);
-        install(store, plan, lock, (&root, emulator), &log)?;
+        install(context, plan, lock, (&root, emulator), Some(store), &log)?;
         scratch::clamp_times(&root, lock.epoch)?;
         Ok(fs::write(directory.join("log"), log.into_text())?)
     })?;
@@ -540,10 +531,11 @@ fn system_options(plan: &Plan, lock: &Lock) -> system::Options {
 
 /// Installs the lock's packages into an empty directory.
 fn install(
-    store: &Store,
+    Context { store, .. }: Context<'_>,
     plan: &Plan,
     lock: &Lock,
     (root, emulator): (&Path, Option<&Emulator>),
+    kept: Option<&Store>,
     log: &system::Log<'_>,
 ) -> Result<()> {
     let paths = tools::debs(store, &lock.packages)?;
@@ -551,12 +543,13 @@ fn install(
     let deb = |(package, path): (&LockedPackage, PathBuf)| system::Deb {
         name: package.name.clone(),
         version: package.version.clone(),
+        sha256: package.sha256.clone(),
         package: Package { deb: path, kept: Some(unpacked.file(&package.sha256)) },
     };
     let debs: Vec<system::Deb> = lock.packages.iter().zip(paths).map(deb).collect();
     let sandbox = crate::sandbox::Sandbox::new(root).emulated(emulator);
     let options = system_options(plan, lock);
-    system::build(&sandbox, root, &debs, &options, log).context("installing the packages")?;
+    system::build(&sandbox, root, &debs, &options, kept, log).context("installing the packages")?;
     unpacked.keep()
 }
 

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::num::NonZero;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
@@ -31,7 +31,14 @@ const WINDOW_LOG: u32 = 27;
 /// # Errors
 /// A device in it; what reading it or the output says, with the path.
 pub fn pack(directory: &Path, output: impl Write) -> io::Result<()> {
-    let tree = Tree::scan(directory)?;
+    write(&Tree::scan(directory)?, output)
+}
+
+/// Writes a tree as [`pack`] does.
+///
+/// # Errors
+/// As [`pack`].
+pub fn write(tree: &Tree, output: impl Write) -> io::Result<()> {
     let device = |kind: &Kind| matches!(kind, Kind::CharDevice(..) | Kind::BlockDevice(..));
     if let Some((path, _)) = tree.iter().find(|(_, node)| device(&node.kind)) {
         return Err(invalid(format!("`{path}` is a device")));
@@ -40,7 +47,7 @@ pub fn pack(directory: &Path, output: impl Write) -> io::Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(4);
     encoder.multithread(u32::try_from(threads).unwrap_or(1))?;
     encoder.include_checksum(true)?;
-    tar::write(&tree, &mut encoder)?;
+    tar::write(tree, &mut encoder)?;
     encoder.finish()?.flush()
 }
 
@@ -50,10 +57,29 @@ pub fn pack(directory: &Path, output: impl Write) -> io::Result<()> {
 /// Damage; an entry that another program would have to have made; what the disk says, with the path. The directory is
 /// then half filled.
 pub fn unpack(input: impl Read, directory: &Path) -> io::Result<()> {
+    unpack_around(input, directory, &[], i64::MAX)
+}
+
+/// The same around `files`, pairs of a path and of where a file of that file system is now, which are moved into the
+/// archive's directories. What has a time of `new` or later, in seconds since 1970, has that of now.
+///
+/// # Errors
+/// As [`unpack`], and where the archive has another directory in the place of a file's.
+pub fn unpack_around(
+    input: impl Read,
+    directory: &Path,
+    files: &[(TreePath, PathBuf)],
+    new: i64,
+) -> io::Result<()> {
     let mut decoder = zstd::Decoder::new(input)?;
     decoder.window_log_max(WINDOW_LOG)?;
-    let mut made =
-        Made { root: directory, directories: Vec::new(), known: BTreeSet::new(), files: BTreeSet::new() };
+    let mut made = Made {
+        root: directory,
+        directories: Vec::new(),
+        known: BTreeSet::new(),
+        files: BTreeSet::new(),
+        new,
+    };
     made.known.insert(TreePath::root());
     entries::read(&mut decoder, &|error| error, |entry, content| {
         let path = TreePath::new(&entry.path);
@@ -64,9 +90,16 @@ pub fn unpack(input: impl Read, directory: &Path) -> io::Result<()> {
         }
         Ok::<_, io::Error>(())
     })?;
+    for (path, file) in files {
+        if path.parent().is_none_or(|above| !made.known.contains(&above)) {
+            return Err(invalid(format!("`{path}`: nothing is the directory above it")));
+        }
+        std::fs::rename(file, path.below(directory))
+            .map_err(|error| io::Error::new(error.kind(), format!("`{path}`: {error}")))?;
+    }
     // What is made in a directory changes its time, and its mode may forbid to make anything in it.
     for (path, entry) in made.directories.iter().rev() {
-        finish(entry, &path.below(directory))
+        finish(entry, &path.below(directory), new)
             .map_err(|error| io::Error::new(error.kind(), format!("`{path}`: {error}")))?;
     }
     Ok(())
@@ -81,6 +114,8 @@ struct Made<'a> {
     known: BTreeSet<TreePath>,
     /// The paths of regular files.
     files: BTreeSet<TreePath>,
+    /// The times from here on are not given.
+    new: i64,
 }
 
 impl Made<'_> {
@@ -123,15 +158,15 @@ impl Made<'_> {
                 return Err(invalid(format!("an entry of type `{}`", letter.escape_ascii())));
             }
         }
-        finish(entry, &host)
+        finish(entry, &host, self.new)
     }
 }
 
 /// Gives owner, mode, attributes and time to what was made.
-fn finish(entry: &Entry, host: &Path) -> io::Result<()> {
+fn finish(entry: &Entry, host: &Path, new: i64) -> io::Result<()> {
     let mode = (!matches!(entry.kind, EntryKind::Symlink(_))).then_some(entry.mode);
     tree::give(host, (entry.uid, entry.gid), mode, &entry.xattrs)?;
-    tree::set_time(host, entry.mtime)
+    if entry.mtime < new { tree::set_time(host, entry.mtime) } else { Ok(()) }
 }
 
 fn invalid(what: impl Into<String>) -> io::Error {

@@ -20,6 +20,7 @@ mod database;
 mod diversions;
 mod filter;
 mod inside;
+mod kept;
 mod layout;
 mod place;
 mod relations;
@@ -27,6 +28,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -34,10 +36,14 @@ pub use self::database::Database;
 pub use self::diversions::Diversions;
 pub use self::filter::Filter;
 pub use self::inside::Inside;
-pub use self::relations::base_system;
+pub use self::kept::Kept;
+pub use self::relations::{base_system, stages};
 pub use self::stage::{Package, Staged, stage, stage_all};
+use serde::{Deserialize, Serialize};
+
 use crate::deb::DebError;
 
+use self::kept::{Placed, Round};
 use self::layout::Layout;
 
 /// Why packages could not be unpacked. Paths are as the package spells them.
@@ -141,7 +147,7 @@ impl UnpackError {
 }
 
 /// Where a package's configuration files go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Conffiles {
     /// Where they belong: for a tree that no dpkg will ever see.
     InPlace,
@@ -157,12 +163,19 @@ pub enum Conffiles {
 pub struct Root {
     directory: PathBuf,
     layout: Layout,
+    /// What was added, round by round.
+    rounds: Vec<Round>,
+    /// Files of packages, by path.
+    placed: BTreeMap<Vec<u8>, Placed>,
+    /// When the first was placed, in seconds since 1970.
+    begun: Option<i64>,
 }
 
 impl Root {
     /// A root directory, which must be there and be empty.
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), layout: Layout::default() }
+        let (layout, rounds, placed, begun) = Default::default();
+        Self { directory: directory.to_owned(), layout, rounds, placed, begun }
     }
 
     /// Leaves out of packages what the filter says. dpkg's database lists it all the same, as dpkg's own does.
@@ -185,8 +198,15 @@ impl Root {
         conffiles: Conffiles,
     ) -> Result<(), UnpackError> {
         packages.sort_by_cached_key(relations::rank);
+        let Some(staging) = packages.first().map(|package| package.directory.clone()) else { return Ok(()) };
+        let begun = kept::now(&staging)?.0;
+        self.begun.get_or_insert(begun);
+        let round = Round::of(&packages, diversions, conffiles);
         let placements = self.layout.add(packages, diversions, conffiles)?;
-        place::place(&self.directory, &placements)
+        place::place(&self.directory, &placements)?;
+        kept::record(&mut self.placed, placements, kept::now(&staging)?);
+        self.rounds.push(round);
+        Ok(())
     }
 
     /// The dpkg database that tells of the packages added so far.

@@ -1,15 +1,19 @@
 //! The system layer: a directory in which every package is installed.
 //!
 //! Our own code unpacks, in parallel; the target's own dpkg configures, in the
-//! sandbox, so the result is one that dpkg calls its own. In dpkg's order, as
-//! far as a package can tell: the base system is unpacked and configured before
-//! any other `preinst` runs, and packages with a `preinst` are put in place
-//! after it ran, by the diversions it registered. While the base system is
-//! configured, which keeps one core busy, the others decompress the rest; while
-//! the rest is, `depmod` reads the kernel's modules.
+//! sandbox, so the result is one that dpkg calls its own. It is done in stages,
+//! as if somebody had installed some packages, and later more: first the base
+//! system, at the end what depends on little ([`unpack::stages`]). What there is
+//! between two stages is kept ([`kept`]), so that a package more, or another
+//! version of one, has only its own stage installed anew, and those after it.
 //!
-//! One thing is unlike dpkg: a package's pre-dependencies beyond the base system
-//! are only unpacked when its `preinst` runs, and configured when that fails.
+//! In each stage it goes in dpkg's order, as far as a package can tell: packages
+//! with a `preinst` are put in place after it ran, by the diversions it
+//! registered. While one stage is configured, which keeps one core busy, the
+//! others decompress the next, and `depmod` reads the kernel's modules.
+//!
+//! One thing is unlike dpkg: a package's pre-dependencies in the same stage are
+//! only unpacked when its `preinst` runs, and configured when that fails.
 //!
 //! Deliberately absent: what belongs to one image only. The layer is shared by
 //! all images of the same packages; the rest is done on its tree, see
@@ -20,6 +24,7 @@ mod depmod;
 mod dkms;
 mod exclude;
 mod failure;
+mod kept;
 mod log;
 mod preinst;
 mod quiet;
@@ -30,20 +35,29 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Output;
+use std::sync::mpsc;
 use std::thread;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bedplate_core::SourceLocation;
 use bedplate_core::plan::{AnswerPlan, FilterPlan, UserPlan};
-use bedplate_core::value::PackageName;
+use bedplate_core::value::{PackageName, Sha256};
 use bedplate_formats::deb::{Control, read_control};
-use bedplate_formats::unpack::{self, Conffiles, Diversions, Inside, Root, Staged, base_system, stage_all};
+use bedplate_formats::unpack::{self, Conffiles, Diversions, Inside, Root, Staged, stage_all};
+use rayon::ThreadPoolBuilder;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use self::failure::Explainer;
+use self::kept::Stages;
 pub use self::log::{Listener, Log};
 pub(super) use self::quiet::Quiet;
+use crate::key::Key;
 use crate::sandbox::{self, Sandbox};
+use crate::store::Store;
+
+/// How many packages a stage has at least. Fewer are configured anew with a package more, at the price of more that is
+/// kept and of programs that are started for each stage.
+const STAGE: usize = 32;
 
 /// A package to be installed, as the lock names it.
 #[derive(Clone, Debug)]
@@ -52,6 +66,8 @@ pub struct Deb {
     pub name: PackageName,
     /// The `Version` field it must have.
     pub version: String,
+    /// The digest of its file.
+    pub sha256: Sha256,
     /// Its file, and what is kept of it.
     pub package: unpack::Package,
 }
@@ -82,12 +98,33 @@ pub struct Options {
     pub asked: Vec<Asked>,
     /// What is left out of the packages, as dpkg would.
     pub filters: Vec<FilterPlan>,
-    /// `SOURCE_DATE_EPOCH` for the maintainer scripts, in seconds since 1970.
+    /// The latest `SOURCE_DATE_EPOCH` for maintainer scripts, in seconds since 1970. Theirs is the date of the newest
+    /// package that is there: a newer archive alone changes nothing.
     pub epoch: i64,
 }
 
+impl Options {
+    /// Adds what decides on the bytes of every stage: not who asked, nor for what, nor the epoch.
+    pub fn add_to(&self, key: &mut Key) {
+        key.add(&self.architecture);
+        for filter in &self.filters {
+            key.add([filter.include.into()]);
+            key.add(&filter.path);
+        }
+        // Of a user, what is written before packages are configured: not its groups, not its line.
+        for user in &self.users {
+            key.add(format!("{}:{}:{}:{}:{}", user.name, user.uid, user.gid, user.group, user.home));
+            key.add(&user.shell);
+        }
+        for answer in &self.answers {
+            key.add(format!("{} {}", answer.name, answer.answer.as_str()));
+        }
+    }
+}
+
 /// Installs packages into `directory`, which must be empty and is the root of
-/// `sandbox`. A failure leaves it half filled, to be removed by the caller.
+/// `sandbox`, from what is kept in `store` on. A failure leaves it half filled,
+/// to be removed by the caller.
 ///
 /// # Errors
 /// Names the package and what is wrong with it, or the maintainer script, its
@@ -97,20 +134,18 @@ pub fn build(
     directory: &Path,
     debs: &[Deb],
     options: &Options,
+    store: Option<&Store>,
     log: &Log<'_>,
 ) -> Result<()> {
     let controls = read_controls(debs)?;
     let answers = debconf::selections(&controls, &options.answers)?;
     let explainer = Explainer { controls: &controls, asked: &options.asked, answers: &options.answers };
-    let base = base_system(&controls);
-    let (base, rest): (Vec<usize>, Vec<usize>) = (0..debs.len()).partition(|index| base.contains(index));
-    let packages = |indices: &[usize]| indices.iter().map(|&i| debs[i].package.clone()).collect::<Vec<_>>();
+    let stages = Stages::new(unpack::stages(&controls, STAGE), debs, &controls, options, store);
 
     // On the same file system, because files are moved and not copied.
     let above = directory.parent().context("the system layer cannot be the host's root")?;
     let staging = tempfile::Builder::new().prefix(".unpack-").tempdir_in(above)?;
-    let epoch = options.epoch.to_string();
-    let sandbox = sandbox.clone().env("SOURCE_DATE_EPOCH", &epoch).without_sync();
+    let sandbox = sandbox.clone().without_sync();
     let mut system = System {
         root: Root::new(directory).filtered(exclude::filter(&options.filters)),
         inside: Inside::new(directory)?,
@@ -120,18 +155,53 @@ pub fn build(
         log,
         answers,
         recorded: 0,
+        epoch: stages.epoch(0),
+        ahead: Vec::new(),
+        store,
     };
 
-    let (first, second) = (staging.path().join("base"), staging.path().join("rest"));
     log.at(&format!("{} packages, unpacking the first", debs.len()));
-    let staged = stage_all(&packages(&base), &first)?;
+    let kept = stages.last_kept();
+    let done = kept.as_ref().map_or(0, |kept| kept.stages);
+    let (sender, receiver) = mpsc::sync_channel(1);
+    // Who walks through the system meanwhile waits for no package.
+    let pool = ThreadPoolBuilder::new().build().context("could not start threads")?;
     thread::scope(|scope| {
-        let rest = packages(&rest);
-        let rest = scope.spawn(move || stage_all(&rest, &second));
-        system.install_base(staged)?;
-        users::apply(&options.users, &system.inside)?;
-        let rest = rest.join().map_err(|_| anyhow!("a thread that unpacks packages panicked"))??;
-        system.install_rest(rest)
+        // Gone with the first error, so that nobody waits to hand over more.
+        let staged = receiver;
+        let (stages, staging) = (&stages, staging.path());
+        // What is kept needs all its packages at once.
+        scope.spawn(move || {
+            let ends = (1..=stages.len()).filter(|&end| end >= done.max(1));
+            let mut start = 0;
+            for end in ends {
+                let (packages, directory) = (stages.packages(start..end), staging.join(end.to_string()));
+                let staged = pool.install(|| stage_all(&packages, &directory));
+                // Who waits for it has failed.
+                if sender.send(staged).is_err() {
+                    break;
+                }
+                start = end;
+            }
+        });
+        let next =
+            || staged.recv().context("a thread that unpacks packages panicked")?.map_err(anyhow::Error::from);
+        match kept {
+            Some(kept) => system.bring_back(kept, next()?, stages)?,
+            None => {
+                system.install_base(next()?)?;
+                users::apply(&options.users, &system.inside)?;
+                stages.keep(1, &system);
+            }
+        }
+        for stage in done.max(1)..stages.len() {
+            system.epoch = stages.epoch(stage);
+            system.install(next()?, &stages.names(stage, &controls), stages.key(stage))?;
+            if stage + 1 < stages.len() {
+                stages.keep(stage + 1, &system);
+            }
+        }
+        system.finish_depmod()
     })?;
     ensure!(system.answers.is_empty(), "no package brings debconf, which keeps the answers to questions");
     dkms::finish(&system)?;
@@ -172,6 +242,12 @@ struct System<'a> {
     answers: String,
     /// How many packages dpkg's database knows.
     recorded: usize,
+    /// `SOURCE_DATE_EPOCH`.
+    epoch: i64,
+    /// What is made beside, for each kernel.
+    ahead: Vec<depmod::Ahead>,
+    /// Where what was made is kept.
+    store: Option<&'a Store>,
 }
 
 impl System<'_> {
@@ -191,7 +267,8 @@ impl System<'_> {
         self.configure(["--configure".to_owned(), "--no-triggers".to_owned()].into_iter().chain(names))
     }
 
-    fn install_rest(&mut self, packages: Vec<Staged>) -> Result<()> {
+    /// Unpacks and configures a further stage. `names` is the order of its packages, as dpkg calls them.
+    fn install(&mut self, packages: Vec<Staged>, names: &[String], key: &str) -> Result<()> {
         let all: Vec<Control> = packages.iter().map(|p| p.control.clone()).collect();
         let (with, without): (Vec<_>, Vec<_>) =
             packages.into_iter().partition(|p| p.control.file("preinst").is_some());
@@ -201,21 +278,32 @@ impl System<'_> {
         let waves = preinst::waves(&needs, with, |package: &Staged| package.control.package());
         let mut waiting: BTreeSet<String> =
             waves.iter().flatten().map(|package| package.control.package().to_owned()).collect();
+        let mut configured = BTreeSet::new();
         for wave in waves {
             let controls: Vec<Control> = wave.iter().map(|p| p.control.clone()).collect();
-            self.run_preinsts(&controls, |package| {
+            configured.extend(self.run_preinsts(&controls, |package| {
                 let wanted = preinst::pre_depended(&needs, package);
                 let in_place = |name: &str| wanted.contains(name) && !waiting.contains(name);
                 all.iter().filter(|control| in_place(control.package())).map(qualified).collect()
-            })?;
+            })?);
             waiting.retain(|name| !controls.iter().any(|control| control.package() == name));
             self.add(wave, Conffiles::New)?;
         }
         dkms::prepare(&self.inside)?;
-        let kernels = self.explainer.controls.iter().filter_map(dkms::kernel_release);
-        depmod::beside(&self.quiet, &self.inside, kernels, || {
-            self.configure(["--configure", "--pending"].map(str::to_owned))
-        })
+        let kernels = all.iter().filter_map(dkms::kernel_release).map(str::to_owned);
+        self.begin_depmod(kernels.collect(), key, false)?;
+        // dpkg refuses to do it twice.
+        let names: Vec<String> = names.iter().filter(|name| !configured.contains(*name)).cloned().collect();
+        if !names.is_empty() {
+            self.configure(std::iter::once("--configure".to_owned()).chain(names))?;
+        }
+        // What could not be configured early, and the triggers of earlier packages.
+        self.configure(["--configure", "--pending"].map(str::to_owned))
+    }
+
+    /// A sandbox in the system as it is, in which scripts and dpkg run.
+    fn sandbox(&self) -> Result<Sandbox> {
+        Ok(self.quiet.sandbox(&self.inside)?.env("SOURCE_DATE_EPOCH", &self.epoch.to_string()))
     }
 
     fn add(&mut self, packages: Vec<Staged>, conffiles: Conffiles) -> Result<()> {
@@ -232,7 +320,7 @@ impl System<'_> {
             return Ok(());
         }
         let argv = ["debconf-set-selections".to_owned()];
-        let command = self.quiet.sandbox(&self.inside)?.command(&argv);
+        let command = self.sandbox()?.command(&argv);
         let command = command.stdin_bytes(std::mem::take(&mut self.answers)).stderr_to_stdout();
         let output = command.stdout_capture().unchecked().run().context("could not start the sandbox")?;
         self.log.add(&output.stdout);
@@ -242,9 +330,15 @@ impl System<'_> {
 
     /// Runs each `preinst`. What one pre-depends on is configured, Debian Policy 7.2, where it does not go without: the
     /// order in which packages are configured decides on the numbers of their users, which devices keep.
-    fn run_preinsts(&self, controls: &[Control], pre_depended: impl Fn(&str) -> Vec<String>) -> Result<()> {
-        let sandbox = self.quiet.sandbox(&self.inside)?;
+    /// Returns those that were configured for it.
+    fn run_preinsts(
+        &self,
+        controls: &[Control],
+        pre_depended: impl Fn(&str) -> Vec<String>,
+    ) -> Result<BTreeSet<String>> {
+        let sandbox = self.sandbox()?;
         let database = self.root.database()?;
+        let mut configured = BTreeSet::new();
         for control in preinst::order(controls) {
             database.lay_out_control(control)?;
             let architecture = architecture(control, self.options);
@@ -257,10 +351,12 @@ impl System<'_> {
             // One that cannot be configured yet is left for the end, where dpkg is asked again.
             let argv = ["dpkg", "--force-unsafe-io", "--force-confdef", "--force-confold"];
             let argv = argv.into_iter().chain(["--configure", "--no-triggers"]).map(str::to_owned);
-            self.run(&argv.chain(needed).collect::<Vec<_>>())?;
+            self.run(&argv.chain(needed.clone()).collect::<Vec<_>>())?;
+            configured.extend(needed);
             run()?;
         }
-        Ok(database.remove_control()?)
+        database.remove_control()?;
+        Ok(configured)
     }
 
     fn configure(&self, arguments: impl IntoIterator<Item = String>) -> Result<()> {
@@ -299,7 +395,7 @@ impl System<'_> {
 
     /// dpkg must find nothing left to do and nothing amiss.
     fn check(&self) -> Result<()> {
-        let sandbox = self.quiet.sandbox(&self.inside)?;
+        let sandbox = self.sandbox()?;
         let audit = sandbox.run(["dpkg", "--audit"])?;
         ensure!(audit.trim().is_empty(), "dpkg finds fault with the system:\n{}", audit.trim_end());
         let status = sandbox.run(["dpkg-query", "-W", "-f", "${db:Status-Abbrev}\t${binary:Package}\n"])?;
@@ -316,7 +412,7 @@ impl System<'_> {
 
     /// Runs a command with its two outputs in one, in the order of writing.
     fn run(&self, argv: &[String]) -> Result<Output> {
-        let sandbox = self.quiet.sandbox(&self.inside)?;
+        let sandbox = self.sandbox()?;
         let expression = sandbox.command(argv).stdin_null().stderr_to_stdout().unchecked();
         let reader = expression.reader().context("could not start the sandbox")?;
         let (mut lines, mut printed) = (BufReader::new(&reader), Vec::new());

@@ -8,6 +8,8 @@ pub struct Diversions {
     /// From a path to the path it is put at and the package that it is left to;
     /// a local diversion (`:`) is left to none.
     by_path: BTreeMap<Vec<u8>, (Vec<u8>, Option<String>)>,
+    /// What was read.
+    text: Vec<u8>,
 }
 
 impl Diversions {
@@ -21,7 +23,12 @@ impl Diversions {
             let package = (package != b":").then(|| String::from_utf8_lossy(package).into_owned());
             by_path.insert(relative(from), (relative(to), package));
         }
-        Self { by_path }
+        Self { by_path, text: bytes.to_vec() }
+    }
+
+    /// What was read.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
     }
 
     /// Where a package's file goes, if not where the package says. Paths have

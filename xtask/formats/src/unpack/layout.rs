@@ -62,8 +62,8 @@ enum Stands {
 pub(super) enum Placement {
     Directory(Entry),
     Symlink(Entry, Vec<u8>),
-    /// A staged file to be moved, and whether it is a conffile.
-    File(PathBuf, Option<Conffiles>),
+    /// A staged file to be moved, whether it is a conffile, and its time.
+    File(PathBuf, Option<Conffiles>, i64),
 }
 
 /// What to make, by placed path: directories before what is in them.
@@ -98,7 +98,7 @@ impl Layout {
                     }
                     (_, Some(file)) => {
                         let conffile = are_conffiles.contains(&entry.path).then_some(conffiles);
-                        Placement::File(package.directory.join(file), conffile)
+                        Placement::File(package.directory.join(file), conffile, entry.mtime)
                     }
                     _ => Placement::Directory(entry.clone()),
                 };
@@ -159,7 +159,7 @@ impl Layout {
             let kind = match &placement {
                 Placement::Directory(_) => Stands::Directory,
                 Placement::Symlink(_, target) => Stands::Symlink(target.clone()),
-                Placement::File(staged, _) => Stands::File(staged.clone()),
+                Placement::File(staged, ..) => Stands::File(staged.clone()),
             };
             self.above = None;
             self.nodes.insert(at.clone(), Standing { kind, owner: Some((index, listed)) });
@@ -182,7 +182,7 @@ impl Layout {
         let same = |c: &Control| c.field("Multi-Arch") == "same";
         if ours.package() == theirs.package() && same(ours) && same(theirs) {
             let equal = match (placement, standing) {
-                (Placement::File(a, _), Stands::File(b)) => equal(a, b).map_err(UnpackError::at(a))?,
+                (Placement::File(a, ..), Stands::File(b)) => equal(a, b).map_err(UnpackError::at(a))?,
                 (Placement::Symlink(_, a), Stands::Symlink(b)) => a == b,
                 _ => false,
             };

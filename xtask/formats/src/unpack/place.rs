@@ -64,10 +64,10 @@ impl Root {
                 let times = timestamps(entry.mtime);
                 rustix::fs::utimensat(above, name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
             }
-            Placement::File(staged, None | Some(Conffiles::InPlace)) => {
+            Placement::File(staged, None | Some(Conffiles::InPlace), _) => {
                 rustix::fs::renameat(CWD, staged, above, name)?;
             }
-            Placement::File(staged, Some(conffiles)) => {
+            Placement::File(staged, Some(conffiles), _) => {
                 let new = [name, b".dpkg-new"].concat();
                 if *conffiles == Conffiles::Both {
                     rustix::fs::linkat(CWD, staged, above, name, AtFlags::empty())?;

@@ -2,6 +2,7 @@
 //!
 //! <https://www.debian.org/doc/debian-policy/ch-relationships.html>
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Staged;
@@ -81,6 +82,84 @@ fn is_essential(control: &Control) -> bool {
 /// The packages that maintainer scripts may take for granted: the essential and
 /// required ones with everything they depend on. Indices into `packages`.
 pub fn base_system(packages: &[Control]) -> BTreeSet<usize> {
+    let is_first = |control: &Control| is_essential(control) || control.field("Priority") == "required";
+    let first = (0..packages.len()).filter(|&index| is_first(&packages[index]));
+    // Of alternatives, the first that is there.
+    let needed = needed(packages, 1);
+    first.fold(BTreeSet::new(), |found, index| &found | &closure(index, &needed, &found))
+}
+
+/// Splits packages into stages that are installed one after the other, each with everything that its packages depend
+/// on: the base system, then groups of at least `size` packages. Indices into `packages`, each group in the order in
+/// which it can be configured. There are two at least, of which the last may be empty.
+///
+/// What depends on much comes first, and last what is most often added or taken away, a program of its own: the stages
+/// before it stay the same. The order of two packages hangs on nothing but them and what they depend on: it decides on
+/// the numbers of the users that they make, which devices keep.
+pub fn stages(packages: &[Control], size: usize) -> Vec<Vec<usize>> {
+    let mut placed = base_system(packages);
+    let needed = needed(packages, usize::MAX);
+    let rank = |&index: &usize| {
+        let depends_on = closure(index, &needed, &placed).len();
+        (Reverse(depends_on), packages[index].package(), packages[index].architecture())
+    };
+    let mut order: Vec<usize> = (0..packages.len()).collect();
+    order.sort_by_cached_key(rank);
+    let mut ranks = vec![0; packages.len()];
+    let mut names: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (rank, &index) in order.iter().enumerate() {
+        ranks[index] = rank;
+        names.entry(packages[index].package()).or_default().push(index);
+    }
+
+    let mut stages = vec![placed.iter().copied().collect()];
+    let mut stage = Vec::new();
+    for index in order {
+        // What several architectures share is told from a conflict in one stage only.
+        for index in names.remove(packages[index].package()).into_iter().flatten() {
+            visit(index, &needed, &ranks, &mut placed, &mut stage);
+        }
+        // Here nothing is missing that something in it depends on.
+        if stage.len() >= size {
+            stages.push(std::mem::take(&mut stage));
+        }
+    }
+    if !stage.is_empty() || stages.len() == 1 {
+        stages.push(stage);
+    }
+    stages
+}
+
+/// Adds a package that is not placed yet behind what it depends on, as far as that goes.
+fn visit(
+    index: usize,
+    needed: &[Vec<usize>],
+    ranks: &[usize],
+    placed: &mut BTreeSet<usize>,
+    order: &mut Vec<usize>,
+) {
+    if !placed.insert(index) {
+        return;
+    }
+    let mut first = needed[index].clone();
+    first.sort_by_key(|&index| ranks[index]);
+    first.into_iter().for_each(|index| visit(index, needed, ranks, placed, order));
+    order.push(index);
+}
+
+/// A package and what it depends on, without what is `there`.
+fn closure(index: usize, needed: &[Vec<usize>], there: &BTreeSet<usize>) -> BTreeSet<usize> {
+    let (mut found, mut pending) = (BTreeSet::new(), vec![index]);
+    while let Some(index) = pending.pop() {
+        if !there.contains(&index) && found.insert(index) {
+            pending.extend(&needed[index]);
+        }
+    }
+    found
+}
+
+/// What each package depends on among the others: of alternatives, so many of those that are there.
+fn needed(packages: &[Control], alternatives: usize) -> Vec<Vec<usize>> {
     let mut providers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (index, control) in packages.iter().enumerate() {
         providers.entry(control.package()).or_default().insert(0, index);
@@ -88,22 +167,15 @@ pub fn base_system(packages: &[Control]) -> BTreeSet<usize> {
             providers.entry(provided.name).or_default().push(index);
         }
     }
-    let mut found = BTreeSet::new();
-    let mut pending: Vec<usize> = (0..packages.len())
-        .filter(|&i| is_essential(&packages[i]) || packages[i].field("Priority") == "required")
-        .collect();
-    while let Some(index) = pending.pop() {
-        if !found.insert(index) {
-            continue;
-        }
-        for field in ["Pre-Depends", "Depends"] {
-            for group in groups(packages[index].field(field)) {
-                let there = group.iter().find_map(|r| providers.get(r.name)?.first());
-                pending.extend(there);
-            }
-        }
-    }
-    found
+    let there = |group: Vec<Relation<'_>>| {
+        let found = group.into_iter().filter_map(|relation| providers.get(relation.name)).flatten();
+        found.take(alternatives).copied().collect::<Vec<usize>>()
+    };
+    let of = |control: &Control| {
+        let fields = ["Pre-Depends", "Depends"].map(|field| control.field(field));
+        fields.into_iter().flat_map(groups).flat_map(there).collect()
+    };
+    packages.iter().map(of).collect()
 }
 
 #[cfg(test)]
@@ -143,5 +215,50 @@ mod tests {
             package("login", "Priority: required\n"),
         ];
         assert_eq!(base_system(&packages), BTreeSet::from([0, 1, 2, 4]));
+    }
+
+    #[test]
+    fn a_stage_has_what_its_packages_depend_on() {
+        let packages = [
+            package("alone", ""),
+            package("essential", "Essential: yes\n"),
+            package("server", "Depends: mail-agent | postman, essential\nPre-Depends: lib\n"),
+            package("lib", "Depends: lib-data\n"),
+            package("lib-data", "Depends: lib\n"),
+            package("mailer", "Provides: mail-agent\n"),
+            package("postman", ""),
+            package("small", "Depends: lib\n"),
+            package("zsh", ""),
+        ];
+        let names = |stages: Vec<Vec<usize>>| -> Vec<Vec<String>> {
+            let names = |stage: Vec<usize>| {
+                stage.into_iter().map(|index| packages[index].package().to_owned()).collect()
+            };
+            stages.into_iter().map(names).collect()
+        };
+        // All alternatives, since dpkg may take another one than the first; a circle stays together.
+        let server = ["lib-data", "lib", "mailer", "postman", "server"];
+        assert_eq!(
+            names(stages(&packages, 4)),
+            [&["essential"][..], &server, &["small", "alone", "zsh"]].map(<[&str]>::to_vec)
+        );
+        // However large a stage is, the order is the same.
+        assert_eq!(names(stages(&packages, 1)).concat(), names(stages(&packages, 100)).concat());
+        assert_eq!(stages(&packages[1..2], 1), [vec![0], vec![]]);
+    }
+
+    #[test]
+    fn a_package_of_several_architectures_is_in_one_stage() {
+        let of = |name, architecture, more| {
+            read_control(&DebBuilder::of(name, architecture, more).deb("", "")[..]).unwrap()
+        };
+        let depends = "Depends: data\n";
+        let packages = [
+            of("lib", "amd64", depends),
+            of("middle", "amd64", depends),
+            of("lib", "i386", ""),
+            of("data", "all", ""),
+        ];
+        assert_eq!(stages(&packages, 1), [vec![], vec![3, 0, 2], vec![1]]);
     }
 }

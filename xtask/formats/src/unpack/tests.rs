@@ -336,3 +336,123 @@ fn what_was_decompressed_before_is_read_in_its_place() {
     let package = Package { deb, kept: Some(bench.directory.path().join("nowhere/kept")) };
     stage(&package, &bench.staging().join("once more")).unwrap();
 }
+
+/// A root with a package and what its scripts made of it, and the directory in which it is kept.
+fn kept_root(bench: &Bench) -> (Root, PathBuf) {
+    let path = |name: &str| bench.root().join(name);
+    let mut root = Root::new(&bench.root());
+    let staged = stage_all(&bench.packages()[..1], &bench.staging()).unwrap();
+    root.add(staged, &Diversions::default(), Conffiles::New).unwrap();
+    // Times of files have some milliseconds.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let time = |path: &Path| path.metadata().unwrap().modified().unwrap();
+    let packaged = time(&path("usr/written"));
+    std::fs::write(path("usr/written"), "Written").unwrap();
+    std::fs::File::options().write(true).open(path("usr/written")).unwrap().set_modified(packaged).unwrap();
+    std::fs::set_permissions(path("usr/locked"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::rename(path("usr/moved"), path("usr/moved.away")).unwrap();
+    std::fs::remove_file(path("usr/removed")).unwrap();
+    std::fs::rename(path("etc/conf.dpkg-new"), path("etc/conf")).unwrap();
+    std::fs::hard_link(path("usr/first"), path("usr/third")).unwrap();
+    std::fs::write(path("usr/made"), "by a script").unwrap();
+    let kept = bench.directory.path().join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    root.keep(&kept).unwrap();
+    (root, kept)
+}
+
+fn package_and_another() -> Bench {
+    let first = DebBuilder::new("first", "")
+        .control_file("conffiles", 0o644, "/etc/conf\n")
+        .directory("./")
+        .directory("./etc/")
+        .directory("./usr/")
+        .file("./etc/conf", "setting")
+        .file("./usr/as-it-was", "as it was")
+        .file("./usr/written", "written")
+        .file("./usr/locked", "locked")
+        .file("./usr/moved", "moved")
+        .file("./usr/removed", "removed")
+        .file("./usr/first", "of two names")
+        .hardlink("./usr/second", "./usr/first")
+        .file("./usr/one", "of two names as well")
+        .hardlink("./usr/two", "./usr/one")
+        .file("./usr/taken", "taken over")
+        .symlink("./usr/link", "as-it-was");
+    let second = DebBuilder::new("second", "Replaces: first\n")
+        .directory("./usr/")
+        .file("./usr/taken", "by another")
+        .file("./usr/new", "new");
+    Bench::new([first, second])
+}
+
+/// Everything but the times, which are of now for what was made now.
+fn described(root: &Path, before: i64) -> Vec<String> {
+    let tree = Tree::scan(root).unwrap();
+    let line = |(path, node): (&TreePath, &crate::tree::Node)| {
+        let content = tree.content(path).map(|content| content.read().unwrap());
+        let kind = match &node.kind {
+            Kind::File(_) => "a file".to_owned(),
+            kind => format!("{kind:?}"),
+        };
+        let time = if node.mtime < before { node.mtime } else { 0 };
+        format!("{path} {kind} {:o} {time} {content:?}", node.mode)
+    };
+    tree.iter().map(line).collect()
+}
+
+#[test]
+fn a_root_that_was_kept_is_the_same_when_it_is_brought_back() {
+    let (bench, others) = (package_and_another(), package_and_another());
+    let (mut root, directory) = kept_root(&bench);
+    let before = root.begun.unwrap();
+    // Only what nobody touched is unpacked anew.
+    let unchanged: Vec<String> =
+        Kept::open(&directory).unwrap().unchanged.iter().map(|(_, path)| path.to_string()).collect();
+    assert_eq!(unchanged, ["/usr/as-it-was", "/usr/one", "/usr/two", "/usr/taken"]);
+
+    let mut again = Root::new(&others.root());
+    let staged = stage_all(&others.packages()[..1], &others.staging()).unwrap();
+    again.bring_back(Kept::open(&directory).unwrap(), staged).unwrap();
+    assert_eq!(described(&others.root(), before), described(&bench.root(), before));
+    let inode = |path: &str| others.root().join(path).metadata().unwrap().ino();
+    assert_eq!((inode("usr/first"), inode("usr/one")), (inode("usr/third"), inode("usr/two")));
+
+    for (root, bench) in [(&mut root, &bench), (&mut again, &others)] {
+        let staged = stage_all(&bench.packages()[1..], &bench.staging().join("second")).unwrap();
+        root.add(staged, &Diversions::default(), Conffiles::New).unwrap();
+        root.database().unwrap().record(0, "amd64").unwrap();
+    }
+    assert_eq!(described(&others.root(), before), described(&bench.root(), before));
+
+    // A root that was brought back can be kept, too.
+    let twice = others.directory.path().join("twice");
+    std::fs::create_dir(&twice).unwrap();
+    again.keep(&twice).unwrap();
+    let third = package_and_another();
+    let staged = stage_all(&third.packages(), &third.staging()).unwrap();
+    Root::new(&third.root()).bring_back(Kept::open(&twice).unwrap(), staged).unwrap();
+    assert_eq!(described(&third.root(), before), described(&bench.root(), before));
+}
+
+#[test]
+fn a_root_that_was_kept_and_damaged_is_not_brought_back() {
+    let bench = package_and_another();
+    let (_, directory) = kept_root(&bench);
+    for name in ["changed.tar.zst", "unchanged.zst"] {
+        let path = directory.join(name);
+        let good = std::fs::read(&path).unwrap();
+        let mut bad = good.clone();
+        bad[good.len() / 2] ^= 0xff;
+        for bytes in [&bad[..], &good[..good.len() - 1], b""] {
+            std::fs::write(&path, bytes).unwrap();
+            assert!(Kept::open(&directory).is_err(), "{name}");
+        }
+        std::fs::write(&path, good).unwrap();
+    }
+    let others = package_and_another();
+    let mut root = Root::new(&others.root());
+    let staged = stage_all(&others.packages()[1..], &others.staging()).unwrap();
+    let error = root.bring_back(Kept::open(&directory).unwrap(), staged).unwrap_err();
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("another package"));
+}

@@ -1,96 +1,180 @@
-//! `depmod` for the image's kernels, beside the packages' configuration: that keeps one core busy, and reading every
-//! module another one for seconds.
+//! `depmod` for the image's kernels, beside everything that is configured after them: that keeps one core busy, and
+//! reading every module another one for seconds.
 //!
-//! A kernel's `postinst` calls it, too, and finds there what was made (`quiet/kmod.sh`), unless a module came since.
+//! A kernel's `postinst` calls it, too, and is told that all is well (`quiet/kmod.sh`); what was made is put in place
+//! when everything is configured. Whoever reads it before has it made then and there, as after a module that came since.
 //! Settings that another package's script writes before that, and not its files, are not seen.
 
-use std::path::Path;
-use std::thread;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use bedplate_formats::unpack::Inside;
+use fs_err as fs;
 use rustix::fs::Dir;
 
-use super::quiet::{PROGRAMS, Quiet};
+use super::System;
 use crate::host::{self, Way};
-use crate::sandbox::Sandbox;
+use crate::key::Key;
+use crate::sandbox::{self, Sandbox};
+use crate::store::Store;
 
-/// Where its settings are meanwhile.
+/// The kind of these cache entries.
+const KIND: &str = "depmod";
+/// What `depmod` printed, in one.
+const SAID: &str = "said";
+/// Where its settings are meanwhile, and where it writes to.
 const SETTINGS: &str = "/run/bedplate/depmod.d";
+const OUT: &str = "/run/bedplate/depmod";
 
-/// Runs `depmod` for the kernels of these releases beside `configure`, where a kernel's package is configured.
-///
-/// # Errors
-/// Those of `configure`, or the tree cannot be written to.
-pub(super) fn beside<'a>(
-    quiet: &Quiet,
-    inside: &'a Inside,
-    releases: impl Iterator<Item = &'a str>,
-    configure: impl FnOnce() -> Result<()>,
-) -> Result<()> {
-    // Under `chroot`, a root has room for one sandbox at a time.
-    if host::entered() == Some(Way::Chroot) {
-        return configure();
-    }
-    let ahead = releases.map(|release| Ahead::begin(inside, release)).collect::<Result<Vec<_>>>()?;
-    let (sandbox, settings) = (quiet.sandbox(inside)?, quiet.directory("depmod.d"));
-    write_settings(inside, &settings)?;
-    let sandbox = sandbox.bind_read_only(&settings, SETTINGS);
-    let configured = thread::scope(|scope| {
-        scope.spawn(|| ahead.iter().flatten().for_each(|ahead| ahead.make(&sandbox)));
-        configure()
-    });
-    ahead.iter().flatten().try_for_each(Ahead::end)?;
-    configured
+/// What is made for one kernel.
+pub(super) struct Ahead {
+    release: String,
+    /// The key of what is made.
+    key: String,
+    /// Where it is made: a directory of the host.
+    made: PathBuf,
+    /// Who makes it, where nobody has yet: whether it was.
+    thread: Option<JoinHandle<bool>>,
 }
 
-/// What is made ahead for one kernel.
-struct Ahead<'a> {
-    inside: &'a Inside,
-    release: &'a str,
+impl System<'_> {
+    /// Begins for the kernels of a stage that has just been put in place, or been brought back with what was begun then.
+    pub(super) fn begin_depmod(&mut self, releases: Vec<String>, key: &str, kept: bool) -> Result<()> {
+        // Under `chroot`, a root has room for one sandbox at a time.
+        if host::entered() == Some(Way::Chroot) {
+            return Ok(());
+        }
+        for release in releases {
+            let begun = begun(&release);
+            let is_wanted = if kept {
+                self.inside.exists(&begun)
+            } else {
+                let builtin = format!("usr/lib/modules/{release}/modules.builtin");
+                self.inside.exists(builtin) && self.inside.exists("usr/bin/kmod")
+            };
+            if !is_wanted {
+                continue;
+            }
+            // Later than every module there is.
+            self.inside.remove(&begun)?;
+            self.inside.write(&begun, b"", 0o644).context("could not begin with `depmod`")?;
+            // DKMS takes a kernel without it for one that was removed.
+            let list = format!("usr/lib/modules/{release}/modules.dep");
+            if !self.inside.exists(&list) {
+                self.inside.write(&list, b"", 0o644)?;
+            }
+            let key = key_of(&release, key);
+            let known = self.store.map(|store| store.layer(KIND, &key)).filter(|layer| layer.is_dir());
+            let (made, thread) = match known {
+                Some(layer) => (layer, None),
+                None => {
+                    let made = self.quiet.directory(&format!("depmod-{release}"));
+                    let thread = self.make(&release, &made)?;
+                    (made, Some(thread))
+                }
+            };
+            self.ahead.push(Ahead { release, key, made, thread });
+        }
+        Ok(())
+    }
+
+    /// Has it made beside.
+    fn make(&self, release: &str, made: &Path) -> Result<JoinHandle<bool>> {
+        let settings = self.quiet.directory(&format!("depmod.d-{release}"));
+        write_settings(&self.inside, &settings)?;
+        fs::create_dir_all(made)?;
+        let sandbox = self.sandbox()?.bind_read_only(&settings, SETTINGS).bind(made, OUT);
+        let (made, release) = (made.to_owned(), release.to_owned());
+        Ok(thread::spawn(move || run(&sandbox, &release, &made)))
+    }
+
+    /// Puts in place what was begun.
+    pub(super) fn finish_depmod(&mut self) -> Result<()> {
+        for mut ahead in std::mem::take(&mut self.ahead) {
+            let made = ahead.thread.take().is_none_or(|thread| thread.join().unwrap_or_default());
+            // Who had to have it at once made it.
+            if !self.inside.exists(begun(&ahead.release)) {
+                continue;
+            }
+            self.inside.remove(begun(&ahead.release))?;
+            if made {
+                ahead.put_in_place(self)?;
+            } else {
+                let argv = ["depmod", &ahead.release].map(str::to_owned);
+                let output = self.run(&argv)?;
+                ensure!(output.status.success(), sandbox::failed(&argv, output.status, &output.stdout));
+            }
+        }
+        Ok(())
+    }
 }
 
-impl<'a> Ahead<'a> {
-    /// From here on, who wants `depmod` for that kernel waits for it. None where there is nothing to be made.
-    fn begin(inside: &'a Inside, release: &'a str) -> Result<Option<Self>> {
-        let ahead = Self { inside, release };
-        let is_kernel = inside.exists(format!("usr/lib/modules/{release}/modules.builtin"));
-        if !is_kernel || !inside.exists("usr/bin/kmod") {
-            return Ok(None);
+impl Ahead {
+    fn put_in_place(&self, system: &System<'_>) -> Result<()> {
+        let made = match system.store {
+            Some(store) => self.keep(store)?,
+            None => self.made.clone(),
+        };
+        system.log.add(&fs::read(made.join(SAID))?);
+        for file in fs::read_dir(made.join(&self.release))? {
+            let file = file?;
+            let (name, bytes) = (file.file_name(), fs::read(file.path())?);
+            let mode = file.metadata()?.permissions().mode() & 0o777;
+            system.inside.write(
+                format!("usr/lib/modules/{}/{}", self.release, name.display()),
+                &bytes,
+                mode,
+            )?;
         }
-        inside.write(ahead.file("begun"), b"", 0o644).context("could not begin with `depmod`")?;
-        Ok(Some(ahead))
+        Ok(())
     }
 
-    /// Makes it. Where that fails, it is made by who wants it, and fails there: nobody waits any more.
-    fn make(&self, sandbox: &Sandbox) {
-        let program = format!("{PROGRAMS}/depmod");
-        let command = sandbox.command([&program, "-C", SETTINGS, self.release]).stdin_null();
-        let made = command.stderr_to_stdout().stdout_capture().unchecked().run();
-        let kept = made.is_ok_and(|made| {
-            let keep = |name, text: &[u8]| self.inside.write(self.file(name), text, 0o644);
-            made.status.success() && keep("said", &made.stdout).and_then(|_| keep("done", b"")).is_ok()
-        });
-        if !kept {
-            // It was made, so that it can be removed, on a full disk too.
-            let _ = self.inside.remove(self.file("begun"));
-        }
+    /// Keeps it for whoever goes on from the stage of the kernel, on this machine.
+    fn keep(&self, store: &Store) -> Result<PathBuf> {
+        store.alone().layer_or_make(KIND, &self.key, |layer| {
+            fs::rename(self.made.join(&self.release), layer.join(&self.release))?;
+            Ok(fs::rename(self.made.join(SAID), layer.join(SAID))?)
+        })
     }
+}
 
-    /// Removes what was left for the scripts.
-    fn end(&self) -> Result<()> {
-        let files = ["begun", "said", "done"];
-        Ok(files.iter().try_for_each(|name| self.inside.remove(self.file(name)))?)
+impl Drop for Ahead {
+    /// Its root is about to be removed.
+    fn drop(&mut self) {
+        let _ = self.thread.take().map(JoinHandle::join);
     }
+}
 
-    fn file(&self, name: &str) -> String {
-        format!("usr/lib/modules/{}/bedplate-depmod.{name}", self.release)
-    }
+/// The key of what is made for a kernel that came with the stage of a key.
+fn key_of(release: &str, stage: &str) -> String {
+    let mut key = Key::new(KIND);
+    key.add(release);
+    key.add(stage);
+    key.finish()
+}
+
+/// Runs `depmod`, and returns whether all is in `made`.
+fn run(sandbox: &Sandbox, release: &str, made: &Path) -> bool {
+    let program = format!("{}/depmod", super::quiet::PROGRAMS);
+    let command = sandbox.command([&program, "-C", SETTINGS, "-o", OUT, release]).stdin_null();
+    let output = command.stderr_to_stdout().stdout_capture().unchecked().run();
+    output.is_ok_and(|output| {
+        output.status.success()
+            && fs::rename(made.join("lib/modules").join(release), made.join(release)).is_ok()
+            && fs::write(made.join(SAID), &output.stdout).is_ok()
+    })
+}
+
+/// The file that says that it was begun. A script that does without removes it.
+fn begun(release: &str) -> String {
+    format!("usr/lib/modules/{release}/bedplate-depmod.begun")
 }
 
 /// Writes the settings that `depmod` has once the packages are configured.
 fn write_settings(inside: &Inside, to: &Path) -> Result<()> {
-    fs_err::create_dir_all(to)?;
+    fs::create_dir_all(to)?;
     // What comes later has the first word, and what is in use before what its package brings.
     for directory in ["usr/lib/depmod.d", "usr/local/lib/depmod.d", "etc/depmod.d"] {
         let Ok(opened) = inside.open_directory(directory) else { continue };
@@ -103,7 +187,7 @@ fn write_settings(inside: &Inside, to: &Path) -> Result<()> {
                 continue;
             }
             if let Some(text) = inside.read(format!("{directory}/{name}"))? {
-                fs_err::write(to.join(later), text)?;
+                fs::write(to.join(later), text)?;
             }
         }
     }

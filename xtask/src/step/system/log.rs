@@ -62,6 +62,17 @@ impl<'a> Log<'a> {
         }
     }
 
+    /// What was printed so far.
+    pub(super) fn text(&self) -> String {
+        self.text.borrow().clone()
+    }
+
+    /// Adds what was printed when the packages were installed that are brought back.
+    pub(super) fn bring_back(&self, printed: &str) {
+        self.add(printed.as_bytes());
+        self.begun.set(printed.lines().filter(|line| line.starts_with("Setting up ")).count());
+    }
+
     /// All that was printed.
     #[must_use]
     pub fn into_text(self) -> String {

@@ -238,6 +238,63 @@ mod tests {
     }
 
     #[test]
+    fn depmod_is_left_to_what_was_begun_unless_somebody_needs_it_now() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let programs = root.join("run/bedplate/programs");
+        std::fs::create_dir_all(&programs).unwrap();
+        for name in ["depmod", "modprobe", "modinfo", "lsmod"] {
+            let program = format!("#!/bin/sh\necho {name} \"$@\" >>{}/ran\n", root.display());
+            write_program(&programs.join(name), program.as_bytes()).unwrap();
+        }
+        let script = root.join("kmod.sh");
+        write_program(&script, below(root, include_str!("quiet/kmod.sh")).as_bytes()).unwrap();
+        let modules = root.join("usr/lib/modules/6.12");
+        std::fs::create_dir_all(modules.join("kernel")).unwrap();
+        let begun = modules.join("bedplate-depmod.begun");
+        // What ran, and whether what was begun still counts.
+        let run = |words: &str| {
+            sleep(Duration::from_millis(20));
+            let _ = std::fs::remove_file(root.join("ran"));
+            let (name, arguments) = words.split_once(' ').unwrap_or((words, ""));
+            let (link, words) = (root.join(name), arguments.split_whitespace());
+            let _ = std::os::unix::fs::symlink(&script, &link);
+            assert!(Command::new(&link).args(words).status().unwrap().success());
+            let ran = std::fs::read_to_string(root.join("ran")).unwrap_or_default();
+            (ran.lines().collect::<Vec<_>>().join(", "), begun.exists())
+        };
+        let begin = || {
+            let _ = std::fs::remove_file(&begun);
+            sleep(Duration::from_millis(20));
+            std::fs::write(&begun, "").unwrap();
+            sleep(Duration::from_millis(20));
+        };
+        begin();
+        for (words, ran) in [
+            ("depmod 6.12", ""),
+            ("depmod 6.1", "depmod 6.1"),
+            ("depmod -a 6.1", "depmod -a 6.1"),
+            ("depmod", "depmod"),
+            ("modprobe nbd", ""),
+            ("lsmod", "lsmod"),
+        ] {
+            assert_eq!(run(words), (ran.to_owned(), true), "{words}");
+        }
+        for (words, ran) in [
+            ("depmod -a 6.12 -F /boot/System.map-6.12", "depmod -a 6.12 -F /boot/System.map-6.12"),
+            ("modprobe -n nbd", "depmod 6.12, modprobe -n nbd"),
+            ("modinfo nbd", "depmod 6.12, modinfo nbd"),
+        ] {
+            begin();
+            assert_eq!(run(words), (ran.to_owned(), false), "{words}");
+            assert_eq!(run("depmod 6.12"), ("depmod 6.12".to_owned(), false), "after {words}");
+        }
+        begin();
+        std::fs::write(modules.join("kernel/new.ko.xz"), "").unwrap();
+        assert_eq!(run("depmod 6.12"), ("depmod 6.12".to_owned(), false), "a module came since");
+    }
+
+    #[test]
     fn the_helper_for_units_is_asked_where_it_would_do_something() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();

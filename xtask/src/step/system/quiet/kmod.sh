@@ -17,15 +17,21 @@ if [ "$loads" = yes ]; then
     echo "$name: left out while the image is built: $*"
     exit 0
 fi
-# What was begun before the scripts is as good as made now, unless a module came since.
-if [ "$name" = depmod ]; then
-    for release do :; done
-    ahead=/usr/lib/modules/${release-}/bedplate-depmod
-    while [ -e "$ahead.begun" ] && [ ! -e "$ahead.done" ]; do sleep 0.05; done
-    if [ $# = 1 ] && [ -e "$ahead.done" ] &&
-        [ -z "$(find "/usr/lib/modules/$release" -mindepth 1 -cnewer "$ahead.begun" \( -name '*.ko*' -o -type d \))" ]; then
-        cat "$ahead.said"
-        exit 0
-    fi
-fi
+# What was begun beside the scripts is as good as made, unless a module came since. Who reads it has it made now.
+for begun in /usr/lib/modules/*/bedplate-depmod.begun; do
+    [ -e "$begun" ] || continue
+    modules=${begun%/*}
+    case $name in
+        depmod)
+            case " $* " in *" ${modules##*/} "*) ;; *) continue ;; esac
+            if [ $# = 1 ] &&
+                [ -z "$(find "$modules" -mindepth 1 -cnewer "$begun" \( -name '*.ko*' -o -type d \))" ]; then
+                exit 0
+            fi
+            ;;
+        modinfo | modprobe) /run/bedplate/programs/depmod "${modules##*/}" || exit ;;
+        *) continue ;;
+    esac
+    rm -f "$begun"
+done
 exec "/run/bedplate/programs/$name" "$@"

@@ -1,0 +1,135 @@
+//! What there is between two stages, kept in the cache: a package more, or another version of one, leaves the stages
+//! before it as they were.
+//!
+//! What cannot be kept is made again, and said nothing of: it costs seconds, and whatever is the matter is told by the
+//! layer that is made next.
+
+use std::ops::Range;
+
+use anyhow::Result;
+use bedplate_formats::deb::Control;
+use bedplate_formats::unpack::{Kept, Package, Staged};
+use fs_err as fs;
+
+use super::{Deb, Options, System, dkms, qualified};
+use crate::key::Key;
+use crate::store::Store;
+
+/// The kind of these cache entries.
+const KIND: &str = "stage";
+/// What was printed until then.
+const LOG: &str = "log";
+
+/// The stages of an installation.
+pub(super) struct Stages<'a> {
+    /// The packages of each, as indices into the packages of the lock.
+    stages: Vec<Vec<usize>>,
+    debs: &'a [Deb],
+    store: Option<&'a Store>,
+    /// `SOURCE_DATE_EPOCH` of each.
+    epochs: Vec<i64>,
+    /// The key of what there is after each.
+    keys: Vec<String>,
+}
+
+/// What there was after some stages.
+pub(super) struct Before {
+    /// How many.
+    pub stages: usize,
+    root: Kept,
+    log: String,
+}
+
+impl<'a> Stages<'a> {
+    pub fn new(
+        stages: Vec<Vec<usize>>,
+        debs: &'a [Deb],
+        controls: &[Control],
+        options: &Options,
+        store: Option<&'a Store>,
+    ) -> Self {
+        let (mut epochs, mut keys) = (Vec::<i64>::new(), Vec::<String>::new());
+        let date = |&index: &usize| controls[index].files().map(|(_, file)| file.mtime).max();
+        for stage in &stages {
+            let newest = stage.iter().filter_map(date).chain(epochs.last().copied()).max();
+            let epoch = newest.unwrap_or_default().min(options.epoch);
+            let mut key = Key::new(KIND);
+            match keys.last() {
+                Some(before) => key.add(before),
+                None => options.add_to(&mut key),
+            }
+            key.add(epoch.to_le_bytes());
+            stage.iter().for_each(|&index| key.add(&debs[index].sha256));
+            epochs.push(epoch);
+            keys.push(key.finish());
+        }
+        Self { stages, debs, store, epochs, keys }
+    }
+
+    pub fn len(&self) -> usize {
+        self.stages.len()
+    }
+
+    /// `SOURCE_DATE_EPOCH` of a stage.
+    pub fn epoch(&self, stage: usize) -> i64 {
+        self.epochs[stage]
+    }
+
+    /// The key of what there is after a stage.
+    pub fn key(&self, stage: usize) -> &str {
+        &self.keys[stage]
+    }
+
+    /// The packages of some stages.
+    pub fn packages(&self, stages: Range<usize>) -> Vec<Package> {
+        self.stages[stages].iter().flatten().map(|&index| self.debs[index].package.clone()).collect()
+    }
+
+    /// The packages of a stage, as dpkg calls them.
+    pub fn names(&self, stage: usize, controls: &[Control]) -> Vec<String> {
+        self.stages[stage].iter().map(|&index| qualified(&controls[index])).collect()
+    }
+
+    /// What is kept of as many stages as possible, the last not among them.
+    pub fn last_kept(&self) -> Option<Before> {
+        let store = self.store?;
+        (1..self.len()).rev().find_map(|stages| {
+            let layer = store.layer(KIND, &self.keys[stages - 1]);
+            let root = Kept::open(&layer).ok()?;
+            Some(Before { stages, root, log: fs::read_to_string(layer.join(LOG)).ok()? })
+        })
+    }
+
+    /// Keeps what there is after so many stages, for this machine alone: others get the whole system.
+    pub fn keep(&self, stages: usize, system: &System<'_>) {
+        let Some(store) = self.store else { return };
+        let _ = store.alone().layer_or_make(KIND, &self.keys[stages - 1], |directory| {
+            system.root.keep(directory)?;
+            Ok(fs::write(directory.join(LOG), system.log.text())?)
+        });
+    }
+}
+
+impl System<'_> {
+    /// Goes on from what is kept, whose packages are staged anew.
+    pub(super) fn bring_back(
+        &mut self,
+        kept: Before,
+        packages: Vec<Staged>,
+        stages: &Stages<'_>,
+    ) -> Result<()> {
+        self.recorded = packages.len();
+        self.root.bring_back(kept.root, packages)?;
+        for (stage, indices) in stages.stages[..kept.stages].iter().enumerate() {
+            let controls = indices.iter().map(|&index| &self.explainer.controls[index]);
+            let kernels = controls.filter_map(dkms::kernel_release).map(str::to_owned);
+            self.begin_depmod(kernels.collect(), stages.key(stage), true)?;
+        }
+        self.log.bring_back(&kept.log);
+        // Who brought debconf was asked then.
+        if self.inside.exists("usr/bin/debconf-set-selections") {
+            self.answers.clear();
+        }
+        Ok(())
+    }
+}
