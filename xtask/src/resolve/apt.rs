@@ -4,6 +4,8 @@
 //! files under the names it would have given them, and answers with `--print-uris`; the made-up host in each
 //! address says which archive a package is from.
 //!
+//! What apt makes of the indexes is kept for as long as they are the same: reading them takes longer than any answer.
+//!
 //! Invariant: apt sees no network, no status but an empty one, and no configuration but its package's and ours.
 
 use std::collections::BTreeSet;
@@ -17,18 +19,25 @@ use bedplate_formats::sparse;
 use fs_err as fs;
 
 use super::ResolveError;
-use crate::archive::Opened;
+use crate::archive::{Opened, Packages};
+use crate::key::Key;
 use crate::sandbox::{self, Sandbox};
 use crate::store::Store;
 
-/// Where apt finds what is its own to write, inside of the sandbox.
+/// Where apt finds the archives, inside of the sandbox.
 const STATE: &str = "/run/apt";
+/// Where it finds what is told of one question.
+const QUESTION: &str = "/run/question";
+const CONFIGURATION: &str = "--config-file=/run/question/apt.conf";
 
 /// apt on verified indexes.
 #[derive(Debug)]
 pub(super) struct Apt {
     tree: PathBuf,
+    /// The archives, a directory of the cache.
     state: PathBuf,
+    /// What is told of each question.
+    questions: PathBuf,
     architecture: String,
     /// Behind the archives: the number of the made-up one with the vendors' packages.
     vendors: usize,
@@ -65,44 +74,24 @@ impl Apt {
         vendors: &str,
         architecture: &str,
     ) -> Result<Self> {
-        let state = store.temporary()?;
-        for directory in ["lists/partial", "lists/auxfiles", "preferences.d"] {
-            fs::create_dir_all(state.join(directory))?;
-        }
-        let mut sources = String::new();
-        for (number, opened) in opened.iter().enumerate() {
-            let (host, suite) = (host(number), suite(number));
-            let (lists, flat) = (state.join("lists"), opened.archive.is_flat());
-            let directory = if flat { format!("{host}/./") } else { format!("{host}/dists/{suite}/") };
-            fs::write(lists.join(list_name(&format!("{directory}Release"))), release(opened, &suite))?;
-            for packages in &opened.packages {
-                let (component, architecture) = (&packages.component, &packages.architecture);
-                let index = match flat {
-                    true => "Packages".to_owned(),
-                    false => format!("{component}/binary-{architecture}/Packages"),
-                };
-                copy(&packages.path, &lists.join(list_name(&format!("{directory}{index}"))))?;
-            }
-            // Trusted: the signature was verified before apt came to see it.
-            let place = if flat {
-                "./".to_owned()
-            } else {
-                format!("{suite} {}", opened.archive.components.join(" "))
-            };
-            writeln!(sources, "deb [trusted=yes] http://{host}/ {place}")?;
-        }
-        if !vendors.is_empty() {
-            let host = host(opened.len());
-            let name = list_name(&format!("{host}/dists/vendor/main/binary-{architecture}/Packages"));
-            fs::write(state.join("lists").join(name), vendors)?;
-            // Trusted: each file was verified, by its signature or its digest.
-            writeln!(sources, "deb [trusted=yes] http://{host}/ vendor main")?;
-        }
-        fs::write(state.join("sources.list"), sources)?;
-        fs::write(state.join("status"), "")?;
+        let lists = Lists::of(opened, vendors, architecture)?;
+        let mut key = Key::new("lists");
+        // The layer of a tree has its key in its name.
+        key.add(tree.file_name().unwrap_or_default().as_encoded_bytes());
+        key.add(architecture);
+        lists.add_to(&mut key);
+        let questions = store.temporary()?;
+        let state = store.alone().layer_or_make("lists", &key.finish(), |state| {
+            lists.write(state)?;
+            let question = questions.join("lists");
+            prepare(&question, architecture, "")?;
+            let sandbox = Sandbox::new(&tree).read_only().bind(state, STATE).bind(&question, QUESTION);
+            sandbox.run(["apt-cache", CONFIGURATION, "gencaches"]).map(drop)
+        })?;
         Ok(Self {
             tree,
             state,
+            questions,
             architecture: architecture.to_owned(),
             vendors: opened.len(),
             asked: AtomicUsize::new(0),
@@ -124,18 +113,14 @@ impl Apt {
         if constraints.vendors.is_none() {
             writeln!(preferences, "Package: *\nPin: origin \"{origin}\"\nPin-Priority: -1\n")?;
         }
-        let question = format!("question-{}", self.asked.fetch_add(1, Ordering::Relaxed));
-        let directory = self.state.join(&question);
-        fs::create_dir_all(directory.join("archives/partial"))?;
-        fs::write(directory.join("preferences"), preferences)?;
-        let question = format!("{STATE}/{question}");
-        fs::write(directory.join("apt.conf"), configuration(&self.architecture, &question))?;
-        let configuration = format!("--config-file={question}/apt.conf");
-        let options = ["apt-get", "-q", "-y", "--print-uris", &configuration, "install", "--"];
+        let question = self.questions.join(self.asked.fetch_add(1, Ordering::Relaxed).to_string());
+        prepare(&question, &self.architecture, &preferences)?;
+        let options = ["apt-get", "-q", "-y", "--print-uris", CONFIGURATION, "install", "--"];
         let argv: Vec<String> = options.iter().chain(wanted).map(|&argument| argument.to_owned()).collect();
         let output = Sandbox::new(&self.tree)
             .read_only()
-            .bind(&self.state, STATE)
+            .bind_read_only(&self.state, STATE)
+            .bind(&question, QUESTION)
             .command(&argv)
             .stdin_null()
             .stdout_capture()
@@ -155,6 +140,90 @@ impl Apt {
     }
 }
 
+/// What apt gets of the archives.
+struct Lists<'a> {
+    /// By the names that apt gives them.
+    files: Vec<(String, List<'a>)>,
+    sources: String,
+}
+
+enum List<'a> {
+    /// A file of the store, under its digest.
+    Stored(&'a Path),
+    Text(String),
+}
+
+impl<'a> Lists<'a> {
+    fn of(opened: &'a [Opened], vendors: &str, architecture: &str) -> Result<Self> {
+        let mut lists = Self { files: Vec::new(), sources: String::new() };
+        for (number, opened) in opened.iter().enumerate() {
+            let (host, suite, flat) = (host(number), suite(number), opened.archive.is_flat());
+            let directory = if flat { format!("{host}/./") } else { format!("{host}/dists/{suite}/") };
+            lists.add(&format!("{directory}Release"), List::Text(release(opened, &suite)));
+            for Packages { component, architecture, path } in &opened.packages {
+                let index = match flat {
+                    true => "Packages".to_owned(),
+                    false => format!("{component}/binary-{architecture}/Packages"),
+                };
+                lists.add(&format!("{directory}{index}"), List::Stored(path));
+            }
+            // Trusted: the signature was verified before apt came to see it.
+            let place = if flat {
+                "./".to_owned()
+            } else {
+                format!("{suite} {}", opened.archive.components.join(" "))
+            };
+            writeln!(lists.sources, "deb [trusted=yes] http://{host}/ {place}")?;
+        }
+        if !vendors.is_empty() {
+            let host = host(opened.len());
+            let address = format!("{host}/dists/vendor/main/binary-{architecture}/Packages");
+            lists.add(&address, List::Text(vendors.to_owned()));
+            // Trusted: each file was verified, by its signature or its digest.
+            writeln!(lists.sources, "deb [trusted=yes] http://{host}/ vendor main")?;
+        }
+        Ok(lists)
+    }
+
+    fn add(&mut self, address: &str, list: List<'a>) {
+        self.files.push((list_name(address), list));
+    }
+
+    fn add_to(&self, key: &mut Key) {
+        key.add(&self.sources);
+        for (name, list) in &self.files {
+            key.add(name);
+            match list {
+                List::Stored(path) => key.add(path.file_name().unwrap_or_default().as_encoded_bytes()),
+                List::Text(text) => key.add(text),
+            }
+        }
+    }
+
+    /// Writes them into an empty directory.
+    fn write(&self, state: &Path) -> Result<()> {
+        for directory in ["lists/partial", "lists/auxfiles", "preferences.d"] {
+            fs::create_dir_all(state.join(directory))?;
+        }
+        for (name, list) in &self.files {
+            let to = state.join("lists").join(name);
+            match list {
+                List::Stored(path) => copy(path, &to)?,
+                List::Text(text) => fs::write(to, text)?,
+            }
+        }
+        fs::write(state.join("sources.list"), &self.sources)?;
+        Ok(fs::write(state.join("status"), "")?)
+    }
+}
+
+/// Makes the directory of a question.
+fn prepare(question: &Path, architecture: &str, preferences: &str) -> Result<()> {
+    fs::create_dir_all(question.join("archives/partial"))?;
+    fs::write(question.join("preferences"), preferences)?;
+    Ok(fs::write(question.join("apt.conf"), configuration(architecture))?)
+}
+
 /// What apt is told of an archive: as much of its `Release` as counts for the choice of a version, and a suite of its
 /// own, so that no two archives have one of the same name.
 fn release(opened: &Opened, suite: &str) -> String {
@@ -168,8 +237,8 @@ fn release(opened: &Opened, suite: &str) -> String {
     release
 }
 
-/// What apt is told, with a directory of the question's own.
-fn configuration(architecture: &str, question: &str) -> String {
+/// What apt is told. What it made of the lists fits them by their sizes and times.
+fn configuration(architecture: &str) -> String {
     format!(
         "\
 APT::Architecture \"{architecture}\";
@@ -179,12 +248,14 @@ APT::Install-Suggests \"false\";
 APT::Sandbox::User \"root\";
 Acquire::ForceHash \"SHA256\";
 Acquire::Languages \"none\";
-Dir::Cache \"{question}\";
+Dir::Cache \"{QUESTION}\";
+Dir::Cache::pkgcache \"{STATE}/pkgcache.bin\";
+Dir::Cache::srcpkgcache \"\";
 Dir::Etc::sourcelist \"{STATE}/sources.list\";
 Dir::Etc::sourceparts \"/dev/null\";
-Dir::Etc::preferences \"{question}/preferences\";
+Dir::Etc::preferences \"{QUESTION}/preferences\";
 Dir::Etc::preferencesparts \"{STATE}/preferences.d\";
-Dir::Log \"{STATE}/log\";
+Dir::Log \"{QUESTION}/log\";
 Dir::State \"{STATE}\";
 Dir::State::lists \"{STATE}/lists\";
 Dir::State::status \"{STATE}/status\";
