@@ -30,7 +30,7 @@ mod preinst;
 mod quiet;
 mod users;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -43,7 +43,7 @@ use bedplate_core::SourceLocation;
 use bedplate_core::plan::{AnswerPlan, FilterPlan, UserPlan};
 use bedplate_core::value::{PackageName, Sha256};
 use bedplate_formats::deb::{Control, read_control};
-use bedplate_formats::unpack::{self, Conffiles, Diversions, Inside, Root, Staged, stage_all};
+use bedplate_formats::unpack::{self, Conffiles, Diversions, Inside, Root, Staged};
 use rayon::ThreadPoolBuilder;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
@@ -163,40 +163,26 @@ pub fn build(
     log.at(&format!("{} packages, unpacking the first", debs.len()));
     let kept = stages.last_kept();
     let done = kept.as_ref().map_or(0, |kept| kept.stages);
-    let (sender, receiver) = mpsc::sync_channel(1);
+    let (sender, receiver) = mpsc::channel();
     // Who walks through the system meanwhile waits for no package.
     let pool = ThreadPoolBuilder::new().build().context("could not start threads")?;
     thread::scope(|scope| {
-        // Gone with the first error, so that nobody waits to hand over more.
-        let staged = receiver;
+        // Gone with the first error, so that nothing more is unpacked.
+        let (receiver, mut there) = (receiver, BTreeMap::new());
         let (stages, staging) = (&stages, staging.path());
-        // What is kept needs all its packages at once.
-        scope.spawn(move || {
-            let ends = (1..=stages.len()).filter(|&end| end >= done.max(1));
-            let mut start = 0;
-            for end in ends {
-                let (packages, directory) = (stages.packages(start..end), staging.join(end.to_string()));
-                let staged = pool.install(|| stage_all(&packages, &directory));
-                // Who waits for it has failed.
-                if sender.send(staged).is_err() {
-                    break;
-                }
-                start = end;
-            }
-        });
-        let next =
-            || staged.recv().context("a thread that unpacks packages panicked")?.map_err(anyhow::Error::from);
+        scope.spawn(move || pool.install(|| stages.unpack(done, staging, &sender)));
+        let mut wait = |of| stages.wait(of, &receiver, &mut there);
         match kept {
-            Some(kept) => system.bring_back(kept, next()?, stages)?,
+            Some(kept) => system.bring_back(kept, wait(0..done)?, stages)?,
             None => {
-                system.install_base(next()?)?;
+                system.install_base(wait(0..1)?)?;
                 users::apply(&options.users, &system.inside)?;
                 stages.keep(1, &system);
             }
         }
         for stage in done.max(1)..stages.len() {
             system.epoch = stages.epoch(stage);
-            system.install(next()?, &stages.names(stage, &controls), stages.key(stage))?;
+            system.install(wait(stage..stage + 1)?, &stages.names(stage, &controls), stages.key(stage))?;
             if stage + 1 < stages.len() {
                 stages.keep(stage + 1, &system);
             }

@@ -4,12 +4,17 @@
 //! What cannot be kept is made again, and said nothing of: it costs seconds, and whatever is the matter is told by the
 //! layer that is made next.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use bedplate_formats::deb::Control;
-use bedplate_formats::unpack::{Kept, Package, Staged};
+use bedplate_formats::unpack::{self, Kept, Staged};
 use fs_err as fs;
+use rayon::iter::{ParallelBridge as _, ParallelIterator as _};
 
 use super::{Deb, Options, System, dkms, qualified};
 use crate::key::Key;
@@ -80,9 +85,41 @@ impl<'a> Stages<'a> {
         &self.keys[stage]
     }
 
-    /// The packages of some stages.
-    pub fn packages(&self, stages: Range<usize>) -> Vec<Package> {
-        self.stages[stages].iter().flatten().map(|&index| self.debs[index].package.clone()).collect()
+    /// Unpacks all packages below a directory, those of a stage before those of the next, and among them the biggest
+    /// first. What is `done` is one stage: what is kept needs all its packages.
+    pub fn unpack(&self, done: usize, below: &Path, to: &Sender<Result<(usize, Staged)>>) {
+        let mut order = Vec::new();
+        for (stage, indices) in self.stages.iter().enumerate() {
+            let size = |&index: &usize| self.debs[index].package.deb.metadata().map_or(0, |file| file.len());
+            order.extend(
+                indices.iter().map(|index| (stage.max(done.max(1) - 1), Reverse(size(index)), *index)),
+            );
+        }
+        order.sort_unstable();
+        // A bridge hands them out one by one, in this order. It ends when nobody waits any more.
+        let _ = order.into_iter().par_bridge().try_for_each(|(_, _, index)| {
+            let package = &self.debs[index].package;
+            let directory = below.join(package.deb.file_name().unwrap_or_default());
+            to.send(unpack::stage(package, &directory).map(|staged| (index, staged)).map_err(Into::into))
+        });
+    }
+
+    /// Waits for the packages of some stages, and keeps in `there` what came before it was its turn.
+    pub fn wait(
+        &self,
+        stages: Range<usize>,
+        from: &Receiver<Result<(usize, Staged)>>,
+        there: &mut BTreeMap<usize, Staged>,
+    ) -> Result<Vec<Staged>> {
+        let wanted = self.stages[stages].iter().flatten();
+        let wait = |index: &usize| loop {
+            if let Some(staged) = there.remove(index) {
+                return Ok(staged);
+            }
+            let (index, staged) = from.recv().context("a thread that unpacks packages panicked")??;
+            there.insert(index, staged);
+        };
+        wanted.map(wait).collect()
     }
 
     /// The packages of a stage, as dpkg calls them.
