@@ -14,7 +14,7 @@ use bedplate_formats::unpack::Inside;
 use fs_err as fs;
 use rustix::fs::Dir;
 
-use super::System;
+use super::{System, dkms};
 use crate::host::{self, Way};
 use crate::key::Key;
 use crate::sandbox::{self, Sandbox};
@@ -90,22 +90,28 @@ impl System<'_> {
         Ok(thread::spawn(move || run(&sandbox, &release, &made)))
     }
 
-    /// Puts in place what was begun.
+    /// Puts in place what was begun, and makes what could not be made beside.
     pub(super) fn finish_depmod(&mut self) -> Result<()> {
+        let mut made = Vec::new();
         for mut ahead in std::mem::take(&mut self.ahead) {
-            let made = ahead.thread.take().is_none_or(|thread| thread.join().unwrap_or_default());
+            if ahead.thread.take().is_none_or(|thread| thread.join().unwrap_or_default()) {
+                made.push(ahead);
+            }
+        }
+        for release in self.explainer.controls.iter().filter_map(dkms::kernel_release) {
+            let begun = begun(release);
             // Who had to have it at once made it.
-            if !self.inside.exists(begun(&ahead.release)) {
+            if !self.inside.exists(&begun) {
                 continue;
             }
-            self.inside.remove(begun(&ahead.release))?;
-            if made {
+            self.inside.remove(&begun)?;
+            if let Some(ahead) = made.iter().find(|ahead| ahead.release == release) {
                 ahead.put_in_place(self)?;
-            } else {
-                let argv = ["depmod", &ahead.release].map(str::to_owned);
-                let output = self.run(&argv)?;
-                ensure!(output.status.success(), sandbox::failed(&argv, output.status, &output.stdout));
+                continue;
             }
+            let argv = ["depmod", release].map(str::to_owned);
+            let output = self.run(&argv)?;
+            ensure!(output.status.success(), sandbox::failed(&argv, output.status, &output.stdout));
         }
         Ok(())
     }

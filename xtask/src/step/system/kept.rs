@@ -90,10 +90,9 @@ impl<'a> Stages<'a> {
     pub fn unpack(&self, done: usize, below: &Path, to: &Sender<Result<(usize, Staged)>>) {
         let mut order = Vec::new();
         for (stage, indices) in self.stages.iter().enumerate() {
+            let stage = if stage < done { 0 } else { stage };
             let size = |&index: &usize| self.debs[index].package.deb.metadata().map_or(0, |file| file.len());
-            order.extend(
-                indices.iter().map(|index| (stage.max(done.max(1) - 1), Reverse(size(index)), *index)),
-            );
+            order.extend(indices.iter().map(|index| (stage, Reverse(size(index)), *index)));
         }
         order.sort_unstable();
         // A bridge hands them out one by one, in this order. It ends when nobody waits any more.
@@ -132,8 +131,16 @@ impl<'a> Stages<'a> {
         let store = self.store?;
         (1..self.len()).rev().find_map(|stages| {
             let layer = store.layer(KIND, &self.keys[stages - 1]);
-            let root = Kept::open(&layer).ok()?;
-            Some(Before { stages, root, log: fs::read_to_string(layer.join(LOG)).ok()? })
+            if !layer.is_dir() {
+                return None;
+            }
+            let kept = Kept::open(&layer)
+                .and_then(|root| Ok(Before { stages, root, log: fs::read_to_string(layer.join(LOG))? }));
+            if kept.is_err() {
+                // It is damaged, and kept anew.
+                let _ = fs::remove_dir_all(&layer);
+            }
+            kept.ok()
         })
     }
 
