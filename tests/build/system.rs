@@ -263,3 +263,24 @@ fn a_maintainer_script_that_fails_is_named_with_its_last_words() {
             Package nowhere is not installed."#]]
     .assert_eq(&errors.join("\n"));
 }
+
+#[test]
+fn a_module_that_comes_after_its_kernel_is_listed() {
+    if !product::all() {
+        return;
+    }
+    let work = tempfile::tempdir().unwrap();
+    let script = "#!/bin/sh\nset -e\nfor modules in /usr/lib/modules/*; do\n    mkdir \"$modules/extra\"\n    \
+        cp \"$modules\"/kernel/drivers/block/nbd.ko.xz \"$modules/extra/late.ko.xz\"\ndone\n";
+    let path = work.path().join("late.deb");
+    fs::write(&path, deb::package("late", "", "postinst", script)).unwrap();
+    let mut debs = debs();
+    debs.push(deb(path));
+    let root = work.path().join("root");
+    build(&root, &debs).unwrap();
+    let kernels: Vec<_> = fs::read_dir(root.join("usr/lib/modules")).unwrap().map(Result::unwrap).collect();
+    let [kernel] = &kernels[..] else { panic!("{kernels:?}") };
+    let listed = fs::read_to_string(kernel.path().join("modules.dep")).unwrap();
+    assert!(listed.contains("extra/late.ko.xz:") && listed.contains("kernel/drivers/block/nbd.ko.xz:"));
+    assert!(!kernel.path().join("bedplate-depmod.begun").exists());
+}

@@ -276,8 +276,9 @@ impl System<'_> {
             self.add(wave, Conffiles::New)?;
         }
         dkms::prepare(&self.inside)?;
-        let kernels = all.iter().filter_map(dkms::kernel_release).map(str::to_owned);
-        self.begin_depmod(kernels.collect(), key, false)?;
+        for release in all.iter().filter_map(dkms::kernel_release) {
+            self.begin_depmod(release, key)?;
+        }
         // dpkg refuses to do it twice.
         let names: Vec<String> = names.iter().filter(|name| !configured.contains(*name)).cloned().collect();
         if !names.is_empty() {

@@ -5,11 +5,13 @@
 //! when everything is configured. Whoever reads it before has it made then and there, as after a module that came since.
 //! Settings that another package's script writes before that, and not its files, are not seen.
 
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, Result, ensure};
+use bedplate_formats::tree::Tree;
 use bedplate_formats::unpack::Inside;
 use fs_err as fs;
 use rustix::fs::Dir;
@@ -40,43 +42,40 @@ pub(super) struct Ahead {
 }
 
 impl System<'_> {
-    /// Begins for the kernels of a stage that has just been put in place, or been brought back with what was begun then.
-    pub(super) fn begin_depmod(&mut self, releases: Vec<String>, key: &str, kept: bool) -> Result<()> {
-        // Under `chroot`, a root has room for one sandbox at a time.
-        if host::entered() == Some(Way::Chroot) {
+    /// Begins for a kernel that the stage of a key has just put in place.
+    pub(super) fn begin_depmod(&mut self, release: &str, key: &str) -> Result<()> {
+        let builtin = format!("usr/lib/modules/{release}/modules.builtin");
+        if is_alone() || !self.inside.exists(builtin) || !self.inside.exists("usr/bin/kmod") {
             return Ok(());
         }
-        for release in releases {
-            let begun = begun(&release);
-            let is_wanted = if kept {
-                self.inside.exists(&begun)
-            } else {
-                let builtin = format!("usr/lib/modules/{release}/modules.builtin");
-                self.inside.exists(builtin) && self.inside.exists("usr/bin/kmod")
-            };
-            if !is_wanted {
-                continue;
-            }
-            // Later than every module there is.
-            self.inside.remove(&begun)?;
-            self.inside.write(&begun, b"", 0o644).context("could not begin with `depmod`")?;
-            // DKMS takes a kernel without it for one that was removed.
-            let list = format!("usr/lib/modules/{release}/modules.dep");
-            if !self.inside.exists(&list) {
-                self.inside.write(&list, b"", 0o644)?;
-            }
-            let key = key_of(&release, key);
-            let known = self.store.map(|store| store.layer(KIND, &key)).filter(|layer| layer.is_dir());
-            let (made, thread) = match known {
-                Some(layer) => (layer, None),
-                None => {
-                    let made = self.quiet.directory(&format!("depmod-{release}"));
-                    let thread = self.make(&release, &made)?;
-                    (made, Some(thread))
-                }
-            };
-            self.ahead.push(Ahead { release, key, made, thread });
+        let modules = modules(&self.inside, release)?;
+        self.inside.write(begun(release), &modules, 0o644).context("could not begin with `depmod`")?;
+        // DKMS takes a kernel without it for one that was removed.
+        let list = format!("usr/lib/modules/{release}/modules.dep");
+        if !self.inside.exists(&list) {
+            self.inside.write(&list, b"", 0o644)?;
         }
+        self.go_on_with_depmod(release, key)
+    }
+
+    /// Has it made beside, where it was begun for a kernel of the stage of a key, or takes what was made then.
+    pub(super) fn go_on_with_depmod(&mut self, release: &str, key: &str) -> Result<()> {
+        let begun = begun(release);
+        let Some(modules) = self.inside.read(&begun)?.filter(|_| !is_alone()) else { return Ok(()) };
+        // Later than every module there is.
+        self.inside.remove(&begun)?;
+        self.inside.write(&begun, &modules, 0o644)?;
+        let key = key_of(release, key);
+        let known = self.store.map(|store| store.layer(KIND, &key)).filter(|layer| layer.is_dir());
+        let (made, thread) = match known {
+            Some(layer) => (layer, None),
+            None => {
+                let made = self.quiet.directory(&format!("depmod-{release}"));
+                let thread = self.make(release, &made)?;
+                (made, Some(thread))
+            }
+        };
+        self.ahead.push(Ahead { release: release.to_owned(), key, made, thread });
         Ok(())
     }
 
@@ -101,11 +100,11 @@ impl System<'_> {
         for release in self.explainer.controls.iter().filter_map(dkms::kernel_release) {
             let begun = begun(release);
             // Who had to have it at once made it.
-            if !self.inside.exists(&begun) {
-                continue;
-            }
+            let Some(known) = self.inside.read(&begun)? else { continue };
             self.inside.remove(&begun)?;
-            if let Some(ahead) = made.iter().find(|ahead| ahead.release == release) {
+            // A later stage may bring modules, and no script that tells `depmod` of them.
+            let is_all = modules(&self.inside, release)? == known;
+            if let Some(ahead) = made.iter().find(|ahead| is_all && ahead.release == release) {
                 ahead.put_in_place(self)?;
                 continue;
             }
@@ -173,7 +172,21 @@ fn run(sandbox: &Sandbox, release: &str, made: &Path) -> bool {
     })
 }
 
-/// The file that says that it was begun. A script that does without removes it.
+/// Whether nothing can be made beside: under `chroot`, a root has room for one sandbox at a time.
+fn is_alone() -> bool {
+    host::entered() == Some(Way::Chroot)
+}
+
+/// The modules that a kernel has, a line each.
+fn modules(inside: &Inside, release: &str) -> Result<Vec<u8>> {
+    let directory = inside.open_directory(format!("usr/lib/modules/{release}"))?;
+    let tree = Tree::scan(&PathBuf::from(format!("/proc/self/fd/{}/.", directory.as_raw_fd())))?;
+    let names = tree.iter().map(|(path, _)| path.to_bytes());
+    let is_module = |path: &Vec<u8>| path.windows(3).any(|part| part == b".ko");
+    Ok(names.filter(is_module).flat_map(|path| [path, b"\n".to_vec()].concat()).collect())
+}
+
+/// The file that says that it was begun, and with which modules. A script that does without removes it.
 fn begun(release: &str) -> String {
     format!("usr/lib/modules/{release}/bedplate-depmod.begun")
 }

@@ -165,9 +165,10 @@ impl System<'_> {
         self.recorded = packages.len();
         self.root.bring_back(kept.root, packages)?;
         for (stage, indices) in stages.stages[..kept.stages].iter().enumerate() {
-            let controls = indices.iter().map(|&index| &self.explainer.controls[index]);
-            let kernels = controls.filter_map(dkms::kernel_release).map(str::to_owned);
-            self.begin_depmod(kernels.collect(), stages.key(stage), true)?;
+            let controls = self.explainer.controls;
+            for release in indices.iter().filter_map(|&index| dkms::kernel_release(&controls[index])) {
+                self.go_on_with_depmod(release, stages.key(stage))?;
+            }
         }
         self.log.bring_back(&kept.log);
         // Who brought debconf was asked then.
