@@ -373,7 +373,7 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Utf8Pa
         (context.fetch)()?;
         // From the beginning: what was kept would be the same twice.
         let log = system::Log::new(lock.packages.len(), &());
-        install(context, plan, lock, (directory, emulator), None, &log)
+        install(store, plan, lock, (directory, emulator), None, &log)
     };
     let machine = identity::findings(store, &system_key, &system, lock.epoch, again)?;
 
@@ -489,7 +489,7 @@ fn system_layer(
         fs::create_dir(&root)?;
         let told = Told { report, activity: report.activity("Installing", "packages") };
         let log = system::Log::new(lock.packages.len(), &told);
-        install(context, plan, lock, (&root, emulator), Some(store), &log)?;
+        install(store, plan, lock, (&root, emulator), Some(store), &log)?;
         scratch::clamp_times(&root, lock.epoch)?;
         Ok(fs::write(directory.join("log"), log.into_text())?)
     })?;
@@ -529,9 +529,9 @@ fn system_options(plan: &Plan, lock: &Lock) -> system::Options {
     }
 }
 
-/// Installs the lock's packages into an empty directory.
+/// Installs the lock's packages into an empty directory, from the stages on that are `kept`.
 fn install(
-    Context { store, .. }: Context<'_>,
+    store: &Store,
     plan: &Plan,
     lock: &Lock,
     (root, emulator): (&Path, Option<&Emulator>),

@@ -83,8 +83,7 @@ pub fn unpack_around(
     made.known.insert(TreePath::root());
     entries::read(&mut decoder, &|error| error, |entry, content| {
         let path = TreePath::new(&entry.path);
-        made.entry(&path, &entry, content)
-            .map_err(|error| io::Error::new(error.kind(), format!("`{path}`: {error}")))?;
+        made.entry(&path, &entry, content).map_err(at(&path))?;
         if entry.kind == EntryKind::Directory {
             made.directories.push((path, entry));
         }
@@ -94,13 +93,11 @@ pub fn unpack_around(
         if path.parent().is_none_or(|above| !made.known.contains(&above)) {
             return Err(invalid(format!("`{path}`: nothing is the directory above it")));
         }
-        std::fs::rename(file, path.below(directory))
-            .map_err(|error| io::Error::new(error.kind(), format!("`{path}`: {error}")))?;
+        std::fs::rename(file, path.below(directory)).map_err(at(path))?;
     }
     // What is made in a directory changes its time, and its mode may forbid to make anything in it.
     for (path, entry) in made.directories.iter().rev() {
-        finish(entry, &path.below(directory), new)
-            .map_err(|error| io::Error::new(error.kind(), format!("`{path}`: {error}")))?;
+        finish(entry, &path.below(directory), new).map_err(at(path))?;
     }
     Ok(())
 }
@@ -167,6 +164,11 @@ fn finish(entry: &Entry, host: &Path, new: i64) -> io::Result<()> {
     let mode = (!matches!(entry.kind, EntryKind::Symlink(_))).then_some(entry.mode);
     tree::give(host, (entry.uid, entry.gid), mode, &entry.xattrs)?;
     if entry.mtime < new { tree::set_time(host, entry.mtime) } else { Ok(()) }
+}
+
+/// An error at a path.
+fn at(path: &TreePath) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("`{path}`: {error}"))
 }
 
 fn invalid(what: impl Into<String>) -> io::Error {

@@ -32,6 +32,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 pub use self::database::Database;
 pub use self::diversions::Diversions;
 pub use self::filter::Filter;
@@ -39,8 +41,6 @@ pub use self::inside::Inside;
 pub use self::kept::Kept;
 pub use self::relations::{base_system, stages};
 pub use self::stage::{Package, Staged, stage, stage_all};
-use serde::{Deserialize, Serialize};
-
 use crate::deb::DebError;
 
 use self::kept::{Placed, Round};
@@ -199,8 +199,9 @@ impl Root {
     ) -> Result<(), UnpackError> {
         packages.sort_by_cached_key(relations::rank);
         let Some(staging) = packages.first().map(|package| package.directory.clone()) else { return Ok(()) };
-        let begun = kept::now(&staging)?.0;
-        self.begun.get_or_insert(begun);
+        if self.begun.is_none() {
+            self.begun = Some(kept::now(&staging)?.0);
+        }
         let round = Round::of(&packages, diversions, conffiles);
         let placements = self.layout.add(packages, diversions, conffiles)?;
         place::place(&self.directory, &placements)?;

@@ -69,8 +69,7 @@ impl<'a> Log<'a> {
 
     /// Adds what was printed when the packages were installed that are brought back.
     pub(super) fn bring_back(&self, printed: &str) {
-        self.add(printed.as_bytes());
-        self.begun.set(printed.lines().filter(|line| line.starts_with("Setting up ")).count());
+        printed.split_inclusive('\n').for_each(|line| self.line(line.as_bytes()));
     }
 
     /// All that was printed.
