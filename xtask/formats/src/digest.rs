@@ -81,15 +81,14 @@ impl Sha256 {
     /// The digests of what was added and of each part of `size` bytes, one after another. The last may be shorter.
     pub fn with_each(&self, bytes: &[u8], size: usize) -> Vec<u8> {
         let mut digests = Vec::with_capacity(bytes.len().div_ceil(size) * 32);
-        for pair in bytes.chunks(2 * size) {
-            match &self.0 {
-                Stream::Lane(lane) if pair.len() == 2 * size => {
-                    let (one, other) = pair.split_at(size);
-                    digests.extend(lane.behind([one, other]).as_flattened());
-                }
-                _ => digests.extend(pair.chunks(size).flat_map(|part| self.with(part))),
+        let mut rest = bytes;
+        if let Stream::Lane(lane) = &self.0 {
+            if lanes::has_sixteen() {
+                rest = lane.behind_each::<16>(rest, size, &mut digests);
             }
+            rest = lane.behind_each::<2>(rest, size, &mut digests);
         }
+        digests.extend(rest.chunks(size).flat_map(|part| self.with(part)));
         digests
     }
 
