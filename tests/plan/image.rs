@@ -111,9 +111,9 @@ fn the_disk_is_laid_out_as_ever() {
             Distribution::Debian => vec![
                 ("root-a", 1, 640),
                 ("verity-a", 641, 6),
-                ("uki-a", 647, 64),
-                ("esp", 711, 256),
-                ("persistent", 967, 256),
+                ("uki-a", 647, 32),
+                ("esp", 679, 128),
+                ("persistent", 807, 128),
             ],
         };
         // What is encrypted, a device makes itself, in the same place.
@@ -133,7 +133,7 @@ fn devices_take_the_updates_of_all_later_versions() {
     };
     let fit = |name: &str, layout: &str| (name.to_owned(), layout.to_owned());
     assert_eq!(fits(edge()), fit("edge", "0e10657b-dfef-5d91-8bdc-c2cf7585a792"));
-    assert_eq!(fits(edge_debian()), fit("edge-debian", "d294e073-f01d-550c-8498-55139baa4abb"));
+    assert_eq!(fits(edge_debian()), fit("edge-debian", "ca1a19b3-2386-5632-9aa9-973b34187421"));
     assert_ne!(fits(edge_debian()).0, fits(development()).0, "what is not shipped fits what is");
     assert_ne!(
         fits(edge_debian()).1,
