@@ -83,10 +83,7 @@ impl Sha256 {
         let mut digests = Vec::with_capacity(bytes.len().div_ceil(size) * 32);
         let mut rest = bytes;
         if let Stream::Lane(lane) = &self.0 {
-            if lanes::has_sixteen() {
-                rest = lane.behind_each::<16>(rest, size, &mut digests);
-            }
-            rest = lane.behind_each::<2>(rest, size, &mut digests);
+            rest = lane.behind_each(bytes, size, &mut digests);
         }
         digests.extend(rest.chunks(size).flat_map(|part| self.with(part)));
         digests

@@ -286,6 +286,12 @@ fn list(tree: &Tree, path: &TreePath) -> Result<Vec<(usize, String)>, ModulesErr
     Ok(lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).collect())
 }
 
+/// Whether a file of this name is a module, compressed or not.
+#[must_use]
+pub fn is_module(name: &[u8]) -> bool {
+    [&b".ko"[..], b".ko.xz", b".ko.zst", b".ko.gz"].iter().any(|end| name.ends_with(end))
+}
+
 /// `kernel/fs/erofs/erofs.ko.xz` is `erofs`.
 fn name_of(path: &str) -> Name {
     let file = path.rsplit('/').next().unwrap_or(path);

@@ -12,8 +12,6 @@ mod x86;
 
 use std::array;
 
-pub use self::x86::has_sixteen;
-
 /// The bytes of a block.
 const BLOCK: usize = 64;
 
@@ -113,9 +111,17 @@ impl Lane {
         digest
     }
 
-    /// Adds to `digests` those behind what was added of each part of `size` bytes, as long as there are `N` of them;
+    /// Adds to `digests` those behind what was added of each part of `size` bytes, as long as some can be taken at once;
     /// returns what is left.
-    pub fn behind_each<'a, const N: usize>(
+    pub fn behind_each<'a>(&self, bytes: &'a [u8], size: usize, digests: &mut Vec<u8>) -> &'a [u8] {
+        let mut rest = bytes;
+        if x86::has_sixteen() {
+            rest = self.behind_groups::<16>(rest, size, digests);
+        }
+        self.behind_groups::<2>(rest, size, digests)
+    }
+
+    fn behind_groups<'a, const N: usize>(
         &self,
         bytes: &'a [u8],
         size: usize,

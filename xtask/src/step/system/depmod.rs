@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, Result, ensure};
+use bedplate_formats::modules::is_module;
 use bedplate_formats::tree::Tree;
 use bedplate_formats::unpack::Inside;
 use fs_err as fs;
@@ -181,9 +182,8 @@ fn is_alone() -> bool {
 fn modules(inside: &Inside, release: &str) -> Result<Vec<u8>> {
     let directory = inside.open_directory(format!("usr/lib/modules/{release}"))?;
     let tree = Tree::scan(&PathBuf::from(format!("/proc/self/fd/{}/.", directory.as_raw_fd())))?;
-    let names = tree.iter().map(|(path, _)| path.to_bytes());
-    let is_module = |path: &Vec<u8>| path.windows(3).any(|part| part == b".ko");
-    Ok(names.filter(is_module).flat_map(|path| [path, b"\n".to_vec()].concat()).collect())
+    let paths = tree.iter().map(|(path, _)| path).filter(|path| path.name().is_some_and(is_module));
+    Ok(paths.flat_map(|path| [path.to_bytes(), b"\n".to_vec()].concat()).collect())
 }
 
 /// The file that says that it was begun, and with which modules. A script that does without removes it.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use bedplate_formats::modules::is_module;
 use bedplate_formats::tree::{Tree, TreePath};
 
 use crate::error::LocatedError;
@@ -44,8 +45,7 @@ fn modules(brought: &BTreeSet<TreePath>) -> BTreeMap<String, Vec<&TreePath>> {
     let mut modules: BTreeMap<String, Vec<&TreePath>> = BTreeMap::new();
     let above = TreePath::new(MODULES);
     for path in brought.iter().filter(|path| path.starts_with(&above)) {
-        let name = path.name().unwrap_or_default();
-        let is_module = [&b".ko"[..], b".ko.xz", b".ko.zst", b".ko.gz"].iter().any(|end| name.ends_with(end));
+        let is_module = path.name().is_some_and(is_module);
         if let Some(release) = path.components().nth(3).filter(|_| is_module) {
             modules.entry(String::from_utf8_lossy(release).into_owned()).or_default().push(path);
         }
