@@ -11,6 +11,7 @@ use std::sync::Mutex;
 
 use crate::product::{self, agrees, success, xtask};
 use crate::unpacked;
+use bedplate::artifacts::Spare;
 use bedplate::image::partition::Partition;
 use bedplate::sandbox::Sandbox;
 use bedplate::step::root::Options;
@@ -89,7 +90,7 @@ fn written(name: &str, plan: &Plan) -> PathBuf {
             options,
             (&store, "sample"),
             (&base, &tree),
-            raw.as_path().try_into().unwrap(),
+            (raw.as_path().try_into().unwrap(), &Spare::of(directory.as_path().try_into().unwrap())),
             Some(Place { file: &disk, at: 1 << 20, before: None }),
             &told,
         )

@@ -1,6 +1,7 @@
 //! One lock, one image: whoever builds it, and wherever.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -95,6 +96,28 @@ fn an_ext4_has_the_same_bytes_too_and_no_fault() {
     let Some((out, lock)) = small("ext4") else { return };
     agrees(&out, &["e2fsprogs"], &["fsck.ext4", "-fn", "image.root-x86-64.raw"]);
     compare(&product::example("roots"), &["ext4"], &out, &lock);
+}
+
+#[test]
+fn what_the_last_artifacts_were_leaves_no_trace_in_the_next() {
+    if !product::all() {
+        return;
+    }
+    let directory = tempfile::tempdir_in(scratch("over")).unwrap();
+    let (out, spare) = (directory.path().join("out"), directory.path().join(".out.spare/disk"));
+    let inode = |path: &Path| fs::metadata(path).ok().map(|found| found.ino());
+    // Each is written over the last but one, which has another root in another place.
+    let images = [("roots", "ext4"), ("roots", "squashfs"), ("small", "small"), ("roots", "ext4")];
+    for (number, (example, name)) in images.into_iter().enumerate() {
+        let before = inode(&spare);
+        let mut command = Command::new(product::example(example));
+        command.args(["image", name, "--lock"]).arg(kept("locks").join(format!("{name}.lock")));
+        success(command.arg("--out").arg(&out));
+        assert_eq!(before.is_some(), number >= 2);
+        assert!(before.is_none_or(|before| inode(&out.join("image.raw")) == Some(before)));
+        assert_eq!(product::sums(&out), product::sums(&product::built(example, name)), "{name}");
+        success(Command::new("sha256sum").args(["--check", "--quiet", "image.SHA256SUMS"]).current_dir(&out));
+    }
 }
 
 #[test]

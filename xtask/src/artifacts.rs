@@ -17,6 +17,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::report::{self, Report};
 
+mod spare;
+
+pub use self::spare::{Kind as SpareKind, Spare};
+
 /// What says that a directory is ours, and of which inputs its files were made.
 const STAMP: &str = ".bedplate.json";
 
@@ -59,7 +63,7 @@ impl Output {
             false => named,
         };
         let directory = followed.as_path();
-        let name = directory.file_name().context("the output directory has no name")?;
+        directory.file_name().context("the output directory has no name")?;
         let above = directory.parent().unwrap_or(Utf8Path::new("."));
         if directory.exists() && !directory.is_dir() {
             bail!("`{}` is no directory; choose another for the artifacts", report::path(directory));
@@ -68,7 +72,7 @@ impl Output {
         if is_mount_point(directory) {
             bail!("`{}` is a mount point; choose a directory in it", report::path(directory));
         }
-        let lock = fs::File::create(above.join(format!(".{name}.lock")))?.into_parts().0;
+        let lock = fs::File::create(hidden(directory, "lock"))?.into_parts().0;
         if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             report.did("Waiting", format_args!("for another build in {}", report::path(directory)));
             rustix::fs::flock(&lock, FlockOperation::LockExclusive).context("waiting for the other build")?;
@@ -78,7 +82,7 @@ impl Output {
             bail!("`{}` holds files that no build made; choose another directory", report::path(directory));
         }
         // What an interrupted build left.
-        let _ = fs::remove_dir_all(above.join(format!(".{name}.new")));
+        let _ = fs::remove_dir_all(hidden(directory, "new"));
         Ok(Self { directory: followed, _lock: lock })
     }
 
@@ -110,10 +114,14 @@ impl Output {
     /// # Errors
     /// It cannot be made.
     pub fn staging(&self) -> Result<Utf8PathBuf> {
-        let name = self.directory.file_name().unwrap_or_default();
-        let staging = self.directory.with_file_name(format!(".{name}.new"));
+        let staging = hidden(&self.directory, "new");
         fs::create_dir_all(&staging)?;
         Ok(staging)
+    }
+
+    /// The largest of the artifacts before the last ones.
+    pub fn spare(&self) -> Spare {
+        Spare::of(&self.directory)
     }
 
     /// Puts the staged files, which were made of a plan, in the place of the last ones.
@@ -121,12 +129,20 @@ impl Output {
     /// # Errors
     /// The file system refuses it; the last ones are then still there.
     pub fn publish(&self, staging: &Utf8Path, key: &str, plan: serde_json::Value) -> Result<()> {
+        let last = self.stamp();
         let stamp = Stamp { key: key.to_owned(), files: files(staging)?, plan };
         fs::write(staging.join(STAMP), serde_json::to_vec_pretty(&stamp)?)?;
         let to = self.directory.as_str();
         if self.directory.exists() {
             rustix::fs::renameat_with(CWD, staging.as_str(), CWD, to, RenameFlags::EXCHANGE)
                 .with_context(|| format!("putting `{}` in its place", report::path(to)))?;
+            let last = last.map(|stamp| stamp.plan).unwrap_or_default();
+            for kind in SpareKind::ALL {
+                if let Some(name) = last["artifacts"][kind.name()].as_str() {
+                    // The next build makes it anew.
+                    let _ = self.spare().keep(kind, &staging.join(name));
+                }
+            }
             fs::remove_dir_all(staging)?;
         } else {
             fs::rename(staging, &self.directory)?;
@@ -161,6 +177,11 @@ impl Output {
         fs::write(&stamp, serde_json::to_vec_pretty(&stamped)?)?;
         Ok(())
     }
+}
+
+/// What belongs to a directory of artifacts and lies beside it.
+fn hidden(directory: &Utf8Path, what: &str) -> Utf8PathBuf {
+    directory.with_file_name(format!(".{}.{what}", directory.file_name().unwrap_or_default()))
 }
 
 /// Whether a path is where something is mounted, as far as the kernel says it (Linux 5.8).

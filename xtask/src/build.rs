@@ -15,7 +15,7 @@ use bedplate_formats::unpack::Package;
 use camino::Utf8Path;
 use fs_err as fs;
 
-use crate::artifacts::{self, Output};
+use crate::artifacts::{self, Output, Spare};
 use crate::bundle::delta::{New, Old};
 use crate::bundle::{self, Source};
 use crate::certificate::Chain;
@@ -93,7 +93,7 @@ pub fn image(context: Context<'_>, plan: &Plan, lock: &Lock) -> Result<()> {
     }
     let staging = output.staging()?;
     let commit = commit();
-    let built = assemble(context, given(commit.as_deref()), &staging)
+    let built = assemble(context, given(commit.as_deref()), (&staging, &output.spare()))
         .and_then(|()| output.publish(&staging, &key, serde_json::to_value(plan)?));
     if let Err(error) = built {
         let error = or_full(error, staging.parent().unwrap_or(&staging).as_std_path());
@@ -337,7 +337,11 @@ fn fingerprint(plan: &Plan) -> Result<String> {
     Ok(value.to_string())
 }
 
-fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Utf8Path) -> Result<()> {
+fn assemble(
+    context: Context<'_>,
+    given: provenance::Given<'_>,
+    (staging, spare): (&Utf8Path, &Spare),
+) -> Result<()> {
     let Context { report, store, .. } = context;
     let provenance::Given { plan, lock, .. } = given;
     let names = &plan.artifacts;
@@ -400,7 +404,7 @@ fn assemble(context: Context<'_>, given: provenance::Given<'_>, staging: &Utf8Pa
         let (hashed, bills) = std::thread::scope(|scope| {
             let bills = scope.spawn(bills);
             let root = (&base, &tree);
-            let hashed = write_root(context, plan, lock, &system_key, root, &tools, staging);
+            let hashed = write_root(context, plan, lock, &system_key, root, &tools, (staging, spare));
             (hashed, joined(bills))
         });
         let hashed = hashed?;
@@ -665,7 +669,7 @@ fn write_root(
     system_key: &str,
     (base, tree): (&Tree, &Tree),
     tools: &crate::sandbox::Sandbox,
-    staging: &Utf8Path,
+    (staging, spare): (&Utf8Path, &Spare),
 ) -> Result<Option<root::Hashed>> {
     let started = Instant::now();
     let file = staging.join(&plan.artifacts.root);
@@ -677,7 +681,7 @@ fn write_root(
     // Where nobody signs, there is no disk yet.
     let disk = match context.trust.is_unsigned() {
         true => None,
-        false => Some(disk::begin(&plan.disk, &plan.artifacts, staging)?),
+        false => Some(disk::begin(&plan.disk, &plan.artifacts, (staging, spare))?),
     };
     let place = disk.as_ref().map(|(file, before)| Place {
         file,
@@ -685,7 +689,7 @@ fn write_root(
         before: before.clone(),
     });
     let (filesystem, hashed) =
-        root::write(options, (context.store, &key), (base, tree), &file, place, &told)?;
+        root::write(options, (context.store, &key), (base, tree), (&file, spare), place, &told)?;
     drop(activity);
     let size = fs::metadata(file)?.len();
     context.report.timed("Root", format_args!("{filesystem} of {}", bytes(size)), started);

@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "system calls without a safe wrapper, each with its reason")]
 
 use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -263,6 +264,16 @@ pub(crate) fn end_with_thread(command: &mut Command) {
     let tie = || Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?);
     // SAFETY: between fork and exec it makes one system call.
     unsafe { command.pre_exec(tie) };
+}
+
+/// Whether no other descriptor on this machine is open on a file of the caller's; false where that cannot be told.
+pub(crate) fn is_alone(file: &File) -> bool {
+    // The kernel leases a file to be written only to who is alone with it.
+    let lease = |kind: libc::c_int| {
+        // SAFETY: numbers only.
+        unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) == 0 }
+    };
+    lease(libc::F_WRLCK) && lease(libc::F_UNLCK)
 }
 
 /// Has the kernel read a disk's partition table anew.

@@ -189,7 +189,9 @@ fn artifacts() {
     let mut text = head(
         "Artifacts",
         "The files of a build, in `build/NAME/` or where `--out` says. On arm64, `x86-64` in their names is `arm64`. \
-         A build that fails or is interrupted leaves those of the last one.",
+         A build that fails or is interrupted leaves those of the last one.\n\n\
+         The disk and the root before those are kept in `build/.NAME.spare/`. The next build writes over them what is \
+         not the same; without them it writes everything.",
     );
     text.push('\n');
     text += &table(&["file", "is"], names.described().into_iter().map(row));

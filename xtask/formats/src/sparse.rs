@@ -9,13 +9,13 @@
 //! afterwards.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IoSliceMut, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use rayon::prelude::*;
 use rustix::fs::{FallocateFlags, SeekFrom, copy_file_range, fallocate, ioctl_ficlone, seek};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 /// The unit in which zeros become holes, in bytes: a page, and a block of every
 /// file system an image is likely to lie on.
@@ -246,6 +246,17 @@ pub(crate) fn write_nonzero(to: &File, bytes: &[u8], at: u64) -> io::Result<()> 
     to.write_all_at(&bytes[run.clone()], at + run.start as u64)
 }
 
+/// Whether a file reads as these bytes at an offset, as far as that is in memory: writing is faster than looking on the
+/// disk, where false is the answer.
+pub(crate) fn holds(file: &File, bytes: &[u8], at: u64) -> bool {
+    let mut buffer = [0; 1 << 16];
+    bytes.chunks(buffer.len()).zip((at..).step_by(buffer.len())).all(|(part, at)| {
+        let read = &mut buffer[..part.len()];
+        preadv2(file, &mut [IoSliceMut::new(read)], at, ReadWriteFlags::NOWAIT) == Ok(part.len())
+            && read == part
+    })
+}
+
 /// Makes a range of a file read as zeros, giving its room back where the file
 /// system can. The file keeps its length.
 ///
@@ -324,6 +335,18 @@ mod tests {
         let inside = extents(&file, MIB + 4096..10 * MIB).unwrap();
         assert_eq!(inside, [MIB + 4096..MIB + 8192, 9 * MIB..9 * MIB + 4096]);
         assert_eq!(extents(&file, 10 * MIB..99 * MIB).unwrap(), []);
+    }
+
+    #[test]
+    fn a_file_that_is_another_or_ends_before_holds_nothing_of_it() {
+        let file = islands();
+        assert!(!holds(&file, &[1; 8193], MIB));
+        assert!(!holds(&file, &[0; 100], 16 * MIB - 50));
+        assert!(!holds(&file, &[0; 100], 99 * MIB));
+        let mut almost = vec![0; 200_000];
+        almost[..8192].fill(1);
+        almost[199_999] = 1;
+        assert!(!holds(&file, &almost, MIB));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use camino::Utf8Path;
 use fs_err as fs;
 use uuid::Uuid;
 
-use crate::artifacts::Digests;
+use crate::artifacts::{Digests, Spare, SpareKind};
 use crate::error::LocatedError;
 use crate::report::bytes;
 use crate::step::root::Hashed;
@@ -70,17 +70,21 @@ fn open(planned: &DiskPlan, names: &ArtifactNames, staging: &Utf8Path) -> Result
     Ok(disk.into_parts().0)
 }
 
-/// Opens the disk before anything lies on it. Where its table does not tell the root hash, the table is written, and the
-/// hash of all before the root begun.
+/// Opens the disk before anything lies on it, but for what was where the root will be. Where its table does not tell the
+/// root hash, the table is written, and the hash of all before the root begun.
 ///
 /// # Errors
 /// As [`write()`].
 pub fn begin(
     planned: &DiskPlan,
     names: &ArtifactNames,
-    staging: &Utf8Path,
+    (staging, spare): (&Utf8Path, &Spare),
 ) -> Result<(File, Option<Sha256>)> {
-    let mut disk = open(planned, names, staging)?;
+    let mut disk = spare.open(SpareKind::Disk, &staging.join(&names.disk))?;
+    disk.set_len(planned.size)?;
+    let PartitionPlan { offset, size, .. } = planned.root.partition;
+    sparse::punch(&disk, 0..offset)?;
+    sparse::punch(&disk, offset + size..planned.size)?;
     if !planned.partitions().all(|partition| matches!(partition.guid, PartitionGuid::Fixed(_))) {
         return Ok((disk, None));
     }
@@ -142,6 +146,7 @@ pub fn write<'a>(
             }
             done(partition.offset + part.end, Some(artifact));
         }
+        sparse::punch(&disk, partition.offset + length..partition.offset + partition.size)?;
     }
     done(planned.size, None);
     Ok(())

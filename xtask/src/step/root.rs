@@ -6,7 +6,6 @@ mod changes;
 mod digests;
 mod extents;
 
-use std::fs::File;
 use std::io::{self, PipeWriter};
 
 use anyhow::{Context as _, Result};
@@ -21,6 +20,7 @@ use camino::Utf8Path;
 
 pub(super) use self::changes::same;
 use self::extents::{Packs, Told};
+use crate::artifacts::{Spare, SpareKind};
 use crate::key::Key;
 use crate::sandbox::{Sandbox, failed};
 use crate::step::disk;
@@ -68,7 +68,7 @@ pub fn write(
     options: Options<'_>,
     (store, key): (&Store, &str),
     (base, tree): (&Tree, &Tree),
-    file: &Utf8Path,
+    (file, spare): (&Utf8Path, &Spare),
     place: Option<Place<'_>>,
     told: Told<'_>,
 ) -> Result<(&'static str, Option<Hashed>)> {
@@ -86,7 +86,8 @@ pub fn write(
         let index = options.slots.then(Sha256::default);
         let salted = options.root.verity.as_ref().map(|verity| disk::parameters(verity).begun());
         let begun: Vec<Sha256> = index.iter().chain(&salted).cloned().collect();
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(file)?;
+        let file = spare.open(SpareKind::Root, file)?;
+        file.set_len(image.length())?;
         let written = digest::hashing(&file, place, &begun, |to| image.write(to))?;
         packs.keep()?;
         let mut blocks = written.blocks.into_iter();

@@ -17,7 +17,7 @@ const BLOCK: usize = 4096;
 /// How much one core hashes at a time, in bytes.
 const RUN: usize = 64 * BLOCK;
 /// How much is handed over at a time, in bytes: some milliseconds of one core's hashing.
-const CHUNK: usize = 4 << 20;
+const CHUNK: usize = 1 << 20;
 /// How many chunks wait to be hashed.
 const WAITING: usize = 2;
 
@@ -42,7 +42,7 @@ pub struct Written {
 }
 
 /// Hashes what `write` writes to a file: as a whole, and block by block behind what each of `begun` begins with. It
-/// is copied to a `place`, too. One core writes, the others hash and copy.
+/// is copied to a `place`, too. What is there already is not written. One core writes, the others hash and copy.
 ///
 /// # Errors
 /// What `write` fails with; writing a file fails.
@@ -65,7 +65,12 @@ pub fn hashing<E: From<io::Error>>(
                 done = range.end;
                 rayon::in_place_scope(|scope| {
                     scope.spawn(|_| hashes.add(begun, &chunk));
-                    copy.map_or(Ok(()), |(to, at)| sparse::copy(file, range.clone(), to, at + range.start))
+                    match copy {
+                        Some((to, at)) if !sparse::holds(to, &chunk, at + range.start) => {
+                            sparse::copy(file, range.clone(), to, at + range.start)
+                        }
+                        _ => Ok(()),
+                    }
                 })?;
                 // Who writes may have ended.
                 let _ = back.send(chunk);
@@ -117,8 +122,10 @@ pub struct Hashing<'a> {
 impl Hashing<'_> {
     /// Writes the chunk, and leaves it to who hashes.
     fn hand_over(&mut self) -> io::Result<()> {
-        // Not at the file's position, which copying moves.
-        self.file.write_all_at(&self.chunk, self.done)?;
+        if !sparse::holds(self.file, &self.chunk, self.done) {
+            // Not at the file's position, which copying moves.
+            self.file.write_all_at(&self.chunk, self.done)?;
+        }
         self.done += self.chunk.len() as u64;
         let mut next = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK));
         next.clear();
@@ -158,9 +165,19 @@ mod tests {
 
     #[test]
     fn digests_are_those_of_the_file() {
-        let (bytes, file) = (bytes(), tempfile::NamedTempFile::new().unwrap());
-        let salted = Sha256::begin(b"salt");
+        let file = tempfile::NamedTempFile::new().unwrap();
         let copy = tempfile::NamedTempFile::new().unwrap();
+        // The second and third are written over what is there: other bytes, the same, and some of both.
+        let mut other = bytes();
+        other.truncate(CHUNK + 5000);
+        other[70_000] ^= 1;
+        for bytes in [other, bytes(), bytes()] {
+            expect_digests(&bytes, &file, &copy);
+        }
+    }
+
+    fn expect_digests(bytes: &[u8], file: &tempfile::NamedTempFile, copy: &tempfile::NamedTempFile) {
+        let salted = Sha256::begin(b"salt");
         let place = Place { file: copy.as_file(), at: 128, before: Some(Sha256::begin(&[0; 128])) };
         let written = hashing(file.as_file(), Some(place), &[Sha256::default(), salted.clone()], |to| {
             // Pieces of any length, across the ends of chunks.
@@ -168,10 +185,10 @@ mod tests {
         })
         .unwrap();
         assert_eq!(std::fs::read(file.path()).unwrap(), bytes);
-        let copied = [&[0; 128], &bytes[..]].concat();
+        let copied = [&[0; 128], bytes].concat();
         assert_eq!(std::fs::read(copy.path()).unwrap(), copied);
         let blocks = |begun: &Sha256| bytes.chunks(BLOCK).flat_map(|block| begun.with(block)).collect();
-        assert_eq!(written.sha256, Sha256::of(&bytes));
+        assert_eq!(written.sha256, Sha256::of(bytes));
         assert_eq!(written.blocks, [blocks(&Sha256::default()), blocks(&salted)] as [Vec<u8>; 2]);
         assert_eq!(written.copied.unwrap().finish(), Sha256::of(&copied));
     }
