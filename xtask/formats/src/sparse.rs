@@ -21,8 +21,9 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 /// file system an image is likely to lie on.
 pub const BLOCK: usize = 4096;
 
-/// How much is read or compared at a time, in bytes.
-const CHUNK: usize = 1 << 20;
+/// How much is read, compared or written at a time, in bytes. For more, the kernel takes memory in the pieces that a
+/// virtual machine gives back to its host as soon as they are free, and has to wait for: 400 MB in 1.7 s, not 0.15.
+pub const CHUNK: usize = 1 << 20;
 
 /// Where a file holds data inside a range, in order; everything else reads as
 /// zeros. The range is cut at the end of the file.
@@ -246,15 +247,40 @@ pub(crate) fn write_nonzero(to: &File, bytes: &[u8], at: u64) -> io::Result<()> 
     to.write_all_at(&bytes[run.clone()], at + run.start as u64)
 }
 
-/// Whether a file reads as these bytes at an offset, as far as that is in memory: writing is faster than looking on the
-/// disk, where false is the answer.
-pub(crate) fn holds(file: &File, bytes: &[u8], at: u64) -> bool {
-    let mut buffer = [0; 1 << 16];
-    bytes.chunks(buffer.len()).zip((at..).step_by(buffer.len())).all(|(part, at)| {
-        let read = &mut buffer[..part.len()];
-        preadv2(file, &mut [IoSliceMut::new(read)], at, ReadWriteFlags::NOWAIT) == Ok(part.len())
-            && read == part
-    })
+/// A file that may hold already what is to be written to it.
+#[derive(Debug)]
+pub(crate) struct Before<'a> {
+    file: &'a File,
+    /// How often in a row it was not in memory.
+    misses: u32,
+}
+
+impl<'a> Before<'a> {
+    /// So often in a row, and nobody looks any more.
+    const MISSES: u32 = 8;
+
+    /// That of a file from an offset on.
+    ///
+    /// # Errors
+    /// As [`extents`].
+    pub(crate) fn new(file: &'a File, from: u64) -> io::Result<Self> {
+        let is_empty = extents(file, from..file.metadata()?.len())?.is_empty();
+        Ok(Self { file, misses: if is_empty { Self::MISSES } else { 0 } })
+    }
+
+    /// Whether the file reads as these bytes at an offset; false where it is not in memory: to write is faster than to
+    /// look on a disk, and looking has the kernel read ahead.
+    pub(crate) fn holds(&mut self, bytes: &[u8], at: u64) -> bool {
+        let mut buffer = [0; 1 << 16];
+        let mut parts = bytes.chunks(buffer.len()).zip((at..).step_by(buffer.len()));
+        self.misses < Self::MISSES
+            && parts.all(|(part, at)| {
+                let read = &mut buffer[..part.len()];
+                let found = preadv2(self.file, &mut [IoSliceMut::new(read)], at, ReadWriteFlags::NOWAIT);
+                self.misses = if found.is_ok() { 0 } else { self.misses + 1 };
+                found == Ok(part.len()) && read == part
+            })
+    }
 }
 
 /// Makes a range of a file read as zeros, giving its room back where the file
@@ -340,13 +366,14 @@ mod tests {
     #[test]
     fn a_file_that_is_another_or_ends_before_holds_nothing_of_it() {
         let file = islands();
-        assert!(!holds(&file, &[1; 8193], MIB));
-        assert!(!holds(&file, &[0; 100], 16 * MIB - 50));
-        assert!(!holds(&file, &[0; 100], 99 * MIB));
+        let holds = |bytes: &[u8], at| Before::new(&file, at).unwrap().holds(bytes, at);
+        assert!(!holds(&[1; 8193], MIB));
+        assert!(!holds(&[0; 100], 16 * MIB - 50));
+        assert!(!holds(&[0; 100], 99 * MIB));
         let mut almost = vec![0; 200_000];
         almost[..8192].fill(1);
         almost[199_999] = 1;
-        assert!(!holds(&file, &almost, MIB));
+        assert!(!holds(&almost, MIB));
     }
 
     #[test]

@@ -10,16 +10,16 @@ use std::thread;
 use rayon::prelude::*;
 
 use super::Sha256;
-use crate::sparse;
+use crate::sparse::{self, Before};
 
 /// The blocks that have digests of their own, in bytes.
 const BLOCK: usize = 4096;
 /// How much one core hashes at a time, in bytes.
 const RUN: usize = 64 * BLOCK;
-/// How much is handed over at a time, in bytes: some milliseconds of one core's hashing.
-const CHUNK: usize = 1 << 20;
+/// How much is written and handed over at a time, in bytes: a millisecond of one core's hashing.
+const CHUNK: usize = sparse::CHUNK;
 /// How many chunks wait to be hashed.
-const WAITING: usize = 2;
+const WAITING: usize = 4;
 
 /// Where what is written is copied to.
 pub struct Place<'a> {
@@ -58,6 +58,8 @@ pub fn hashing<E: From<io::Error>>(
         let others = scope.spawn(move || {
             let mut done = 0_u64;
             let (copy, copied) = place.map(|Place { file, at, before }| ((file, at), before)).unzip();
+            let mut copy =
+                copy.map(|(to, at)| Ok::<_, io::Error>((to, at, Before::new(to, at)?))).transpose()?;
             let (whole, blocks) = (Sha256::default(), vec![Vec::new(); begun.len()]);
             let mut hashes = Hashes { whole, copied: copied.flatten(), blocks };
             for chunk in chunks {
@@ -65,11 +67,10 @@ pub fn hashing<E: From<io::Error>>(
                 done = range.end;
                 rayon::in_place_scope(|scope| {
                     scope.spawn(|_| hashes.add(begun, &chunk));
-                    match copy {
-                        Some((to, at)) if !sparse::holds(to, &chunk, at + range.start) => {
-                            sparse::copy(file, range.clone(), to, at + range.start)
-                        }
-                        _ => Ok(()),
+                    let Some((to, at, before)) = &mut copy else { return Ok(()) };
+                    match before.holds(&chunk, *at + range.start) {
+                        true => Ok(()),
+                        false => sparse::copy(file, range.clone(), to, *at + range.start),
                     }
                 })?;
                 // Who writes may have ended.
@@ -78,7 +79,8 @@ pub fn hashing<E: From<io::Error>>(
             let Hashes { whole, copied, blocks } = hashes;
             Ok::<_, io::Error>(Written { sha256: whole.finish(), blocks, copied })
         });
-        let mut hashing = Hashing { file, done: 0, chunk: Vec::with_capacity(CHUNK), to_hash, empty };
+        let before = Before::new(file, 0)?;
+        let mut hashing = Hashing { file, before, done: 0, chunk: Vec::with_capacity(CHUNK), to_hash, empty };
         let written = write(&mut hashing).and_then(|()| Ok(hashing.hand_over()?));
         drop(hashing);
         // Where the copy failed, writing did not go on.
@@ -111,6 +113,7 @@ impl Hashes {
 /// A file whose bytes are hashed on their way.
 pub struct Hashing<'a> {
     file: &'a File,
+    before: Before<'a>,
     /// How much of it is written, in bytes.
     done: u64,
     chunk: Vec<u8>,
@@ -122,7 +125,7 @@ pub struct Hashing<'a> {
 impl Hashing<'_> {
     /// Writes the chunk, and leaves it to who hashes.
     fn hand_over(&mut self) -> io::Result<()> {
-        if !sparse::holds(self.file, &self.chunk, self.done) {
+        if !self.before.holds(&self.chunk, self.done) {
             // Not at the file's position, which copying moves.
             self.file.write_all_at(&self.chunk, self.done)?;
         }

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, Result};
 use bedplate_formats::erofs::write::{ExtentCache, ExtentKey};
 use bedplate_formats::region::Region;
+use bedplate_formats::sparse::CHUNK;
 use fs_err as fs;
 
 use super::digests::Digests;
@@ -161,7 +162,9 @@ impl ExtentCache for Packs<'_> {
 
 impl Added {
     fn add(&mut self, key: [u8; 32], entry: &[u8]) -> io::Result<Range<u64>> {
-        self.blocks.write_all_at(entry, self.end)?;
+        for (part, at) in entry.chunks(CHUNK).zip((self.end..).step_by(CHUNK)) {
+            self.blocks.write_all_at(part, at)?;
+        }
         let range = self.end..self.end + entry.len() as u64;
         self.end = range.end;
         self.entries.insert(key, range.clone());
