@@ -113,25 +113,33 @@ pub fn copy_file(from: &File, to: &File) -> io::Result<()> {
 /// Copies a range of one file to an offset of another and keeps its holes. What
 /// lies beyond the source's end is a hole. The target reads exactly like the
 /// source afterwards, whatever was there before, and is at least as long as the
-/// copy needs.
+/// copy needs. What it has already, as far as that is in memory, is not written.
 ///
 /// # Errors
 /// Fails as reading and writing do.
 pub fn copy(from: &File, range: Range<u64>, to: &File, at: u64) -> io::Result<()> {
-    let before = to.metadata()?.len();
+    let length = to.metadata()?.len();
     let needed = at + (range.end - range.start);
-    if before < needed {
+    if length < needed {
         to.set_len(needed)?;
     }
-    let mut done = range.start;
+    let mut before = Before::new(to, at..needed)?;
+    let mut buffer = vec![0; if before.is_known() { CHUNK } else { 0 }];
     let place = |offset: u64| at + (offset - range.start);
-    for extent in extents(from, range.clone())? {
-        // What lay beyond the target's old end is a hole already.
-        punch(to, place(done)..place(extent.start).min(before))?;
-        done = extent.end;
-        copy_data(from, extent.clone(), to, place(extent.start))?;
+    for span in spans(from, range.clone(), if before.is_known() { CHUNK } else { 1 << 30 })? {
+        match span {
+            Span::Data(data) => {
+                let is_there = before.is_known()
+                    && before.holds(read(from, data.clone(), &mut buffer)?, place(data.start));
+                if !is_there {
+                    copy_data(from, data.clone(), to, place(data.start))?;
+                }
+            }
+            // What lay beyond the target's old end is a hole already.
+            Span::Hole(hole) => punch(to, place(hole.start)..place(hole.end).min(length))?,
+        }
     }
-    punch(to, place(done)..place(range.end).min(before))
+    Ok(())
 }
 
 /// Whether a range of one file reads as the range of another that begins at an
@@ -259,13 +267,18 @@ impl<'a> Before<'a> {
     /// So often in a row, and nobody looks any more.
     const MISSES: u32 = 8;
 
-    /// That of a file from an offset on.
+    /// A range of a file.
     ///
     /// # Errors
     /// As [`extents`].
-    pub(crate) fn new(file: &'a File, from: u64) -> io::Result<Self> {
-        let is_empty = extents(file, from..file.metadata()?.len())?.is_empty();
+    pub(crate) fn new(file: &'a File, range: Range<u64>) -> io::Result<Self> {
+        let is_empty = extents(file, range)?.is_empty();
         Ok(Self { file, misses: if is_empty { Self::MISSES } else { 0 } })
+    }
+
+    /// Whether it is worth looking.
+    fn is_known(&self) -> bool {
+        self.misses < Self::MISSES
     }
 
     /// Whether the file reads as these bytes at an offset; false where it is not in memory: to write is faster than to
@@ -273,7 +286,7 @@ impl<'a> Before<'a> {
     pub(crate) fn holds(&mut self, bytes: &[u8], at: u64) -> bool {
         let mut buffer = [0; 1 << 16];
         let mut parts = bytes.chunks(buffer.len()).zip((at..).step_by(buffer.len()));
-        self.misses < Self::MISSES
+        self.is_known()
             && parts.all(|(part, at)| {
                 let read = &mut buffer[..part.len()];
                 let found = preadv2(self.file, &mut [IoSliceMut::new(read)], at, ReadWriteFlags::NOWAIT);
@@ -366,7 +379,7 @@ mod tests {
     #[test]
     fn a_file_that_is_another_or_ends_before_holds_nothing_of_it() {
         let file = islands();
-        let holds = |bytes: &[u8], at| Before::new(&file, at).unwrap().holds(bytes, at);
+        let holds = |bytes: &[u8], at| Before::new(&file, at..16 * MIB).unwrap().holds(bytes, at);
         assert!(!holds(&[1; 8193], MIB));
         assert!(!holds(&[0; 100], 16 * MIB - 50));
         assert!(!holds(&[0; 100], 99 * MIB));

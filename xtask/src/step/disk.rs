@@ -70,8 +70,8 @@ fn open(planned: &DiskPlan, names: &ArtifactNames, staging: &Utf8Path) -> Result
     Ok(disk.into_parts().0)
 }
 
-/// Opens the disk before anything lies on it, but for what was where the root will be. Where its table does not tell the
-/// root hash, the table is written, and the hash of all before the root begun.
+/// Opens the disk before anything lies on it but what was in the place of its partitions. Where its table does not tell
+/// the root hash, the table is written, and the hash of all before the root begun.
 ///
 /// # Errors
 /// As [`write()`].
@@ -82,9 +82,14 @@ pub fn begin(
 ) -> Result<(File, Option<Sha256>)> {
     let mut disk = spare.open(SpareKind::Disk, &staging.join(&names.disk))?;
     disk.set_len(planned.size)?;
-    let PartitionPlan { offset, size, .. } = planned.root.partition;
-    sparse::punch(&disk, 0..offset)?;
-    sparse::punch(&disk, offset + size..planned.size)?;
+    let mut partitions: Vec<_> = planned.partitions().collect();
+    partitions.sort_by_key(|partition| partition.offset);
+    let mut end = 0;
+    for PartitionPlan { offset, size, .. } in partitions {
+        sparse::punch(&disk, end..*offset)?;
+        end = offset + size;
+    }
+    sparse::punch(&disk, end..planned.size)?;
     if !planned.partitions().all(|partition| matches!(partition.guid, PartitionGuid::Fixed(_))) {
         return Ok((disk, None));
     }

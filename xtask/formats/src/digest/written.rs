@@ -57,11 +57,14 @@ pub fn hashing<E: From<io::Error>>(
         let (back, empty) = mpsc::channel();
         let others = scope.spawn(move || {
             let mut done = 0_u64;
-            let (copy, copied) = place.map(|Place { file, at, before }| ((file, at), before)).unzip();
-            let mut copy =
-                copy.map(|(to, at)| Ok::<_, io::Error>((to, at, Before::new(to, at)?))).transpose()?;
-            let (whole, blocks) = (Sha256::default(), vec![Vec::new(); begun.len()]);
-            let mut hashes = Hashes { whole, copied: copied.flatten(), blocks };
+            let (copied, mut copy) = match place {
+                Some(Place { file, at, before }) => {
+                    (before, Some((file, at, Before::new(file, at..u64::MAX)?)))
+                }
+                None => (None, None),
+            };
+            let mut hashes =
+                Hashes { whole: Sha256::default(), copied, blocks: vec![Vec::new(); begun.len()] };
             for chunk in chunks {
                 let range = done..done + chunk.len() as u64;
                 done = range.end;
@@ -79,7 +82,7 @@ pub fn hashing<E: From<io::Error>>(
             let Hashes { whole, copied, blocks } = hashes;
             Ok::<_, io::Error>(Written { sha256: whole.finish(), blocks, copied })
         });
-        let before = Before::new(file, 0)?;
+        let before = Before::new(file, 0..u64::MAX)?;
         let mut hashing = Hashing { file, before, done: 0, chunk: Vec::with_capacity(CHUNK), to_hash, empty };
         let written = write(&mut hashing).and_then(|()| Ok(hashing.hand_over()?));
         drop(hashing);
