@@ -138,8 +138,10 @@ impl Output {
                 .with_context(|| format!("putting `{}` in its place", report::path(to)))?;
             let last = last.map(|stamp| stamp.plan).unwrap_or_default();
             for kind in SpareKind::ALL {
-                if let Some(name) = last["artifacts"][kind.name()].as_str() {
-                    // The next build makes it anew.
+                let name =
+                    last["artifacts"][kind.name()].as_str().and_then(|name| Utf8Path::new(name).file_name());
+                if let Some(name) = name {
+                    // Without it, the next build writes all of its own.
                     let _ = self.spare().keep(kind, &staging.join(name));
                 }
             }

@@ -268,12 +268,13 @@ pub(crate) fn end_with_thread(command: &mut Command) {
 
 /// Whether no other descriptor on this machine is open on a file of the caller's; false where that cannot be told.
 pub(crate) fn is_alone(file: &File) -> bool {
-    // The kernel leases a file to be written only to who is alone with it.
-    let lease = |kind: libc::c_int| {
-        // SAFETY: numbers only.
-        unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) == 0 }
-    };
-    lease(libc::F_WRLCK) && lease(libc::F_UNLCK)
+    /// `F_SETSIG`
+    const SIGNAL: libc::c_int = 10;
+    // SAFETY: numbers only.
+    let set = |command, value: libc::c_int| unsafe { libc::fcntl(file.as_raw_fd(), command, value) == 0 };
+    // The kernel leases a file to be written only to who is alone with it. Somebody who opens it just then waits until
+    // it is given back, of which the kernel tells: with SIGIO, which ends a program, where nothing else is asked for.
+    set(SIGNAL, libc::SIGURG) && set(libc::F_SETLEASE, libc::F_WRLCK) && set(libc::F_SETLEASE, libc::F_UNLCK)
 }
 
 /// Has the kernel read a disk's partition table anew.

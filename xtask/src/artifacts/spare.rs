@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use fs_err as fs;
+use rustix::fs::{Mode, OFlags};
 
 use super::hidden;
 use crate::syscall;
@@ -65,7 +66,8 @@ impl Spare {
     /// Puts the spare file, if there is one that is like the new one, in its place.
     fn take(&self, kind: Kind, new: &File, path: &Utf8Path) -> Option<File> {
         let from = self.0.join(kind.name());
-        let spare = File::options().read(true).write(true).open(&from).ok()?;
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let spare = File::from(rustix::fs::open(from.as_str(), flags, Mode::empty()).ok()?);
         let like =
             |file: &File| file.metadata().map(|meta| (meta.nlink(), meta.mode(), meta.uid(), meta.gid()));
         let is_ours = like(&spare).ok()? == like(new).ok()? && syscall::is_alone(&spare);
@@ -126,11 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_another_name_or_other_rights_is_left_alone() {
+    fn a_link_and_a_file_with_another_name_or_other_rights_are_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         let (first, path) = spare(&directory);
         let other = path.with_file_name("release.raw");
         fs::hard_link(first.0.join("disk"), &other).unwrap();
+        assert_eq!(taken(&first, &path), "");
+        fs::remove_file(&path).unwrap();
+        fs_err::os::unix::fs::symlink(&other, first.0.join("disk")).unwrap();
         assert_eq!(taken(&first, &path), "");
         assert_eq!(fs::read_to_string(other).unwrap(), "the last one");
         fs::remove_file(&path).unwrap();
