@@ -201,6 +201,8 @@ impl Bench {
         // containerd's settings are in the root alone, and the modules to be loaded in the initrd, too.
         let changed = self.line_more("containerd/config.toml")?;
         let both = self.line_more("modules-load.d/nbd.conf")?;
+        // Over what the builds before the last left.
+        let again = self.line_more("containerd/config.toml")?;
         let before = self.blocks()?;
         let more = measure::run(image().env(MORE, "1"))?;
         let after = self.blocks()?;
@@ -211,6 +213,7 @@ impl Bench {
             row("b", "nothing changed", None, fresh),
             row("c", "one line of one overlay file changed", Some(0.45), changed),
             row("c'", "one line of a file that the initrd has, too", None, both),
+            row("", "one more line, as (c)", None, again),
             row("d", "one package added, and resolved", Some(0.4), more),
             row("e", format!("as (a), for {other}, emulated"), None, emulated),
             row("", "mmdebstrap: the packages of (d), no image", None, mmdebstrap::run(self)?),

@@ -24,6 +24,9 @@ pub use self::spare::{Kind as SpareKind, Spare};
 /// What says that a directory is ours, and of which inputs its files were made.
 const STAMP: &str = ".bedplate.json";
 
+/// What a run leaves behind that is interrupted behind its build.
+const PUBLISHED: &str = "the new artifacts, the lock and the cache are whole";
+
 /// A directory of artifacts that one build at a time works on.
 pub struct Output {
     directory: Utf8PathBuf,
@@ -134,7 +137,9 @@ impl Output {
         fs::write(staging.join(STAMP), serde_json::to_vec_pretty(&stamp)?)?;
         let to = self.directory.as_str();
         if self.directory.exists() {
-            rustix::fs::renameat_with(CWD, staging.as_str(), CWD, to, RenameFlags::EXCHANGE)
+            let exchange =
+                || rustix::fs::renameat_with(CWD, staging.as_str(), CWD, to, RenameFlags::EXCHANGE);
+            report::leave_by(PUBLISHED, exchange)
                 .with_context(|| format!("putting `{}` in its place", report::path(to)))?;
             let last = last.map(|stamp| stamp.plan).unwrap_or_default();
             for kind in SpareKind::ALL {
@@ -147,7 +152,7 @@ impl Output {
             }
             fs::remove_dir_all(staging)?;
         } else {
-            fs::rename(staging, &self.directory)?;
+            report::leave_by(PUBLISHED, || fs::rename(staging, &self.directory))?;
         }
         Ok(())
     }

@@ -300,7 +300,18 @@ pub fn watch_for_interrupts() -> anyhow::Result<()> {
 
 /// Says from now on of an interrupted run that it leaves this behind.
 pub fn leave(text: &'static str) {
-    *LEAVES.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = text;
+    let _ = leave_by(text, || Ok::<_, std::convert::Infallible>(()));
+}
+
+/// Does what makes the difference between what an interrupted run leaves behind before and after: it is done, or not.
+///
+/// # Errors
+/// As `change` does; nothing else is said then.
+pub fn leave_by<T, E>(text: &'static str, change: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    let mut leaves = LEAVES.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let changed = change()?;
+    *leaves = text;
+    Ok(changed)
 }
 
 /// `0.4 s`, `12.3 s`.
