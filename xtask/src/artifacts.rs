@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use bedplate_core::plan::ArtifactNames;
 use bedplate_formats::digest::{self, hex};
 use bedplate_formats::sparse;
@@ -66,7 +66,7 @@ impl Output {
             false => named,
         };
         let directory = followed.as_path();
-        directory.file_name().context("the output directory has no name")?;
+        ensure!(directory.file_name().is_some(), "the output directory has no name");
         let above = directory.parent().unwrap_or(Utf8Path::new("."));
         if directory.exists() && !directory.is_dir() {
             bail!("`{}` is no directory; choose another for the artifacts", report::path(directory));

@@ -118,28 +118,47 @@ pub fn copy_file(from: &File, to: &File) -> io::Result<()> {
 /// # Errors
 /// Fails as reading and writing do.
 pub fn copy(from: &File, range: Range<u64>, to: &File, at: u64) -> io::Result<()> {
-    let length = to.metadata()?.len();
-    let needed = at + (range.end - range.start);
-    if length < needed {
-        to.set_len(needed)?;
+    let mut before = Before::new(to, at..at + (range.end - range.start))?;
+    if !before.is_known() {
+        return copy_anew(from, range, to, at);
     }
-    let mut before = Before::new(to, at..needed)?;
-    let mut buffer = vec![0; if before.is_known() { CHUNK } else { 0 }];
-    let place = |offset: u64| at + (offset - range.start);
-    for span in spans(from, range.clone(), if before.is_known() { CHUNK } else { 1 << 30 })? {
-        match span {
-            Span::Data(data) => {
-                let is_there = before.is_known()
-                    && before.holds(read(from, data.clone(), &mut buffer)?, place(data.start));
-                if !is_there {
-                    copy_data(from, data.clone(), to, place(data.start))?;
-                }
+    let mut buffer = vec![0; CHUNK];
+    for span in spans(from, range.clone(), CHUNK)? {
+        let place = |offset: u64| at + (offset - range.start);
+        let (part, is_there) = match span {
+            Span::Data(data) if before.is_known() => {
+                let bytes = read(from, data.clone(), &mut buffer)?;
+                let is_there = before.holds(bytes, place(data.start));
+                (data, is_there)
             }
-            // What lay beyond the target's old end is a hole already.
-            Span::Hole(hole) => punch(to, place(hole.start)..place(hole.end).min(length))?,
+            Span::Data(part) | Span::Hole(part) => (part, false),
+        };
+        if !is_there {
+            copy_anew(from, part.clone(), to, place(part.start))?;
         }
     }
     Ok(())
+}
+
+/// As [`copy`], and looks at nothing that the target has.
+///
+/// # Errors
+/// Fails as reading and writing do.
+pub(crate) fn copy_anew(from: &File, range: Range<u64>, to: &File, at: u64) -> io::Result<()> {
+    let before = to.metadata()?.len();
+    let needed = at + (range.end - range.start);
+    if before < needed {
+        to.set_len(needed)?;
+    }
+    let mut done = range.start;
+    let place = |offset: u64| at + (offset - range.start);
+    for extent in extents(from, range.clone())? {
+        // What lay beyond the target's old end is a hole already.
+        punch(to, place(done)..place(extent.start).min(before))?;
+        done = extent.end;
+        copy_data(from, extent.clone(), to, place(extent.start))?;
+    }
+    punch(to, place(done)..place(range.end).min(before))
 }
 
 /// Whether a range of one file reads as the range of another that begins at an

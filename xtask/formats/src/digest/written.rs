@@ -10,15 +10,13 @@ use std::thread;
 use rayon::prelude::*;
 
 use super::Sha256;
-use crate::sparse::{self, Before};
+use crate::sparse::{self, Before, CHUNK};
 
 /// The blocks that have digests of their own, in bytes.
 const BLOCK: usize = 4096;
 /// How much one core hashes at a time, in bytes.
 const RUN: usize = 64 * BLOCK;
-/// How much is written and handed over at a time, in bytes: a millisecond of one core's hashing.
-const CHUNK: usize = sparse::CHUNK;
-/// How many chunks wait to be hashed.
+/// How many chunks of what is written, each a millisecond of one core's hashing, wait to be hashed.
 const WAITING: usize = 4;
 
 /// Where what is written is copied to.
@@ -73,7 +71,7 @@ pub fn hashing<E: From<io::Error>>(
                     let Some((to, at, before)) = &mut copy else { return Ok(()) };
                     match before.holds(&chunk, *at + range.start) {
                         true => Ok(()),
-                        false => sparse::copy(file, range.clone(), to, *at + range.start),
+                        false => sparse::copy_anew(file, range.clone(), to, *at + range.start),
                     }
                 })?;
                 // Who writes may have ended.
