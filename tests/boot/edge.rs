@@ -56,6 +56,18 @@ fn a_device_is_verified_forgetful_and_keeps_what_it_was_told_to_keep() {
     assert_eq!(guest.check("find /var/cache/apparmor -cmin -1440").unwrap(), "");
     let loaded = guest.check("wc -l < /sys/kernel/security/apparmor/profiles").unwrap();
     assert!(loaded.trim().parse::<usize>().unwrap() >= compiled, "{loaded} of {compiled} profiles");
+    // As they are, and the package's way where they do not fit.
+    let said = "journalctl --no-pager -o cat -u apparmor -g 'Restarting AppArmor'";
+    assert_ne!(guest.run(said).unwrap().code, 0, "its text was read");
+    guest
+        .check(
+            "mkdir /run/profiles && echo 'profile late /usr/bin/late {}' >/run/profiles/late && \
+         mount --bind /run/profiles /etc/apparmor.d && mount -t tmpfs none /var/cache/apparmor && \
+         systemctl restart apparmor && umount /etc/apparmor.d /var/cache/apparmor && \
+         grep '^late ' /sys/kernel/security/apparmor/profiles",
+        )
+        .unwrap();
+    guest.check(said).unwrap();
 
     // Docker: a container of the guest's own files.
     let import = "tar -C / -ch usr/bin/echo $(ldd /usr/bin/echo | grep -o '/lib[^ ]*') 2>/dev/null | docker import - local >/dev/null \

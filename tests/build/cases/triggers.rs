@@ -40,6 +40,10 @@ fn files_of_an_overlay_come_out_as_if_a_package_had_brought_them() {
     for profile in ["triggers-agent", "firefox", ".features"] {
         assert!(root.exists(&format!("/var/cache/apparmor/{}/{profile}", compiled[0])).unwrap(), "{profile}");
     }
+    assert!(contains(
+        "/usr/lib/systemd/system/apparmor.service.d/bedplate.conf",
+        b"aa-load /var/cache/apparmor"
+    ));
     // Case 31.
     let links = "/etc/systemd/system/multi-user.target.wants";
     assert!(root.exists(&format!("{links}/triggers-agent.service")).unwrap());

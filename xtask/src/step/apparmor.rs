@@ -2,16 +2,18 @@
 //! userspace is started meanwhile.
 //!
 //! What a profile is compiled to depends on what the kernel knows of AppArmor, and only a running kernel says that. The
-//! files beside this are what kernels have said, as the parser keeps it with what it compiled. At each start it compares
-//! that with the kernel, and the times of the profiles; where either does not fit it compiles, as it would have. So
-//! what is missing here costs time, and no confinement.
+//! files beside this are what kernels have said, as the parser keeps it with what it compiled. At each start that is
+//! compared with the kernel, and where it does not fit the device compiles, as it would have. So what is missing here
+//! costs time, and no confinement.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use bedplate_core::Distribution;
-use bedplate_formats::tree::{Tree, TreePath};
+use bedplate_core::plan::BindPlan;
+use bedplate_core::{Distribution, Plan, Volatile};
+use bedplate_formats::tree::{Node, Tree, TreePath};
 
+use super::check::unit::{self, Found};
 use super::inside::{Inside, add_to};
 use super::origin;
 use crate::error::LocatedError;
@@ -26,6 +28,12 @@ const PROFILES: &str = "etc/apparmor.d";
 const SETTINGS: [&str; 2] = ["etc/apparmor", "usr/share/apparmor-features"];
 /// Where the results are, and what the kernel knew.
 const COMPILED: &str = "var/cache/apparmor";
+/// The package's unit that loads them, and its program.
+const UNIT: &str = "apparmor.service";
+const LOADS: &str = "/lib/apparmor/apparmor.systemd reload";
+/// Has what is compiled loaded without the parser, by this program.
+const LOADER: &str = "usr/sbin/aa-load";
+const LOADED: &str = include_str!("apparmor/loaded.conf");
 /// Where the parser finds what the kernel knows.
 const SHOWN: &str = "/run/bedplate/apparmor-features";
 const ARGV: [&str; 7] = [
@@ -98,7 +106,36 @@ pub fn apply(inside: &Inside<'_>, kernel: &str, brought: &BTreeSet<TreePath>, tr
         );
         Ok(changes)
     })?;
+    if tree.content(&LOADER.into()).is_some() && is_complete(tree) && is_as_packaged(inside.plan, tree) {
+        let conf = TreePath::new("usr/lib/systemd/system").join(format!("{UNIT}.d/bedplate.conf"));
+        tree.insert(conf, Node::file(LOADED, 0o644));
+    }
     Ok(())
+}
+
+/// Whether all of the profiles are compiled: one that only complains by a link in `force-complain` is never kept so.
+fn is_complete(tree: &Tree) -> bool {
+    let compiled = TreePath::new(COMPILED);
+    let compiled: Vec<&TreePath> = tree.children(&compiled).map(|(path, _)| path).collect();
+    let [compiled] = compiled[..] else { return false };
+    let profiles = TreePath::new(PROFILES);
+    let disabled = profiles.join("disable");
+    tree.children(&profiles).filter(|(_, node)| !node.is_directory()).all(|(path, _)| {
+        let Some(name) = path.name() else { return false };
+        tree.contains(&compiled.join(name)) != tree.contains(&disabled.join(name))
+    })
+}
+
+/// Whether the unit loads profiles as the package has it, and these are at each start what they are in the image.
+fn is_as_packaged(plan: &Plan, tree: &Tree) -> bool {
+    let Found::Unit(unit) = unit::load(tree, UNIT) else { return false };
+    let starts: Vec<&str> = unit.all("ExecStart").map(|setting| setting.value.as_str()).collect();
+    let profiles = TreePath::new(PROFILES);
+    let is_kept = |bind: &BindPlan| {
+        let kept = TreePath::new(&bind.path);
+        kept.starts_with(&profiles) || profiles.starts_with(&kept)
+    };
+    starts == [LOADS] && plan.volatile == Volatile::Overlay && !plan.binds.iter().any(is_kept)
 }
 
 /// Whether the parser's settings name another place for what is compiled.
@@ -106,4 +143,29 @@ fn is_elsewhere(tree: &Tree) -> bool {
     let settings = tree.content(&"etc/apparmor/parser.conf".into()).and_then(|content| content.read().ok());
     let settings = settings.unwrap_or_default();
     String::from_utf8_lossy(&settings).lines().any(|line| line.trim_start().starts_with("cache-loc"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_are_complete_when_each_is_compiled_or_disabled() {
+        let with = |paths: &[&str]| {
+            let paths = ["etc/apparmor.d/a", "etc/apparmor.d/local/a", "var/cache/apparmor/1.0/a"]
+                .iter()
+                .chain(paths)
+                .map(|path| (TreePath::new(path), Node::file("", 0o644)));
+            let mut tree = Tree::default();
+            paths.for_each(|(path, node)| tree.insert(path, node));
+            is_complete(&tree)
+        };
+        assert!(with(&[]));
+        assert!(!with(&["etc/apparmor.d/complains"]));
+        assert!(with(&["etc/apparmor.d/off", "etc/apparmor.d/disable/off"]));
+        // Nobody compiles these: what is there was, before.
+        assert!(!with(&["etc/apparmor.d/disable/a"]));
+        // Compiled for two kernels.
+        assert!(!with(&["var/cache/apparmor/2.0/a"]));
+    }
 }

@@ -22,7 +22,7 @@ mod started;
 mod state;
 mod time;
 mod udev;
-mod unit;
+pub(super) mod unit;
 mod units;
 
 use anyhow::Result;

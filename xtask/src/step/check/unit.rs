@@ -15,7 +15,7 @@ pub(super) const DIRECTORIES: [&str; 3] =
 
 /// One assignment of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Setting {
+pub(in crate::step) struct Setting {
     pub section: String,
     pub key: String,
     pub value: String,
@@ -27,7 +27,7 @@ pub(super) struct Setting {
 
 /// A unit that can be started.
 #[derive(Debug)]
-pub(super) struct Unit {
+pub(in crate::step) struct Unit {
     /// The name by which it was asked for.
     pub name: String,
     /// Its main file.
@@ -36,14 +36,14 @@ pub(super) struct Unit {
 }
 
 /// What stands at a unit's name.
-pub(super) enum Found {
+pub(in crate::step) enum Found {
     Unit(Unit),
     Masked,
     Nothing,
 }
 
 /// Reads the unit of this name.
-pub(super) fn load(tree: &Tree, name: &str) -> Found {
+pub(in crate::step) fn load(tree: &Tree, name: &str) -> Found {
     let template = template(name);
     for candidate in std::iter::once(name).chain(template.as_deref()) {
         match file(tree, candidate) {
@@ -169,7 +169,7 @@ pub(super) fn parse(tree: &Tree, path: &TreePath) -> Vec<Setting> {
 
 impl Unit {
     /// The assignments of a key that count: those after the last empty one.
-    pub(super) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Setting> {
+    pub(in crate::step) fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Setting> {
         let of_key = move |setting: &&Setting| setting.key == key;
         let last = self.settings.iter().rposition(|setting| setting.key == key && setting.value.is_empty());
         self.settings.iter().skip(last.map_or(0, |last| last + 1)).filter(of_key)
