@@ -132,7 +132,9 @@ fn print(rows: &[Row], against: Option<(&str, &[BTreeMap<String, f64>])>) {
         let (wall, processor) = (wall.as_secs_f64(), processor.as_secs_f64());
         let (memory, written) = (memory / 1_000_000, written / 1_000_000);
         let ratio = against.map(|(_, theirs)| {
-            let mut theirs: Vec<f64> = theirs.iter().filter_map(|rows| rows.get(*letter).copied()).collect();
+            // A revision that does not tell first and later changes apart takes as long for each.
+            let of = |rows: &BTreeMap<String, f64>| rows.get(*letter).or(rows.get(&letter[..1])).copied();
+            let mut theirs: Vec<f64> = theirs.iter().filter(|_| !letter.is_empty()).filter_map(of).collect();
             theirs.sort_by(f64::total_cmp);
             let Some(of) = theirs.get(theirs.len() / 2) else { return " | | |".to_owned() };
             let bar = bar.map(|bar| format!("{bar:.2}")).unwrap_or_default();
@@ -211,9 +213,9 @@ impl Bench {
         let rows = vec![
             row("a", "everything downloaded, nothing cached", Some(0.65), cold),
             row("b", "nothing changed", None, fresh),
-            row("c", "one line of one overlay file changed", Some(0.45), changed),
+            row("c", "one line of one overlay file changed, the first time", Some(0.45), changed),
             row("c'", "one line of a file that the initrd has, too", None, both),
-            row("", "one more line, as (c)", None, again),
+            row("c2", "one more line, over what the builds before left", Some(0.45), again),
             row("d", "one package added, and resolved", Some(0.4), more),
             row("e", format!("as (a), for {other}, emulated"), None, emulated),
             row("", "mmdebstrap: the packages of (d), no image", None, mmdebstrap::run(self)?),
