@@ -133,8 +133,9 @@ fn print(rows: &[Row], against: Option<(&str, &[BTreeMap<String, f64>])>) {
         let (memory, written) = (memory / 1_000_000, written / 1_000_000);
         let ratio = against.map(|(_, theirs)| {
             // A revision that does not tell first and later changes apart takes as long for each.
-            let of = |rows: &BTreeMap<String, f64>| rows.get(*letter).or(rows.get(&letter[..1])).copied();
-            let mut theirs: Vec<f64> = theirs.iter().filter(|_| !letter.is_empty()).filter_map(of).collect();
+            let first = letter.trim_end_matches('2');
+            let of = |rows: &BTreeMap<String, f64>| rows.get(*letter).or(rows.get(first)).copied();
+            let mut theirs: Vec<f64> = theirs.iter().filter_map(of).collect();
             theirs.sort_by(f64::total_cmp);
             let Some(of) = theirs.get(theirs.len() / 2) else { return " | | |".to_owned() };
             let bar = bar.map(|bar| format!("{bar:.2}")).unwrap_or_default();

@@ -126,14 +126,15 @@ fn is_complete(tree: &Tree) -> bool {
     })
 }
 
-/// Whether the unit loads profiles as the package has it, and these are at each start what they are in the image.
+/// Whether the unit loads profiles as the package has it, and at each start they and what they were compiled to are what
+/// the image has: of another version of it, a device may have kept either.
 fn is_as_packaged(plan: &Plan, tree: &Tree) -> bool {
     let Found::Unit(unit) = unit::load(tree, UNIT) else { return false };
     let starts: Vec<&str> = unit.all("ExecStart").map(|setting| setting.value.as_str()).collect();
-    let profiles = TreePath::new(PROFILES);
+    let decides = SETTINGS.iter().chain([&PROFILES, &COMPILED]).map(TreePath::new).collect::<Vec<_>>();
     let is_kept = |bind: &BindPlan| {
         let kept = TreePath::new(&bind.path);
-        kept.starts_with(&profiles) || profiles.starts_with(&kept)
+        decides.iter().any(|path| kept.starts_with(path) || path.starts_with(&kept))
     };
     starts == [LOADS] && plan.volatile == Volatile::Overlay && !plan.binds.iter().any(is_kept)
 }
