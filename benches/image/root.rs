@@ -14,7 +14,7 @@ use bedplate_formats::tree::Tree;
 use super::{measure, say};
 
 /// That of an image which says nothing of it.
-const LEVEL: i32 = 4;
+const LEVEL: i32 = 3;
 
 /// Writes both to `to`, one after the other.
 pub fn measure(directory: &Path, to: &Path) -> Result<()> {

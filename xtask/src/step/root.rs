@@ -118,8 +118,8 @@ fn erofs_options(options: Options<'_>) -> Option<erofs::write::Options> {
     let compressor = match compression {
         Compression::None => Compressor::None,
         Compression::Lz4 => Compressor::Lz4,
-        // Less than 1 % larger than level 6, in four fifths of the time.
-        Compression::Lz4hc => Compressor::Lz4hc { level: 4 },
+        // Less than 2 % larger than level 6, in two thirds of the time.
+        Compression::Lz4hc => Compressor::Lz4hc { level: 3 },
         Compression::Zstd => Compressor::Zstd { level: 3 },
     };
     Some(erofs::write::Options { uuid: *uuid, epoch: options.epoch, compressor })
