@@ -2,11 +2,13 @@
 //! what was written and what is there are the same.
 
 use std::fs::File;
-use std::io::Cursor;
+use std::io;
 
 use anyhow::{Context as _, Result, ensure};
 use bedplate_core::plan::Plan;
 use bedplate_formats::pcr::{self, Bank, PcrPolicy, PcrSignatures, Phase};
+use bedplate_formats::region::Region;
+use bedplate_formats::vfat::Volume;
 use bedplate_formats::{authenticode, gpt, pe, sparse, verity};
 use camino::Utf8Path;
 use fs_err as fs;
@@ -66,27 +68,43 @@ pub fn of_uki(plan: &Plan, directory: &Utf8Path) -> Result<(Option<[u8; 32]>, St
 }
 
 /// The ESP holds the UKI and a loader at the place firmware looks for it, and with Secure Boot the keys, which accept both.
+/// It is read a directory at a time: the kernel image of arm64 is tens of megabytes.
 fn esp(plan: &Plan, keys: Option<&Keys>, directory: &Utf8Path) -> Result<()> {
-    let esp = Disk::open(directory.join(&plan.artifacts.esp))?.esp()?;
-    let loader = format!("EFI/BOOT/BOOT{}.EFI", plan.architecture.efi().to_uppercase());
-    ensure!(esp.exists(&loader)?, "the ESP has no `{loader}`");
-    let uki = fs::read(directory.join(&plan.artifacts.uki))?;
+    let names = &plan.artifacts;
+    let open = |name: &str| -> Result<Region> {
+        Ok(Region::of(fs::File::open(directory.join(name))?.into_parts().0)?)
+    };
+    let mut esp = Volume::open(open(&names.esp)?.reader(), 0).context("reading the ESP")?;
+    let mut files = |directory: &str, wanted: &dyn Fn(&str) -> bool| {
+        esp.files(&directory.into(), wanted).with_context(|| format!("reading `{directory}` of the ESP"))
+    };
+
+    let uki = open(&names.uki)?;
     let mut held = false;
-    for name in esp.read_dir("EFI/Linux")? {
-        held |= esp.file(&format!("EFI/Linux/{name}"))? == uki;
+    for (_, bytes) in files("EFI/Linux", &|_| true)? {
+        held |= is_same(&uki, &bytes)?;
     }
-    ensure!(held, "the ESP does not hold `{}` below EFI/Linux", plan.artifacts.uki);
+    ensure!(held, "the ESP does not hold `{}` below EFI/Linux", names.uki);
+    let efi = plan.architecture.efi();
+    let mut programs = Vec::new();
+    for (directory, name) in [
+        ("EFI/BOOT", format!("BOOT{}.EFI", efi.to_uppercase())),
+        ("EFI/systemd", format!("systemd-boot{efi}.efi")),
+    ] {
+        let found = files(directory, &|one| one == name)?.pop();
+        let (_, program) = found.with_context(|| format!("the ESP has no `{directory}/{name}`"))?;
+        programs.push((name, Region::from(program)));
+    }
     let Some(keys) = keys else { return Ok(()) };
+
+    let enrolled = files("loader/keys/auto", &|_| true)?;
     for (name, bytes) in keys.variables.files() {
-        let path = format!("loader/keys/auto/{name}");
-        ensure!(esp.file(&path)? == bytes, "`{path}` of the ESP is not the description's");
+        let is_it = |(found, content): &(String, Vec<u8>)| found == name && content == bytes;
+        ensure!(enrolled.iter().any(is_it), "`loader/keys/auto/{name}` of the ESP is not the description's");
     }
-    let second = format!("EFI/systemd/systemd-boot{}.efi", plan.architecture.efi());
-    for (name, program) in
-        [(&loader, esp.file(&loader)?), (&second, esp.file(&second)?), (&plan.artifacts.uki, uki.clone())]
-    {
-        let signatures = authenticode::signatures(&mut Cursor::new(program))
-            .with_context(|| format!("reading `{name}`"))?;
+    for (name, program) in programs.iter().chain([&(names.uki.clone(), uki.clone())]) {
+        let signatures =
+            authenticode::signatures(&mut program.reader()).with_context(|| format!("reading `{name}`"))?;
         let certificate = keys.certificate.der();
         let holds = |one: &authenticode::Signature| {
             one.fits && one.certificate == certificate && keys.db.verify(&one.message, &one.signature)
@@ -96,9 +114,25 @@ fn esp(plan: &Plan, keys: Option<&Keys>, directory: &Utf8Path) -> Result<()> {
     measured(&uki, keys)
 }
 
+/// Whether a file has these bytes.
+fn is_same(file: &Region, bytes: &[u8]) -> io::Result<bool> {
+    const PIECE: usize = 1 << 20;
+    if file.len() != bytes.len() as u64 {
+        return Ok(false);
+    }
+    let mut buffer = vec![0; PIECE.min(bytes.len())];
+    for (number, piece) in bytes.chunks(PIECE).enumerate() {
+        file.read_at((number * PIECE) as u64, &mut buffer[..piece.len()])?;
+        if buffer[..piece.len()] != *piece {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// The UKI carries what the TPM is told about it: as the initrd is entered, for each bank, by the key that it names.
-fn measured(uki: &[u8], keys: &Keys) -> Result<()> {
-    let mut source = Cursor::new(uki);
+fn measured(uki: &Region, keys: &Keys) -> Result<()> {
+    let mut source = uki.reader();
     let image = pe::Image::read(&mut source)?;
     let mut section = |name: &str| -> Result<Vec<u8>> {
         let section = image.section(name).with_context(|| format!("the UKI has no section `{name}`"))?;
@@ -111,7 +145,7 @@ fn measured(uki: &[u8], keys: &Keys) -> Result<()> {
     let signatures =
         PcrSignatures::read(&section(".pcrsig")?).context("reading what the UKI says of measurements")?;
     for bank in Bank::ALL {
-        let pcr = pcr::kernel_boot(bank, &mut Cursor::new(uki), &[Phase::EnterInitrd])?;
+        let pcr = pcr::kernel_boot(bank, &mut uki.reader(), &[Phase::EnterInitrd])?;
         let policy = PcrPolicy::new(&pcr);
         for key in keys.vouching() {
             let holds =
@@ -120,4 +154,20 @@ fn measured(uki: &[u8], keys: &Keys) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_the_same_to_its_last_byte() {
+        let mut bytes = vec![7; 3 << 19];
+        let file = Region::from(bytes.clone());
+        assert!(is_same(&file, &bytes).unwrap());
+        assert!(!is_same(&file, &bytes[1..]).unwrap());
+        *bytes.last_mut().unwrap() = 8;
+        assert!(!is_same(&file, &bytes).unwrap());
+        assert!(is_same(&Region::from(Vec::new()), &[]).unwrap());
+    }
 }

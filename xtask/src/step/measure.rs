@@ -4,12 +4,11 @@
 //! <https://uapi-group.org/specifications/specs/linux_tpm_pcr_registry/>. The values are those of a machine whose first
 //! boot option is the disk. PCR 4 and 7 have one for each way in which firmware may start it.
 
-use std::io::Cursor;
-
 use anyhow::{Context as _, Result};
 use bedplate_core::plan::ArtifactNames;
 use bedplate_formats::efi_variable::Variable;
 use bedplate_formats::pcr::{self, Bank, Pcr, Phase, SecureBootPolicy};
+use bedplate_formats::region::Region;
 use bedplate_formats::signature_list::SignatureList;
 use bedplate_formats::uefi_data::uefi_data;
 use camino::Utf8Path;
@@ -24,8 +23,10 @@ use crate::keys::Keys;
 /// # Errors
 /// A kernel image that cannot be read.
 pub fn write(names: &ArtifactNames, keys: Option<&Keys>, loader: &[u8], staging: &Utf8Path) -> Result<()> {
-    let uki = fs::read(staging.join(&names.uki))?;
-    let values = |bank| values(bank, keys, loader, &uki).context("working out what a TPM will have measured");
+    let loader = Region::from(loader.to_vec());
+    let uki = Region::of(fs::File::open(staging.join(&names.uki))?.into_parts().0)?;
+    let values =
+        |bank| values(bank, keys, &loader, &uki).context("working out what a TPM will have measured");
     let banks: Map<String, Value> = Bank::ALL
         .into_par_iter()
         .map(|bank| Ok((bank.name().to_owned(), values(bank)?)))
@@ -57,9 +58,9 @@ const OFF: &str = "no-keys";
 const UNSUPPORTED: &str = "unsupported";
 
 /// The registers of one bank, by number.
-fn values(bank: Bank, keys: Option<&Keys>, loader: &[u8], uki: &[u8]) -> Result<Value> {
+fn values(bank: Bank, keys: Option<&Keys>, loader: &Region, uki: &Region) -> Result<Value> {
     let code = |secure_boot| -> Result<String> {
-        let mut executables = [Cursor::new(loader), Cursor::new(uki)];
+        let mut executables = [loader.reader(), uki.reader()];
         Ok(pcr::boot_loader_code(bank, &mut executables, secure_boot)?.to_string())
     };
     let policy =
@@ -74,7 +75,7 @@ fn values(bank: Bank, keys: Option<&Keys>, loader: &[u8], uki: &[u8]) -> Result<
         policies[ENFORCED] = json!(enforced.pcr(bank).to_string());
     }
     // The image is read once: each phase only adds to what it has left.
-    let mut pcr = pcr::kernel_boot(bank, &mut Cursor::new(uki), &[])?;
+    let mut pcr = pcr::kernel_boot(bank, &mut uki.reader(), &[])?;
     let mut kernel = json!({"stub": pcr.to_string()});
     for phase in Phase::ALL {
         pcr.enter(phase);
