@@ -69,7 +69,7 @@ pub fn edge_debian_sealed(target: &Target) -> Image {
 
 fn debian(target: &Target, persistent: Data) -> Image {
     // What is empty of partitions is written to each device, too. A kernel image has a quarter of the ESP: 25 MB of 34, on
-    // arm64 50 of 67; the root has 402 of 671.
+    // arm64 50 of 67; the root has 405 of 671.
     let (kernel, esp) = match target.architecture {
         Architecture::X86_64 => ("linux-image-amd64", MiB(128)),
         Architecture::Aarch64 => ("linux-image-arm64", MiB(256)),
