@@ -8,13 +8,11 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::Result;
+use bedplate::step::root::LZ4HC_LEVEL as LEVEL;
 use bedplate_formats::erofs::write::{Compressor, Options, write};
 use bedplate_formats::tree::Tree;
 
 use super::{measure, say};
-
-/// That of an image which says nothing of it.
-const LEVEL: i32 = 3;
 
 /// Writes both to `to`, one after the other.
 pub fn measure(directory: &Path, to: &Path) -> Result<()> {

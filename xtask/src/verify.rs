@@ -8,7 +8,6 @@ use anyhow::{Context as _, Result, ensure};
 use bedplate_core::plan::Plan;
 use bedplate_formats::pcr::{self, Bank, PcrPolicy, PcrSignatures, Phase};
 use bedplate_formats::region::Region;
-use bedplate_formats::vfat::Volume;
 use bedplate_formats::{authenticode, gpt, pe, sparse, verity};
 use camino::Utf8Path;
 use fs_err as fs;
@@ -68,41 +67,28 @@ pub fn of_uki(plan: &Plan, directory: &Utf8Path) -> Result<(Option<[u8; 32]>, St
 }
 
 /// The ESP holds the UKI and a loader at the place firmware looks for it, and with Secure Boot the keys, which accept both.
-/// It is read a directory at a time: the kernel image of arm64 is tens of megabytes.
 fn esp(plan: &Plan, keys: Option<&Keys>, directory: &Utf8Path) -> Result<()> {
-    let names = &plan.artifacts;
-    let open = |name: &str| -> Result<Region> {
-        Ok(Region::of(fs::File::open(directory.join(name))?.into_parts().0)?)
-    };
-    let mut esp = Volume::open(open(&names.esp)?.reader(), 0).context("reading the ESP")?;
-    let mut files = |directory: &str, wanted: &dyn Fn(&str) -> bool| {
-        esp.files(&directory.into(), wanted).with_context(|| format!("reading `{directory}` of the ESP"))
-    };
-
-    let uki = open(&names.uki)?;
+    let esp = Disk::open(directory.join(&plan.artifacts.esp))?.esp()?;
+    let loader = format!("EFI/BOOT/BOOT{}.EFI", plan.architecture.efi().to_uppercase());
+    ensure!(esp.exists(&loader)?, "the ESP has no `{loader}`");
+    // It is tens of megabytes on arm64, and the ESP's is in memory already.
+    let uki = Region::of(fs::File::open(directory.join(&plan.artifacts.uki))?.into_parts().0)?;
     let mut held = false;
-    for (_, bytes) in files("EFI/Linux", &|_| true)? {
-        held |= is_same(&uki, &bytes)?;
+    for name in esp.read_dir("EFI/Linux")? {
+        held |= is_same(&uki, &esp.file(&format!("EFI/Linux/{name}"))?)?;
     }
-    ensure!(held, "the ESP does not hold `{}` below EFI/Linux", names.uki);
-    let efi = plan.architecture.efi();
-    let mut programs = Vec::new();
-    for (directory, name) in [
-        ("EFI/BOOT", format!("BOOT{}.EFI", efi.to_uppercase())),
-        ("EFI/systemd", format!("systemd-boot{efi}.efi")),
-    ] {
-        let found = files(directory, &|one| one == name)?.pop();
-        let (_, program) = found.with_context(|| format!("the ESP has no `{directory}/{name}`"))?;
-        programs.push((name, Region::from(program)));
-    }
+    ensure!(held, "the ESP does not hold `{}` below EFI/Linux", plan.artifacts.uki);
     let Some(keys) = keys else { return Ok(()) };
-
-    let enrolled = files("loader/keys/auto", &|_| true)?;
     for (name, bytes) in keys.variables.files() {
-        let is_it = |(found, content): &(String, Vec<u8>)| found == name && content == bytes;
-        ensure!(enrolled.iter().any(is_it), "`loader/keys/auto/{name}` of the ESP is not the description's");
+        let path = format!("loader/keys/auto/{name}");
+        ensure!(esp.file(&path)? == bytes, "`{path}` of the ESP is not the description's");
     }
-    for (name, program) in programs.iter().chain([&(names.uki.clone(), uki.clone())]) {
+    let second = format!("EFI/systemd/systemd-boot{}.efi", plan.architecture.efi());
+    for (name, program) in [
+        (&loader, Region::from(esp.file(&loader)?)),
+        (&second, Region::from(esp.file(&second)?)),
+        (&plan.artifacts.uki, uki.clone()),
+    ] {
         let signatures =
             authenticode::signatures(&mut program.reader()).with_context(|| format!("reading `{name}`"))?;
         let certificate = keys.certificate.der();

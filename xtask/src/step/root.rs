@@ -112,14 +112,16 @@ pub fn take_ahead(options: Options<'_>, store: &Store, key: &str) {
     }
 }
 
+/// How thoroughly `lz4hc` searches: less than 2 % larger than at level 6, in two thirds of the time.
+pub const LZ4HC_LEVEL: i32 = 3;
+
 /// What an erofs is written with; none for another file system.
 fn erofs_options(options: Options<'_>) -> Option<erofs::write::Options> {
     let RootPlan { filesystem: Filesystem::Erofs, compression, uuid, .. } = options.root else { return None };
     let compressor = match compression {
         Compression::None => Compressor::None,
         Compression::Lz4 => Compressor::Lz4,
-        // Less than 2 % larger than level 6, in two thirds of the time.
-        Compression::Lz4hc => Compressor::Lz4hc { level: 3 },
+        Compression::Lz4hc => Compressor::Lz4hc { level: LZ4HC_LEVEL },
         Compression::Zstd => Compressor::Zstd { level: 3 },
     };
     Some(erofs::write::Options { uuid: *uuid, epoch: options.epoch, compressor })
